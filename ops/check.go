@@ -1,0 +1,107 @@
+package ops
+
+import (
+	"cmp"
+	"math"
+	"regexp"
+	"strings"
+	"unicode"
+)
+
+var (
+	// A name is safe in a path, a URL and a shell line, and cannot be taken
+	// for a flag.
+	name   = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,62}$`)
+	model  = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$`)
+	device = regexp.MustCompile(`^(auto|cpu|[a-z]+(:[0-9]{1,3})?)$`)
+)
+
+// firstError returns the first of errs that is not nil.
+func firstError(errs ...error) error {
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func checkRequired(field, value string) error {
+	if value == "" {
+		return Invalid(field, "must be given")
+	}
+	return nil
+}
+
+// checkName accepts "" and names of hives, workers and engines.
+func checkName(field, value string) error {
+	if value == "" || name.MatchString(value) {
+		return nil
+	}
+	return Invalid(field, "must be lower-case letters, digits, '.', '_' or '-', at most 63 and not beginning with a sign, got %q", clip(value))
+}
+
+// CheckModelID reports whether id can name a model's folder: letters, digits,
+// '.', '_' and '-', at most 128, beginning with a letter or digit, and no "..".
+func CheckModelID(id string) error {
+	return firstError(checkRequired("id", id), checkModelID("id", id))
+}
+
+func checkModelID(field, value string) error {
+	if value == "" || model.MatchString(value) && !strings.Contains(value, "..") {
+		return nil
+	}
+	return Invalid(field, "must be letters, digits, '.', '_' or '-', at most 128, beginning with a letter or digit and without \"..\", got %q", clip(value))
+}
+
+// checkModel accepts whatever could name or locate a model.
+func checkModel(field, value string) error {
+	if len(value) > 4096 || strings.IndexFunc(value, unicode.IsControl) >= 0 {
+		return Invalid(field, "must be at most 4096 bytes without control characters, got %q", clip(value))
+	}
+	return nil
+}
+
+func checkDevice(value string) error {
+	if value == "" || device.MatchString(value) {
+		return nil
+	}
+	return Invalid("device", "must be auto, cpu or a kind and a number as cuda:0, got %q", clip(value))
+}
+
+// checkSSHWord refuses what ssh would take for a flag, and anything that no
+// host or account name contains.
+func checkSSHWord(field, value string) error {
+	if strings.HasPrefix(value, "-") || strings.ContainsFunc(value, func(r rune) bool {
+		return unicode.IsSpace(r) || unicode.IsControl(r) || strings.ContainsRune("'\"\\;&|<>`$(){}*?!#", r)
+	}) {
+		return Invalid(field, "must not begin with '-' or hold spaces, quotes or shell characters, got %q", clip(value))
+	}
+	return nil
+}
+
+func checkRange[N cmp.Ordered](field string, value, low, high N) error {
+	if value < low || value > high {
+		return Invalid(field, "must be between %v and %v, got %v", low, high, value)
+	}
+	return nil
+}
+
+// checkOptional is checkRange for a field that may be absent. NaN is refused.
+func checkOptional[N int | int64 | float64](field string, value *N, low, high N) error {
+	if value == nil {
+		return nil
+	}
+	if math.IsNaN(float64(*value)) {
+		return Invalid(field, "must be a number")
+	}
+	return checkRange(field, *value, low, high)
+}
+
+// clip keeps an error message short when the value is not.
+func clip(s string) string {
+	if r := []rune(s); len(r) > 80 {
+		return string(r[:80]) + "…"
+	}
+	return s
+}

@@ -1,0 +1,33 @@
+package ops
+
+import "context"
+
+// QueenHandler does the queen's operations, one method each. A method is given
+// an operation that has been validated and a context that ends when the job is
+// cancelled; errors without a code reach the person as internal errors.
+type QueenHandler interface {
+	Status(context.Context, Status) (QueenReport, error)
+	SSHTest(context.Context, SSHTest) (SSHReport, error)
+	HiveInstall(context.Context, HiveInstall) (Hive, error)
+	HiveUninstall(context.Context, HiveUninstall) (HiveRemoved, error)
+	HiveUpdate(context.Context, HiveUpdate) (Hive, error)
+	HiveStart(context.Context, HiveStart) (Hive, error)
+	HiveStop(context.Context, HiveStop) (Hive, error)
+	HiveList(context.Context, HiveList) (Hives, error)
+	HiveGet(context.Context, HiveGet) (Hive, error)
+	HiveStatus(context.Context, HiveStatus) (Hive, error)
+}
+
+// HiveHandler does a hive's operations, one method each, under the same rules
+// as [QueenHandler].
+type HiveHandler interface {
+	WorkerSpawn(context.Context, WorkerSpawn) (Worker, error)
+	WorkerList(context.Context, WorkerList) (Workers, error)
+	WorkerGet(context.Context, WorkerGet) (Worker, error)
+	WorkerDelete(context.Context, WorkerDelete) (WorkerDeleted, error)
+	ModelDownload(context.Context, ModelDownload) (Model, error)
+	ModelList(context.Context, ModelList) (Models, error)
+	ModelGet(context.Context, ModelGet) (Model, error)
+	ModelDelete(context.Context, ModelDelete) (ModelDeleted, error)
+	Infer(context.Context, Infer) (Answer, error)
+}

@@ -1,0 +1,121 @@
+package ops
+
+import (
+	"context"
+	"time"
+)
+
+// Model is a model on a hive's disk.
+type Model struct {
+	ID           string    `json:"id"`
+	HiveID       string    `json:"hive_id"`
+	Size         int64     `json:"size_bytes"`
+	Quantization string    `json:"quantization"` // the commonest tensor type, as Q8_0
+	Architecture string    `json:"architecture"` // as the file names it: llama, qwen3, …
+	Parameters   int64     `json:"parameters"`   // weights in the file
+	Context      int       `json:"context_length"`
+	Source       string    `json:"source"` // where it came from: a path, a URL, or "built-in"
+	SHA256       string    `json:"sha256,omitempty"`
+	Path         string    `json:"path"` // on the hive's machine
+	AddedAt      time.Time `json:"added_at"`
+	Error        string    `json:"error,omitempty"` // why it cannot be used
+}
+
+// BuiltInSource is the Source of the model that comes in the binary.
+const BuiltInSource = "built-in"
+
+// Models is the answer to [ModelList].
+type Models struct {
+	Models []Model `json:"models"`
+}
+
+// ModelDeleted is the answer to [ModelDelete].
+type ModelDeleted struct {
+	ID     string `json:"id"`
+	HiveID string `json:"hive_id"`
+	Freed  int64  `json:"freed_bytes"`
+}
+
+// ModelDownload brings a model onto a hive's disk.
+type ModelDownload struct {
+	op[Model] `kong:"-" json:"-"`
+	OnHive
+	// Model is where it comes from: an absolute path on the hive's machine or
+	// an http(s) URL of a GGUF file.
+	Model string `json:"model" arg:"" help:"Path of a GGUF file, or an http(s) URL."`
+	// ID is the name it gets; empty takes the file's name without .gguf.
+	ID string `json:"id,omitempty" name:"name" placeholder:"NAME" help:"Name for the model (default: the file's)."`
+}
+
+// Name returns "model_download".
+func (ModelDownload) Name() string { return "model_download" }
+
+// Validate wants a source and checks the name.
+func (o ModelDownload) Validate() error {
+	return firstError(checkName("hive_id", o.HiveID), checkRequired("model", o.Model), checkModel("model", o.Model), checkModelID("id", o.ID))
+}
+
+func (o ModelDownload) onHive(ctx context.Context, h HiveHandler) (any, error) {
+	r, err := h.ModelDownload(ctx, o)
+	return done(o, r, err)
+}
+
+// ModelList lists models, of one hive or of all.
+type ModelList struct {
+	op[Models] `kong:"-" json:"-"`
+	OnHive
+}
+
+// Name returns "model_list".
+func (ModelList) Name() string { return "model_list" }
+
+// Validate checks the hive's name.
+func (o ModelList) Validate() error { return checkName("hive_id", o.HiveID) }
+
+func (o ModelList) onHive(ctx context.Context, h HiveHandler) (any, error) {
+	r, err := h.ModelList(ctx, o)
+	return done(o, r, err)
+}
+
+// ModelGet shows one model.
+type ModelGet struct {
+	op[Model] `kong:"-" json:"-"`
+	OnHive
+	// ID is the model's name.
+	ID string `json:"id" arg:"" help:"Model's name."`
+}
+
+// Name returns "model_get".
+func (ModelGet) Name() string { return "model_get" }
+
+// Validate wants a name.
+func (o ModelGet) Validate() error {
+	return firstError(checkName("hive_id", o.HiveID), checkRequired("id", o.ID), checkModelID("id", o.ID))
+}
+
+func (o ModelGet) onHive(ctx context.Context, h HiveHandler) (any, error) {
+	r, err := h.ModelGet(ctx, o)
+	return done(o, r, err)
+}
+
+// ModelDelete removes a model from a hive's disk. A model that a worker uses
+// is refused.
+type ModelDelete struct {
+	op[ModelDeleted] `kong:"-" json:"-"`
+	OnHive
+	// ID is the model's name.
+	ID string `json:"id" arg:"" help:"Model's name."`
+}
+
+// Name returns "model_delete".
+func (ModelDelete) Name() string { return "model_delete" }
+
+// Validate wants a name.
+func (o ModelDelete) Validate() error {
+	return firstError(checkName("hive_id", o.HiveID), checkRequired("id", o.ID), checkModelID("id", o.ID))
+}
+
+func (o ModelDelete) onHive(ctx context.Context, h HiveHandler) (any, error) {
+	r, err := h.ModelDelete(ctx, o)
+	return done(o, r, err)
+}

@@ -1,0 +1,48 @@
+package ops
+
+import "strings"
+
+// Nearest returns the candidate that s was most likely meant to be, or "" when
+// none is near: at most a third of its letters may differ, or s must be the
+// beginning of just one candidate.
+func Nearest(s string, candidates []string) string {
+	best, bestDistance := "", 1<<30
+	prefixed := ""
+	prefixes := 0
+	for _, c := range candidates {
+		if d := editDistance(strings.ToLower(s), strings.ToLower(c)); d < bestDistance && d <= max(1, len(c)/3) {
+			best, bestDistance = c, d
+		}
+		if s != "" && strings.HasPrefix(strings.ToLower(c), strings.ToLower(s)) {
+			prefixed = c
+			prefixes++
+		}
+	}
+	if best == "" && prefixes == 1 {
+		return prefixed
+	}
+	return best
+}
+
+// editDistance counts the insertions, deletions and replacements of bytes that
+// turn a into b. Long inputs are cut: nobody mistypes a kilobyte.
+func editDistance(a, b string) int {
+	a, b = a[:min(len(a), 256)], b[:min(len(b), 256)]
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			cost := diagonal
+			if a[i] != b[j] {
+				cost++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(cost, row[j]+1, row[j+1]+1)
+		}
+	}
+	return row[len(b)]
+}

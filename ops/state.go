@@ -1,0 +1,13 @@
+package ops
+
+// HiveSnapshot is what a hive's state stream carries: all that the hive knows
+// of itself, anew at each change.
+type HiveSnapshot struct {
+	Hive    Hive     `json:"hive"`
+	Workers []Worker `json:"workers"`
+	Models  []Model  `json:"models"`
+}
+
+// KindState is the name of the events of a state stream. A worker's carry a
+// [Worker], a hive's a [HiveSnapshot].
+const KindState = "state"

@@ -1,0 +1,137 @@
+package ops
+
+import (
+	"context"
+	"time"
+)
+
+// WorkerState is where a worker is in its life.
+type WorkerState string
+
+// The states of a worker.
+const (
+	WorkerLoading WorkerState = "loading" // the engine reads the model
+	WorkerReady   WorkerState = "ready"   // has a free slot
+	WorkerBusy    WorkerState = "busy"    // every slot is taken; more requests queue
+	WorkerFailed  WorkerState = "failed"  // it ended by itself; Error says why
+)
+
+// Worker is one process that runs one model on one engine.
+type Worker struct {
+	ID        string      `json:"id"`
+	HiveID    string      `json:"hive_id"`
+	Model     string      `json:"model"`
+	Engine    string      `json:"worker"` // the engine's name: builtin, …
+	Device    string      `json:"device"`
+	State     WorkerState `json:"state"`
+	PID       int         `json:"pid,omitempty"`
+	Slots     int         `json:"slots"`                    // requests it runs at once
+	Running   int         `json:"running"`                  // requests it runs now
+	Context   int         `json:"context_length,omitempty"` // tokens a slot holds; 0 until loaded
+	Error     string      `json:"error,omitempty"`
+	StartedAt time.Time   `json:"started_at"`
+	LogPath   string      `json:"log_path,omitempty"` // on the hive's machine
+}
+
+// Workers is the answer to [WorkerList].
+type Workers struct {
+	Workers []Worker `json:"workers"`
+}
+
+// WorkerDeleted is the answer to [WorkerDelete].
+type WorkerDeleted struct {
+	ID     string `json:"id"`
+	HiveID string `json:"hive_id"`
+}
+
+// WorkerSpawn starts a worker and waits until its model is loaded.
+type WorkerSpawn struct {
+	op[Worker] `kong:"-" json:"-"`
+	OnHive
+	// Model is a model of the hive's; empty takes the hive's default (see
+	// [Infer]).
+	Model string `json:"model,omitempty" arg:"" optional:"" help:"Model to load (default: as for infer)."`
+	// Engine is the engine to run it on: auto or the name of one.
+	Engine string `json:"worker,omitempty" name:"engine" placeholder:"NAME" help:"Engine: auto or builtin."`
+	// Device is what to run it on: auto, cpu, cuda:0, ….
+	Device string `json:"device,omitempty" placeholder:"DEVICE" help:"Device: auto or cpu."`
+	// Parallel is how many requests it runs at once, 1 to 64; 0 means 4.
+	Parallel int `json:"parallel,omitempty" placeholder:"N" help:"Requests run at once, 1 to 64 (default: 4)."`
+	// Context is how many tokens each request may hold, prompt and answer
+	// together; 0 means the model's own length, but at most 4096.
+	Context int `json:"context_length,omitempty" name:"context-length" placeholder:"TOKENS" help:"Tokens per request, prompt and answer together (default: the model's, at most 4096)."`
+}
+
+// Name returns "worker_spawn".
+func (WorkerSpawn) Name() string { return "worker_spawn" }
+
+// Validate checks names and ranges.
+func (o WorkerSpawn) Validate() error {
+	return firstError(
+		checkName("hive_id", o.HiveID), checkModel("model", o.Model), checkName("worker", o.Engine), checkDevice(o.Device),
+		checkRange("parallel", o.Parallel, 0, 64), checkRange("context_length", o.Context, 0, 1<<20))
+}
+
+func (o WorkerSpawn) onHive(ctx context.Context, h HiveHandler) (any, error) {
+	r, err := h.WorkerSpawn(ctx, o)
+	return done(o, r, err)
+}
+
+// WorkerList lists workers, of one hive or of all.
+type WorkerList struct {
+	op[Workers] `kong:"-" json:"-"`
+	OnHive
+}
+
+// Name returns "worker_list".
+func (WorkerList) Name() string { return "worker_list" }
+
+// Validate checks the hive's name.
+func (o WorkerList) Validate() error { return checkName("hive_id", o.HiveID) }
+
+func (o WorkerList) onHive(ctx context.Context, h HiveHandler) (any, error) {
+	r, err := h.WorkerList(ctx, o)
+	return done(o, r, err)
+}
+
+// WorkerGet shows one worker.
+type WorkerGet struct {
+	op[Worker] `kong:"-" json:"-"`
+	OnHive
+	// ID is the worker's id.
+	ID string `json:"id" arg:"" help:"Worker's id."`
+}
+
+// Name returns "worker_get".
+func (WorkerGet) Name() string { return "worker_get" }
+
+// Validate wants an id.
+func (o WorkerGet) Validate() error {
+	return firstError(checkName("hive_id", o.HiveID), checkRequired("id", o.ID), checkName("id", o.ID))
+}
+
+func (o WorkerGet) onHive(ctx context.Context, h HiveHandler) (any, error) {
+	r, err := h.WorkerGet(ctx, o)
+	return done(o, r, err)
+}
+
+// WorkerDelete ends a worker; what it is answering fails.
+type WorkerDelete struct {
+	op[WorkerDeleted] `kong:"-" json:"-"`
+	OnHive
+	// ID is the worker's id.
+	ID string `json:"id" arg:"" help:"Worker's id."`
+}
+
+// Name returns "worker_delete".
+func (WorkerDelete) Name() string { return "worker_delete" }
+
+// Validate wants an id.
+func (o WorkerDelete) Validate() error {
+	return firstError(checkName("hive_id", o.HiveID), checkRequired("id", o.ID), checkName("id", o.ID))
+}
+
+func (o WorkerDelete) onHive(ctx context.Context, h HiveHandler) (any, error) {
+	r, err := h.WorkerDelete(ctx, o)
+	return done(o, r, err)
+}
