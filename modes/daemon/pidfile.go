@@ -1,0 +1,101 @@
+package daemon
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"time"
+
+	"github.com/gofrs/flock"
+	"github.com/google/renameio/v2"
+)
+
+// WorkerPIDFile is the name of the pid file in a worker's folder.
+const WorkerPIDFile = "worker.pid"
+
+// Record is what a pid file says of the daemon that holds it.
+type Record struct {
+	Process
+	Binary    string    `json:"binary"` // what it runs from
+	Version   string    `json:"version"`
+	Build     string    `json:"build"`
+	Address   string    `json:"address"` // host:port or socket path
+	StartedAt time.Time `json:"started_at"`
+}
+
+// ErrRunning is returned by [Lock] when another process holds the pid file.
+var ErrRunning = errors.New("already running")
+
+// PIDFile is a pid file that this process holds.
+type PIDFile struct {
+	path string
+	lock *flock.Flock
+}
+
+// Lock takes the pid file at path for r. The lock, beside the file, ends with
+// the process, however that dies, so a stale pid file is no obstacle. When
+// another process holds it the error is ErrRunning and the Record is its.
+func Lock(path string, r Record) (*PIDFile, Record, error) {
+	lock := flock.New(path+".lock", flock.SetPermissions(0o600))
+	ok, err := lock.TryLock()
+	if err != nil {
+		return nil, Record{}, fmt.Errorf("lock pid file: %w", err)
+	}
+	if !ok {
+		holder, err := Read(path)
+		if err != nil {
+			return nil, Record{}, fmt.Errorf("%w (its pid file %s cannot be read: %w)", ErrRunning, path, err)
+		}
+		return nil, holder, ErrRunning
+	}
+	p := &PIDFile{path: path, lock: lock}
+	if err := p.Write(r); err != nil {
+		return nil, Record{}, errors.Join(err, lock.Close())
+	}
+	return p, r, nil
+}
+
+// Write replaces what the file says.
+func (p *PIDFile) Write(r Record) error {
+	text, err := json.Marshal(r)
+	if err != nil {
+		return fmt.Errorf("write pid file: %w", err)
+	}
+	if err := renameio.WriteFile(p.path, append(text, '\n'), 0o600); err != nil {
+		return fmt.Errorf("write pid file: %w", err)
+	}
+	return nil
+}
+
+// Release removes the file and gives the lock up.
+func (p *PIDFile) Release() error {
+	return errors.Join(os.Remove(p.path), p.lock.Close())
+}
+
+// Read reads the pid file at path without asking whether its process lives.
+func Read(path string) (Record, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return Record{}, err
+	}
+	var r Record
+	if err := json.Unmarshal(text, &r); err != nil {
+		return Record{}, fmt.Errorf("read pid file %s: %w", path, err)
+	}
+	return r, nil
+}
+
+// Running returns the record of the daemon that holds the pid file at path, and
+// whether it lives. A missing, broken or stale file is a daemon not running.
+func Running(path string) (Record, bool, error) {
+	r, err := Read(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return Record{}, false, nil
+	}
+	if err != nil {
+		return Record{}, false, err
+	}
+	return r, r.Alive(), nil
+}

@@ -1,0 +1,114 @@
+package daemon
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"syscall"
+	"time"
+)
+
+// Scope is how much a shutdown takes down.
+type Scope string
+
+// The scopes.
+const (
+	// ScopeSelf ends this daemon alone, for a restart: what it forwards goes on
+	// and its successor takes it up.
+	ScopeSelf Scope = "self"
+	// ScopeAll ends what this daemon started too.
+	ScopeAll Scope = "all"
+)
+
+// ShutdownPath is the route that ends a daemon, by POST of a [Shutdown].
+const ShutdownPath = "/v1/shutdown"
+
+// Shutdown is the body of a POST to [ShutdownPath].
+type Shutdown struct {
+	Scope Scope `json:"scope"`
+}
+
+// Signal is the cause of a context that a signal ended.
+type Signal struct{ os.Signal }
+
+// Error names the signal.
+func (s Signal) Error() string { return "got signal " + s.String() }
+
+// Stopper waits for somebody to ask for the daemon's end: over HTTP, by a
+// signal, or from inside.
+type Stopper struct {
+	asked chan Scope
+}
+
+// NewStopper returns a Stopper that nobody has asked yet.
+func NewStopper() *Stopper { return &Stopper{asked: make(chan Scope, 1)} }
+
+// Ask asks for the end. Only the first one counts.
+func (s *Stopper) Ask(scope Scope) {
+	select {
+	case s.asked <- scope:
+	default:
+	}
+}
+
+// ServeHTTP answers POST [ShutdownPath] with 202 and asks for the end.
+func (s *Stopper) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	var body Shutdown
+	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, 1<<10)).Decode(&body); err != nil ||
+		(body.Scope != ScopeSelf && body.Scope != ScopeAll) {
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(http.StatusBadRequest)
+		_, _ = w.Write([]byte(`{"code":"invalid","field":"scope","message":"must be \"self\" or \"all\""}`))
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(http.StatusAccepted)
+	_, _ = w.Write([]byte(`{"stopping":true}`))
+	s.Ask(body.Scope)
+}
+
+// Wait returns when the end was asked for. A context that ended by SIGTERM or
+// SIGHUP asks with the scope onTerm; by Ctrl-C or otherwise, with ScopeAll.
+func (s *Stopper) Wait(ctx context.Context, onTerm Scope) Scope {
+	select {
+	case scope := <-s.asked:
+		return scope
+	case <-ctx.Done():
+		if sig, ok := errors.AsType[Signal](context.Cause(ctx)); ok && (sig.Signal == syscall.SIGTERM || sig.Signal == syscall.SIGHUP) {
+			return onTerm
+		}
+		return ScopeAll
+	}
+}
+
+// grace is how long requests may take to end once the daemon is to stop.
+const grace = 2 * time.Second
+
+// Listen starts to serve h on l and returns at once. The function it returns
+// ends the service, waits for it and gives its error.
+func Listen(ctx context.Context, l net.Listener, h http.Handler) (stop func() error) {
+	server := &http.Server{
+		Handler:           h,
+		ReadHeaderTimeout: 10 * time.Second,
+		BaseContext:       func(net.Listener) context.Context { return context.WithoutCancel(ctx) },
+	}
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(l) }()
+	return func() error {
+		bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), grace)
+		defer cancel()
+		if err := server.Shutdown(bounded); err != nil { // a reader that will not leave
+			if err := server.Close(); err != nil {
+				return fmt.Errorf("close the listener: %w", err)
+			}
+		}
+		if err := <-served; !errors.Is(err, http.ErrServerClosed) {
+			return fmt.Errorf("serve: %w", err)
+		}
+		return nil
+	}
+}

@@ -1,0 +1,90 @@
+package daemon
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+)
+
+// DetachedEnv is set in the environment of a daemon started by [Spawn]: its
+// standard error is its log file.
+const DetachedEnv = "RBEE_DETACHED"
+
+// Child is a daemon that this process started. It outlives this process.
+type Child struct {
+	Process
+	done chan struct{}
+	err  error
+}
+
+// Command says what [Spawn] starts.
+type Command struct {
+	Binary string   // absolute path
+	Args   []string // begins with the mode as a word: queen serve …
+	Log    string   // file that its output is appended to
+	Env    []string // KEY=value, added to this process's environment
+}
+
+// Spawn starts a daemon in a session of its own, so that neither a closed
+// terminal nor Ctrl-C there reaches it. Its output goes to the log file.
+func Spawn(c Command) (*Child, error) {
+	log, err := openLog(c.Log)
+	if err != nil {
+		return nil, err
+	}
+	defer log.Close()
+	cmd := exec.Command(c.Binary, c.Args...) //nolint:noctx // it must outlive whoever starts it
+	cmd.Env = append(append(os.Environ(), c.Env...), DetachedEnv+"=1")
+	cmd.Stdout, cmd.Stderr = log, log
+	cmd.Dir = "/" // holds no folder that somebody may want to unmount
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	if err := cmd.Start(); err != nil {
+		return nil, fmt.Errorf("start %s: %w", strings.Join(c.Args[:min(2, len(c.Args))], " "), err)
+	}
+	child := &Child{Process: ProcessOf(cmd.Process.Pid), done: make(chan struct{})}
+	go func() {
+		defer close(child.done)
+		child.err = cmd.Wait() // also reaps it
+	}()
+	return child, nil
+}
+
+// Done is closed when the child has ended and was reaped.
+func (c *Child) Done() <-chan struct{} { return c.done }
+
+// Err says how the child ended; it may be asked once Done is closed. A clean
+// exit is nil.
+func (c *Child) Err() error {
+	if e, ok := errors.AsType[*exec.ExitError](c.err); ok {
+		if status, ok := e.Sys().(syscall.WaitStatus); ok && status.Signaled() {
+			return fmt.Errorf("killed by signal %d (%s)", status.Signal(), status.Signal())
+		}
+	}
+	return c.err
+}
+
+// Tail returns the last lines of the log at path, at most n of them and 4 KiB,
+// or "" when there is no log.
+func Tail(path string, n int) string {
+	f, err := os.Open(path)
+	if err != nil {
+		return ""
+	}
+	defer f.Close()
+	const most = 4 << 10
+	if size, err := f.Seek(0, io.SeekEnd); err == nil {
+		if _, err := f.Seek(max(0, size-most), io.SeekStart); err != nil {
+			return ""
+		}
+	}
+	text, err := io.ReadAll(io.LimitReader(f, most))
+	if err != nil {
+		return ""
+	}
+	lines := strings.Split(strings.TrimSpace(string(text)), "\n")
+	return strings.Join(lines[max(0, len(lines)-n):], "\n")
+}

@@ -1,0 +1,62 @@
+package home_test
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"rbee.dev/rbee/modes/home"
+)
+
+func TestFindFollowsTheEnvironment(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		env  map[string]string
+		want home.Home
+	}{
+		{"RBEE_HOME wins", map[string]string{"RBEE_HOME": "/r", "HOME": "/h", "XDG_STATE_HOME": "/s"},
+			home.Home{Config: "/r/config", State: "/r/state", Cache: "/r/cache"}},
+		{"XDG variables", map[string]string{"HOME": "/h", "XDG_STATE_HOME": "/s", "XDG_CACHE_HOME": "/c", "XDG_CONFIG_HOME": "/e"},
+			home.Home{Config: "/e/rbee", State: "/s/rbee", Cache: "/c/rbee"}},
+		{"a relative XDG variable is ignored", map[string]string{"HOME": "/h", "XDG_STATE_HOME": "s"},
+			home.Home{Config: "/h/.config/rbee", State: "/h/.local/state/rbee", Cache: "/h/.cache/rbee"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			got, err := home.Find(func(k string) string { return tt.env[k] })
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got != tt.want {
+				t.Errorf("got %+v, want %+v", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestFindWithoutAnyHomeSaysWhatToSet(t *testing.T) {
+	_, err := home.Find(func(string) string { return "" })
+	if err == nil || !strings.Contains(err.Error(), "RBEE_HOME") {
+		t.Errorf("got %v, want an error that names RBEE_HOME", err)
+	}
+}
+
+func TestCreateClosesTheStateToOthers(t *testing.T) {
+	root := t.TempDir()
+	h := home.Home{Config: filepath.Join(root, "config"), State: filepath.Join(root, "state"), Cache: filepath.Join(root, "cache")}
+	if err := os.Mkdir(h.State, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := h.Create(); err != nil {
+		t.Fatal(err)
+	}
+	for _, dir := range []string{h.State, h.Logs(), h.Workers(), h.Models(), h.Binaries()} {
+		info, err := os.Stat(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if perm := info.Mode().Perm(); perm&0o077 != 0 {
+			t.Errorf("%s is open to others: %v", dir, perm)
+		}
+	}
+}
