@@ -2,9 +2,15 @@ package ops
 
 import (
 	"encoding/json"
+	"errors"
 	"regexp"
 	"time"
 )
+
+// ErrDetached is the cause of a job's context that ends because its daemon is
+// restarting. Whoever forwards leaves the forwarded job running: the daemon's
+// successor takes it up.
+var ErrDetached = errors.New("the daemon is restarting")
 
 // JobState is where a job is in its life. The legal transitions are queued →
 // running → completed, failed or cancelled, and queued → cancelled.

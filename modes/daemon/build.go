@@ -137,10 +137,14 @@ func Prune(h home.Home, keep string) error {
 
 // recordFiles lists where running daemons say what they run from.
 func recordFiles(h home.Home) []string {
-	files := []string{h.PIDFile("queen"), h.PIDFile("hive")}
-	workers, err := filepath.Glob(filepath.Join(h.Workers(), "*", WorkerPIDFile))
-	if err != nil { // only a malformed pattern
-		return files
+	return append([]string{h.PIDFile("queen"), h.PIDFile("hive")}, workerRecords(h)...)
+}
+
+// workerRecords lists the pid files of h's workers.
+func workerRecords(h home.Home) []string {
+	files, err := filepath.Glob(filepath.Join(h.Workers(), "*", WorkerPIDFile))
+	if err != nil { // only of a malformed pattern
+		return nil
 	}
-	return append(files, workers...)
+	return files
 }

@@ -1,0 +1,113 @@
+package job
+
+import (
+	"io"
+	"net/http"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/labstack/echo/v4"
+
+	"rbee.dev/rbee/ops"
+)
+
+// maxBody bounds the body of a request: a prompt of MaxPromptBytes with every
+// character escaped stays below.
+const maxBody = 8 << 20
+
+// routes builds the HTTP API. echo only routes: handlers hand nothing of it on.
+func (s *Server[O]) routes() *echo.Echo {
+	e := echo.New()
+	e.HideBanner, e.HidePort = true, true
+	e.IPExtractor = echo.ExtractIPDirect()
+	e.HTTPErrorHandler = func(err error, c echo.Context) { s.fail(c.Response(), err) }
+	e.Use(s.checks)
+	e.GET("/health", s.getHealth)
+	e.POST("/v1/jobs", s.postJob)
+	e.GET("/v1/jobs", s.getJobs)
+	e.GET("/v1/jobs/:id", s.getJob)
+	e.DELETE("/v1/jobs/:id", s.deleteJob)
+	e.GET("/v1/jobs/:id/stream", s.getStream)
+	e.GET("/v1/state/stream", func(c echo.Context) error {
+		s.streamState(c.Response(), c.Request())
+		return nil
+	})
+	return e
+}
+
+// ServeHTTP serves the whole API with its checks.
+func (s *Server[O]) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.echo.ServeHTTP(w, r) }
+
+// Mount adds a route of the mode's own behind the same checks.
+func (s *Server[O]) Mount(method, path string, h http.Handler) {
+	s.echo.Add(method, path, echo.WrapHandler(h))
+}
+
+func (s *Server[O]) getHealth(c echo.Context) error {
+	return c.JSON(http.StatusOK, ops.Health{
+		Status: "ok", Mode: s.Mode, Version: s.Version, Build: s.Build, PID: os.Getpid(),
+	})
+}
+
+func (s *Server[O]) postJob(c echo.Context) error {
+	body, err := io.ReadAll(http.MaxBytesReader(c.Response(), c.Request().Body, maxBody))
+	if err != nil {
+		return err
+	}
+	o, id, err := ops.Decode[O](body)
+	if err != nil {
+		return err
+	}
+	j, err := s.submit(o, id)
+	if err != nil {
+		return err
+	}
+	return c.JSON(http.StatusAccepted, ops.Accepted{JobID: j.head.ID, SSEURL: "/v1/jobs/" + j.head.ID + "/stream"})
+}
+
+func (s *Server[O]) getJobs(c echo.Context) error {
+	list := ops.Jobs{Jobs: []ops.Job{}}
+	for _, j := range s.all() {
+		list.Jobs = append(list.Jobs, j.Info())
+	}
+	slices.SortFunc(list.Jobs, func(a, b ops.Job) int {
+		if c := b.CreatedAt.Compare(a.CreatedAt); c != 0 {
+			return c
+		}
+		return strings.Compare(a.ID, b.ID)
+	})
+	return c.JSON(http.StatusOK, list)
+}
+
+func (s *Server[O]) getJob(c echo.Context) error {
+	j, err := s.find(c.Param("id"))
+	if err != nil {
+		return err
+	}
+	return c.JSON(http.StatusOK, j.Info())
+}
+
+func (s *Server[O]) deleteJob(c echo.Context) error {
+	j, err := s.find(c.Param("id"))
+	if err != nil {
+		return err
+	}
+	if j.endedAt() == nil {
+		j.cancel(ops.Errorf(ops.CodeCancelled, "the job was cancelled"))
+	}
+	return c.JSON(http.StatusOK, j.Info())
+}
+
+func (s *Server[O]) getStream(c echo.Context) error {
+	j, err := s.find(c.Param("id"))
+	if err != nil {
+		return err
+	}
+	after, err := lastEventID(c.Request())
+	if err != nil {
+		return err
+	}
+	s.stream(c.Response(), c.Request(), j, after)
+	return nil
+}

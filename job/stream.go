@@ -1,0 +1,149 @@
+package job
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"strconv"
+	"time"
+
+	"rbee.dev/rbee/ops"
+)
+
+// frames writes an event stream (the HTML standard's text/event-stream) to one
+// reader. A reader that takes nothing for the write timeout is given up.
+type frames struct {
+	w       http.ResponseWriter
+	control *http.ResponseController
+	timeout time.Duration
+	buf     bytes.Buffer
+}
+
+// newFrames sends the stream's headers.
+func newFrames(w http.ResponseWriter, timeout time.Duration) (*frames, error) {
+	h := w.Header()
+	h.Set("Content-Type", "text/event-stream")
+	h.Set("Cache-Control", "no-store")
+	h.Set("X-Accel-Buffering", "no") // nginx would hold events back
+	w.WriteHeader(http.StatusOK)
+	f := &frames{w: w, control: http.NewResponseController(w), timeout: timeout}
+	return f, f.flush()
+}
+
+// add puts one event into the buffer. Its data holds no newline.
+func (f *frames) add(id uint64, kind string, data []byte) {
+	f.buf.WriteString("id: ")
+	f.buf.WriteString(strconv.FormatUint(id, 10))
+	if kind != "" {
+		f.buf.WriteString("\nevent: ")
+		f.buf.WriteString(kind)
+	}
+	f.buf.WriteString("\ndata: ")
+	f.buf.Write(data)
+	f.buf.WriteString("\n\n")
+}
+
+// comment sends a line that readers ignore and that keeps proxies awake.
+func (f *frames) comment() error {
+	f.buf.WriteString(": still here\n\n")
+	return f.flush()
+}
+
+func (f *frames) flush() error {
+	if err := f.control.SetWriteDeadline(time.Now().Add(f.timeout)); err != nil && !errors.Is(err, http.ErrNotSupported) {
+		return err
+	}
+	if _, err := f.w.Write(f.buf.Bytes()); err != nil {
+		return err
+	}
+	f.buf.Reset()
+	return f.control.Flush()
+}
+
+// lastEventID reads where a reconnecting reader stands; 0 is at the beginning.
+func lastEventID(r *http.Request) (uint64, error) {
+	text := r.Header.Get("Last-Event-ID")
+	if text == "" {
+		return 0, nil
+	}
+	id, err := strconv.ParseUint(text, 10, 64)
+	if err != nil {
+		return 0, ops.Invalid("Last-Event-ID", "must be the number of an event, got %q", text)
+	}
+	return id, nil
+}
+
+// stream sends the job's events to one reader, from the one after `after`, until the
+// last one or until the reader goes.
+func (s *Server[O]) stream(w http.ResponseWriter, r *http.Request, j *job, after uint64) {
+	ctx, cancel := s.streamContext(r)
+	defer cancel()
+	f, err := newFrames(w, s.WriteTimeout)
+	if err != nil {
+		return // the reader is gone
+	}
+	reader := j.log.reader(after)
+	defer reader.Close()
+	for {
+		events, err := reader.next(ctx, s.Heartbeat, f.comment)
+		if errors.Is(err, io.EOF) {
+			return
+		}
+		if err != nil {
+			j.logger.Debug().Err(err).Msg("a reader's stream ended early")
+			return
+		}
+		for _, e := range events {
+			f.add(e.ID, e.Kind, e.payload())
+		}
+		if err := f.flush(); err != nil {
+			j.logger.Debug().Err(err).Msg("a reader went away")
+			return
+		}
+	}
+}
+
+// streamState sends the daemon's state, then each change, until the reader
+// goes.
+func (s *Server[O]) streamState(w http.ResponseWriter, r *http.Request) {
+	ctx, cancel := s.streamContext(r)
+	defer cancel()
+	f, err := newFrames(w, s.WriteTimeout)
+	if err != nil {
+		return
+	}
+	var version uint64
+	for {
+		text, newest, changed := s.state.after(version)
+		if changed != nil {
+			if err := wait(ctx, changed, s.Heartbeat, f.comment); err != nil {
+				return
+			}
+			continue
+		}
+		version = newest
+		f.add(version, ops.KindState, text)
+		if err := f.flush(); err != nil {
+			return
+		}
+	}
+}
+
+// streamContext ends with the request, and when the server closes its streams.
+func (s *Server[O]) streamContext(r *http.Request) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancelCause(r.Context())
+	done := make(chan struct{})
+	go func() { // ends with the stream
+		select {
+		case <-s.closed:
+			cancel(errLeft)
+		case <-done:
+		}
+	}()
+	return ctx, func() {
+		close(done)
+		cancel(nil)
+	}
+}

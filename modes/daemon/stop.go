@@ -1,0 +1,64 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"rbee.dev/rbee/modes/home"
+)
+
+// WaitEnd returns when the process has ended, or with an error when ctx has.
+func WaitEnd(ctx context.Context, p Process) error {
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for p.Alive() {
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("wait for process %d to end: %w", p.PID, context.Cause(ctx))
+		case <-tick.C:
+		}
+	}
+	return nil
+}
+
+// Kill ends the process for certain: by SIGTERM, and by SIGKILL when it is
+// still there after patience.
+func Kill(ctx context.Context, p Process, patience time.Duration) error {
+	if err := p.Signal(syscall.SIGTERM); err != nil {
+		return fmt.Errorf("end process %d: %w", p.PID, err)
+	}
+	polite, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	if WaitEnd(polite, p) == nil {
+		return nil
+	}
+	if err := p.Signal(syscall.SIGKILL); err != nil {
+		return fmt.Errorf("kill process %d: %w", p.PID, err)
+	}
+	return WaitEnd(ctx, p)
+}
+
+// KillLeftovers ends a hive and workers of h that still run although what
+// should have stopped them is gone, and removes the workers' folders.
+func KillLeftovers(h home.Home) error {
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	var errs []error
+	files := append([]string{h.PIDFile("hive")}, workerRecords(h)...)
+	for _, file := range files {
+		r, alive, err := Running(file)
+		if err != nil || !alive {
+			continue
+		}
+		errs = append(errs, Kill(ctx, r.Process, 5*time.Second))
+	}
+	for _, file := range workerRecords(h) {
+		errs = append(errs, os.RemoveAll(filepath.Dir(file)))
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,50 @@
+package queen
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+
+	"rbee.dev/rbee/modes/daemon"
+	"rbee.dev/rbee/modes/home"
+)
+
+// DefaultListen is where a queen listens unless told otherwise.
+const DefaultListen = "127.0.0.1:7833"
+
+// ServeCmd is `rbee queen serve`.
+type ServeCmd struct {
+	Listen string `help:"Address to listen on, loopback only; port 0 takes any free one." default:"127.0.0.1:7833" env:"RBEE_LISTEN" placeholder:"HOST:PORT"`
+}
+
+// Help is shown by --help.
+func (ServeCmd) Help() string {
+	return `Runs the queen in the foreground until Ctrl-C, which takes down its hive and
+workers too. Most people never need it: a command that finds no queen starts one.
+
+Example:
+  rbee queen serve --listen 127.0.0.1:7833`
+}
+
+// Run serves until the context ends or somebody asks for the end.
+func (c *ServeCmd) Run(ctx context.Context, h home.Home, stderr io.Writer) (err error) {
+	if err := h.Create(); err != nil {
+		return err
+	}
+	log, logFile, err := daemon.Logger("queen", h.Log("queen"), stderr, os.Getenv(daemon.DetachedEnv) != "")
+	if err != nil {
+		return err
+	}
+	defer logFile.Close()
+	exe, err := os.Executable()
+	if err != nil {
+		return fmt.Errorf("find the own binary: %w", err)
+	}
+	q, err := New(Options{Home: h, Listen: c.Listen, Binary: exe, Log: log})
+	if err != nil {
+		log.Error().Err(err).Msg("the queen cannot start")
+		return err
+	}
+	return q.Run(ctx)
+}

@@ -1,0 +1,77 @@
+package queen
+
+import (
+	"context"
+	"slices"
+
+	"rbee.dev/rbee/modes/daemon"
+	"rbee.dev/rbee/ops"
+)
+
+// Status reports the whole picture from what the queen knows.
+func (q *Queen) Status(ctx context.Context, _ ops.Status) (ops.QueenReport, error) {
+	hives, err := q.HiveList(ctx, ops.HiveList{})
+	if err != nil {
+		return ops.QueenReport{}, err
+	}
+	return ops.QueenReport{
+		Version: daemon.Version, Build: q.build, Address: q.address, PID: daemon.Self().PID, StartedAt: q.started,
+		LogPath: q.Home.Log("queen"), Home: q.Home.State,
+		Hives: hives.Hives, Workers: q.books.workers(), Jobs: q.jobs.Jobs(),
+	}, nil
+}
+
+// HiveList lists the hives from what the queen knows.
+func (q *Queen) HiveList(context.Context, ops.HiveList) (ops.Hives, error) {
+	ids := q.books.ids()
+	slices.Sort(ids)
+	list := ops.Hives{Hives: make([]ops.Hive, 0, len(ids))}
+	for _, id := range ids {
+		if h, ok := q.books.get(id); ok {
+			list.Hives = append(list.Hives, h)
+		}
+	}
+	return list, nil
+}
+
+// HiveGet shows one hive from what the queen knows.
+func (q *Queen) HiveGet(_ context.Context, o ops.HiveGet) (ops.Hive, error) {
+	id, err := q.hive(o.HiveID)
+	if err != nil {
+		return ops.Hive{}, err
+	}
+	h, _ := q.books.get(id)
+	return h, nil
+}
+
+// HiveStatus asks the machine itself; a hive that is down is started for it.
+func (q *Queen) HiveStatus(ctx context.Context, o ops.HiveStatus) (ops.Hive, error) {
+	id, err := q.hive(o.HiveID)
+	if err != nil {
+		return ops.Hive{}, err
+	}
+	snapshot, err := q.local.probe(ctx, o.RefreshCapabilities)
+	if err != nil {
+		return ops.Hive{}, err
+	}
+	q.note(ctx, snapshot)
+	h, _ := q.books.get(id)
+	return h, nil
+}
+
+// hive resolves a hive's name; "" is the local one.
+func (q *Queen) hive(id string) (string, error) {
+	if id == "" {
+		return ops.LocalHive, nil
+	}
+	ids := q.books.ids()
+	if slices.Contains(ids, id) {
+		return id, nil
+	}
+	e := ops.Errorf(ops.CodeNotFound, "there is no hive %q", id).WithHint("`rbee hive list` shows the hives there are")
+	if near := ops.Nearest(id, ids); near != "" {
+		e = e.WithHint("did you mean %q? `rbee hive list` shows the hives there are", near)
+	}
+	e.Field = "hive_id"
+	return "", e
+}

@@ -1,0 +1,166 @@
+package queen
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"rbee.dev/rbee/modes/daemon"
+	"rbee.dev/rbee/modes/home"
+	"rbee.dev/rbee/ops"
+	"rbee.dev/rbee/transport"
+)
+
+// startWithin is how long a hive may take from its start to its first answer.
+const startWithin = 20 * time.Second
+
+// localHive is the hive on the queen's own machine: a process that is started
+// when it is first needed, and again when it dies.
+type localHive struct {
+	home   home.Home
+	binary string // what the hive is started from
+	build  string // the queen's own build, which the hive should have
+	log    zerolog.Logger
+
+	// raw speaks to the hive that runs; client starts one first.
+	raw, client *transport.Client
+
+	starting chan struct{} // holds one token: who has it may start the hive
+	stopped  chan struct{} // closed when the hive must not be started any more
+	stopOnce sync.Once
+}
+
+func newLocalHive(h home.Home, binary, build string, log zerolog.Logger) *localHive {
+	l := &localHive{
+		home: h, binary: binary, build: build, log: log,
+		starting: make(chan struct{}, 1), stopped: make(chan struct{}),
+	}
+	options := transport.Unix(h.HiveSocket())
+	l.raw = transport.New(options)
+	dial := options.DialContext
+	// Every connection makes sure that there is a hive, so that a stream that
+	// lost its hive finds the next one by reconnecting.
+	options.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
+		if c, err := dial(ctx, network, address); err == nil {
+			return c, nil
+		}
+		if err := l.ensure(ctx); err != nil {
+			return nil, err
+		}
+		return dial(ctx, network, address)
+	}
+	l.client = transport.New(options)
+	return l
+}
+
+// Close gives the connections up.
+func (l *localHive) Close() {
+	l.raw.Close()
+	l.client.Close()
+}
+
+// ensure returns when the hive answers, after starting it where it did not.
+func (l *localHive) ensure(ctx context.Context) error {
+	if _, err := l.raw.Health(ctx); err == nil {
+		return nil
+	}
+	select {
+	case l.starting <- struct{}{}:
+		defer func() { <-l.starting }()
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	if _, err := l.raw.Health(ctx); err == nil { // another one started it meanwhile
+		return nil
+	}
+	select {
+	case <-l.stopped:
+		return ops.Errorf(ops.CodeUnavailable, "the queen is stopping and starts no hive any more")
+	default:
+	}
+	return l.start(ctx)
+}
+
+// start starts the hive and waits for its first answer.
+func (l *localHive) start(ctx context.Context) error {
+	ops.Narrate(ctx, "hive_start", "starting the hive %s on this machine", ops.LocalHive)
+	logPath := l.home.Log("hive")
+	child, err := daemon.Spawn(daemon.Command{
+		Binary: l.binary, Args: []string{"hive", "serve", "--name", ops.LocalHive}, Log: logPath,
+	})
+	if err != nil {
+		return ops.Errorf(ops.CodeUnavailable, "start the hive: %w", err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, startWithin)
+	defer cancel()
+	began := time.Now()
+	for pause := 2 * time.Millisecond; ; pause = min(2*pause, 50*time.Millisecond) {
+		if health, err := l.raw.Health(ctx); err == nil {
+			l.log.Info().Int("pid", health.PID).Dur("took", time.Since(began)).Msg("the hive is up")
+			ops.Narrate(ctx, "hive_ready", "the hive %s is up, pid %d", ops.LocalHive, health.PID)
+			return nil
+		}
+		select {
+		case <-child.Done():
+			return ops.Errorf(ops.CodeUnavailable, "the hive ended while starting: %v: %s", child.Err(), daemon.Tail(logPath, 1)).
+				WithHint("its log is %s", logPath)
+		case <-ctx.Done():
+			return ops.Errorf(ops.CodeUnavailable, "the hive did not answer: %w", context.Cause(ctx)).
+				WithHint("its log is %s", logPath)
+		case <-time.After(pause):
+		}
+	}
+}
+
+// renew replaces a running hive of another build by one of the queen's. Its
+// workers and their streams go on.
+func (l *localHive) renew(ctx context.Context) error {
+	health, err := l.raw.Health(ctx)
+	if err != nil || health.Build == l.build {
+		return nil // none runs, or the right one
+	}
+	l.log.Info().Str("from", health.Build).Str("to", l.build).Msg("restarting the hive with the queen's build")
+	if err := l.shutdown(ctx, daemon.ScopeSelf); err != nil {
+		return err
+	}
+	return l.ensure(ctx)
+}
+
+// stop ends the hive and its workers, and keeps it from being started again. A
+// hive that does not leave in time is killed, and then its workers are.
+func (l *localHive) stop(ctx context.Context) error {
+	l.stopOnce.Do(func() { close(l.stopped) })
+	if err := l.shutdown(ctx, daemon.ScopeAll); err != nil {
+		l.log.Warn().Err(err).Msg("the hive does not stop by itself")
+	}
+	return daemon.KillLeftovers(l.home)
+}
+
+// shutdown asks the hive that runs to end, and waits until its process has.
+func (l *localHive) shutdown(ctx context.Context, scope daemon.Scope) error {
+	record, alive, err := daemon.Running(l.home.PIDFile("hive"))
+	if err != nil || !alive {
+		return err
+	}
+	if err := l.raw.Post(ctx, daemon.ShutdownPath, daemon.Shutdown{Scope: scope}, nil); err != nil {
+		if err := record.Signal(syscall.SIGTERM); err != nil {
+			return fmt.Errorf("stop the hive: %w", err)
+		}
+	}
+	return daemon.WaitEnd(ctx, record.Process)
+}
+
+// probe asks the hive for its devices and state anew.
+func (l *localHive) probe(ctx context.Context, refresh bool) (ops.HiveSnapshot, error) {
+	if err := l.ensure(ctx); err != nil {
+		return ops.HiveSnapshot{}, err
+	}
+	var snapshot ops.HiveSnapshot
+	err := l.raw.Post(ctx, "/v1/probe", map[string]bool{"refresh_capabilities": refresh}, &snapshot)
+	return snapshot, err
+}

@@ -1,0 +1,104 @@
+package queen
+
+import (
+	"context"
+	"database/sql"
+	"embed"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/url"
+	"time"
+
+	_ "modernc.org/sqlite" // the database driver "sqlite", without cgo
+
+	"rbee.dev/rbee/ops"
+)
+
+//go:embed migrations/*.sql
+var migrations embed.FS
+
+// store is the queen's database: the hives it knows and what each said last, so
+// that lists answer at once, also for a hive that is down.
+type store struct {
+	db *sql.DB
+}
+
+// openStore opens the database at path and brings its tables up to date.
+func openStore(ctx context.Context, path string) (*store, error) {
+	dsn := (&url.URL{Scheme: "file", Path: path, RawQuery: "_pragma=journal_mode(WAL)&_pragma=busy_timeout(5000)&_pragma=foreign_keys(1)&_txlock=immediate"}).String()
+	db, err := sql.Open("sqlite", dsn)
+	if err != nil {
+		return nil, fmt.Errorf("open the queen's database: %w", err)
+	}
+	db.SetMaxOpenConns(1) // SQLite has one writer; one connection makes the others wait here
+	if err := migrate(ctx, db); err != nil {
+		return nil, errors.Join(fmt.Errorf("open the queen's database %s: %w", path, err), db.Close())
+	}
+	return &store{db: db}, nil
+}
+
+// migrate runs the migrations that the database has not seen. Their files are
+// numbered from 1; user_version is the number of the last one that ran.
+func migrate(ctx context.Context, db *sql.DB) error {
+	var version int
+	if err := db.QueryRowContext(ctx, "PRAGMA user_version").Scan(&version); err != nil {
+		return err
+	}
+	files, err := migrations.ReadDir("migrations")
+	if err != nil {
+		return err
+	}
+	if version > len(files) {
+		return fmt.Errorf("it was written by a newer rbee (schema %d, this one knows %d)", version, len(files))
+	}
+	for i, file := range files[version:] {
+		text, err := migrations.ReadFile("migrations/" + file.Name())
+		if err != nil {
+			return err
+		}
+		script := fmt.Sprintf("BEGIN; %s; PRAGMA user_version = %d; COMMIT;", text, version+i+1)
+		if _, err := db.ExecContext(ctx, script); err != nil {
+			return fmt.Errorf("migrate by %s: %w", file.Name(), err)
+		}
+	}
+	return nil
+}
+
+// Close closes the database.
+func (s *store) Close() error { return s.db.Close() }
+
+// SaveHive remembers what a hive said of itself at the time seen.
+func (s *store) SaveHive(ctx context.Context, snapshot ops.HiveSnapshot, seen time.Time) error {
+	text, err := json.Marshal(snapshot)
+	if err != nil {
+		return fmt.Errorf("save hive %s: %w", snapshot.Hive.ID, err)
+	}
+	_, err = s.db.ExecContext(ctx,
+		`INSERT INTO hives (id, snapshot, seen_at) VALUES (?, ?, ?)
+		 ON CONFLICT (id) DO UPDATE SET snapshot = excluded.snapshot, seen_at = excluded.seen_at`,
+		snapshot.Hive.ID, string(text), seen.UTC().UnixMilli())
+	if err != nil {
+		return fmt.Errorf("save hive %s: %w", snapshot.Hive.ID, err)
+	}
+	return nil
+}
+
+// Hive returns what the hive said last and when. A hive that never said
+// anything has a zero time.
+func (s *store) Hive(ctx context.Context, id string) (ops.HiveSnapshot, time.Time, error) {
+	var text string
+	var millis int64
+	err := s.db.QueryRowContext(ctx, "SELECT snapshot, seen_at FROM hives WHERE id = ?", id).Scan(&text, &millis)
+	if errors.Is(err, sql.ErrNoRows) {
+		return ops.HiveSnapshot{Hive: ops.Hive{ID: id}}, time.Time{}, nil
+	}
+	if err != nil {
+		return ops.HiveSnapshot{}, time.Time{}, fmt.Errorf("read hive %s: %w", id, err)
+	}
+	var snapshot ops.HiveSnapshot
+	if err := json.Unmarshal([]byte(text), &snapshot); err != nil {
+		return ops.HiveSnapshot{}, time.Time{}, fmt.Errorf("read hive %s: %w", id, err)
+	}
+	return snapshot, time.UnixMilli(millis).UTC(), nil
+}
