@@ -1,0 +1,265 @@
+package kernel
+
+import (
+	"encoding/binary"
+	"math"
+	"math/rand/v2"
+	"testing"
+
+	"rbee.dev/rbee/inference/gguf"
+)
+
+// The types that matrices may have.
+var types = []gguf.Type{gguf.F32, gguf.F16, gguf.BF16, gguf.Q8_0, gguf.Q4_0, gguf.Q4_K, gguf.Q5_K, gguf.Q6_K}
+
+// portable is the table without any assembly.
+func portable() *Kernels {
+	return &Kernels{table: map[gguf.Type]*format{
+		gguf.F32:  {activation: asFloat, row: rowF32, dot: dotF32},
+		gguf.F16:  {activation: asHalf, row: rowF16, dot: dotF16},
+		gguf.BF16: {activation: asBrain, row: rowBF16, dot: dotBF16},
+		gguf.Q8_0: {activation: asQ8, row: rowQ8, dot: dotQ8},
+		gguf.Q4_0: {activation: asQ8, row: rowQ4, dot: dotQ4},
+		gguf.Q4_K: {activation: asQ8K, row: rowQ4K, dot: dotQ4K},
+		gguf.Q5_K: {activation: asQ8K, row: rowQ5K, dot: dotQ5K},
+		gguf.Q6_K: {activation: asQ8K, row: rowQ6K, dot: dotQ6K},
+	}}
+}
+
+// randomRows returns valid rows of a type: random values, small scales.
+func randomRows(r *rand.Rand, t gguf.Type, rows, cols int) []byte {
+	values, size, _ := t.Block()
+	data := make([]byte, rows*cols/int(values)*int(size))
+	for i := range data {
+		data[i] = byte(r.Uint32())
+	}
+	half := func(b []byte) { binary.LittleEndian.PutUint16(b, floatToHalf(r.Float32()*0.1)) }
+	for at := 0; at < len(data); at += int(size) {
+		block := data[at : at+int(size)]
+		switch t {
+		case gguf.F32:
+			binary.LittleEndian.PutUint32(block, math.Float32bits(r.Float32()-0.5))
+		case gguf.F16:
+			half(block)
+		case gguf.BF16:
+			binary.LittleEndian.PutUint16(block, floatToBrain(r.Float32()-0.5))
+		case gguf.Q8_0, gguf.Q4_0:
+			half(block)
+		case gguf.Q4_K, gguf.Q5_K:
+			half(block)
+			half(block[2:])
+		case gguf.Q6_K:
+			half(block[208:])
+		}
+	}
+	return data
+}
+
+func randomVectors(r *rand.Rand, n int) []float32 {
+	x := make([]float32, n)
+	for i := range x {
+		x[i] = r.Float32()*4 - 2
+	}
+	return x
+}
+
+func multiply(t *testing.T, k *Kernels, kind gguf.Type, data []byte, x []float32, rows, cols, n int) []float32 {
+	t.Helper()
+	m, err := k.Matrix(kind, rows, cols, data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var a Activations
+	k.Prepare(&a, kind, x, n, cols)
+	out := make([]float32, n*rows)
+	m.MulRange(&a, out, rows, 0, rows)
+	return out
+}
+
+func near(a, b, scale float32) bool {
+	return math.Abs(float64(a-b)) <= 1e-4*float64(scale)+1e-5
+}
+
+func TestProductsAreThoseOfTheDequantisedRows(t *testing.T) {
+	const rows, cols, n = 7, 512, 5
+	for _, kind := range types {
+		t.Run(kind.String(), func(t *testing.T) {
+			r := rand.New(rand.NewPCG(1, 2))
+			data, x := randomRows(r, kind, rows, cols), randomVectors(r, n*cols)
+			k := New()
+			got := multiply(t, k, kind, data, x, rows, cols, n)
+			m, _ := k.Matrix(kind, rows, cols, data)
+			row := make([]float32, cols)
+			for i := range rows {
+				m.Row(row, i)
+				for j := range n {
+					var want, size float64
+					for c, w := range row {
+						want += float64(w) * float64(x[j*cols+c])
+						size += math.Abs(float64(w) * float64(x[j*cols+c]))
+					}
+					// Activations lose up to 1/254 each when quantised; errors mostly cancel.
+					if diff := math.Abs(float64(got[j*rows+i]) - want); diff > 0.004*size {
+						t.Errorf("row %d, vector %d: got %g, want %g ± %g", i, j, got[j*rows+i], want, 0.004*size)
+					}
+				}
+			}
+		})
+	}
+}
+
+func TestAssemblyAgreesWithThePortableCode(t *testing.T) {
+	for _, kind := range types {
+		for _, shape := range [][3]int{{1, 256, 1}, {4, 256, 4}, {9, 1024, 6}, {3, 768, 13}} {
+			rows, cols, n := shape[0], shape[1], shape[2]
+			r := rand.New(rand.NewPCG(3, uint64(cols)))
+			data, x := randomRows(r, kind, rows, cols), randomVectors(r, n*cols)
+			got := multiply(t, New(), kind, data, x, rows, cols, n)
+			want := multiply(t, portable(), kind, data, x, rows, cols, n)
+			for i := range got {
+				if !near(got[i], want[i], float32(cols)) {
+					t.Fatalf("%s %v: value %d is %g, portable %g", kind, shape, i, got[i], want[i])
+				}
+			}
+		}
+	}
+}
+
+func TestAProductDoesNotDependOnItsCompany(t *testing.T) {
+	const rows, cols, n = 11, 512, 9
+	for _, kind := range types {
+		t.Run(kind.String(), func(t *testing.T) {
+			r := rand.New(rand.NewPCG(5, 6))
+			data, x := randomRows(r, kind, rows, cols), randomVectors(r, n*cols)
+			k := New()
+			together := multiply(t, k, kind, data, x, rows, cols, n)
+			m, _ := k.Matrix(kind, rows, cols, data)
+			for j := range n {
+				var a Activations
+				k.Prepare(&a, kind, x[j*cols:], 1, cols)
+				alone := make([]float32, rows)
+				m.MulRange(&a, alone, rows, 0, 3) // and not on how rows are divided
+				m.MulRange(&a, alone, rows, 3, rows)
+				for i := range rows {
+					if math.Float32bits(alone[i]) != math.Float32bits(together[j*rows+i]) {
+						t.Fatalf("row %d, vector %d: alone %g, together %g", i, j, alone[i], together[j*rows+i])
+					}
+				}
+			}
+		})
+	}
+}
+
+func TestTheLargestQuantisedValuesDoNotOverflow(t *testing.T) {
+	const cols = 256
+	x := make([]float32, cols)
+	for i := range x {
+		x[i] = 3
+	}
+	for _, fill := range []byte{0x80, 0x81, 0x7f} {
+		data := randomRows(rand.New(rand.NewPCG(1, 1)), gguf.Q8_0, 1, cols)
+		for i := range data {
+			if i%bytesQ8 >= 2 {
+				data[i] = fill
+			}
+		}
+		got := multiply(t, New(), gguf.Q8_0, data, x, 1, cols, 1)[0]
+		want := multiply(t, portable(), gguf.Q8_0, data, x, 1, cols, 1)[0]
+		if !near(got, want, float32(math.Abs(float64(want)))) {
+			t.Errorf("weights 0x%x: got %g, want %g", fill, got, want)
+		}
+	}
+}
+
+func TestHalfPrecisionRoundTrips(t *testing.T) {
+	for h := range 1 << 16 {
+		f := halfToFloat(uint16(h))
+		if f != f {
+			continue
+		}
+		if back := floatToHalf(f); back != uint16(h) {
+			t.Fatalf("0x%04x became %g and then 0x%04x", h, f, back)
+		}
+	}
+	for _, tt := range []struct {
+		f    float32
+		want uint16
+	}{{1e9, 0x7c00}, {-1e9, 0xfc00}, {65519, 0x7bff}, {65520, 0x7c00}, {1e-9, 0}, {2.9e-8, 0}, {3e-8, 1}, {1.0 + 1.0/2048, 0x3c00}, {1.0 + 3.0/2048, 0x3c02}} {
+		if got := floatToHalf(tt.f); got != tt.want {
+			t.Errorf("%g: got 0x%04x, want 0x%04x", tt.f, got, tt.want)
+		}
+	}
+}
+
+func TestVectorOperations(t *testing.T) {
+	k := New()
+	r := rand.New(rand.NewPCG(7, 8))
+	for _, n := range []int{1, 7, 8, 32, 129} {
+		a, b := randomVectors(r, n), randomVectors(r, n)
+		if got, want := k.Dot(a, b), dotFloatsGo(a, b); !near(got, want, float32(n)) {
+			t.Errorf("dot of %d: got %g, want %g", n, got, want)
+		}
+		want := append([]float32(nil), a...)
+		addScaledGo(want, b, 0.3)
+		k.AddScaled(a, b, 0.3)
+		for i := range a {
+			if !near(a[i], want[i], 1) {
+				t.Errorf("addScaled of %d: value %d is %g, want %g", n, i, a[i], want[i])
+			}
+		}
+	}
+	for x := float32(-87); x < 88.5; x += 0.37 {
+		if got, want := float64(exp(x)), math.Exp(float64(x)); math.Abs(got-want) > 3e-7*want+1e-38 {
+			t.Errorf("exp(%g): got %g, want %g", x, got, want)
+		}
+	}
+	p := []float32{1, 2, 3, float32(math.Inf(-1))}
+	k.Softmax(p)
+	if sum := p[0] + p[1] + p[2]; !near(sum, 1, 1) || p[3] != 0 || p[2] < p[1] {
+		t.Errorf("softmax gave %v", p)
+	}
+}
+
+func TestMatrixRefusesWhatItCannotCompute(t *testing.T) {
+	k := New()
+	for _, tt := range []struct {
+		name       string
+		kind       gguf.Type
+		rows, cols int
+		bytes      int
+	}{
+		{"unknown type", gguf.Type(17), 1, 256, 74},
+		{"a row that is no multiple of the block", gguf.Q8_0, 1, 40, 34},
+		{"too little data", gguf.F32, 2, 8, 60},
+		{"no rows", gguf.F32, 0, 8, 0},
+	} {
+		if _, err := k.Matrix(tt.kind, tt.rows, tt.cols, make([]byte, tt.bytes)); err == nil {
+			t.Errorf("%s: accepted", tt.name)
+		}
+	}
+}
+
+func BenchmarkMulRange(b *testing.B) {
+	const rows, cols = 1024, 1024
+	for _, kind := range types {
+		for _, n := range []int{1, 16} {
+			b.Run(kind.String()+map[int]string{1: "/one", 16: "/sixteen"}[n], func(b *testing.B) {
+				r := rand.New(rand.NewPCG(1, 1))
+				data, x := randomRows(r, kind, rows, cols), randomVectors(r, n*cols)
+				k := New()
+				m, err := k.Matrix(kind, rows, cols, data)
+				if err != nil {
+					b.Fatal(err)
+				}
+				var a Activations
+				k.Prepare(&a, kind, x, n, cols)
+				out := make([]float32, n*rows)
+				b.SetBytes(int64(len(data)))
+				for b.Loop() {
+					m.MulRange(&a, out, rows, 0, rows)
+				}
+				b.ReportMetric(2*float64(rows*cols*n)*float64(b.N)/b.Elapsed().Seconds()/1e9, "GFLOP/s")
+			})
+		}
+	}
+}
