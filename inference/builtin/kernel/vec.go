@@ -52,7 +52,7 @@ func (k *Kernels) Gate(gate, up []float32) {
 // fast as math.Exp: 2^n times a polynomial for the rest, |r| ≤ ln2/2.
 func exp(x float32) float32 {
 	switch {
-	case x > 88.7:
+	case x > 88:
 		return float32(math.Inf(1))
 	case x < -87.3:
 		return 0
