@@ -29,10 +29,16 @@ type Options struct {
 	Token string
 	// DialContext makes connections; nil is net.Dialer's.
 	DialContext func(ctx context.Context, network, address string) (net.Conn, error)
-	// Patience is how long Follow tries to get a lost stream back before it
-	// gives up; 0 means 30 s.
+	// Patience is how long to go on without an answer: of one request, of
+	// Submit when it cannot tell whether the job was taken, and of Follow when
+	// its stream broke. 0 means 30 s.
 	Patience time.Duration
-	// OnLost, if set, is told when Follow loses its stream and tries again.
+	// Silence is how long a stream may say nothing at all before it counts as
+	// broken. It must be longer than the daemon's heartbeat, which is 15 s;
+	// 0 means 60 s.
+	Silence time.Duration
+	// OnLost, if set, is told each time that Follow loses its stream and begins
+	// to try again. Its context is Follow's.
 	OnLost func(ctx context.Context, err error)
 }
 
@@ -54,14 +60,35 @@ func New(o Options) *Client {
 	if o.Patience == 0 {
 		o.Patience = 30 * time.Second
 	}
+	if o.Silence == 0 {
+		o.Silence = time.Minute
+	}
 	if o.DialContext == nil {
 		o.DialContext = (&net.Dialer{Timeout: 10 * time.Second}).DialContext
 	}
 	pool := &http.Transport{
-		DialContext: o.DialContext, Proxy: nil, // these connections never leave by a proxy
+		DialContext: telling(o.DialContext), Proxy: nil, // these connections never leave by a proxy
 		MaxIdleConnsPerHost: 64, IdleConnTimeout: 90 * time.Second, DisableCompression: true,
 	}
-	return &Client{Options: o, pool: pool, http: &http.Client{Transport: pool}}
+	stay := func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	return &Client{Options: o, pool: pool, http: &http.Client{Transport: pool, CheckRedirect: stay}}
+}
+
+// notDialled marks the error of a request that cannot have reached anybody.
+type notDialled struct{ error }
+
+// Unwrap returns the dialler's error.
+func (n notDialled) Unwrap() error { return n.error }
+
+// telling returns dial with its errors marked.
+func telling(dial func(context.Context, string, string) (net.Conn, error)) func(context.Context, string, string) (net.Conn, error) {
+	return func(ctx context.Context, network, address string) (net.Conn, error) {
+		conn, err := dial(ctx, network, address)
+		if err != nil {
+			return nil, notDialled{err}
+		}
+		return conn, nil
+	}
 }
 
 // Close gives idle connections up.
@@ -70,26 +97,32 @@ func (c *Client) Close() { c.pool.CloseIdleConnections() }
 // Health asks whether the daemon is there and what it is.
 func (c *Client) Health(ctx context.Context) (ops.Health, error) {
 	var h ops.Health
-	return h, c.call(ctx, http.MethodGet, "/health", nil, &h)
+	err := c.call(ctx, http.MethodGet, "/health", nil, &h)
+	return h, err
 }
 
 // Job tells of one job.
 func (c *Client) Job(ctx context.Context, id string) (ops.Job, error) {
 	var j ops.Job
-	return j, c.call(ctx, http.MethodGet, "/v1/jobs/"+url.PathEscape(id), nil, &j)
+	err := c.call(ctx, http.MethodGet, jobPath(id), nil, &j)
+	return j, err
 }
 
 // Jobs lists the daemon's jobs, newest first.
 func (c *Client) Jobs(ctx context.Context) (ops.Jobs, error) {
 	var list ops.Jobs
-	return list, c.call(ctx, http.MethodGet, "/v1/jobs", nil, &list)
+	err := c.call(ctx, http.MethodGet, "/v1/jobs", nil, &list)
+	return list, err
 }
 
 // Cancel asks a job to end; one that has ended already is left as it is.
 func (c *Client) Cancel(ctx context.Context, id string) (ops.Job, error) {
 	var j ops.Job
-	return j, c.call(ctx, http.MethodDelete, "/v1/jobs/"+url.PathEscape(id), nil, &j)
+	err := c.call(ctx, http.MethodDelete, jobPath(id), nil, &j)
+	return j, err
 }
+
+func jobPath(id string) string { return "/v1/jobs/" + url.PathEscape(id) }
 
 // Post sends in as JSON to a route of the daemon's own and decodes the answer
 // into out, unless that is nil.
@@ -101,10 +134,13 @@ func (c *Client) Post(ctx context.Context, path string, in, out any) error {
 	return c.call(ctx, http.MethodPost, path, body, out)
 }
 
-// call makes one request. Its error is an *ops.Error: the daemon's own, or
-// unavailable with ErrUnreachable in the chain when there was no answer.
+// call makes one request. Its error is the daemon's own, as *ops.Error, or an
+// unavailable one with ErrUnreachable in the chain when there was no answer, or
+// the cause of ctx when that has ended.
 func (c *Client) call(ctx context.Context, method, path string, body []byte, out any) error {
-	r, err := http.NewRequestWithContext(ctx, method, c.BaseURL+path, bytes.NewReader(body))
+	bounded, cancel := context.WithTimeoutCause(ctx, c.Patience, fmt.Errorf("no answer within %s", c.Patience))
+	defer cancel()
+	r, err := http.NewRequestWithContext(bounded, method, c.BaseURL+path, bytes.NewReader(body))
 	if err != nil {
 		return ops.Invalid("queen", "%q is no address: %w", c.BaseURL, err)
 	}
@@ -114,19 +150,21 @@ func (c *Client) call(ctx context.Context, method, path string, body []byte, out
 	c.authorize(r.Header.Set)
 	answer, err := c.http.Do(r)
 	if err != nil {
-		return c.unreachable(ctx, err)
+		return c.unanswered(ctx, bounded, err)
 	}
 	defer answer.Body.Close()
 	if answer.StatusCode >= 300 {
 		return c.failure(answer)
 	}
-	if out == nil {
-		_, err = io.Copy(io.Discard, answer.Body)
-	} else {
-		err = json.NewDecoder(answer.Body).Decode(out)
-	}
+	text, err := io.ReadAll(answer.Body)
 	if err != nil {
-		return c.unreachable(ctx, fmt.Errorf("read its answer: %w", err))
+		return c.unanswered(ctx, bounded, fmt.Errorf("its answer broke off: %w", err))
+	}
+	if out == nil {
+		return nil
+	}
+	if err := json.Unmarshal(text, out); err != nil {
+		return c.foreign(answer, err)
 	}
 	return nil
 }
@@ -135,39 +173,4 @@ func (c *Client) authorize(set func(key, value string)) {
 	if c.Token != "" {
 		set("Authorization", "Bearer "+c.Token)
 	}
-}
-
-// unreachable is the error of a request without an answer. A context that has
-// ended tells its own reason.
-func (c *Client) unreachable(ctx context.Context, err error) error {
-	if cause := context.Cause(ctx); cause != nil {
-		return cause
-	}
-	if inner, ok := errors.AsType[*url.Error](err); ok {
-		err = inner.Err // without the URL, which tells a person nothing
-	}
-	if e, ok := errors.AsType[*ops.Error](err); ok {
-		return e // from the dialler, which knows better
-	}
-	return ops.Errorf(ops.CodeUnavailable, "%s %w", c.Name, unanswered{err})
-}
-
-// unanswered puts ErrUnreachable before the reason why.
-type unanswered struct{ reason error }
-
-// Error is both texts on one line.
-func (u unanswered) Error() string { return ErrUnreachable.Error() + ": " + u.reason.Error() }
-
-// Unwrap returns both errors.
-func (u unanswered) Unwrap() []error { return []error{ErrUnreachable, u.reason} }
-
-// failure reads the error that the daemon answered with.
-func (c *Client) failure(answer *http.Response) *ops.Error {
-	text, err := io.ReadAll(io.LimitReader(answer.Body, 64<<10))
-	var e ops.Error
-	if err == nil && json.Unmarshal(text, &e) == nil && e.Code != "" {
-		return &e
-	}
-	return ops.Errorf(ops.CodeInternal, "%s answered %s, which is not rbee's protocol", c.Name, answer.Status).
-		WithHint("is something else listening at %s?", c.BaseURL)
 }

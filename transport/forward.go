@@ -9,48 +9,56 @@ import (
 )
 
 // Forward has the daemon called target do o, as the job of ctx goes on: what is
-// said there enters this job as it is, the result is returned as it came. The
-// job there has the same id as the one here, so one id follows a request along
-// the whole chain.
+// said there enters this job as it is, the result is returned as it came, a
+// failure as *ops.Error. The job there has the same id as the one here, so one
+// id follows a request along the whole chain.
 //
 // Where forwarding has got to is noted in the job here with each event. A job
 // that was forwarded to target before, by a process that has ended since, is
-// followed on from there and not submitted again.
+// followed on from there: nothing is lost, said twice or done twice.
+//
+// When ctx ends, the job there is cancelled and the cause of ctx is the error.
+// With the cause [ops.ErrDetached] the job there goes on, for the successor.
 func Forward(ctx context.Context, c *Client, target string, o ops.Op) (json.RawMessage, error) {
 	sink := ops.SinkOf(ctx)
 	if sink == nil {
-		return nil, errors.New("forward without a job")
+		return nil, errNoJob
+	}
+	return ForwardAs(ctx, c, target, o, sink.JobID())
+}
+
+var errNoJob = errors.New("forward without a job")
+
+// ForwardAs is [Forward] with an id for the job there, for work that takes more
+// than one job at target: at most 64 characters (see [ops.CheckJobID]). One job
+// forwards one thing at a time, since it remembers only one place.
+func ForwardAs(ctx context.Context, c *Client, target string, o ops.Op, id string) (json.RawMessage, error) {
+	sink := ops.SinkOf(ctx)
+	if sink == nil {
+		return nil, errNoJob
 	}
 	at := sink.Cursor()
-	if at.Target != target {
-		at = ops.Cursor{Target: target, JobID: sink.JobID()}
-		if _, err := c.Submit(ctx, o, at.JobID); err != nil {
-			return nil, submitFailed(ctx, c, at.JobID, err)
-		}
+	if at.Target != target || at.JobID != id {
+		at = ops.Cursor{Target: target, JobID: id}
 		sink.Mark(nil, at)
 	}
-	raw, err := c.finish(ctx, at.JobID, at.Last, func(r Received) error {
+	// With nothing heard yet it is not certain that the job was submitted.
+	// Submitting it again is safe: the same id is the same job.
+	if at.Last == 0 {
+		if _, err := c.Submit(ctx, o, id); err != nil {
+			return nil, err
+		}
+	}
+	end, err := c.finish(ctx, id, at.Last, func(r Received) error {
 		at.Last = r.ID
 		sink.Mark(r.Event, at)
 		return nil
 	})
-	if e, ok := errors.AsType[*ops.Error](err); ok && e.Code == ops.CodeNotFound && at.JobID == sink.JobID() && forgotten(ctx, c, at.JobID) {
+	switch {
+	case err == nil:
+		return end.result()
+	case ctx.Err() == nil && ops.CodeOf(err) == ops.CodeNotFound:
 		return nil, ops.Errorf(ops.CodeUnavailable, "%s has forgotten the job: it was restarted without its state", c.Name)
 	}
-	return raw, err
-}
-
-// submitFailed cancels a job that may have been taken although the answer did
-// not arrive.
-func submitFailed(ctx context.Context, c *Client, id string, err error) error {
-	if ctx.Err() != nil {
-		c.abandon(ctx, id)
-	}
-	return err
-}
-
-// forgotten tells a job that is not known from one that failed with not_found.
-func forgotten(ctx context.Context, c *Client, id string) bool {
-	_, err := c.Job(ctx, id)
-	return ops.CodeOf(err) == ops.CodeNotFound
+	return nil, err
 }

@@ -8,6 +8,8 @@ import (
 	"iter"
 
 	"github.com/r3labs/sse/v2"
+
+	"rbee.dev/rbee/ops"
 )
 
 // State yields the daemon's state and then each change of it, over one
@@ -15,16 +17,16 @@ import (
 // the caller's affair, since a lost state stream means a daemon gone.
 func (c *Client) State(ctx context.Context) iter.Seq2[json.RawMessage, error] {
 	return func(yield func(json.RawMessage, error) bool) {
-		err := c.stream(ctx, "/v1/state/stream", 0, func(e *sse.Event) error {
+		s := connection{client: c, path: "/v1/state/stream", see: func(e *sse.Event) error {
 			if !json.Valid(e.Data) {
-				return errors.New("the stream broke off within a state")
+				return ops.Errorf(ops.CodeInternal, "%s sent a state that is not JSON", c.Name)
 			}
 			if !yield(bytes.Clone(e.Data), nil) {
 				return errEnough
 			}
 			return nil
-		})
-		if !errors.Is(err, errEnough) {
+		}}
+		if err := s.read(ctx); !errors.Is(err, errEnough) {
 			yield(nil, err)
 		}
 	}

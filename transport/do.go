@@ -1,0 +1,105 @@
+package transport
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+
+	"rbee.dev/rbee/ops"
+)
+
+// Call submits o, follows it and returns its result. What the job says on its
+// way goes to ctx's job, if there is one, in the words of whoever said it. When
+// ctx ends, the job is cancelled and the cause of ctx is the error.
+func Call[R any](ctx context.Context, c *Client, o ops.Returning[R]) (R, error) {
+	var result R
+	raw, err := c.Do(ctx, o, "", func(r Received) error {
+		ops.Emit(ctx, r.Event)
+		return nil
+	})
+	if err != nil {
+		return result, err
+	}
+	if err := json.Unmarshal(raw, &result); err != nil {
+		return result, ops.Errorf(ops.CodeInternal, "read the result of %s from %s: %w", o.Name(), c.Name, err)
+	}
+	return result, nil
+}
+
+// Do submits o under id ("" chooses one), hands each narration, progress and
+// token to see, and returns the result, or the job's failure as *ops.Error.
+// When ctx ends or see fails, the job is cancelled.
+func (c *Client) Do(ctx context.Context, o ops.Op, id string, see func(Received) error) (json.RawMessage, error) {
+	if id == "" {
+		id = rand.Text()
+	}
+	if _, err := c.Submit(ctx, o, id); err != nil {
+		return nil, err
+	}
+	end, err := c.finish(ctx, id, 0, see)
+	if err != nil {
+		return nil, err
+	}
+	return end.result()
+}
+
+// outcome is how a job ended.
+type outcome struct {
+	raw     json.RawMessage
+	failure *ops.Error
+}
+
+func (o outcome) result() (json.RawMessage, error) {
+	if o.failure != nil {
+		return nil, o.failure
+	}
+	return o.raw, nil
+}
+
+// finish follows a job from the event after `after` to its end. Its error says
+// why it did not get there; the job is cancelled then.
+func (c *Client) finish(ctx context.Context, id string, after uint64, see func(Received) error) (outcome, error) {
+	var end outcome
+	for r, err := range c.Follow(ctx, id, after) {
+		if err == nil {
+			switch e := r.Event.(type) {
+			case ops.ResultEvent:
+				end.raw = e.Raw
+			case ops.ErrorEvent:
+				end.failure = &e.Error
+			case ops.EndEvent:
+				return end.as(e), nil
+			case ops.NarrationEvent, ops.ProgressEvent, ops.TokenEvent:
+				err = see(r)
+			}
+		}
+		if err != nil {
+			c.giveUp(ctx, id, err)
+			return end, err
+		}
+	}
+	return end, ops.Errorf(ops.CodeInternal, "%s ended job %s without a last event", c.Name, id)
+}
+
+// giveUp cancels a job that is followed no further, unless the daemon has just
+// said that it knows no such job.
+func (c *Client) giveUp(ctx context.Context, id string, err error) {
+	if ctx.Err() == nil && ops.CodeOf(err) == ops.CodeNotFound {
+		return
+	}
+	c.abandon(ctx, id)
+}
+
+// as fits the outcome to the last event, which says whether the job failed.
+func (o outcome) as(e ops.EndEvent) outcome {
+	switch {
+	case e.State == ops.JobCompleted:
+		o.failure = nil
+	case o.failure != nil: // the error event told more
+	case e.State == ops.JobCancelled:
+		o.failure = ops.Errorf(ops.CodeCancelled, "the job was cancelled")
+	default:
+		o.failure = ops.Errorf(ops.CodeInternal, "%s", e.Message)
+	}
+	return o
+}

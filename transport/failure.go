@@ -1,0 +1,66 @@
+package transport
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+
+	"rbee.dev/rbee/ops"
+)
+
+// unanswered is the error of a request that was made in a context of its own,
+// bounded, below ctx. When ctx has ended, its cause is the error.
+func (c *Client) unanswered(ctx, bounded context.Context, err error) error {
+	if cause := context.Cause(ctx); cause != nil {
+		return cause
+	}
+	if cause := context.Cause(bounded); cause != nil {
+		err = cause
+	}
+	return c.unreachable(err)
+}
+
+// unreachable says that the daemon cannot be reached, and why.
+func (c *Client) unreachable(err error) *ops.Error {
+	if e, ok := errors.AsType[*ops.Error](err); ok {
+		return e // from the dialler, which knows better
+	}
+	if inner, ok := errors.AsType[*url.Error](err); ok {
+		err = inner.Err // without the URL, which tells a person nothing
+	}
+	return ops.Errorf(ops.CodeUnavailable, "%s %w", c.Name, silence{err})
+}
+
+// silence is ErrUnreachable with the reason why.
+type silence struct{ reason error }
+
+// Error is both texts on one line.
+func (s silence) Error() string { return ErrUnreachable.Error() + ": " + s.reason.Error() }
+
+// Unwrap returns both errors.
+func (s silence) Unwrap() []error { return []error{ErrUnreachable, s.reason} }
+
+// failure reads the error that the daemon answered with. The gateway errors of
+// a proxy on the way mean that the daemon did not answer.
+func (c *Client) failure(answer *http.Response) *ops.Error {
+	text, err := io.ReadAll(io.LimitReader(answer.Body, 64<<10))
+	var e ops.Error
+	if err == nil && json.Unmarshal(text, &e) == nil && e.Code != "" {
+		return &e
+	}
+	switch answer.StatusCode {
+	case http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
+		return c.unreachable(fmt.Errorf("a proxy on the way says %s", answer.Status))
+	}
+	return c.foreign(answer, fmt.Errorf("it answers %s", answer.Status))
+}
+
+// foreign is the error of an answer that no daemon of ours gives.
+func (c *Client) foreign(answer *http.Response, err error) *ops.Error {
+	return ops.Errorf(ops.CodeInternal, "%s does not speak rbee's protocol: %w", c.Name, err).
+		WithHint("is something else listening at %s?", answer.Request.URL.Host)
+}
