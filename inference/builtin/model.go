@@ -1,0 +1,132 @@
+package builtin
+
+import (
+	"fmt"
+
+	"rbee.dev/rbee/inference/builtin/kernel"
+	"rbee.dev/rbee/inference/gguf"
+)
+
+// model is a loaded model: its shape, and its weights where they lie in the
+// mapped file.
+type model struct {
+	params
+	file    *gguf.File
+	kernels *kernel.Kernels
+	vocab   int
+
+	embedding  kernel.Matrix
+	layerList  []layer
+	outputNorm []float32
+	output     kernel.Matrix
+	// ropeFactors divides the frequency of each pair (llama 3); nil is all 1.
+	ropeFactors []float32
+}
+
+// layer is one block's weights. Vectors that the architecture does not have
+// are nil.
+type layer struct {
+	attnNorm, ffnNorm   []float32
+	q, k, v, attnOut    kernel.Matrix
+	qBias, kBias, vBias []float32
+	qNorm, kNorm        []float32
+	gate, up, down      kernel.Matrix
+}
+
+// loadModel finds and checks every tensor. Weights stay in the file; only norms
+// and biases, which are small, are turned to float32.
+func loadModel(f *gguf.File, k *kernel.Kernels, vocab int) (*model, error) {
+	p, err := readParams(f)
+	if err != nil {
+		return nil, err
+	}
+	m := &model{params: p, file: f, kernels: k, vocab: vocab}
+	l := loader{model: m}
+	kv := p.kvHeads * p.headDim
+	m.embedding = l.matrix("token_embd.weight", vocab, p.width)
+	m.outputNorm = l.vector("output_norm.weight", p.width)
+	m.output = m.embedding
+	if _, ok := f.Tensor("output.weight"); ok {
+		m.output = l.matrix("output.weight", vocab, p.width)
+	}
+	if _, ok := f.Tensor("rope_freqs.weight"); ok {
+		m.ropeFactors = l.vector("rope_freqs.weight", p.ropeDims/2)
+	}
+	for i := range p.layers {
+		at := fmt.Sprintf("blk.%d.", i)
+		b := layer{
+			attnNorm: l.vector(at+"attn_norm.weight", p.width), ffnNorm: l.vector(at+"ffn_norm.weight", p.width),
+			q: l.matrix(at+"attn_q.weight", p.heads*p.headDim, p.width),
+			k: l.matrix(at+"attn_k.weight", kv, p.width), v: l.matrix(at+"attn_v.weight", kv, p.width),
+			attnOut: l.matrix(at+"attn_output.weight", p.width, p.heads*p.headDim),
+			gate:    l.matrix(at+"ffn_gate.weight", p.ffn, p.width), up: l.matrix(at+"ffn_up.weight", p.ffn, p.width),
+			down: l.matrix(at+"ffn_down.weight", p.width, p.ffn),
+		}
+		if p.bias {
+			b.qBias, b.kBias, b.vBias = l.vector(at+"attn_q.bias", p.heads*p.headDim), l.vector(at+"attn_k.bias", kv), l.vector(at+"attn_v.bias", kv)
+		}
+		if p.headNorm {
+			b.qNorm, b.kNorm = l.vector(at+"attn_q_norm.weight", p.headDim), l.vector(at+"attn_k_norm.weight", p.headDim)
+		}
+		if l.err != nil {
+			return nil, l.err
+		}
+		m.layerList = append(m.layerList, b)
+	}
+	return m, l.err
+}
+
+// loader takes tensors out of the file and remembers the first error.
+type loader struct {
+	model *model
+	err   error
+}
+
+// tensor finds a tensor of the wanted shape.
+func (l *loader) tensor(name string, rows, cols int) (gguf.Tensor, bool) {
+	if l.err != nil {
+		return gguf.Tensor{}, false
+	}
+	t, ok := l.model.file.Tensor(name)
+	if !ok {
+		l.err = unsupported("it has no tensor %s", name)
+		return t, false
+	}
+	shape := append(append([]uint64(nil), t.Shape...), 1)
+	if len(t.Shape) > 2 || shape[0] != uint64(cols) || shape[1] != uint64(rows) { //nolint:gosec // both are positive
+		l.err = unsupported("tensor %s is %v, not %d × %d", name, t.Shape, cols, rows)
+		return t, false
+	}
+	if !l.model.kernels.Supports(t.Type) {
+		l.err = unsupported("tensor %s is of type %s", name, t.Type)
+		return t, false
+	}
+	return t, true
+}
+
+func (l *loader) matrix(name string, rows, cols int) kernel.Matrix {
+	t, ok := l.tensor(name, rows, cols)
+	if !ok {
+		return kernel.Matrix{}
+	}
+	m, err := l.model.kernels.Matrix(t.Type, rows, cols, l.model.file.Data(t))
+	if err != nil {
+		l.err = unsupported("tensor %s: %w", name, err)
+	}
+	return m
+}
+
+func (l *loader) vector(name string, n int) []float32 {
+	t, ok := l.tensor(name, 1, n)
+	if !ok {
+		return nil
+	}
+	m, err := l.model.kernels.Matrix(t.Type, 1, n, l.model.file.Data(t))
+	if err != nil {
+		l.err = unsupported("tensor %s: %w", name, err)
+		return nil
+	}
+	v := make([]float32, n)
+	m.Row(v, 0)
+	return v
+}

@@ -1,0 +1,42 @@
+// Package inference is what rbee's engines have in common: what they are told
+// ([Spec]) and what they give ([Engine]). The engines themselves are in the
+// packages below it; the worker chooses among them by name.
+package inference
+
+import "net/http"
+
+// Spec says what an engine loads, and how it is to run.
+type Spec struct {
+	// ModelID is the model's name, as clients see it.
+	ModelID string
+	// ModelPath is the model's GGUF file.
+	ModelPath string
+	// Device is what to run on, as cpu; "" and auto leave it to the engine.
+	Device string
+	// Parallel is how many requests run at once; 0 means 4.
+	Parallel int
+	// ContextLength is how many tokens a request may hold, prompt and answer
+	// together; 0 means the model's own length, but at most 4096.
+	ContextLength int
+	// Threads is how many threads compute; 0 means one for each processor.
+	Threads int
+}
+
+// The defaults of [Spec].
+const (
+	DefaultParallel      = 4
+	DefaultContextLength = 4096
+)
+
+// Engine is a loaded model that answers. Its contract is the ecosystem's own:
+// OpenAI's /v1/chat/completions, /v1/completions, /v1/embeddings and
+// /v1/models, and /health.
+type Engine interface {
+	http.Handler
+	// Slots is how many requests run at once.
+	Slots() int
+	// ContextLength is how many tokens each may hold.
+	ContextLength() int
+	// Close ends what runs and gives the model up.
+	Close() error
+}

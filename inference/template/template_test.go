@@ -1,0 +1,75 @@
+package template_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"go.uber.org/goleak"
+
+	"rbee.dev/rbee/inference/template"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+var conversation = []template.Message{
+	{Role: "system", Content: "Be brief."}, {Role: "user", Content: "Hi"},
+	{Role: "assistant", Content: "<think>hm</think>\n\nHello"}, {Role: "user", Content: "Bye "},
+}
+
+func TestRender(t *testing.T) {
+	for _, tt := range []struct{ name, source, want string }{
+		{"ChatML", template.ChatML,
+			"<|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n<think>hm</think>\n\nHello<|im_end|>\n<|im_start|>user\nBye <|im_end|>\n<|im_start|>assistant\n"},
+		{"slices, namespaces and methods", `
+{%- set ns = namespace(n=0) %}
+{%- if messages[0]['role'] == 'system' %}{{ '[' + messages[0]['content'].strip() + ']' }}{% set rest = messages[1:] %}{% else %}{% set rest = messages %}{% endif %}
+{%- for m in rest %}
+    {%- set ns.n = ns.n + 1 %}
+    {%- if '</think>' in m.content %}
+        {%- set text = m.content.split('</think>')[-1].lstrip('\n') %}
+    {%- else %}
+        {%- set text = m.content | trim %}
+    {%- endif %}
+    {{- m.role.upper() + ':' + text + ';' }}
+{%- endfor %}
+{{- ns.n }}`, "[Be brief.]USER:Hi;ASSISTANT:Hello;USER:Bye;3"},
+		{"tokens and undefined names", "{{ bos_token }}{% if tools is defined and tools %}T{% endif %}{% for m in messages[::-1] %}{{ loop.index0 }}{{ m['role'][0] }}{% endfor %}{{ eos_token }}", "<s>0u1a2u3s</s>"},
+		{"a loop that is left early", "{% for i in range(3) %}{{ i }}{% if loop.last %}!{% endif %}{% endfor %}", "012!"},
+		{"tojson", "{{ messages[1]['content'] | tojson }}", `"Hi"`},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			tmpl, err := template.Parse(tt.source, "<s>", "</s>")
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := tmpl.Render(conversation)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(tt.want, got); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+func TestFaultyTemplatesAreErrors(t *testing.T) {
+	for _, tt := range []struct{ name, source, want string }{
+		{"unfinished", "{% for m in messages %}", ""},
+		{"raise_exception", "{{ raise_exception('roles must alternate') }}", "roles must alternate"},
+		{"reads a file", "{% include '/etc/passwd' %}", ""},
+		{"includes itself", "{% include '/chat_template' %}", ""},
+		{"endless range", "{% for i in range(0, 1000000000) %}x{% endfor %}", "range"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			tmpl, err := template.Parse(tt.source, "", "")
+			if err == nil {
+				_, err = tmpl.Render(conversation)
+			}
+			if err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("got %v, want an error with %q", err, tt.want)
+			}
+		})
+	}
+}
