@@ -56,9 +56,9 @@ func (s *connection) read(ctx context.Context) error {
 	var stop error // why see wants no more
 	leave := func() bool { return false }
 	err := s.reader().SubscribeRawWithContext(bounded, func(e *sse.Event) {
-		// A comment arrives as an event without data. What comes behind a torn
-		// frame's head may be cut short; it will be sent again.
-		if stop != nil || len(e.Data) == 0 || s.body.torn.Load() {
+		// A comment arrives as an event without data. A torn frame will be sent
+		// again, whole.
+		if stop != nil || len(e.Data) == 0 || string(e.Retry) == tear {
 			return
 		}
 		switch stop = s.see(e); {
@@ -113,32 +113,40 @@ func (s *connection) check(answer *http.Response) error {
 	return nil
 }
 
-// watchedBody is a stream's body. It notices silence, and an end in the middle
-// of a frame, which the r3labs client delivers as if it were whole.
+// tear is put behind the end of every stream. Where that is in the middle of a
+// frame, it marks the frame, which the r3labs client would deliver as if it
+// were whole; elsewhere it is an event without data, which counts for nothing.
+const tear = "torn"
+
+// watchedBody is a stream's body. It notices silence, and marks the end.
 type watchedBody struct {
 	io.ReadCloser
 	quiet   *time.Timer // breaks the connection when it fires
 	silence time.Duration
-	end     [2]byte     // the newest bytes read
 	heard   atomic.Bool // anything was read
-	torn    atomic.Bool // the body ended, and not behind a frame
+	err     error       // why there is no more
+	mark    string      // what is left to read of the mark behind the end
 }
 
-// Read reads from the body.
+// Read reads from the body, then the mark.
 func (b *watchedBody) Read(p []byte) (int, error) {
-	n, err := b.ReadCloser.Read(p)
-	switch {
-	case n >= 2:
-		b.end = [2]byte(p[n-2 : n])
-	case n == 1:
-		b.end = [2]byte{b.end[1], p[0]}
+	if b.err == nil {
+		n, err := b.ReadCloser.Read(p)
+		if n > 0 {
+			b.heard.Store(true)
+			b.quiet.Reset(b.silence)
+		}
+		if err != nil {
+			b.err, b.mark = err, "\nretry: "+tear
+		}
+		if n > 0 || err == nil {
+			return n, nil
+		}
 	}
-	if n > 0 {
-		b.heard.Store(true)
-		b.quiet.Reset(b.silence)
+	n := copy(p, b.mark)
+	b.mark = b.mark[n:]
+	if n == 0 {
+		return 0, b.err
 	}
-	if err != nil && b.end != [2]byte{'\n', '\n'} {
-		b.torn.Store(true)
-	}
-	return n, err
+	return n, nil
 }

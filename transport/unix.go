@@ -29,9 +29,9 @@ func Unix(path string) Options {
 	}}
 }
 
-// ListenUnix listens on a Unix socket at path, which only its owner can open. A
-// socket left behind by a dead process is replaced; one that somebody answers
-// on is not.
+// ListenUnix listens on a Unix socket at path, which only its owner can open.
+// The folder must exist. A socket left behind by a dead process is replaced;
+// one that somebody answers on is not, nor is a file that is no socket.
 func ListenUnix(path string) (net.Listener, error) {
 	short, done, err := shortPath(path)
 	if err != nil {
@@ -40,19 +40,19 @@ func ListenUnix(path string) (net.Listener, error) {
 	defer done()
 	l, err := listenUnix(short)
 	if errors.Is(err, syscall.EADDRINUSE) {
-		c, dialErr := net.DialTimeout("unix", short, time.Second) //nolint:noctx // bounded by its timeout
-		if dialErr == nil {
-			return nil, errors.Join(fmt.Errorf("listen on %s: another process answers there", path), c.Close())
-		}
-		if err := os.Remove(path); err != nil {
-			return nil, fmt.Errorf("replace a stale socket: %w", err)
+		if err := removeStale(path, short); err != nil {
+			return nil, fmt.Errorf("listen on %s: %w", path, err)
 		}
 		l, err = listenUnix(short)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("listen on %s: %w", path, err)
 	}
-	return socket{Listener: l, path: path}, nil
+	own, err := os.Lstat(path)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("listen on %s: %w", path, err), l.Close())
+	}
+	return socket{Listener: l, path: path, own: own}, nil
 }
 
 func listenUnix(path string) (net.Listener, error) {
@@ -67,21 +67,43 @@ func listenUnix(path string) (net.Listener, error) {
 	return l, nil
 }
 
+// removeStale removes the socket at path, also known as short, if nobody
+// listens on it.
+func removeStale(path, short string) error {
+	info, err := os.Lstat(path)
+	if err != nil {
+		return err
+	}
+	if info.Mode()&fs.ModeSocket == 0 {
+		return errors.New("there is a file that is no socket")
+	}
+	c, err := net.DialTimeout("unix", short, time.Second) //nolint:noctx // bounded by its timeout
+	switch {
+	case err == nil:
+		return errors.Join(errors.New("another process answers there"), c.Close())
+	case !errors.Is(err, syscall.ECONNREFUSED): // a full queue, say: somebody is there
+		return fmt.Errorf("another process may be there: %w", err)
+	}
+	return os.Remove(path)
+}
+
 // socket removes its path when it is closed.
 type socket struct {
 	net.Listener
 	path string
+	own  fs.FileInfo
 }
 
-// Close stops listening and removes the socket.
+// Close stops listening and removes the socket, unless somebody else's has
+// taken its place. The path goes first: once nobody listens, the next process
+// may replace it at any moment.
 func (s socket) Close() error {
-	if err := s.Listener.Close(); err != nil {
-		return err
+	if now, err := os.Lstat(s.path); err == nil && os.SameFile(now, s.own) {
+		if err := os.Remove(s.path); err != nil {
+			return errors.Join(err, s.Listener.Close())
+		}
 	}
-	if err := os.Remove(s.path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	return nil
+	return s.Listener.Close()
 }
 
 // shortPath returns a path for the socket at path that the kernel takes: path
@@ -91,13 +113,17 @@ func shortPath(path string) (short string, done func(), err error) {
 	if len(path) <= maxSocketPath {
 		return path, func() {}, nil
 	}
+	folder, err := filepath.Abs(filepath.Dir(path))
+	if err != nil {
+		return "", nil, fmt.Errorf("find the socket %s: %w", path, err)
+	}
 	dir, err := os.MkdirTemp("", "rbee")
 	if err != nil {
 		return "", nil, fmt.Errorf("make a short way to the socket %s: %w", path, err)
 	}
 	done = func() { _ = os.RemoveAll(dir) }
 	link := filepath.Join(dir, "d")
-	if err := os.Symlink(filepath.Dir(path), link); err != nil {
+	if err := os.Symlink(folder, link); err != nil {
 		done()
 		return "", nil, fmt.Errorf("make a short way to the socket %s: %w", path, err)
 	}
