@@ -142,7 +142,7 @@ func recordFiles(h home.Home) []string {
 
 // workerRecords lists the pid files of h's workers.
 func workerRecords(h home.Home) []string {
-	files, err := filepath.Glob(filepath.Join(h.Workers(), "*", WorkerPIDFile))
+	files, err := filepath.Glob(filepath.Join(h.Workers(), "*", home.WorkerPID))
 	if err != nil { // only of a malformed pattern
 		return nil
 	}

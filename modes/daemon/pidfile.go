@@ -12,9 +12,6 @@ import (
 	"github.com/google/renameio/v2"
 )
 
-// WorkerPIDFile is the name of the pid file in a worker's folder.
-const WorkerPIDFile = "worker.pid"
-
 // Record is what a pid file says of the daemon that holds it.
 type Record struct {
 	Process

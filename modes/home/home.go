@@ -106,3 +106,10 @@ func (h Home) Models() string { return filepath.Join(h.Cache, "models") }
 
 // Binaries is the folder of the copies of the binary that daemons run from.
 func (h Home) Binaries() string { return filepath.Join(h.Cache, "bin") }
+
+// The files in a worker's folder.
+const (
+	WorkerSocket = "worker.sock"
+	WorkerLog    = "worker.log"
+	WorkerPID    = "worker.pid"
+)

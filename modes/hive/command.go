@@ -1,0 +1,47 @@
+package hive
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+
+	"rbee.dev/rbee/modes/daemon"
+	"rbee.dev/rbee/modes/home"
+)
+
+// ServeCmd is `rbee hive serve`.
+type ServeCmd struct {
+	Name string `help:"The hive's name." default:"localhost"`
+}
+
+// Help is shown by --help.
+func (ServeCmd) Help() string {
+	return `Runs the hive of this machine in the foreground, until Ctrl-C, which ends its
+workers too. The queen starts the hive of its own machine by itself.
+
+Example:
+  rbee hive serve`
+}
+
+// Run serves until the context ends or somebody asks for the end.
+func (c *ServeCmd) Run(ctx context.Context, h home.Home, stderr io.Writer) error {
+	if err := h.Create(); err != nil {
+		return err
+	}
+	log, file, err := daemon.Logger("hive", h.Log("hive"), stderr, os.Getenv(daemon.DetachedEnv) != "")
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	exe, err := os.Executable()
+	if err != nil {
+		return fmt.Errorf("find the own binary: %w", err)
+	}
+	hive, err := New(Options{Home: h, Name: c.Name, Binary: exe, Log: log})
+	if err != nil {
+		log.Error().Err(err).Msg("the hive cannot start")
+		return err
+	}
+	return hive.Run(ctx)
+}
