@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -106,6 +107,20 @@ func (d *daemon) counts() (submitted, cancelled, streams int) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return len(d.submitted), len(d.cancelled), d.streams
+}
+
+// submissions returns the ids of the jobs that were submitted, in order.
+func (d *daemon) submissions() []string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return slices.Clone(d.submitted)
+}
+
+// cancellations returns the ids of the jobs that were cancelled, in order.
+func (d *daemon) cancellations() []string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return slices.Clone(d.cancelled)
 }
 
 // streamer is one connection of a stream on the daemon's side.
