@@ -1,0 +1,102 @@
+package worker
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"rbee.dev/rbee/modes/daemon"
+	"rbee.dev/rbee/modes/home"
+	"rbee.dev/rbee/ops"
+)
+
+// ServeCmd is `rbee worker serve`.
+type ServeCmd struct {
+	ID            string `help:"Name of the worker." required:"" placeholder:"NAME"`
+	Hive          string `help:"Name of the hive it belongs to." default:"localhost" placeholder:"NAME"`
+	Model         string `help:"Name of the model, as clients see it." required:"" placeholder:"NAME"`
+	Path          string `help:"The model's GGUF file." required:"" placeholder:"FILE"`
+	Engine        string `help:"Engine: auto or builtin." default:"auto" placeholder:"NAME"`
+	Device        string `help:"Device: auto or cpu." default:"auto" placeholder:"DEVICE"`
+	Parallel      int    `help:"Requests run at once, 1 to 64." default:"4" placeholder:"N"`
+	ContextLength int    `help:"Tokens per request, prompt and answer together (default: the model's, at most 4096)." placeholder:"TOKENS"`
+	Folder        string `help:"Folder for its socket, log and jobs, which must exist (default: one of its own)." placeholder:"PATH"`
+
+	// Engines replaces the engines of this build; nil keeps them.
+	Engines map[string]Open `kong:"-"`
+}
+
+// Help is shown by --help.
+func (ServeCmd) Help() string {
+	return `Runs one model until Ctrl-C or SIGTERM. Hives start workers by themselves; by
+hand it is for looking at one closely.
+
+Example:
+  rbee worker serve --id w1 --model tinybee --path tinybee.gguf`
+}
+
+// Run serves until the context ends or somebody asks for the end.
+func (c *ServeCmd) Run(ctx context.Context, h home.Home, stderr io.Writer) error {
+	folder, err := c.prepare(h)
+	if err != nil {
+		return err
+	}
+	log, logFile, err := daemon.Logger("worker", filepath.Join(folder, home.WorkerLog), stderr, os.Getenv(daemon.DetachedEnv) != "")
+	if err != nil {
+		return err
+	}
+	defer logFile.Close()
+	log = log.With().Str("worker", c.ID).Logger()
+	w, err := c.open(h, folder)
+	if err != nil {
+		log.Error().Err(err).Str("code", string(ops.CodeOf(err))).Msg("the worker cannot start")
+		return err
+	}
+	w.Log = log
+	return w.Run(ctx)
+}
+
+// prepare checks the flags and returns the worker's folder. Only a folder of
+// the worker's own is made: a hive that removed the one it gave wants no worker
+// in it any more.
+func (c *ServeCmd) prepare(h home.Home) (folder string, err error) {
+	if err := (ops.WorkerGet{OnHive: ops.OnHive{HiveID: c.Hive}, ID: c.ID}).Validate(); err != nil {
+		return "", err
+	}
+	if err := (ops.WorkerSpawn{Engine: c.Engine, Device: c.Device, Parallel: c.Parallel, Context: c.ContextLength}).Validate(); err != nil {
+		return "", err
+	}
+	if c.Folder != "" {
+		if folder, err = filepath.Abs(c.Folder); err != nil {
+			return "", fmt.Errorf("find the worker's folder: %w", err)
+		}
+		return folder, nil
+	}
+	folder = h.Worker(c.ID)
+	if err := os.MkdirAll(folder, 0o700); err != nil {
+		return "", fmt.Errorf("make the worker's folder: %w", err)
+	}
+	return folder, nil
+}
+
+func (c *ServeCmd) open(h home.Home, folder string) (*Worker, error) {
+	exe, err := os.Executable()
+	if err != nil {
+		return nil, fmt.Errorf("find the own binary: %w", err)
+	}
+	build, err := daemon.Build(h, exe)
+	if err != nil {
+		return nil, err
+	}
+	table := c.Engines
+	if table == nil {
+		table = engines()
+	}
+	return New(Options{
+		ID: c.ID, Hive: c.Hive, Model: c.Model, Path: c.Path, Engine: c.Engine, Device: c.Device,
+		Parallel: c.Parallel, ContextLength: c.ContextLength,
+		Folder: folder, Engines: table, Binary: exe, Build: build,
+	})
+}

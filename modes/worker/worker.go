@@ -1,0 +1,209 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"path/filepath"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"rbee.dev/rbee/inference"
+	"rbee.dev/rbee/job"
+	"rbee.dev/rbee/modes/daemon"
+	"rbee.dev/rbee/modes/home"
+	"rbee.dev/rbee/ops"
+	"rbee.dev/rbee/transport"
+)
+
+// Options say what a worker runs, and how.
+type Options struct {
+	ID            string // its name
+	Hive          string // the name of the hive it belongs to
+	Model         string // the model's name, as clients see it
+	Path          string // the model's file
+	Engine        string // auto or a name in Engines
+	Device        string // auto or cpu
+	Parallel      int    // requests at once; 0 means 4
+	ContextLength int    // tokens per request; 0 means the model's own, at most 4096
+	Folder        string // for its socket, pid file, log and jobs; it must exist
+	Engines       map[string]Open
+	Binary        string // what it runs from
+	Build         string // that binary's identity
+	Log           zerolog.Logger
+}
+
+// Worker is one worker process.
+type Worker struct {
+	Options
+	open    Open
+	pid     *daemon.PIDFile
+	ln      net.Listener
+	jobs    *job.Server[ops.Infer]
+	state   state
+	stopper *daemon.Stopper
+
+	// settled is closed when the engine is loaded or has failed to; engine,
+	// client and failure are written before and not changed after.
+	settled chan struct{}
+	engine  inference.Engine
+	client  *http.Client // of the engine's handler
+	calls   inProcess    // what client sends its requests through
+	failure error
+}
+
+// jobsFolder is where in the worker's folder the logs of its jobs lie.
+const jobsFolder = "jobs"
+
+// errLoading is the answer to those who come too early and cannot wait.
+var errLoading = ops.Errorf(ops.CodeUnavailable, "the worker is still loading its model")
+
+// New takes the pid file and the socket. Nothing is loaded yet.
+func New(o Options) (_ *Worker, err error) {
+	w := &Worker{Options: o, stopper: daemon.NewStopper(), settled: make(chan struct{})}
+	if w.Engine, w.open, err = choose(o.Engines, o.Engine); err != nil {
+		return nil, err
+	}
+	if w.Device == "" || w.Device == auto {
+		w.Device = "cpu"
+	}
+	if w.Parallel == 0 {
+		w.Parallel = inference.DefaultParallel
+	}
+	started := time.Now().UTC()
+	w.state.info = ops.Worker{
+		ID: o.ID, HiveID: o.Hive, Model: o.Model, Engine: w.Engine, Device: w.Device, State: ops.WorkerLoading,
+		PID: daemon.Self().PID, Slots: w.Parallel, StartedAt: started, LogPath: filepath.Join(o.Folder, home.WorkerLog),
+	}
+	socket := filepath.Join(o.Folder, home.WorkerSocket)
+	var holder daemon.Record
+	w.pid, holder, err = daemon.Lock(filepath.Join(o.Folder, home.WorkerPID), daemon.Record{
+		Process: daemon.Self(), Binary: o.Binary, Version: daemon.Version, Build: o.Build, Address: socket, StartedAt: started,
+	})
+	if errors.Is(err, daemon.ErrRunning) {
+		return nil, ops.Errorf(ops.CodeConflict, "worker %s is already running, pid %d", o.ID, holder.PID)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if w.ln, err = transport.ListenUnix(socket); err != nil {
+		return nil, errors.Join(err, w.pid.Release())
+	}
+	return w, nil
+}
+
+// Run loads the model and serves until somebody asks for the end, ctx ends or
+// the engine fails. A failed engine is the error.
+func (w *Worker) Run(ctx context.Context) (err error) {
+	defer func() { err = errors.Join(err, w.pid.Release()) }()
+	w.jobs, err = job.NewServer(job.Options[ops.Infer]{
+		Mode: "worker", Version: daemon.Version, Build: w.Build, Run: w.infer,
+		Dir: filepath.Join(w.Folder, jobsFolder), Log: w.Log,
+	})
+	if err != nil {
+		return errors.Join(err, w.ln.Close())
+	}
+	w.state.publish = func(i ops.Worker) { w.jobs.Publish(i) }
+	w.state.change(func(*ops.Worker) {})
+	w.mount()
+	stopServing := daemon.Listen(ctx, w.ln, w.jobs)
+
+	loading, endLoading := context.WithCancel(context.WithoutCancel(ctx))
+	defer endLoading()
+	var loader sync.WaitGroup
+	loader.Go(func() { w.load(loading) })
+	w.stopper.Wait(ctx, daemon.ScopeAll)
+	endLoading()
+	loader.Wait()
+	return errors.Join(w.failure, w.end(ctx), stopServing())
+}
+
+// mount adds the engine's own API, and the route that ends the worker.
+func (w *Worker) mount() {
+	engine := http.HandlerFunc(w.serveEngine)
+	for _, path := range []string{"/v1/chat/completions", "/v1/completions", "/v1/embeddings"} {
+		w.jobs.Mount(http.MethodPost, path, engine)
+	}
+	w.jobs.Mount(http.MethodGet, "/v1/models", engine)
+	w.jobs.Mount(http.MethodPost, daemon.ShutdownPath, w.stopper)
+}
+
+// serveEngine passes a request to the engine, when there is one.
+func (w *Worker) serveEngine(rw http.ResponseWriter, r *http.Request) {
+	select {
+	case <-w.settled:
+	default:
+		refuse(rw, errLoading)
+		return
+	}
+	if w.failure != nil {
+		refuse(rw, ops.AsError(w.failure))
+		return
+	}
+	w.calls.handler.ServeHTTP(rw, r)
+}
+
+// load loads the model, or asks for the worker's end when that fails.
+func (w *Worker) load(ctx context.Context) {
+	defer close(w.settled)
+	began := time.Now()
+	w.Log.Info().Str("model", w.Model).Str("engine", w.Engine).Str("device", w.Device).Str("path", w.Path).Msg("loading the model")
+	engine, err := w.openEngine(ctx)
+	switch {
+	case ctx.Err() != nil: // the end came first
+		if engine != nil {
+			err = engine.Close()
+		}
+		w.Log.Info().Err(err).Msg("loading was given up")
+	case err != nil:
+		w.failure = fmt.Errorf("load %s: %w", w.Model, err)
+		w.Log.Error().Err(w.failure).Str("code", string(ops.CodeOf(err))).Msg("the model cannot be loaded")
+		w.state.change(func(i *ops.Worker) { i.State, i.Error = ops.WorkerFailed, w.failure.Error() })
+		time.AfterFunc(tellFailure, func() { w.stopper.Ask(daemon.ScopeAll) })
+	default:
+		w.engine = engine
+		w.calls.handler = w.state.counting(engine)
+		w.client = &http.Client{Transport: &w.calls}
+		w.Log.Info().Dur("took", time.Since(began)).Msg("the worker is ready")
+		w.state.change(func(i *ops.Worker) {
+			i.State, i.Slots, i.Context = ops.WorkerReady, engine.Slots(), engine.ContextLength()
+		})
+	}
+}
+
+// tellFailure is how long a worker that failed stays to say so.
+const tellFailure = 100 * time.Millisecond
+
+// openEngine opens the engine and turns its panic into an error.
+func (w *Worker) openEngine(ctx context.Context) (engine inference.Engine, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			w.Log.Error().Str("stack", string(debug.Stack())).Msgf("the engine panicked: %v", p)
+			err = ops.Errorf(ops.CodeInternal, "the %s engine panicked: %v", w.Engine, p)
+		}
+	}()
+	return w.open(ctx, inference.Spec{
+		ModelID: w.Model, ModelPath: w.Path, Device: w.Device, Parallel: w.Parallel, ContextLength: w.ContextLength,
+	})
+}
+
+// stopWithin is how long jobs may take to end; a hive waits five seconds.
+const stopWithin = 3 * time.Second
+
+// end cancels what runs and closes the engine.
+func (w *Worker) end(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopWithin)
+	defer cancel()
+	err := w.jobs.Stop(ctx)
+	if w.engine != nil {
+		err = errors.Join(err, w.engine.Close())
+	}
+	w.calls.wait()
+	w.Log.Info().Msg("the worker has stopped")
+	return err
+}
