@@ -2,7 +2,6 @@ package queen
 
 import (
 	"context"
-	"encoding/json"
 
 	"rbee.dev/rbee/ops"
 	"rbee.dev/rbee/transport"
@@ -33,7 +32,7 @@ func (q *Queen) route(ctx context.Context, o ops.HiveOp) (any, error) {
 func (q *Queen) workers(ctx context.Context) (ops.Workers, error) {
 	all := ops.Workers{Workers: []ops.Worker{}}
 	for _, id := range q.books.ids() {
-		part, err := ask[ops.Workers](ctx, q, ops.WorkerList{OnHive: ops.OnHive{HiveID: id}})
+		part, err := ask(ctx, q, ops.WorkerList{OnHive: ops.OnHive{HiveID: id}})
 		if err != nil {
 			return all, err
 		}
@@ -46,7 +45,7 @@ func (q *Queen) workers(ctx context.Context) (ops.Workers, error) {
 func (q *Queen) models(ctx context.Context) (ops.Models, error) {
 	all := ops.Models{Models: []ops.Model{}}
 	for _, id := range q.books.ids() {
-		part, err := ask[ops.Models](ctx, q, ops.ModelList{OnHive: ops.OnHive{HiveID: id}})
+		part, err := ask(ctx, q, ops.ModelList{OnHive: ops.OnHive{HiveID: id}})
 		if err != nil {
 			return all, err
 		}
@@ -55,16 +54,12 @@ func (q *Queen) models(ctx context.Context) (ops.Models, error) {
 	return all, nil
 }
 
-// ask forwards o to the hive it names and decodes the answer.
-func ask[R any](ctx context.Context, q *Queen, o ops.HiveOp) (R, error) {
-	var result R
-	answer, err := q.route(ctx, o)
-	if err != nil {
-		return result, err
+// ask does o on its hive as a job of its own: a job of the queen's that asks
+// several hives is not one that is forwarded.
+func ask[R any](ctx context.Context, q *Queen, o ops.Returning[R]) (R, error) {
+	if err := q.local.ensure(ctx); err != nil {
+		var none R
+		return none, err
 	}
-	raw, _ := answer.(json.RawMessage)
-	if err := json.Unmarshal(raw, &result); err != nil {
-		return result, ops.Errorf(ops.CodeInternal, "read the answer of hive %s to %s: %w", o.Hive(), o.Name(), err)
-	}
-	return result, nil
+	return transport.Call(ctx, q.local.client, o)
 }

@@ -1,0 +1,155 @@
+package modes
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/alecthomas/kong"
+
+	"rbee.dev/rbee/modes/daemon"
+	"rbee.dev/rbee/modes/hive"
+	"rbee.dev/rbee/modes/home"
+	"rbee.dev/rbee/modes/keeper"
+	"rbee.dev/rbee/modes/queen"
+	"rbee.dev/rbee/modes/worker"
+	"rbee.dev/rbee/ops"
+)
+
+// cli is the command tree.
+type cli struct {
+	keeper.Flags
+	Version kong.VersionFlag `help:"Print the version."`
+
+	Infer  keeper.Infer                                  `cmd:"" help:"Generate text from a prompt."`
+	Status keeper.Operation[ops.Status, ops.QueenReport] `cmd:"" help:"Show the queen, its hives and their workers."`
+	Queen  queenCommands                                 `cmd:"" help:"The queen: the one address that clients talk to."`
+	Hive   hiveCommands                                  `cmd:"" help:"Hives: the machines."`
+	Worker workerCommands                                `cmd:"" help:"Workers: processes that run one model each."`
+	Model  modelCommands                                 `cmd:"" help:"Models on the hives' disks."`
+	Job    jobCommands                                   `cmd:"" help:"Jobs: what the queen does or did."`
+}
+
+type queenCommands struct {
+	Serve   queen.ServeCmd      `cmd:"" help:"Run the queen in the foreground."`
+	Start   keeper.QueenStart   `cmd:"" help:"Start the queen in the background."`
+	Stop    keeper.QueenStop    `cmd:"" help:"End the queen, its hive and the hive's workers."`
+	Restart keeper.QueenRestart `cmd:"" help:"Replace the running queen by this build; answers go on."`
+	Status  keeper.QueenStatus  `cmd:"" help:"Tell whether the queen runs, and where its logs are."`
+	Token   keeper.QueenToken   `cmd:"" help:"Print the token that the queen's API wants."`
+}
+
+type hiveCommands struct {
+	Serve  hive.ServeCmd                              `cmd:"" help:"Run this machine's hive in the foreground."`
+	List   keeper.Operation[ops.HiveList, ops.Hives]  `cmd:"" help:"List the hives that the queen knows."`
+	Get    keeper.Operation[ops.HiveGet, ops.Hive]    `cmd:"" help:"Show what the queen knows of a hive."`
+	Status keeper.Operation[ops.HiveStatus, ops.Hive] `cmd:"" help:"Ask a hive itself how it is."`
+}
+
+type workerCommands struct {
+	Serve  worker.ServeCmd                                       `cmd:"" help:"Run one model in the foreground."`
+	Spawn  keeper.Operation[ops.WorkerSpawn, ops.Worker]         `cmd:"" help:"Start a worker and wait until its model is loaded."`
+	List   keeper.Operation[ops.WorkerList, ops.Workers]         `cmd:"" help:"List workers."`
+	Get    keeper.Operation[ops.WorkerGet, ops.Worker]           `cmd:"" help:"Show a worker."`
+	Delete keeper.Operation[ops.WorkerDelete, ops.WorkerDeleted] `cmd:"" help:"End a worker."`
+}
+
+type modelCommands struct {
+	Download keeper.ModelDownload                                `cmd:"" help:"Bring a model onto a hive, from a file or a URL."`
+	List     keeper.Operation[ops.ModelList, ops.Models]         `cmd:"" help:"List models."`
+	Get      keeper.Operation[ops.ModelGet, ops.Model]           `cmd:"" help:"Show a model."`
+	Delete   keeper.Operation[ops.ModelDelete, ops.ModelDeleted] `cmd:"" help:"Delete a model."`
+}
+
+type jobCommands struct {
+	List   keeper.JobList   `cmd:"" help:"List jobs."`
+	Get    keeper.JobGet    `cmd:"" help:"Show a job."`
+	Cancel keeper.JobCancel `cmd:"" help:"Cancel a job."`
+	Follow keeper.JobFollow `cmd:"" help:"Show a job from its first event to its end."`
+}
+
+// exit is the code of a command line that kong has answered itself, as --help.
+type exit int
+
+// Error is never shown.
+func (e exit) Error() string { return fmt.Sprintf("exit %d", int(e)) }
+
+// usageError is a command line that cannot be understood.
+type usageError struct{ error }
+
+// Unwrap makes it an invalid operation, for its exit code and hint.
+func (u usageError) Unwrap() error {
+	return ops.Errorf(ops.CodeInvalid, "%w", u.error).WithHint("`rbee --help` shows the commands, `rbee COMMAND --help` a command's flags")
+}
+
+// newParser builds the parser of c.
+func newParser(c *cli, stdout, stderr io.Writer) (*kong.Kong, error) {
+	return kong.New(c,
+		kong.Name("rbee"), kong.Description("rbee turns the machines that you have into one private LLM service."),
+		kong.Vars{"version": "rbee " + daemon.Version}, kong.Writers(stdout, stderr),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true, WrapUpperBound: 100}),
+		kong.Exit(func(code int) { panic(exit(code)) }))
+}
+
+// run parses the words and runs their command.
+func run(ctx context.Context, words []string, stdin io.Reader, stdout, stderr io.Writer) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			code, ok := p.(exit)
+			if !ok {
+				panic(p)
+			}
+			err = code
+			if code == 0 {
+				err = nil
+			}
+		}
+	}()
+	var c cli
+	parser, err := newParser(&c, stdout, stderr)
+	if err != nil {
+		return err
+	}
+	if len(words) == 0 {
+		words = []string{"--help"}
+	}
+	parsed, err := parser.Parse(words)
+	if err != nil {
+		return usageError{err}
+	}
+	if err := checkOutput(parsed.Command(), c.Output); err != nil {
+		return err
+	}
+	h, err := home.Find(os.Getenv)
+	if err != nil {
+		return err
+	}
+	listen := os.Getenv("RBEE_LISTEN")
+	if listen == "" {
+		listen = queen.DefaultListen
+	}
+	k, err := keeper.New(c.Flags, h, listen, stdin, stdout, stderr)
+	if err != nil {
+		return err
+	}
+	parsed.BindTo(ctx, (*context.Context)(nil))
+	parsed.BindTo(stderr, (*io.Writer)(nil))
+	parsed.Bind(h, k)
+	err = parsed.Run()
+	if err != nil && ctx.Err() != nil && !errors.Is(err, keeper.ErrReaderGone) {
+		return errors.Join(context.Cause(ctx), err)
+	}
+	return err
+}
+
+// checkOutput refuses events where there are none.
+func checkOutput(command, output string) error {
+	if output == "events" && !slices.ContainsFunc([]string{"infer", "job follow"}, func(s string) bool { return strings.HasPrefix(command, s) }) {
+		return ops.Invalid("output", "events are what infer and job follow have; this command prints text or json")
+	}
+	return nil
+}

@@ -1,0 +1,32 @@
+package keeper
+
+import (
+	"context"
+	"path/filepath"
+	"strings"
+
+	"rbee.dev/rbee/ops"
+)
+
+// ModelDownload is `rbee model download`: the operation, with a path that is
+// taken from where the person is.
+type ModelDownload struct {
+	Op ops.ModelDownload `embed:""`
+}
+
+// Help is the example that --help shows.
+func (c *ModelDownload) Help() string {
+	return "Examples:\n  " + examples[c.Op.Name()] + "\n  rbee model download https://example.org/models/story.gguf"
+}
+
+// Run sends the operation and shows its result.
+func (c *ModelDownload) Run(ctx context.Context, k *Keeper) error {
+	if m := c.Op.Model; m != "" && !strings.Contains(m, "://") {
+		path, err := filepath.Abs(m)
+		if err != nil {
+			return ops.Invalid("model", "%q is no path: %w", m, err)
+		}
+		c.Op.Model = path
+	}
+	return do(ctx, k, c.Op)
+}

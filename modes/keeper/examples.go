@@ -1,0 +1,17 @@
+package keeper
+
+// examples is what --help shows for each operation's command.
+var examples = map[string]string{
+	"status":         "rbee status",
+	"hive_list":      "rbee hive list -o json | jq -r '.hives[].id'",
+	"hive_get":       "rbee hive get localhost",
+	"hive_status":    "rbee hive status --refresh-capabilities",
+	"worker_spawn":   "rbee worker spawn tinybee --parallel 2",
+	"worker_list":    "rbee worker list -o json | jq -r '.workers[].id'",
+	"worker_get":     "rbee worker get w1a2b3c",
+	"worker_delete":  "rbee worker delete w1a2b3c",
+	"model_download": "rbee model download ./qwen3-0.6b-q8_0.gguf --name qwen3",
+	"model_list":     "rbee model list -o json | jq -r '.models[].id'",
+	"model_get":      "rbee model get tinybee",
+	"model_delete":   "rbee model delete qwen3",
+}

@@ -1,0 +1,196 @@
+package keeper
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"golang.org/x/term"
+
+	"rbee.dev/rbee/ops"
+	"rbee.dev/rbee/transport"
+)
+
+// Infer is `rbee infer`.
+type Infer struct {
+	Prompt      string   `arg:"" optional:"" help:"Prompt; what comes on standard input is put after it."`
+	Model       string   `short:"m" help:"Model (default: the one added last, else the built-in one)." placeholder:"NAME"`
+	Hive        string   `help:"Hive to use (default: the queen chooses)." placeholder:"NAME"`
+	Worker      string   `help:"Worker to use, by its id." placeholder:"ID"`
+	Engine      string   `help:"Engine: auto or builtin." placeholder:"NAME"`
+	Device      string   `help:"Device: auto or cpu." placeholder:"DEVICE"`
+	MaxTokens   int      `short:"n" help:"Tokens to make at most (default: to the end of the context)." placeholder:"N"`
+	Temperature *float64 `short:"t" help:"0, always the likeliest, to 2 (default: 0.8)." placeholder:"X"`
+	TopP        *float64 `help:"Keep the likeliest tokens that together reach this (default: 0.95)." placeholder:"X"`
+	TopK        *int     `help:"Keep so many of the likeliest tokens, 0 for all (default: 40)." placeholder:"N"`
+	MinP        *float64 `help:"Drop tokens below this share of the likeliest (default: 0.05)." placeholder:"X"`
+	Seed        *int64   `help:"Makes the answer repeatable (default: random)." placeholder:"N"`
+	Stop        []string `help:"Text to stop before; may be given several times." sep:"none" placeholder:"TEXT"`
+	System      string   `short:"s" help:"Instruction to put before the prompt." placeholder:"TEXT"`
+	Raw         bool     `help:"Give the prompt as it is, without the model's chat template."`
+}
+
+// Help is shown by --help.
+func (Infer) Help() string {
+	return `Only the model's text goes to standard output; everything else to standard
+error. Ctrl-C, or a reader that goes away, cancels the job.
+
+Examples:
+  rbee infer "Once upon a time"
+  git diff | rbee infer "Write a commit message for:"
+  rbee infer -o json --seed 1 --max-tokens 50 "Tell me a story" | jq -r .text`
+}
+
+// Run asks for the text and prints it.
+func (c *Infer) Run(ctx context.Context, k *Keeper) error {
+	prompt, err := k.prompt(ctx, c.Prompt)
+	if err != nil {
+		return err
+	}
+	o := ops.Infer{
+		OnHive: ops.OnHive{HiveID: c.Hive}, Model: c.Model, Prompt: prompt, System: c.System, Raw: c.Raw, MaxTokens: c.MaxTokens,
+		Temperature: c.Temperature, TopP: c.TopP, TopK: c.TopK, MinP: c.MinP, Seed: c.Seed, Stop: c.Stop,
+		Engine: c.Engine, Device: c.Device, WorkerID: c.Worker,
+	}
+	if err := o.Validate(); err != nil {
+		return err
+	}
+	if k.Output == "json" {
+		stream := false
+		o.Stream = &stream
+	}
+	p := printer{k: k, events: k.Output == "events"}
+	raw, err := k.Do(ctx, o, "", p.see)
+	if err != nil {
+		return errors.Join(err, p.finish(false))
+	}
+	if k.Output == "json" {
+		_, err := fmt.Fprintf(k.Stdout, "%s\n", raw)
+		return brokenPipe(err)
+	}
+	if k.Output == "events" {
+		return p.line(0, "result", raw)
+	}
+	return p.finish(true)
+}
+
+// prompt joins the argument and what comes on standard input, if that is not a
+// terminal.
+func (k *Keeper) prompt(ctx context.Context, argument string) (string, error) {
+	file, ok := k.Stdin.(*os.File)
+	if k.Stdin == nil || ok && !piped(file) {
+		if argument == "" {
+			return "", ops.Invalid("prompt", "must be given, as an argument or on standard input").
+				WithHint(`rbee infer "Once upon a time"`)
+		}
+		return argument, nil
+	}
+	waiting := time.AfterFunc(2*time.Second, func() { k.say("keeper: waiting for the rest of the prompt on standard input") })
+	defer waiting.Stop()
+	text, err := readAll(ctx, io.LimitReader(k.Stdin, ops.MaxPromptBytes+1))
+	if err != nil {
+		return "", err
+	}
+	if argument == "" {
+		return text, nil
+	}
+	if strings.TrimSpace(text) == "" {
+		return argument, nil
+	}
+	return argument + "\n\n" + text, nil
+}
+
+// piped reports whether something other than a terminal or /dev/null is on the
+// file.
+func piped(f *os.File) bool {
+	info, err := f.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice == 0 && !term.IsTerminal(int(f.Fd()))
+}
+
+// readAll reads to the end, or until ctx ends: a pipe may stay open for ever.
+func readAll(ctx context.Context, r io.Reader) (string, error) {
+	type read struct {
+		text []byte
+		err  error
+	}
+	done := make(chan read, 1)
+	go func() { // ends with standard input; the process does not wait for it
+		text, err := io.ReadAll(r)
+		done <- read{text, err}
+	}()
+	select {
+	case got := <-done:
+		if got.err != nil {
+			return "", fmt.Errorf("read standard input: %w", got.err)
+		}
+		return string(got.text), nil
+	case <-ctx.Done():
+		return "", context.Cause(ctx)
+	}
+}
+
+// printer prints tokens, or all events as lines of JSON.
+type printer struct {
+	k      *Keeper
+	events bool
+	last   byte // of what was printed
+}
+
+func (p *printer) see(r transport.Received) error {
+	if p.events {
+		data, err := ops.EncodeEvent(r.Event)
+		if err != nil {
+			return err
+		}
+		return p.line(r.ID, r.Event.Kind(), data)
+	}
+	if t, ok := r.Event.(ops.TokenEvent); ok && t.Text != "" {
+		p.last = t.Text[len(t.Text)-1]
+		_, err := io.WriteString(p.k.Stdout, t.Text)
+		return brokenPipe(err)
+	}
+	return nil
+}
+
+// line prints one event as a line of JSON.
+func (p *printer) line(id uint64, kind string, data json.RawMessage) error {
+	text, err := json.Marshal(struct {
+		ID    uint64          `json:"id,omitempty"`
+		Event string          `json:"event"`
+		Data  json.RawMessage `json:"data"`
+	}{id, kind, data})
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(p.k.Stdout, "%s\n", text)
+	return brokenPipe(err)
+}
+
+// finish ends the text with a newline, if it has none; an answer that broke off
+// in the middle too, so that the error stands on a line of its own.
+func (p *printer) finish(whole bool) error {
+	if p.events || p.last == '\n' || p.last == 0 && !whole {
+		return nil
+	}
+	_, err := io.WriteString(p.k.Stdout, "\n")
+	if !whole {
+		return nil // the error that broke it off is the one to show
+	}
+	return brokenPipe(err)
+}
+
+// ErrReaderGone is the error of a command whose standard output was closed, as
+// by `| head -1`. There is nobody to tell.
+var ErrReaderGone = ops.Errorf(ops.CodeCancelled, "the reader of standard output is gone")
+
+func brokenPipe(err error) error {
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrReaderGone, err)
+	}
+	return nil
+}

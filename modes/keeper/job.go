@@ -1,0 +1,148 @@
+package keeper
+
+import (
+	"context"
+	"encoding/json"
+
+	"rbee.dev/rbee/ops"
+)
+
+// JobList is `rbee job list`.
+type JobList struct{}
+
+// Help is shown by --help.
+func (JobList) Help() string { return "Example:\n  rbee job list -o json | jq -r '.jobs[0].id'" }
+
+// Run lists the queen's jobs, newest first.
+func (JobList) Run(ctx context.Context, k *Keeper) error {
+	c, err := k.client(ctx)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	list, err := c.Jobs(ctx)
+	if err != nil {
+		return err
+	}
+	return k.show(list)
+}
+
+// JobGet is `rbee job get`.
+type JobGet struct {
+	ID string `arg:"" help:"Job's id."`
+}
+
+// Help is shown by --help.
+func (JobGet) Help() string { return "Example:\n  rbee job get JOB" }
+
+// Run shows one job.
+func (j JobGet) Run(ctx context.Context, k *Keeper) error {
+	c, err := k.client(ctx)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	job, err := c.Job(ctx, j.ID)
+	if err != nil {
+		return err
+	}
+	return k.show(job)
+}
+
+// JobCancel is `rbee job cancel`.
+type JobCancel struct {
+	ID string `arg:"" help:"Job's id."`
+}
+
+// Help is shown by --help.
+func (JobCancel) Help() string { return "Example:\n  rbee job cancel JOB" }
+
+// Run cancels a job and shows how it stands when it has ended.
+func (j JobCancel) Run(ctx context.Context, k *Keeper) error {
+	c, err := k.client(ctx)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	if _, err := c.Cancel(ctx, j.ID); err != nil {
+		return err
+	}
+	for r, err := range c.Follow(ctx, j.ID, 0) { // to its end
+		if err != nil {
+			return err
+		}
+		if _, ended := r.Event.(ops.EndEvent); ended {
+			break
+		}
+	}
+	job, err := c.Job(ctx, j.ID)
+	if err != nil {
+		return err
+	}
+	return k.show(job)
+}
+
+// JobFollow is `rbee job follow`.
+type JobFollow struct {
+	ID string `arg:"" help:"Job's id."`
+}
+
+// Help is shown by --help.
+func (JobFollow) Help() string {
+	return `Shows a job from its first event, however long ago that was, to its end. Leaving
+it with Ctrl-C does not cancel the job; "rbee job cancel" does.
+
+Example:
+  rbee job follow JOB`
+}
+
+// Run follows the job; it fails as the job does.
+func (j JobFollow) Run(ctx context.Context, k *Keeper) error {
+	c, err := k.client(ctx)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	story := k.newStory()
+	defer story.close()
+	p := printer{k: k, events: k.Output == "events"}
+	var failure *ops.Error
+	var result json.RawMessage
+	for r, err := range c.Follow(ctx, j.ID, 0) {
+		if err != nil {
+			return err
+		}
+		switch e := r.Event.(type) {
+		case ops.ResultEvent:
+			result = e.Raw
+		case ops.ErrorEvent:
+			failure = &e.Error
+		case ops.EndEvent:
+			return p.end(result, failure)
+		case ops.NarrationEvent, ops.ProgressEvent, ops.TokenEvent:
+			story.tell(r.Event)
+		}
+		if k.Output == "json" {
+			continue
+		}
+		if err := p.see(r); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// end shows the result, where it was not shown as it came.
+func (p *printer) end(result json.RawMessage, failure *ops.Error) error {
+	if failure != nil {
+		_ = p.finish(false) // the failure is what to show
+		return failure
+	}
+	switch {
+	case p.k.Output == "json":
+		return p.k.printJSON(result)
+	case p.last == 0 && p.k.Output == "text": // no text came: the result is all there is
+		return p.k.printJSON(result)
+	}
+	return p.finish(true)
+}

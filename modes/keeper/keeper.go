@@ -1,0 +1,103 @@
+package keeper
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"strings"
+
+	"rbee.dev/rbee/modes/daemon"
+	"rbee.dev/rbee/modes/home"
+	"rbee.dev/rbee/ops"
+	"rbee.dev/rbee/transport"
+)
+
+// Flags are the flags that every keeper command has.
+type Flags struct {
+	Queen  string `help:"Queen to use, host:port or URL; without it the one of this account, started if need be." env:"RBEE_QUEEN" placeholder:"ADDRESS"`
+	Token  string `help:"Token of that queen (default: this account's own)." env:"RBEE_TOKEN" placeholder:"TOKEN"`
+	Quiet  bool   `short:"q" help:"Print errors only, beside what was asked for."`
+	Output string `short:"o" help:"What to print: text, json for pipelines, or, of infer and job follow, events." enum:"text,json,events" default:"text" placeholder:"FORMAT"`
+}
+
+// Keeper is one command's run.
+type Keeper struct {
+	Flags
+	Home           home.Home
+	Stdin          io.Reader
+	Stdout, Stderr io.Writer
+	Listen         string // where a queen that is started listens
+	Binary         string // absolute path of the own binary
+}
+
+// New makes a keeper of the running binary.
+func New(f Flags, h home.Home, listen string, stdin io.Reader, stdout, stderr io.Writer) (*Keeper, error) {
+	exe, err := os.Executable()
+	if err != nil {
+		return nil, fmt.Errorf("find the own binary: %w", err)
+	}
+	return &Keeper{Flags: f, Home: h, Stdin: stdin, Stdout: stdout, Stderr: stderr, Listen: listen, Binary: exe}, nil
+}
+
+// say tells the person something, on standard error.
+func (k *Keeper) say(format string, args ...any) {
+	if !k.Quiet {
+		fmt.Fprintf(k.Stderr, format+"\n", args...)
+	}
+}
+
+// client is the way to the queen: the one named by flag or environment, else
+// this account's own, which is started if it does not run.
+func (k *Keeper) client(ctx context.Context) (*transport.Client, error) {
+	if k.Queen != "" {
+		return k.named()
+	}
+	record, err := k.ensure(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return k.dial("http://"+record.Address, k.ownToken()), nil
+}
+
+// named is the way to the queen that the person named.
+func (k *Keeper) named() (*transport.Client, error) {
+	address := k.Queen
+	if !strings.Contains(address, "://") {
+		if _, _, err := net.SplitHostPort(address); err != nil {
+			return nil, ops.Invalid("queen", "must be HOST:PORT or a URL, got %q", k.Queen)
+		}
+		address = "http://" + address
+	}
+	token := k.Token
+	if token == "" {
+		token = k.ownToken()
+	}
+	return k.dial(strings.TrimSuffix(address, "/"), token), nil
+}
+
+func (k *Keeper) dial(url, token string) *transport.Client {
+	return transport.New(transport.Options{
+		Name: "the queen at " + strings.TrimPrefix(url, "http://"), BaseURL: url, Token: token,
+		OnLost: func(_ context.Context, err error) { k.say("rbee: lost the queen, trying again: %v", err) },
+	})
+}
+
+// ownToken is the token of this account's queen, or "" when there is none.
+func (k *Keeper) ownToken() string {
+	text, err := os.ReadFile(k.Home.Token())
+	if err != nil {
+		return "" // the queen says that one is wanted, and how to get it
+	}
+	return strings.TrimSpace(string(text))
+}
+
+// compare tells the person when the running queen is of another build.
+func (k *Keeper) compare(record daemon.Record) {
+	build, err := daemon.Build(k.Home, k.Binary)
+	if err != nil || build == record.Build {
+		return
+	}
+	k.say("rbee: the running queen is build %s, this is build %s; `rbee queen restart` changes to this one", record.Build, build)
+}

@@ -1,0 +1,83 @@
+package keeper
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"rbee.dev/rbee/ops"
+	"rbee.dev/rbee/transport"
+)
+
+// Operation is a command that is an operation: its flags are the operation's
+// fields, its result is shown as the result type's table.
+type Operation[O ops.Returning[R], R any] struct {
+	Op O `embed:""`
+}
+
+// Help is the example that --help shows.
+func (c *Operation[O, R]) Help() string { return "Example:\n  " + examples[c.Op.Name()] }
+
+// Run sends the operation and shows its result.
+func (c *Operation[O, R]) Run(ctx context.Context, k *Keeper) error {
+	return do(ctx, k, c.Op)
+}
+
+func do[R any](ctx context.Context, k *Keeper, o ops.Returning[R]) error {
+	if err := o.Validate(); err != nil {
+		return err
+	}
+	raw, err := k.Do(ctx, o, "", nil)
+	if err != nil {
+		return err
+	}
+	var result R
+	if err := json.Unmarshal(raw, &result); err != nil {
+		return fmt.Errorf("read the result of %s: %w", o.Name(), err)
+	}
+	return k.show(result)
+}
+
+// Do sends o to the queen as a job under id ("" chooses one), shows how it
+// goes, hands tokens to see, and returns the result. When ctx ends, the job is
+// cancelled.
+func (k *Keeper) Do(ctx context.Context, o ops.Op, id string, see func(transport.Received) error) (json.RawMessage, error) {
+	c, err := k.client(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer c.Close()
+	story := k.newStory()
+	defer story.close()
+	raw, err := c.Do(ctx, o, id, func(r transport.Received) error {
+		if see != nil {
+			if err := see(r); err != nil {
+				return err
+			}
+		}
+		story.tell(r.Event)
+		return nil
+	})
+	if err != nil && errors.Is(err, transport.ErrUnreachable) && k.Queen == "" {
+		err = ops.AsError(err).WithHint("`rbee queen status` tells whether it runs and where its log is")
+	}
+	return raw, err
+}
+
+// show prints a result: as one line of JSON, or for a person.
+func (k *Keeper) show(result any) error {
+	if k.Output == "json" {
+		return k.printJSON(result)
+	}
+	return k.table(result)
+}
+
+func (k *Keeper) printJSON(value any) error {
+	text, err := json.Marshal(value)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(k.Stdout, "%s\n", text)
+	return err
+}

@@ -1,0 +1,195 @@
+package keeper
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"rbee.dev/rbee/modes/daemon"
+	"rbee.dev/rbee/ops"
+)
+
+// stopWithin is how long a queen may take to end with all that it started.
+const stopWithin = 30 * time.Second
+
+// QueenStatus is `rbee queen status`.
+type QueenStatus struct{}
+
+// Help is shown by --help.
+func (QueenStatus) Help() string {
+	return `Tells whether this account's queen runs, and where its files are. It starts
+nothing; without a queen it exits with 3.
+
+Example:
+  rbee queen status`
+}
+
+// queenStatus is what the command prints.
+type queenStatus struct {
+	Running   bool       `json:"running"`
+	Address   string     `json:"address,omitempty"`
+	PID       int        `json:"pid,omitempty"`
+	Version   string     `json:"version,omitempty"`
+	Build     string     `json:"build,omitempty"`
+	StartedAt *time.Time `json:"started_at,omitempty"`
+	Home      string     `json:"home"`
+	Log       string     `json:"log_path"`
+	HiveLog   string     `json:"hive_log_path"`
+	Workers   string     `json:"workers_path"` // their folders, with a log each
+}
+
+// Run tells how the queen stands.
+func (QueenStatus) Run(_ context.Context, k *Keeper) error {
+	record, running := k.running()
+	s := queenStatus{
+		Running: running, Home: k.Home.State, Log: k.Home.Log("queen"), HiveLog: k.Home.Log("hive"), Workers: k.Home.Workers(),
+	}
+	if running {
+		s.Address, s.PID, s.Version, s.Build, s.StartedAt = record.Address, record.PID, record.Version, record.Build, &record.StartedAt
+		k.compare(record)
+	}
+	if err := k.showQueen(s); err != nil {
+		return err
+	}
+	if !running {
+		return unreachable("no queen is running").WithHint("`rbee queen start` starts one, and so does any other command")
+	}
+	return nil
+}
+
+func (k *Keeper) showQueen(s queenStatus) error {
+	if k.Output == "json" {
+		return k.printJSON(s)
+	}
+	w := tabwriter.NewWriter(k.Stdout, 0, 8, 2, ' ', 0)
+	if s.Running {
+		pair(w, "queen", "up at "+s.Address)
+		pair(w, "pid", fmt.Sprint(s.PID))
+		pair(w, "version", s.Version+" build "+s.Build)
+		pair(w, "since", when(*s.StartedAt))
+	} else {
+		pair(w, "queen", "not running")
+	}
+	pair(w, "state", s.Home)
+	pair(w, "log", s.Log)
+	pair(w, "hive's log", s.HiveLog)
+	pair(w, "workers", s.Workers)
+	return w.Flush()
+}
+
+// QueenStart is `rbee queen start`.
+type QueenStart struct{}
+
+// Help is shown by --help.
+func (QueenStart) Help() string {
+	return "Starts a queen in the background. One that runs already is left alone.\n\nExample:\n  RBEE_LISTEN=127.0.0.1:7900 rbee queen start"
+}
+
+// Run starts the queen.
+func (QueenStart) Run(ctx context.Context, k *Keeper) error {
+	if _, err := k.ensure(ctx); err != nil {
+		return err
+	}
+	return QueenStatus{}.Run(ctx, k)
+}
+
+// QueenStop is `rbee queen stop`.
+type QueenStop struct{}
+
+// Help is shown by --help.
+func (QueenStop) Help() string {
+	return `Ends this account's queen and all that it started on this machine: its hive and
+the hive's workers. Jobs that run are cancelled.
+
+Example:
+  rbee queen stop`
+}
+
+// Run stops the queen, and what a dead one left behind.
+func (QueenStop) Run(ctx context.Context, k *Keeper) error {
+	record, running := k.running()
+	if running {
+		if err := k.shutdown(ctx, record, daemon.ScopeAll); err != nil {
+			return err
+		}
+	}
+	if err := daemon.KillLeftovers(k.Home); err != nil {
+		return err
+	}
+	if !running {
+		k.say("keeper: no queen was running")
+		return nil
+	}
+	k.say("keeper: the queen, its hive and its workers have ended")
+	return nil
+}
+
+// QueenRestart is `rbee queen restart`.
+type QueenRestart struct{}
+
+// Help is shown by --help.
+func (QueenRestart) Help() string {
+	return `Replaces the running queen, and its hive where that is of another build, by this
+build. Workers stay, and answers that are being given go on.
+
+Example:
+  rbee queen restart`
+}
+
+// Run restarts the queen where it listened before.
+func (QueenRestart) Run(ctx context.Context, k *Keeper) error {
+	listen := k.Listen
+	if record, running := k.running(); running {
+		listen = record.Address
+		if err := k.shutdown(ctx, record, daemon.ScopeSelf); err != nil {
+			return err
+		}
+	}
+	if _, err := k.start(ctx, listen); err != nil {
+		return err
+	}
+	return QueenStatus{}.Run(ctx, k)
+}
+
+// shutdown asks the queen to end and waits until it has.
+func (k *Keeper) shutdown(ctx context.Context, record daemon.Record, scope daemon.Scope) error {
+	ctx, cancel := context.WithTimeout(ctx, stopWithin)
+	defer cancel()
+	c := k.dial("http://"+record.Address, k.ownToken())
+	defer c.Close()
+	if err := c.Post(ctx, daemon.ShutdownPath, daemon.Shutdown{Scope: scope}, nil); err != nil {
+		return fmt.Errorf("ask the queen to end: %w", err)
+	}
+	return daemon.WaitEnd(ctx, record.Process)
+}
+
+// QueenToken is `rbee queen token`.
+type QueenToken struct{}
+
+// Help is shown by --help.
+func (QueenToken) Help() string {
+	return `Prints the bearer token that the queen's API wants. Who has it has full use of
+every hive.
+
+Example:
+  curl -H "Authorization: Bearer $(rbee queen token)" http://127.0.0.1:7833/v1/jobs`
+}
+
+// Run prints the token.
+func (QueenToken) Run(ctx context.Context, k *Keeper) error {
+	text, err := os.ReadFile(k.Home.Token())
+	if os.IsNotExist(err) {
+		if _, err := k.ensure(ctx); err != nil {
+			return err
+		}
+		text, err = os.ReadFile(k.Home.Token())
+	}
+	if err != nil {
+		return ops.Errorf(ops.CodeInternal, "read the token: %w", err)
+	}
+	_, err = fmt.Fprintln(k.Stdout, strings.TrimSpace(string(text)))
+	return err
+}

@@ -1,0 +1,106 @@
+package keeper
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/gofrs/flock"
+
+	"rbee.dev/rbee/modes/daemon"
+	"rbee.dev/rbee/ops"
+	"rbee.dev/rbee/transport"
+)
+
+// startWithin is how long a queen may take from its start to its first answer.
+const startWithin = 20 * time.Second
+
+// running returns the record of this account's queen, if it runs.
+func (k *Keeper) running() (daemon.Record, bool) {
+	record, alive, err := daemon.Running(k.Home.PIDFile("queen"))
+	return record, err == nil && alive && record.Address != ""
+}
+
+// ensure returns the record of this account's queen, after starting it if it
+// does not run.
+func (k *Keeper) ensure(ctx context.Context) (daemon.Record, error) {
+	if record, ok := k.running(); ok {
+		k.compare(record)
+		return record, nil
+	}
+	return k.start(ctx, k.Listen)
+}
+
+// start starts a queen in the background. Of several keepers that find none at
+// the same time, one starts it and the others use it.
+func (k *Keeper) start(ctx context.Context, listen string) (daemon.Record, error) {
+	if err := k.Home.Create(); err != nil {
+		return daemon.Record{}, err
+	}
+	lock := flock.New(k.Home.StartLock(), flock.SetPermissions(0o600))
+	if _, err := lock.TryLockContext(ctx, 20*time.Millisecond); err != nil {
+		return daemon.Record{}, fmt.Errorf("wait for another command that starts the queen: %w", err)
+	}
+	defer lock.Close() //nolint:errcheck // closing also unlocks, and only a broken system fails at it
+	if record, ok := k.running(); ok {
+		return record, nil
+	}
+	binary, err := daemon.Install(k.Home, k.Binary)
+	if err != nil {
+		return daemon.Record{}, err
+	}
+	if err := daemon.Prune(k.Home, binary); err != nil {
+		k.say("rbee: old copies of the binary stay: %v", err)
+	}
+	k.say("keeper: starting the queen")
+	log := k.Home.Log("queen")
+	child, err := daemon.Spawn(daemon.Command{Binary: binary, Args: []string{"queen", "serve", "--listen", listen}, Log: log})
+	if err != nil {
+		return daemon.Record{}, err
+	}
+	return k.await(ctx, child, log)
+}
+
+// await waits until a queen that was just started answers, or says why it does
+// not.
+func (k *Keeper) await(ctx context.Context, child *daemon.Child, log string) (daemon.Record, error) {
+	ctx, cancel := context.WithTimeout(ctx, startWithin)
+	defer cancel()
+	for pause := 2 * time.Millisecond; ; pause = min(2*pause, 50*time.Millisecond) {
+		if record, ok := k.running(); ok {
+			c := transport.New(transport.Options{BaseURL: "http://" + record.Address})
+			_, err := c.Health(ctx)
+			c.Close()
+			if err == nil {
+				k.say("keeper: the queen is up at %s, pid %d", record.Address, record.PID)
+				return record, nil
+			}
+		}
+		select {
+		case <-child.Done():
+			return daemon.Record{}, unreachable("the queen ended while starting: %s", reason(log)).
+				WithHint("its log is %s", log)
+		case <-ctx.Done():
+			return daemon.Record{}, unreachable("the queen does not answer: %v", context.Cause(ctx)).
+				WithHint("its log is %s", log)
+		case <-time.After(pause):
+		}
+	}
+}
+
+// unreachable is an error that makes the exit code say that there is no queen.
+func unreachable(format string, args ...any) *ops.Error {
+	return ops.Errorf(ops.CodeUnavailable, "%w: %s", transport.ErrUnreachable, fmt.Sprintf(format, args...))
+}
+
+// reason is what a daemon said last in its log, without the dressing.
+func reason(log string) string {
+	line := daemon.Tail(log, 1)
+	if message, ok := logged(line); ok {
+		return message
+	}
+	if line == "" {
+		return "it said nothing"
+	}
+	return line
+}

@@ -1,0 +1,244 @@
+package keeper
+
+import (
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"rbee.dev/rbee/ops"
+)
+
+// table prints a result for a person.
+func (k *Keeper) table(result any) error {
+	w := tabwriter.NewWriter(k.Stdout, 0, 8, 2, ' ', 0)
+	switch r := result.(type) {
+	case ops.QueenReport:
+		queenReport(w, r)
+	case ops.Hives:
+		hives(w, r.Hives)
+	case ops.Hive:
+		hive(w, r)
+	case ops.Workers:
+		workers(w, r.Workers)
+	case ops.Worker:
+		worker(w, r)
+	case ops.WorkerDeleted:
+		row(w, "worker "+r.ID+" on "+r.HiveID+" has ended")
+	case ops.Models:
+		models(w, r.Models)
+	case ops.Model:
+		model(w, r)
+	case ops.ModelDeleted:
+		row(w, "model "+r.ID+" is deleted from "+r.HiveID+", "+size(r.Freed)+" are free again")
+	case ops.Jobs:
+		jobs(w, r.Jobs)
+	case ops.Job:
+		oneJob(w, r)
+	default:
+		return fmt.Errorf("there is no table for %T", result)
+	}
+	return w.Flush()
+}
+
+// row prints cells with tabs between; empty ones show as a dash.
+func row(w io.Writer, cells ...string) {
+	for i, c := range cells {
+		if c == "" {
+			cells[i] = "-"
+		}
+	}
+	fmt.Fprintln(w, strings.Join(cells, "\t"))
+}
+
+// pair prints one property, unless it is empty.
+func pair(w io.Writer, name, value string) {
+	if value != "" {
+		row(w, name, value)
+	}
+}
+
+func queenReport(w io.Writer, r ops.QueenReport) {
+	pair(w, "queen", fmt.Sprintf("up at %s, pid %d, %s build %s, since %s", r.Address, r.PID, r.Version, r.Build, when(r.StartedAt)))
+	counts := make([]string, 0, len(r.Jobs))
+	for _, s := range []ops.JobState{ops.JobQueued, ops.JobRunning, ops.JobCompleted, ops.JobFailed, ops.JobCancelled} {
+		if n := r.Jobs[s]; n > 0 {
+			counts = append(counts, fmt.Sprintf("%d %s", n, s))
+		}
+	}
+	pair(w, "jobs", strings.Join(counts, ", "))
+	pair(w, "log", r.LogPath)
+	fmt.Fprintln(w)
+	hives(w, r.Hives)
+	if len(r.Workers) > 0 {
+		fmt.Fprintln(w)
+		workers(w, r.Workers)
+	}
+}
+
+func hives(w io.Writer, list []ops.Hive) {
+	row(w, "HIVE", "STATE", "HOST", "VERSION", "WORKERS", "MODELS", "DEVICES")
+	for _, h := range list {
+		host := h.Host
+		if host == "" {
+			host = "this machine"
+		}
+		names := make([]string, len(h.Devices))
+		for i, d := range h.Devices {
+			names[i] = d.ID
+		}
+		row(w, h.ID, string(h.State), host, h.Version, strconv.Itoa(h.Workers), strconv.Itoa(h.Models), strings.Join(names, " "))
+	}
+}
+
+func hive(w io.Writer, h ops.Hive) {
+	pair(w, "hive", h.ID)
+	pair(w, "state", string(h.State))
+	pair(w, "why", h.Error)
+	pair(w, "host", h.Host)
+	if h.PID > 0 {
+		pair(w, "pid", strconv.Itoa(h.PID))
+	}
+	pair(w, "version", strings.TrimSpace(h.Version+" "+h.Build))
+	pair(w, "workers", strconv.Itoa(h.Workers))
+	pair(w, "models", strconv.Itoa(h.Models))
+	if h.StartedAt != nil {
+		pair(w, "since", when(*h.StartedAt))
+	}
+	if h.LastSeen != nil {
+		pair(w, "last seen", when(*h.LastSeen))
+	}
+	pair(w, "log", h.LogPath)
+	for _, d := range h.Devices {
+		text := d.Name
+		if d.Cores > 0 {
+			text += fmt.Sprintf(", %d cores", d.Cores)
+		}
+		if d.MemoryBytes > 0 {
+			text += fmt.Sprintf(", %s of %s free", size(int64(d.MemoryFreeBytes)), size(int64(d.MemoryBytes))) //nolint:gosec // memory sizes
+		}
+		if d.InstructionSets != "" {
+			text += ", " + d.InstructionSets
+		}
+		pair(w, d.ID, text)
+	}
+}
+
+func workers(w io.Writer, list []ops.Worker) {
+	if len(list) == 0 {
+		row(w, "no workers; `rbee worker spawn` starts one, and so does `rbee infer`")
+		return
+	}
+	row(w, "WORKER", "HIVE", "MODEL", "ENGINE", "DEVICE", "STATE", "RUNNING")
+	for _, x := range list {
+		row(w, x.ID, x.HiveID, x.Model, x.Engine, x.Device, string(x.State), fmt.Sprintf("%d of %d", x.Running, x.Slots))
+	}
+}
+
+func worker(w io.Writer, x ops.Worker) {
+	pair(w, "worker", x.ID)
+	pair(w, "hive", x.HiveID)
+	pair(w, "model", x.Model)
+	pair(w, "engine", x.Engine)
+	pair(w, "device", x.Device)
+	pair(w, "state", string(x.State))
+	pair(w, "why", x.Error)
+	pair(w, "running", fmt.Sprintf("%d of %d", x.Running, x.Slots))
+	if x.Context > 0 {
+		pair(w, "context", strconv.Itoa(x.Context)+" tokens")
+	}
+	if x.PID > 0 {
+		pair(w, "pid", strconv.Itoa(x.PID))
+	}
+	pair(w, "since", when(x.StartedAt))
+	pair(w, "log", x.LogPath)
+}
+
+func models(w io.Writer, list []ops.Model) {
+	row(w, "MODEL", "HIVE", "SIZE", "QUANTIZATION", "ARCHITECTURE", "CONTEXT", "NOTE")
+	for _, m := range list {
+		note := m.Error
+		if note == "" && m.Source == ops.BuiltInSource {
+			note = "built-in"
+		}
+		context := ""
+		if m.Context > 0 {
+			context = strconv.Itoa(m.Context)
+		}
+		row(w, m.ID, m.HiveID, size(m.Size), m.Quantization, m.Architecture, context, note)
+	}
+}
+
+func model(w io.Writer, m ops.Model) {
+	pair(w, "model", m.ID)
+	pair(w, "hive", m.HiveID)
+	pair(w, "cannot be used", m.Error)
+	pair(w, "size", size(m.Size))
+	pair(w, "quantization", m.Quantization)
+	pair(w, "architecture", m.Architecture)
+	if m.Parameters > 0 {
+		pair(w, "parameters", fmt.Sprintf("%.3g million", float64(m.Parameters)/1e6))
+	}
+	if m.Context > 0 {
+		pair(w, "context", strconv.Itoa(m.Context)+" tokens")
+	}
+	pair(w, "from", m.Source)
+	pair(w, "sha256", m.SHA256)
+	pair(w, "added", when(m.AddedAt))
+	pair(w, "file", m.Path)
+}
+
+func jobs(w io.Writer, list []ops.Job) {
+	if len(list) == 0 {
+		row(w, "no jobs; finished ones are forgotten after an hour")
+		return
+	}
+	row(w, "JOB", "OPERATION", "STATE", "CREATED", "TOOK")
+	for _, j := range list {
+		row(w, j.ID, j.Operation, string(j.State), when(j.CreatedAt), took(j))
+	}
+}
+
+func oneJob(w io.Writer, j ops.Job) {
+	pair(w, "job", j.ID)
+	pair(w, "operation", j.Operation)
+	pair(w, "asked", string(j.Op))
+	pair(w, "state", string(j.State))
+	if j.Error != nil {
+		pair(w, "error", j.Error.Error())
+	}
+	pair(w, "events", strconv.FormatUint(j.Events, 10))
+	pair(w, "created", when(j.CreatedAt))
+	pair(w, "took", took(j))
+}
+
+// took is how long a job ran, or has run so far.
+func took(j ops.Job) string {
+	if j.StartedAt == nil {
+		return ""
+	}
+	end := time.Now()
+	if j.FinishedAt != nil {
+		end = *j.FinishedAt
+	}
+	return end.Sub(*j.StartedAt).Round(time.Millisecond).String()
+}
+
+func when(t time.Time) string { return t.Local().Format(time.DateTime) }
+
+// size is a number of bytes for a person, in powers of 1024.
+func size(n int64) string {
+	f, unit := float64(n), "B"
+	for _, u := range []string{"KiB", "MiB", "GiB", "TiB"} {
+		if f < 1024 {
+			break
+		}
+		f, unit = f/1024, u
+	}
+	if unit == "B" {
+		return fmt.Sprintf("%d B", n)
+	}
+	return fmt.Sprintf("%.1f %s", f, unit)
+}

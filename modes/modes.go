@@ -1,0 +1,112 @@
+// Package modes is rbee's command tree and the choice of mode: keeper, queen,
+// hive or worker, by the name that the binary is called by and by its first
+// words. What each mode does is in the packages below, which do not know each
+// other.
+package modes
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"rbee.dev/rbee/modes/daemon"
+	"rbee.dev/rbee/modes/keeper"
+	"rbee.dev/rbee/ops"
+	"rbee.dev/rbee/transport"
+)
+
+// The exit codes of rbee, beside those of the operations' errors.
+const (
+	exitDone        = 0
+	exitFailed      = 1
+	exitUsage       = 2
+	exitUnreachable = 3
+	exitCancelled   = 130
+)
+
+// links is what rbee does under other names: the words that the name stands
+// for.
+var links = map[string][]string{
+	"rbee-keeper":     nil,
+	"queen-rbee":      {"queen", "serve"},
+	"rbee-hive":       {"hive", "serve"},
+	"llm-worker-rbee": {"worker", "serve"},
+}
+
+// Main runs rbee and returns its exit code.
+func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	ctx, stop := withSignals()
+	defer stop()
+	words := append(links[filepath.Base(args[0])], args[1:]...)
+	if len(words) > 0 && words[0] == "keeper" {
+		words = words[1:]
+	}
+	return report(run(ctx, words, stdin, stdout, stderr), stderr)
+}
+
+// withSignals returns a context that the first signal ends, with the signal as
+// its cause; a second one ends the process at once. Writing to a closed pipe
+// becomes an error, so that a command can cancel its job first.
+func withSignals() (context.Context, func()) {
+	ctx, cancel := context.WithCancelCause(context.Background())
+	pipes := make(chan os.Signal, 1)
+	signal.Notify(pipes, syscall.SIGPIPE)
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	done := make(chan struct{})
+	go func() { // ends by stop
+		for first := true; ; first = false {
+			select {
+			case s := <-signals:
+				if !first {
+					os.Exit(exitCancelled)
+				}
+				cancel(daemon.Signal{Signal: s})
+			case <-done:
+				return
+			}
+		}
+	}()
+	return ctx, func() {
+		signal.Stop(signals)
+		signal.Stop(pipes)
+		close(done)
+		cancel(nil)
+	}
+}
+
+// report tells the person what went wrong and returns the exit code.
+func report(err error, stderr io.Writer) int {
+	if err == nil {
+		return exitDone
+	}
+	if e, ok := errors.AsType[exit](err); ok {
+		return int(e)
+	}
+	if errors.Is(err, keeper.ErrReaderGone) {
+		return exitCancelled // nobody reads what was asked for
+	}
+	if _, ok := errors.AsType[daemon.Signal](err); ok || errors.Is(err, context.Canceled) {
+		fmt.Fprintln(stderr, "rbee: cancelled")
+		return exitCancelled
+	}
+	e := ops.AsError(err)
+	message := e.Error()
+	if usage, ok := errors.AsType[usageError](err); ok {
+		message = usage.Error()
+	}
+	fmt.Fprintf(stderr, "rbee: %s\n", strings.TrimSpace(message))
+	if e.Hint != "" {
+		fmt.Fprintf(stderr, "      %s\n", e.Hint)
+	}
+	if errors.Is(err, transport.ErrUnreachable) {
+		return exitUnreachable
+	}
+	return e.Code.ExitCode()
+}
