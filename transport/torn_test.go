@@ -1,0 +1,106 @@
+package transport_test
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"rbee.dev/rbee/ops"
+	"rbee.dev/rbee/transport"
+)
+
+func TestAStreamMayBreakAtAnyByte(t *testing.T) {
+	events := []ops.Event{
+		ops.TokenEvent{Text: "é\n: 1"}, ops.ErrorEvent{Error: ops.Error{Code: ops.CodeInternal, Message: "it broke"}},
+		ops.EndEvent{State: ops.JobFailed, Message: "it broke in many words"},
+	}
+	var whole strings.Builder
+	for i, e := range events {
+		whole.WriteString(": still here\n\n" + frame(i+1, e))
+	}
+	text := whole.String()
+	d := newDaemon(t)
+	var broken sync.Map // jobs whose stream broke already
+	d.stream = func(s *streamer) {
+		id := s.r.PathValue("id")
+		if _, again := broken.LoadOrStore(id, true); again {
+			s.sendAll(events)
+			return
+		}
+		cut, _ := strconv.Atoi(id)
+		s.raw(text[:cut])
+		if cut%2 == 0 {
+			s.drop()
+		}
+	}
+	c := d.client(t)
+	var wait sync.WaitGroup
+	for cut := range len(text) {
+		wait.Go(func() {
+			var got []ops.Event
+			for r, err := range c.Follow(t.Context(), fmt.Sprintf("%016d", cut), 0) {
+				if err != nil {
+					t.Errorf("broken after %d bytes: %v", cut, err)
+					return
+				}
+				got = append(got, r.Event)
+			}
+			if diff := cmp.Diff(events, got, cmp.AllowUnexported(ops.Error{})); diff != "" {
+				t.Errorf("broken after %d bytes, events differ (-want +got):\n%s", cut, diff)
+			}
+		})
+	}
+	wait.Wait()
+}
+
+// FuzzFollow sends anything as a stream. Follow yields events in order, then
+// an error or the end, whatever comes.
+func FuzzFollow(f *testing.F) {
+	f.Add("")
+	f.Add(": still here\n\n")
+	f.Add(frame(1, ops.TokenEvent{Text: "a"}) + frame(2, ops.EndEvent{State: ops.JobCompleted}))
+	f.Add(frame(2, ops.TokenEvent{Text: "a"}))
+	f.Add("id: 1\r\nevent: token\r\ndata: {\"text\":\"a\"}\r\n\r\nid: 2\r\ndata: [DONE]\r\n\r\n")
+	f.Add("id: 1\ndata\n\nretry: torn\n\n\x00\xff")
+	f.Add("data: {}\n\nid: 1\nid: 2\nevent: \ndata: [ERROR]\ndata: more\n\n")
+	var text string
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/event-stream")
+		_, _ = w.Write([]byte(text))
+	}))
+	f.Cleanup(server.Close)
+	c := transport.New(transport.Options{BaseURL: server.URL, Patience: time.Nanosecond})
+	f.Cleanup(c.Close)
+	f.Fuzz(func(t *testing.T, input string) {
+		text = input
+		// Bytes that come count as contact, so this would go on for ever.
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Millisecond)
+		defer cancel()
+		var last uint64
+		ended := false
+		for r, err := range c.Follow(ctx, jobID, 0) {
+			if ended {
+				t.Fatal("something came behind the end")
+			}
+			if err != nil {
+				ended = true
+				continue
+			}
+			if last++; r.ID != last {
+				t.Fatalf("event %d came as number %d", r.ID, last)
+			}
+			_, ended = r.Event.(ops.EndEvent)
+		}
+		if !ended {
+			t.Fatal("neither the last event nor an error came")
+		}
+	})
+}
