@@ -3,7 +3,6 @@ package keeper
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -67,7 +66,8 @@ func (c *Infer) Run(ctx context.Context, k *Keeper) error {
 	p := printer{k: k, events: k.Output == "events"}
 	raw, err := k.Do(ctx, o, "", p.see)
 	if err != nil {
-		return errors.Join(err, p.finish(false))
+		_ = p.fail(err) // the error itself is the one to show
+		return err
 	}
 	if k.Output == "json" {
 		_, err := fmt.Fprintf(k.Stdout, "%s\n", raw)
@@ -169,6 +169,18 @@ func (p *printer) line(id uint64, kind string, data json.RawMessage) error {
 	}
 	_, err = fmt.Fprintf(p.k.Stdout, "%s\n", text)
 	return brokenPipe(err)
+}
+
+// fail ends an answer that broke off.
+func (p *printer) fail(err error) error {
+	if !p.events {
+		return p.finish(false)
+	}
+	data, encodeErr := ops.EncodeEvent(ops.ErrorEvent{Error: *ops.AsError(err)})
+	if encodeErr != nil {
+		return encodeErr
+	}
+	return p.line(0, ops.KindError, data)
 }
 
 // finish ends the text with a newline, if it has none; an answer that broke off

@@ -88,9 +88,17 @@ func (k *Keeper) await(ctx context.Context, child *daemon.Child, log string) (da
 	}
 }
 
-// unreachable is an error that makes the exit code say that there is no queen.
+// noQueen is an error that makes the exit code say that there is no queen.
+type noQueen string
+
+// Error is the text alone.
+func (n noQueen) Error() string { return string(n) }
+
+// Unwrap tells what kind of error it is.
+func (noQueen) Unwrap() error { return transport.ErrUnreachable }
+
 func unreachable(format string, args ...any) *ops.Error {
-	return ops.Errorf(ops.CodeUnavailable, "%w: %s", transport.ErrUnreachable, fmt.Sprintf(format, args...))
+	return ops.Errorf(ops.CodeUnavailable, "%w", noQueen(fmt.Sprintf(format, args...)))
 }
 
 // reason is what a daemon said last in its log, without the dressing.

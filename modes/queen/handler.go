@@ -72,6 +72,5 @@ func (q *Queen) hive(id string) (string, error) {
 	if near := ops.Nearest(id, ids); near != "" {
 		e = e.WithHint("did you mean %q? `rbee hive list` shows the hives there are", near)
 	}
-	e.Field = "hive_id"
 	return "", e
 }

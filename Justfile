@@ -1,0 +1,42 @@
+# List the tasks.
+_help:
+    @just --list
+
+# Build the binary, static and stripped.
+build:
+    CGO_ENABLED=0 go build -trimpath -ldflags "-s -w" -o bin/rbee .
+
+# Build for every system that a hive may run on.
+cross:
+    CGO_ENABLED=0 GOOS=linux GOARCH=amd64 go build -trimpath -ldflags "-s -w" -o dist/rbee-linux-amd64 .
+    CGO_ENABLED=0 GOOS=linux GOARCH=arm64 go build -trimpath -ldflags "-s -w" -o dist/rbee-linux-arm64 .
+    CGO_ENABLED=0 GOOS=darwin GOARCH=arm64 go build -trimpath -ldflags "-s -w" -o dist/rbee-darwin-arm64 .
+
+# Run the tests.
+test:
+    go test ./... ./testdata
+
+# Run the tests with the race detector.
+race:
+    go test -race ./... ./testdata
+
+# Check the code.
+lint:
+    go vet ./... ./testdata
+    go tool -modfile=.ci/tools/go.mod golangci-lint run ./... ./testdata
+
+# Do what CI does.
+ci:
+    bash .ci/run
+
+# Install llama.cpp into a folder of its own, for comparisons (root, Debian).
+llamacpp folder="/opt/rbee-llamacpp":
+    bash testdata/llamacpp/root.sh {{folder}}
+
+# Measure the kernels.
+bench-kernels:
+    go test -run '^$' -bench . ./inference/builtin/kernel
+
+# Train the built-in model anew and write its file (about an hour on two cores).
+tinybee:
+    cd testdata/tinybee && /usr/bin/python3 train.py --out build && /usr/bin/python3 export.py --build build --out ../tinybee.gguf
