@@ -2,8 +2,8 @@ package hive
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
+	"net"
 	"net/http"
 	"sync"
 	"time"
@@ -31,25 +31,26 @@ type Hive struct {
 	build   string
 	started time.Time
 	pid     *daemon.PIDFile
+	ln      net.Listener
 	stopper *daemon.Stopper
 	jobs    *job.Server[ops.HiveOp]
 	models  *models
-	watches sync.WaitGroup // of the workers' watches
-
-	mu      sync.Mutex
-	workers map[string]*member
-	devices []ops.Device
+	fleet   *fleet
+	machine machine
+	dirty   chan struct{} // holds one token while there is a change to publish
 }
 
 var _ ops.HiveHandler = (*Hive)(nil)
 
-// New takes the pid file and opens the models' folder.
+// New takes the pid file, the socket and the models' folder. It runs nothing
+// yet.
 func New(o Options) (_ *Hive, err error) {
-	h := &Hive{Options: o, started: time.Now().UTC(), stopper: daemon.NewStopper(), workers: map[string]*member{}}
+	h := &Hive{Options: o, started: time.Now().UTC(), stopper: daemon.NewStopper(), dirty: make(chan struct{}, 1)}
 	if h.build, err = daemon.Build(o.Home, o.Binary); err != nil {
 		return nil, err
 	}
-	pid, holder, err := daemon.Lock(o.Home.PIDFile("hive"), daemon.Record{
+	var holder daemon.Record
+	h.pid, holder, err = daemon.Lock(o.Home.PIDFile("hive"), daemon.Record{
 		Process: daemon.Self(), Binary: o.Binary, Version: daemon.Version, Build: h.build,
 		Address: o.Home.HiveSocket(), StartedAt: h.started,
 	})
@@ -59,95 +60,81 @@ func New(o Options) (_ *Hive, err error) {
 	if err != nil {
 		return nil, err
 	}
-	h.pid = pid
-	if h.models, err = openModels(o.Home.Models(), o.Name); err != nil {
-		return nil, errors.Join(err, pid.Release())
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, h.pid.Release())
+		}
+	}()
+	if h.ln, err = transport.ListenUnix(o.Home.HiveSocket()); err != nil {
+		return nil, err
 	}
+	if h.models, err = openModels(o.Home.Models(), o.Name); err != nil {
+		return nil, errors.Join(err, h.ln.Close())
+	}
+	h.fleet = newFleet(o.Home, o.Name, o.Binary, o.Log, h.changed)
 	return h, nil
 }
 
 // Run serves until somebody asks for the end or ctx ends.
 func (h *Hive) Run(ctx context.Context) (err error) {
-	watching, endWatches := context.WithCancel(context.WithoutCancel(ctx))
+	running, end := context.WithCancel(context.WithoutCancel(ctx))
+	var background sync.WaitGroup
 	defer func() {
-		endWatches()
-		h.watches.Wait()
+		end()
+		background.Wait()
+		h.fleet.Close()
 		err = errors.Join(err, h.models.Close(), h.pid.Release())
 	}()
+	if err := h.begin(ctx); err != nil {
+		return errors.Join(err, h.ln.Close())
+	}
+	background.Go(func() { h.publishing(running) })
+	background.Go(func() {
+		h.machine.look(running)
+		h.changed()
+	})
+	stopServing := daemon.Listen(ctx, h.ln, h.jobs)
+	h.Log.Info().Str("socket", h.Home.HiveSocket()).Str("build", h.build).Int("pid", daemon.Self().PID).Msg("the hive is up")
+
+	scope := h.stopper.Wait(ctx, daemon.ScopeSelf)
+	h.Log.Info().Str("scope", string(scope)).Msg("the hive is stopping")
+	return errors.Join(h.stop(context.WithoutCancel(ctx), scope), stopServing())
+}
+
+// begin finds out what there is, and takes up the jobs that were left.
+func (h *Hive) begin(ctx context.Context) (err error) {
 	if err := h.models.ensureBuiltIn(); err != nil {
 		return err
 	}
-	h.devices = findDevices(ctx)
-	h.adopt(watching)
+	h.machine.lookQuickly(ctx)
+	if err := h.fleet.adopt(ctx); err != nil {
+		return err
+	}
 	h.jobs, err = job.NewServer(job.Options[ops.HiveOp]{
 		Mode: "hive", Version: daemon.Version, Build: h.build, Dir: h.Home.Jobs("hive"), Log: h.Log,
-		Run: func(ctx context.Context, o ops.HiveOp) (any, error) {
-			return ops.HandleHive(context.WithValue(ops.As(ctx, "hive"), watchKey{}, watching), h, o)
-		},
+		Run: func(ctx context.Context, o ops.HiveOp) (any, error) { return ops.HandleHive(ops.As(ctx, "hive"), h, o) },
 	})
 	if err != nil {
 		return err
 	}
 	h.jobs.Mount(http.MethodPost, daemon.ShutdownPath, h.stopper)
 	h.jobs.Mount(http.MethodPost, "/v1/probe", http.HandlerFunc(h.serveProbe))
-	l, err := transport.ListenUnix(h.Home.HiveSocket())
-	if err != nil {
-		return err
-	}
-	stopServing := daemon.Listen(ctx, l, h.jobs)
-	h.publish()
-	h.Log.Info().Str("socket", h.Home.HiveSocket()).Int("workers", len(h.workers)).Msg("the hive is up")
+	h.jobs.Publish(h.snapshot())
+	return nil
+}
 
-	scope := h.stopper.Wait(ctx, daemon.ScopeSelf)
-	h.Log.Info().Str("scope", string(scope)).Msg("the hive is stopping")
-	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), 15*time.Second)
+// stopWithin bounds the hive's end: workers that do not leave are killed after
+// five seconds.
+const stopWithin = 15 * time.Second
+
+// stop ends what runs: for a restart jobs and workers are left as they are, to
+// be taken up again; for good they are ended.
+func (h *Hive) stop(ctx context.Context, scope daemon.Scope) error {
+	ctx, cancel := context.WithTimeout(ctx, stopWithin)
 	defer cancel()
 	if scope == daemon.ScopeSelf {
-		return errors.Join(h.jobs.Detach(bounded), stopServing())
+		return h.jobs.Detach(ctx)
 	}
-	return errors.Join(h.jobs.Stop(bounded), h.endWorkers(bounded), stopServing())
-}
-
-// snapshot is all that the hive knows of itself.
-func (h *Hive) snapshot() ops.HiveSnapshot {
-	workers := h.list()
-	started := h.started
-	h.mu.Lock()
-	devices := h.devices
-	h.mu.Unlock()
-	models := h.models.list()
-	running := 0
-	for _, w := range workers {
-		if w.State != ops.WorkerFailed {
-			running++
-		}
-	}
-	return ops.HiveSnapshot{
-		Hive: ops.Hive{
-			ID: h.Name, State: ops.HiveUp, Version: daemon.Version, Build: h.build, PID: daemon.Self().PID,
-			Devices: devices, StartedAt: &started, LogPath: h.Home.Log("hive"), Workers: running, Models: len(models),
-		},
-		Workers: workers, Models: models,
-	}
-}
-
-// publish tells whoever listens what the hive knows now.
-func (h *Hive) publish() {
-	if h.jobs != nil { // nobody listens before there is a server
-		h.jobs.Publish(h.snapshot())
-	}
-}
-
-// serveProbe answers with a fresh snapshot; refresh_capabilities reads the
-// devices anew.
-func (h *Hive) serveProbe(w http.ResponseWriter, r *http.Request) {
-	devices := findDevices(r.Context())
-	h.mu.Lock()
-	h.devices = devices
-	h.mu.Unlock()
-	h.publish()
-	w.Header().Set("Content-Type", "application/json")
-	if err := json.NewEncoder(w).Encode(h.snapshot()); err != nil {
-		h.Log.Debug().Err(err).Msg("a probe's answer did not arrive")
-	}
+	err := h.jobs.Stop(ctx)
+	return errors.Join(err, h.fleet.removeAll(ctx))
 }

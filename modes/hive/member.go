@@ -3,9 +3,9 @@ package hive
 import (
 	"context"
 	"encoding/json"
-	"fmt"
+	"os"
 	"path/filepath"
-	"strings"
+	"strconv"
 	"sync"
 	"time"
 
@@ -15,56 +15,86 @@ import (
 	"rbee.dev/rbee/transport"
 )
 
-// member is one worker of the hive's, as the hive sees it. Its watch is the
-// only one that changes what is known of it.
+// endWithin is how long a worker may take to end before it is killed.
+const endWithin = 5 * time.Second
+
+// member is one worker as the hive sees it. One goroutine, in [fleet.own], has
+// the process and its state stream and is the only one to change what is known
+// of it; others look, ask for its end, and count the jobs they give it.
 type member struct {
 	id, folder string
-	process    daemon.Process
-	child      *daemon.Child // nil for a worker of an earlier hive process
+	hive       string
+	want       want // zero for a worker of an earlier hive process
 	client     *transport.Client
 
-	loaded chan struct{} // closed when the model is loaded
-	ended  chan struct{} // closed when the process is gone
+	begun   chan struct{} // closed when the process is there, or could not be started
+	settled chan struct{} // closed when the model is loaded, or the worker has ended
+	ended   chan struct{} // closed when the process is gone
 
-	mu    sync.Mutex
-	state ops.Worker
-	cause *ops.Error // why it ended; set before ended is closed
-	asked bool       // its end was asked for
+	mu      sync.Mutex
+	process daemon.Process
+	child   *daemon.Child // nil for a worker of an earlier hive process
+	info    ops.Worker
+	given   int        // jobs of this hive's that it has
+	asked   bool       // its end was asked for
+	why     *ops.Error // why it ended; set before ended is closed
 }
 
-func newMember(id, folder string, first ops.Worker) *member {
+func newMember(id, folder, hive string, w want) *member {
 	options := transport.Unix(filepath.Join(folder, home.WorkerSocket))
-	options.Name, options.Patience = "the worker "+id, 10*time.Second
+	options.Name = "worker " + id
 	return &member{
-		id: id, folder: folder, state: first, client: transport.New(options),
-		loaded: make(chan struct{}), ended: make(chan struct{}),
+		id: id, folder: folder, hive: hive, want: w, client: transport.New(options),
+		begun: make(chan struct{}), settled: make(chan struct{}), ended: make(chan struct{}),
+		info: ops.Worker{
+			ID: id, HiveID: hive, Model: w.model.ID, Engine: w.engine, Device: w.device, State: ops.WorkerLoading,
+			StartedAt: time.Now().UTC(), LogPath: filepath.Join(folder, home.WorkerLog),
+		},
 	}
+}
+
+// start starts the process.
+func (m *member) start(binary string) error {
+	if err := os.MkdirAll(m.folder, 0o700); err != nil {
+		return ops.Errorf(ops.CodeUnavailable, "make the folder of worker %s: %w", m.id, err)
+	}
+	child, err := daemon.Spawn(daemon.Command{Binary: binary, Log: filepath.Join(m.folder, home.WorkerLog), Args: []string{
+		"worker", "serve", "--id", m.id, "--hive", m.hive, "--folder", m.folder,
+		"--model", m.want.model.ID, "--path", m.want.model.Path,
+		"--engine", m.want.engine, "--device", m.want.device,
+		"--parallel", strconv.Itoa(m.want.parallel), "--context-length", strconv.Itoa(m.want.context),
+	}})
+	if err != nil {
+		return ops.Errorf(ops.CodeUnavailable, "worker %s: %w", m.id, err)
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.child, m.process, m.info.PID = child, child.Process, child.PID
+	return nil
 }
 
 // watch follows the worker's state until its process is gone or ctx ends, and
 // calls changed at each change.
 func (m *member) watch(ctx context.Context, changed func()) {
-	defer m.client.Close()
+	pause := 2 * time.Millisecond
 	for ctx.Err() == nil {
 		for text, err := range m.client.State(ctx) {
-			if err != nil {
+			var s ops.Worker
+			if err != nil || json.Unmarshal(text, &s) != nil {
 				break
 			}
-			var s ops.Worker
-			if json.Unmarshal(text, &s) == nil {
-				m.heard(s)
-				changed()
-			}
+			m.heard(s)
+			changed()
+			pause = 2 * time.Millisecond
 		}
 		if ctx.Err() == nil && !m.process.Alive() {
-			m.gone()
-			changed()
 			return
 		}
-		select { // it is not listening yet, or the connection broke
+		select { // it does not listen yet, or the connection broke
 		case <-ctx.Done():
-		case <-time.After(5 * time.Millisecond):
+		case <-time.After(pause):
 		}
+		pause = min(2*pause, 250*time.Millisecond)
 	}
 }
 
@@ -72,92 +102,100 @@ func (m *member) watch(ctx context.Context, changed func()) {
 func (m *member) heard(s ops.Worker) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.state = s
+	s.ID, s.HiveID, s.PID, s.LogPath = m.id, m.hive, m.process.PID, m.info.LogPath
+	m.info = s
 	if s.State == ops.WorkerReady || s.State == ops.WorkerBusy {
-		select {
-		case <-m.loaded:
-		default:
-			close(m.loaded)
-		}
+		m.settle()
 	}
 }
 
-// gone notes that the process has ended.
-func (m *member) gone() {
-	why := "its process is gone"
+// settle closes settled. The caller holds the lock.
+func (m *member) settle() {
+	select {
+	case <-m.settled:
+	default:
+		close(m.settled)
+	}
+}
+
+// finish notes that there is no process any more, and reports whether somebody
+// asked for that. failure says why there never was one.
+func (m *member) finish(failure error) (asked bool) {
+	var status error
 	if m.child != nil {
 		<-m.child.Done()
-		if err := m.child.Err(); err != nil {
-			why = err.Error()
-		} else {
-			why = "it ended by itself"
-		}
+		status = m.child.Err()
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	log := filepath.Join(m.folder, home.WorkerLog)
 	switch {
 	case m.asked:
-		m.cause = ops.Errorf(ops.CodeUnavailable, "the worker %s was stopped", m.id)
-	case m.state.Error != "": // it said why
-		m.cause = ops.Errorf(ops.CodeUnavailable, "the worker %s failed: %s", m.id, m.state.Error)
+		m.why = ops.Errorf(ops.CodeUnavailable, "worker %s was stopped", m.id)
+	case failure != nil:
+		m.why = ops.AsError(failure)
 	default:
-		m.cause = ops.Errorf(ops.CodeUnavailable, "the worker %s ended: %s%s", m.id, why, lastWords(log)).WithHint("its log is %s", log)
+		m.why = obituary(m.info, status)
 	}
-	m.state.State, m.state.Error, m.state.Running, m.state.PID = ops.WorkerFailed, m.cause.Message, 0, 0
+	m.info.State, m.info.Error, m.info.Running, m.info.PID = ops.WorkerFailed, m.why.Message, 0, 0
+	m.settle()
 	close(m.ended)
+	return m.asked
 }
 
-// lastWords is the message of the newest line of a worker's log, unless it is
-// only a routine one.
-func lastWords(path string) string {
-	line := daemon.Tail(path, 1)
-	var entry struct{ Level, Message, Error string }
-	if json.Unmarshal([]byte(line), &entry) == nil {
-		if entry.Level == "info" {
-			return ""
-		}
-		return fmt.Sprintf("; it last said: %s %s", entry.Message, entry.Error)
-	}
-	if line = strings.TrimSpace(line); line == "" {
-		return ""
-	}
-	return "; it last said: " + line
-}
-
-// info is what is known of the worker now.
-func (m *member) info() ops.Worker {
+// tell is what is known of the worker now.
+func (m *member) tell() ops.Worker {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.state
+	return m.info
 }
 
-// alive reports whether the process has not ended.
-func (m *member) alive() bool {
+// dead reports whether the process is gone.
+func (m *member) dead() bool {
 	select {
 	case <-m.ended:
-		return false
-	default:
 		return true
+	default:
+		return false
 	}
 }
 
-// wait returns when the model is loaded, or with the reason why it will not be.
+// wait returns when the model is loaded, or with the reason why it is not.
 func (m *member) wait(ctx context.Context) error {
 	select {
-	case <-m.loaded:
-		return nil
+	case <-m.settled:
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	if m.dead() {
+		return m.why
+	}
+	return nil
+}
+
+// end ends the process, by force if it must be, and waits until that was
+// noticed.
+func (m *member) end(ctx context.Context) error {
+	m.mu.Lock()
+	m.asked = true
+	m.mu.Unlock()
+	<-m.begun
+	if err := daemon.Kill(ctx, m.process, endWithin); err != nil {
+		return ops.Errorf(ops.CodeInternal, "stop worker %s: %w", m.id, err)
+	}
+	select {
 	case <-m.ended:
-		return m.cause
+		return nil
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
 }
 
-// end ends the process, by force if it must be.
-func (m *member) end(ctx context.Context) error {
+// give counts a job that the worker gets; take counts one that it had.
+func (m *member) give() { m.count(1) }
+func (m *member) take() { m.count(-1) }
+
+func (m *member) count(n int) {
 	m.mu.Lock()
-	m.asked = true
-	m.mu.Unlock()
-	return daemon.Kill(ctx, m.process, 5*time.Second)
+	defer m.mu.Unlock()
+	m.given += n
 }

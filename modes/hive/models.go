@@ -198,7 +198,6 @@ func (m *models) missing(id string) error {
 		}
 	}
 	e := ops.Errorf(ops.CodeNotFound, "there is no model %q on hive %s", id, m.hive)
-	e.Field = "model"
 	if near := ops.Nearest(id, ids); near != "" {
 		return e.WithHint("did you mean %q? `rbee model list` shows the models there are", near)
 	}

@@ -6,26 +6,22 @@ import (
 	"strings"
 
 	"github.com/shirou/gopsutil/v4/cpu"
-	"github.com/shirou/gopsutil/v4/mem"
 	xcpu "golang.org/x/sys/cpu"
 
 	"rbee.dev/rbee/ops"
 )
 
-// findDevices reads what the machine can run models on. What cannot be read is
-// left empty: a device without a name is of more use than an error.
-func findDevices(ctx context.Context) []ops.Device {
+// findCPU reads what the CPU is.
+func findCPU(ctx context.Context) ops.Device {
 	d := ops.Device{ID: "cpu", Kind: "cpu", Name: runtime.GOARCH, Cores: runtime.NumCPU(), InstructionSets: instructionSets()}
 	if infos, err := cpu.InfoWithContext(ctx); err == nil && len(infos) > 0 && infos[0].ModelName != "" {
 		d.Name = infos[0].ModelName
 	}
-	if m, err := mem.VirtualMemoryWithContext(ctx); err == nil {
-		d.MemoryBytes, d.MemoryFreeBytes = m.Total, m.Available
-	}
-	return []ops.Device{d}
+	d.MemoryBytes, d.MemoryFreeBytes = memory(ctx)
+	return d
 }
 
-// instructionSets names the vector extensions that the kernels can use.
+// instructionSets names the vector extensions that matter to inference.
 func instructionSets() string {
 	var list []string
 	for _, set := range []struct {

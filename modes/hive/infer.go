@@ -1,0 +1,139 @@
+package hive
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"time"
+
+	"rbee.dev/rbee/ops"
+	"rbee.dev/rbee/transport"
+)
+
+// Infer has a worker do the job, after starting one where none has the model.
+// A job that was forwarded before a restart of the hive is followed on at the
+// worker that has it.
+func (h *Hive) Infer(ctx context.Context, o ops.Infer) (ops.Answer, error) {
+	m, err := h.workerFor(ctx, o)
+	if err != nil {
+		return ops.Answer{}, err
+	}
+	answer, err := h.forward(ctx, m, o)
+	if err != nil && o.WorkerID == "" && neverTaken(ctx, m, err) {
+		// It died before the job and nobody had noticed: the next one does it.
+		if m, err = h.workerFor(ctx, o); err == nil {
+			answer, err = h.forward(ctx, m, o)
+		}
+	}
+	return answer, err
+}
+
+// workerFor is the worker that has the job already, or one for it. The job is
+// counted as given to it.
+func (h *Hive) workerFor(ctx context.Context, o ops.Infer) (*member, error) {
+	at := cursor(ctx)
+	if at.Target != "" {
+		if m, err := h.fleet.find(at.Target); err == nil && !m.dead() {
+			m.give()
+			return m, nil
+		}
+		if at.Last > 0 {
+			return nil, ops.Errorf(ops.CodeUnavailable, "worker %s, which was answering, has ended", at.Target)
+		}
+	}
+	if o.WorkerID != "" {
+		return h.chosen(o)
+	}
+	w, err := h.resolve(ctx, o.Model, o.Engine, o.Device)
+	if err != nil {
+		return nil, err
+	}
+	if !h.fleet.has(w) {
+		if err := h.checkMemory(ctx, w.model); err != nil {
+			return nil, err
+		}
+	}
+	m, started := h.fleet.pick(w, workerID(ctx))
+	if started {
+		h.narrateStart(ctx, m, w)
+	}
+	return m, nil
+}
+
+// chosen is the worker that the job asks for by name.
+func (h *Hive) chosen(o ops.Infer) (*member, error) {
+	m, err := h.fleet.find(o.WorkerID)
+	if err != nil {
+		return nil, err
+	}
+	if m.dead() {
+		return nil, m.why
+	}
+	if i := m.tell(); o.Model != "" && o.Model != i.Model {
+		return nil, ops.Invalid("worker_id", "worker %s runs %s, not %s", m.id, i.Model, o.Model)
+	}
+	m.give()
+	return m, nil
+}
+
+// forward has the worker do the job. The job fails as soon as the worker's end
+// is noticed, with the reason of that.
+func (h *Hive) forward(ctx context.Context, m *member, o ops.Infer) (ops.Answer, error) {
+	defer m.take()
+	select {
+	case <-m.settled:
+	default:
+		if err := m.wait(ctx); err != nil {
+			return ops.Answer{}, err
+		}
+		ops.Narrate(ctx, "worker_ready", "worker %s is ready", m.id)
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	stop := make(chan struct{})
+	go func() { // ends with this call
+		select {
+		case <-m.ended:
+			cancel(m.why)
+		case <-stop:
+			cancel(nil)
+		}
+	}()
+	defer close(stop)
+	raw, err := transport.Forward(ctx, m.client, m.id, o)
+	if err != nil {
+		return ops.Answer{}, err
+	}
+	var answer ops.Answer
+	if err := json.Unmarshal(raw, &answer); err != nil {
+		return ops.Answer{}, ops.Errorf(ops.CodeInternal, "read the answer of worker %s: %w", m.id, err)
+	}
+	answer.HiveID, answer.WorkerID = h.Name, m.id
+	return answer, nil
+}
+
+// noticedWithin is how long the end of a worker that does not listen any more
+// may take to be noticed.
+const noticedWithin = time.Second
+
+// neverTaken reports whether forwarding failed because the worker had ended
+// before it could take the job.
+func neverTaken(ctx context.Context, m *member, err error) bool {
+	if !errors.Is(err, transport.ErrUnreachable) || cursor(ctx).Last > 0 {
+		return false
+	}
+	select {
+	case <-m.ended:
+		return true
+	case <-ctx.Done():
+		return false
+	case <-time.After(noticedWithin):
+		return false
+	}
+}
+
+func cursor(ctx context.Context) ops.Cursor {
+	if s := ops.SinkOf(ctx); s != nil {
+		return s.Cursor()
+	}
+	return ops.Cursor{}
+}

@@ -1,0 +1,55 @@
+package hive
+
+import (
+	"context"
+	"slices"
+	"sync"
+
+	"github.com/dustin/go-humanize"
+	"github.com/shirou/gopsutil/v4/mem"
+
+	"rbee.dev/rbee/ops"
+)
+
+// machine is what models can run on here, as it was found last.
+type machine struct {
+	mu      sync.Mutex
+	devices []ops.Device
+}
+
+// look reads the devices anew. What cannot be read is left out: a device
+// without a name is of more use than an error.
+func (m *machine) look(ctx context.Context) {
+	devices := append([]ops.Device{findCPU(ctx)}, findNVIDIA(ctx)...)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.devices = devices
+}
+
+// lookQuickly reads the CPU only, which takes no time.
+func (m *machine) lookQuickly(ctx context.Context) {
+	cpu := findCPU(ctx)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.devices = []ops.Device{cpu}
+}
+
+// list is what was found last.
+func (m *machine) list() []ops.Device {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.Clone(m.devices)
+}
+
+// memory is the machine's memory, all of it and what programs could still get,
+// in bytes; 0 when it cannot be read.
+func memory(ctx context.Context) (total, free uint64) {
+	m, err := mem.VirtualMemoryWithContext(ctx)
+	if err != nil {
+		return 0, 0
+	}
+	return m.Total, m.Available
+}
+
+// bytes is a number of bytes for a person.
+func bytes(n uint64) string { return humanize.IBytes(n) }

@@ -1,0 +1,48 @@
+package hive
+
+import (
+	"context"
+
+	"rbee.dev/rbee/ops"
+)
+
+// ModelDownload brings a model onto the disk.
+func (h *Hive) ModelDownload(ctx context.Context, o ops.ModelDownload) (ops.Model, error) {
+	m, err := h.models.download(ctx, o.Model, o.ID)
+	if err == nil {
+		h.changed()
+	}
+	return m, err
+}
+
+// ModelList lists the models on the disk.
+func (h *Hive) ModelList(context.Context, ops.ModelList) (ops.Models, error) {
+	return ops.Models{Models: h.models.list()}, nil
+}
+
+// ModelGet shows one model.
+func (h *Hive) ModelGet(_ context.Context, o ops.ModelGet) (ops.Model, error) {
+	return h.models.get(o.ID)
+}
+
+// ModelDelete removes a model that no worker uses.
+func (h *Hive) ModelDelete(ctx context.Context, o ops.ModelDelete) (ops.ModelDeleted, error) {
+	m, err := h.models.get(o.ID)
+	if err != nil {
+		return ops.ModelDeleted{}, err
+	}
+	for _, w := range h.fleet.list() {
+		if w.Model == m.ID && w.State != ops.WorkerFailed {
+			return ops.ModelDeleted{}, ops.Errorf(ops.CodeConflict, "worker %s uses the model %s", w.ID, m.ID).
+				WithHint("`rbee worker delete %s` ends it", w.ID)
+		}
+	}
+	if err := h.models.remove(m.ID); err != nil {
+		return ops.ModelDeleted{}, err
+	}
+	h.changed()
+	if m.Source == ops.BuiltInSource {
+		ops.Narrate(ctx, "model_delete", "%s is built in: it comes back when the hive starts next", m.ID)
+	}
+	return ops.ModelDeleted{ID: m.ID, HiveID: h.Name, Freed: m.Size}, nil
+}

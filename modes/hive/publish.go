@@ -1,0 +1,86 @@
+package hive
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"time"
+
+	"rbee.dev/rbee/modes/daemon"
+	"rbee.dev/rbee/ops"
+)
+
+// between is the least time from one published state to the next: a worker
+// under load changes thousands of times a second, and only the newest counts.
+const between = 20 * time.Millisecond
+
+// changed has the hive's state published soon. It does not wait.
+func (h *Hive) changed() {
+	select {
+	case h.dirty <- struct{}{}:
+	default: // it will be anyway
+	}
+}
+
+// publishing publishes the state after each change until ctx ends.
+func (h *Hive) publishing(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-h.dirty:
+			h.jobs.Publish(h.snapshot())
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(between):
+		}
+	}
+}
+
+// snapshot is all that the hive knows of itself.
+func (h *Hive) snapshot() ops.HiveSnapshot {
+	workers, models := h.fleet.list(), h.models.list()
+	started, running := h.started, 0
+	for _, w := range workers {
+		if w.State != ops.WorkerFailed {
+			running++
+		}
+	}
+	return ops.HiveSnapshot{
+		Hive: ops.Hive{
+			ID: h.Name, State: ops.HiveUp, Version: daemon.Version, Build: h.build, PID: daemon.Self().PID,
+			Devices: h.machine.list(), StartedAt: &started, LogPath: h.Home.Log("hive"), Workers: running, Models: len(models),
+		},
+		Workers: workers, Models: models,
+	}
+}
+
+// probe is the body of a POST to /v1/probe.
+type probe struct {
+	Refresh bool `json:"refresh_capabilities"` // read the devices anew, cards too
+}
+
+// serveProbe answers with what the hive knows at this moment.
+func (h *Hive) serveProbe(w http.ResponseWriter, r *http.Request) {
+	var body probe
+	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, 1<<10)).Decode(&body); err != nil {
+		refuse(w, ops.Invalid("", "the body is not JSON: %w", err))
+		return
+	}
+	if body.Refresh {
+		h.machine.look(r.Context())
+		h.changed()
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if err := json.NewEncoder(w).Encode(h.snapshot()); err != nil {
+		h.Log.Debug().Err(err).Msg("a probe's answer did not arrive")
+	}
+}
+
+func refuse(w http.ResponseWriter, e *ops.Error) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(e.Code.HTTPStatus())
+	_ = json.NewEncoder(w).Encode(e) // the client may be gone
+}
