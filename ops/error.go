@@ -90,10 +90,14 @@ func (e *Error) WithHint(format string, args ...any) *Error {
 }
 
 // Errorf makes an error of the given code. As with [fmt.Errorf], %w keeps the
-// cause for errors.Is and errors.As.
+// cause, or several, for errors.Is and errors.As.
 func Errorf(code Code, format string, args ...any) *Error {
 	err := fmt.Errorf(format, args...)
-	return &Error{Code: code, Message: err.Error(), cause: errors.Unwrap(err)}
+	cause := errors.Unwrap(err)
+	if _, several := err.(interface{ Unwrap() []error }); several {
+		cause = err
+	}
+	return &Error{Code: code, Message: err.Error(), cause: cause}
 }
 
 // Invalid makes an invalid error about one field.

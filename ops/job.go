@@ -70,7 +70,7 @@ var jobID = regexp.MustCompile(`^[A-Za-z0-9_-]{16,64}$`)
 // digits, underscores and hyphens.
 func CheckJobID(id string) error {
 	if !jobID.MatchString(id) {
-		return Invalid("job_id", "must be 16 to 64 letters, digits, '_' or '-', got %q", id)
+		return Invalid("job_id", "must be 16 to 64 letters, digits, '_' or '-', got %q", clip(id))
 	}
 	return nil
 }

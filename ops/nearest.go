@@ -2,9 +2,9 @@ package ops
 
 import "strings"
 
-// Nearest returns the candidate that s was most likely meant to be, or "" when
-// none is near: at most a third of its letters may differ, or s must be the
-// beginning of just one candidate.
+// Nearest returns the candidate that s was most likely meant to be: the one that
+// s is the beginning of if it is the only one, else the one that differs least,
+// or "" when more than a third of its letters do.
 func Nearest(s string, candidates []string) string {
 	best, bestDistance := "", 1<<30
 	prefixed := ""
@@ -18,7 +18,7 @@ func Nearest(s string, candidates []string) string {
 			prefixes++
 		}
 	}
-	if best == "" && prefixes == 1 {
+	if prefixes == 1 {
 		return prefixed
 	}
 	return best

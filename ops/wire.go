@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"reflect"
 	"slices"
 	"strings"
@@ -146,7 +147,7 @@ func takeJobID(fields map[string]json.RawMessage) (string, error) {
 // decodeFields fills dst, a pointer to an operation, field by field.
 func decodeFields(proto Op, fields map[string]json.RawMessage, dst any) error {
 	known := FieldNames(proto)
-	for key := range fields {
+	for _, key := range slices.Sorted(maps.Keys(fields)) {
 		if !slices.Contains(known, key) {
 			e := Invalid(clip(key), "is no field of %s", proto.Name())
 			if near := Nearest(key, known); near != "" {
