@@ -44,14 +44,14 @@ func checkName(field, value string) error {
 // CheckModelID reports whether id can name a model's folder: letters, digits,
 // '.', '_' and '-', at most 128, beginning with a letter or digit, and no "..".
 func CheckModelID(id string) error {
-	return firstError(checkRequired("id", id), checkModelID("id", id))
+	return firstError(checkRequired("id", id), checkModelID(id))
 }
 
-func checkModelID(field, value string) error {
+func checkModelID(value string) error {
 	if value == "" || model.MatchString(value) && !strings.Contains(value, "..") {
 		return nil
 	}
-	return Invalid(field, "must be letters, digits, '.', '_' or '-', at most 128, beginning with a letter or digit and without \"..\", got %q", clip(value))
+	return Invalid("id", "must be letters, digits, '.', '_' or '-', at most 128, beginning with a letter or digit and without \"..\", got %q", clip(value))
 }
 
 // checkModel accepts whatever could name or locate a model.

@@ -115,7 +115,7 @@ func AsError(err error) *Error {
 		return nil
 	}
 	if e, ok := errors.AsType[*Error](err); ok {
-		if e == err {
+		if e == err { //nolint:errorlint // it is the error itself, not in a chain
 			return e
 		}
 		c := *e

@@ -8,7 +8,6 @@ import (
 	"io"
 	"io/fs"
 	"net/http"
-	"strings"
 	"testing"
 
 	"rbee.dev/rbee/ops"
@@ -117,28 +116,5 @@ func TestAnErrorTravelsAsJSON(t *testing.T) {
 	}
 	if want := `{"code":"invalid","message":"must be between 0 and 65535, got 70000","field":"port"}`; string(text) != want {
 		t.Errorf("the JSON is %s, want %s", text, want)
-	}
-}
-
-func TestNearest(t *testing.T) {
-	names := []string{"worker_spawn", "worker_list", "worker_get", "infer", "status"}
-	for s, want := range map[string]string{
-		"worker_spwan":             "worker_spawn",
-		"workerspawn":              "worker_spawn",
-		"WORKER_LIST":              "worker_list",
-		"inferr":                   "infer",
-		"stat":                     "status",
-		"worker_s":                 "worker_spawn",
-		"worker":                   "", // three begin with it
-		"dance":                    "",
-		"":                         "",
-		strings.Repeat("x", 1<<20): "",
-	} {
-		if got := ops.Nearest(s, names); got != want {
-			t.Errorf("Nearest(%.20q) = %q, want %q", s, got, want)
-		}
-	}
-	if got := ops.Nearest("infer", nil); got != "" {
-		t.Errorf("Nearest() of nothing = %q", got)
 	}
 }

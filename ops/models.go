@@ -52,7 +52,7 @@ func (ModelDownload) Name() string { return "model_download" }
 
 // Validate wants a source and checks the name.
 func (o ModelDownload) Validate() error {
-	return firstError(checkName("hive_id", o.HiveID), checkRequired("model", o.Model), checkModel("model", o.Model), checkModelID("id", o.ID))
+	return firstError(checkName("hive_id", o.HiveID), checkRequired("model", o.Model), checkModel("model", o.Model), checkModelID(o.ID))
 }
 
 func (o ModelDownload) onHive(ctx context.Context, h HiveHandler) (any, error) {
@@ -90,7 +90,7 @@ func (ModelGet) Name() string { return "model_get" }
 
 // Validate wants a name.
 func (o ModelGet) Validate() error {
-	return firstError(checkName("hive_id", o.HiveID), checkRequired("id", o.ID), checkModelID("id", o.ID))
+	return firstError(checkName("hive_id", o.HiveID), checkRequired("id", o.ID), checkModelID(o.ID))
 }
 
 func (o ModelGet) onHive(ctx context.Context, h HiveHandler) (any, error) {
@@ -112,7 +112,7 @@ func (ModelDelete) Name() string { return "model_delete" }
 
 // Validate wants a name.
 func (o ModelDelete) Validate() error {
-	return firstError(checkName("hive_id", o.HiveID), checkRequired("id", o.ID), checkModelID("id", o.ID))
+	return firstError(checkName("hive_id", o.HiveID), checkRequired("id", o.ID), checkModelID(o.ID))
 }
 
 func (o ModelDelete) onHive(ctx context.Context, h HiveHandler) (any, error) {

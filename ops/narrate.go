@@ -28,8 +28,10 @@ type Cursor struct {
 	Last   uint64 `json:"last"`   // id of the last event taken over; 0 is none
 }
 
-type sinkKey struct{}
-type actorKey struct{}
+type (
+	sinkKey  struct{}
+	actorKey struct{}
+)
 
 // WithSink returns a context whose narration goes to s.
 func WithSink(ctx context.Context, s Sink) context.Context {

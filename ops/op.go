@@ -114,9 +114,24 @@ func On(o HiveOp, id string) HiveOp {
 // table. It is the registry that decoding, tests and help walk.
 func All() []Op {
 	return []Op{
-		Status{}, SSHTest{}, HiveInstall{}, HiveUninstall{}, HiveUpdate{}, HiveStart{}, HiveStop{},
-		HiveList{}, HiveGet{}, HiveStatus{},
-		WorkerSpawn{}, WorkerList{}, WorkerGet{}, WorkerDelete{},
-		ModelDownload{}, ModelList{}, ModelGet{}, ModelDelete{}, Infer{},
+		Status{},
+		SSHTest{},
+		HiveInstall{},
+		HiveUninstall{},
+		HiveUpdate{},
+		HiveStart{},
+		HiveStop{},
+		HiveList{},
+		HiveGet{},
+		HiveStatus{},
+		WorkerSpawn{},
+		WorkerList{},
+		WorkerGet{},
+		WorkerDelete{},
+		ModelDownload{},
+		ModelList{},
+		ModelGet{},
+		ModelDelete{},
+		Infer{},
 	}
 }

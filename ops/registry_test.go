@@ -200,57 +200,75 @@ func record[R any](r *recorder, o ops.Returning[R]) (R, error) {
 func (r *recorder) Status(_ context.Context, o ops.Status) (ops.QueenReport, error) {
 	return record(r, o)
 }
+
 func (r *recorder) SSHTest(_ context.Context, o ops.SSHTest) (ops.SSHReport, error) {
 	return record(r, o)
 }
+
 func (r *recorder) HiveInstall(_ context.Context, o ops.HiveInstall) (ops.Hive, error) {
 	return record(r, o)
 }
+
 func (r *recorder) HiveUninstall(_ context.Context, o ops.HiveUninstall) (ops.HiveRemoved, error) {
 	return record(r, o)
 }
+
 func (r *recorder) HiveUpdate(_ context.Context, o ops.HiveUpdate) (ops.Hive, error) {
 	return record(r, o)
 }
+
 func (r *recorder) HiveStart(_ context.Context, o ops.HiveStart) (ops.Hive, error) {
 	return record(r, o)
 }
+
 func (r *recorder) HiveStop(_ context.Context, o ops.HiveStop) (ops.Hive, error) {
 	return record(r, o)
 }
+
 func (r *recorder) HiveList(_ context.Context, o ops.HiveList) (ops.Hives, error) {
 	return record(r, o)
 }
+
 func (r *recorder) HiveGet(_ context.Context, o ops.HiveGet) (ops.Hive, error) {
 	return record(r, o)
 }
+
 func (r *recorder) HiveStatus(_ context.Context, o ops.HiveStatus) (ops.Hive, error) {
 	return record(r, o)
 }
+
 func (r *recorder) WorkerSpawn(_ context.Context, o ops.WorkerSpawn) (ops.Worker, error) {
 	return record(r, o)
 }
+
 func (r *recorder) WorkerList(_ context.Context, o ops.WorkerList) (ops.Workers, error) {
 	return record(r, o)
 }
+
 func (r *recorder) WorkerGet(_ context.Context, o ops.WorkerGet) (ops.Worker, error) {
 	return record(r, o)
 }
+
 func (r *recorder) WorkerDelete(_ context.Context, o ops.WorkerDelete) (ops.WorkerDeleted, error) {
 	return record(r, o)
 }
+
 func (r *recorder) ModelDownload(_ context.Context, o ops.ModelDownload) (ops.Model, error) {
 	return record(r, o)
 }
+
 func (r *recorder) ModelList(_ context.Context, o ops.ModelList) (ops.Models, error) {
 	return record(r, o)
 }
+
 func (r *recorder) ModelGet(_ context.Context, o ops.ModelGet) (ops.Model, error) {
 	return record(r, o)
 }
+
 func (r *recorder) ModelDelete(_ context.Context, o ops.ModelDelete) (ops.ModelDeleted, error) {
 	return record(r, o)
 }
+
 func (r *recorder) Infer(_ context.Context, o ops.Infer) (ops.Answer, error) {
 	return record(r, o)
 }

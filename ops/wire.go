@@ -210,4 +210,3 @@ func FieldNames(o Op) []string {
 	}
 	return names
 }
-

@@ -1,0 +1,228 @@
+package ops_test
+
+import (
+	"math"
+	"reflect"
+	"strings"
+	"testing"
+
+	"rbee.dev/rbee/ops"
+)
+
+// infer returns a legal Infer after change.
+func infer(change func(*ops.Infer)) ops.Infer {
+	o := ops.Infer{Prompt: "Once"}
+	change(&o)
+	return o
+}
+
+func TestValidateTakesEachSampleAndRefusesWhatIsOutOfRange(t *testing.T) {
+	var (
+		onHive  = func(id string) ops.OnHive { return ops.OnHive{HiveID: id} }
+		address = func(host, user string, port int) ops.SSHAddress {
+			return ops.SSHAddress{SSHHost: host, SSHUser: user, SSHPort: port}
+		}
+		long = strings.Repeat("a", 64)
+	)
+	for _, tt := range []struct {
+		o     ops.Op
+		field string // "" is a legal operation
+	}{
+		{ops.Status{}, ""},
+		{ops.HiveList{}, ""},
+
+		{ops.SSHTest{SSHAddress: address("gpu1.lan", "vince", 22)}, ""},
+		{ops.SSHTest{SSHAddress: address("2001:db8::1", "", 0)}, ""},
+		{ops.SSHTest{SSHAddress: address("fe80::1%eth0", "", 65535)}, ""},
+		{ops.SSHTest{}, "ssh_host"},
+		{ops.SSHTest{SSHAddress: address("-oProxyCommand=evil", "", 0)}, "ssh_host"},
+		{ops.SSHTest{SSHAddress: address("gpu1; reboot", "", 0)}, "ssh_host"},
+		{ops.SSHTest{SSHAddress: address("gpu1\n", "", 0)}, "ssh_host"},
+		{ops.SSHTest{SSHAddress: address("$(reboot)", "", 0)}, "ssh_host"},
+		{ops.SSHTest{SSHAddress: address("gpu1", "-l", 0)}, "ssh_user"},
+		{ops.SSHTest{SSHAddress: address("gpu1", "a b", 0)}, "ssh_user"},
+		{ops.SSHTest{SSHAddress: address("gpu1", "", -1)}, "ssh_port"},
+		{ops.SSHTest{SSHAddress: address("gpu1", "", 65536)}, "ssh_port"},
+
+		{ops.HiveInstall{}, ""},
+		{ops.HiveInstall{HiveID: long[:63], Port: 65535}, ""},
+		{ops.HiveInstall{HiveID: long}, "hive_id"},
+		{ops.HiveInstall{HiveID: "GPU1"}, "hive_id"},
+		{ops.HiveInstall{HiveID: "-gpu1"}, "hive_id"},
+		{ops.HiveInstall{HiveID: "../gpu1"}, "hive_id"},
+		{ops.HiveInstall{HiveID: "gpu1\n"}, "hive_id"},
+		{ops.HiveInstall{SSHAddress: address("-x", "", 0)}, "ssh_host"},
+		{ops.HiveInstall{Port: -1}, "port"},
+		{ops.HiveInstall{Port: 65536}, "port"},
+
+		{ops.HiveUninstall{HiveID: "gpu1"}, ""},
+		{ops.HiveUninstall{}, "hive_id"},
+		{ops.HiveUninstall{HiveID: "a b"}, "hive_id"},
+		{ops.HiveUpdate{HiveID: "gpu1"}, ""},
+		{ops.HiveUpdate{}, "hive_id"},
+		{ops.HiveUpdate{HiveID: "gpu1", SSHAddress: address("", "$HOME", 0)}, "ssh_user"},
+		{ops.HiveUpdate{HiveID: "gpu1", SSHAddress: address("", "", 70000)}, "ssh_port"},
+		{ops.HiveStart{}, ""},
+		{ops.HiveStart{HiveID: "a/b"}, "hive_id"},
+		{ops.HiveStop{}, ""},
+		{ops.HiveStop{HiveID: "a/b"}, "hive_id"},
+		{ops.HiveGet{}, ""},
+		{ops.HiveGet{HiveID: "a/b"}, "hive_id"},
+		{ops.HiveStatus{}, ""},
+		{ops.HiveStatus{HiveID: "a/b"}, "hive_id"},
+
+		{ops.WorkerSpawn{}, ""},
+		{ops.WorkerSpawn{Device: "auto"}, ""},
+		{ops.WorkerSpawn{Device: "cuda:12", Parallel: 64, Context: 1 << 20}, ""},
+		{ops.WorkerSpawn{OnHive: onHive("A")}, "hive_id"},
+		{ops.WorkerSpawn{Model: strings.Repeat("m", 4097)}, "model"},
+		{ops.WorkerSpawn{Model: "a\x00b"}, "model"},
+		{ops.WorkerSpawn{Engine: "Built In"}, "worker"},
+		{ops.WorkerSpawn{Device: "cuda:"}, "device"},
+		{ops.WorkerSpawn{Device: "cuda:1234"}, "device"},
+		{ops.WorkerSpawn{Device: "GPU"}, "device"},
+		{ops.WorkerSpawn{Parallel: -1}, "parallel"},
+		{ops.WorkerSpawn{Parallel: 65}, "parallel"},
+		{ops.WorkerSpawn{Context: -1}, "context_length"},
+		{ops.WorkerSpawn{Context: 1<<20 + 1}, "context_length"},
+
+		{ops.WorkerList{OnHive: onHive("gpu1")}, ""},
+		{ops.WorkerList{OnHive: onHive("gpu 1")}, "hive_id"},
+		{ops.WorkerGet{ID: "tinybee-1"}, ""},
+		{ops.WorkerGet{}, "id"},
+		{ops.WorkerGet{ID: "../w"}, "id"},
+		{ops.WorkerGet{OnHive: onHive("gpu 1"), ID: "w"}, "hive_id"},
+		{ops.WorkerDelete{ID: "tinybee-1"}, ""},
+		{ops.WorkerDelete{}, "id"},
+		{ops.WorkerDelete{ID: "W 1"}, "id"},
+		{ops.WorkerDelete{OnHive: onHive("gpu 1"), ID: "w"}, "hive_id"},
+
+		{ops.ModelDownload{Model: "/models/a.gguf"}, ""},
+		{ops.ModelDownload{Model: "https://example.org/a.gguf", ID: "Qwen3-0.6B.Q8_0"}, ""},
+		{ops.ModelDownload{}, "model"},
+		{ops.ModelDownload{Model: "a\nb"}, "model"},
+		{ops.ModelDownload{Model: "a", ID: "a/b"}, "id"},
+		{ops.ModelDownload{OnHive: onHive("gpu 1"), Model: "a"}, "hive_id"},
+		{ops.ModelList{}, ""},
+		{ops.ModelList{OnHive: onHive("gpu 1")}, "hive_id"},
+		{ops.ModelGet{ID: strings.Repeat("m", 128)}, ""},
+		{ops.ModelGet{ID: strings.Repeat("m", 129)}, "id"},
+		{ops.ModelGet{}, "id"},
+		{ops.ModelGet{ID: ".."}, "id"},
+		{ops.ModelGet{ID: "a..b"}, "id"},
+		{ops.ModelGet{ID: "/etc/passwd"}, "id"},
+		{ops.ModelGet{ID: ".hidden"}, "id"},
+		{ops.ModelGet{ID: "a\\b"}, "id"},
+		{ops.ModelGet{OnHive: onHive("gpu 1"), ID: "a"}, "hive_id"},
+		{ops.ModelDelete{ID: "tinybee"}, ""},
+		{ops.ModelDelete{}, "id"},
+		{ops.ModelDelete{ID: "../../home"}, "id"},
+		{ops.ModelDelete{OnHive: onHive("gpu 1"), ID: "a"}, "hive_id"},
+
+		{infer(func(*ops.Infer) {}), ""},
+		{infer(func(o *ops.Infer) { o.HiveID = "GPU" }), "hive_id"},
+		{infer(func(o *ops.Infer) { o.Model = "a\tb" }), "model"},
+		{infer(func(o *ops.Infer) { o.Prompt = "" }), "prompt"},
+		{infer(func(o *ops.Infer) { o.Prompt = " \n\t" }), "prompt"},
+		{infer(func(o *ops.Infer) { o.Prompt = strings.Repeat("a", ops.MaxPromptBytes) }), ""},
+		{infer(func(o *ops.Infer) { o.Prompt = strings.Repeat("a", ops.MaxPromptBytes); o.System = "b" }), "prompt"},
+		{infer(func(o *ops.Infer) { o.Raw = true }), ""},
+		{infer(func(o *ops.Infer) { o.System = "Be short." }), ""},
+		{infer(func(o *ops.Infer) { o.Raw, o.System = true, "Be short." }), "system"},
+		{infer(func(o *ops.Infer) { o.MaxTokens = 1 << 20 }), ""},
+		{infer(func(o *ops.Infer) { o.MaxTokens = 1<<20 + 1 }), "max_tokens"},
+		{infer(func(o *ops.Infer) { o.MaxTokens = -1 }), "max_tokens"},
+		{infer(func(o *ops.Infer) { o.Temperature = new(0.0) }), ""},
+		{infer(func(o *ops.Infer) { o.Temperature = new(2.0) }), ""},
+		{infer(func(o *ops.Infer) { o.Temperature = new(2.1) }), "temperature"},
+		{infer(func(o *ops.Infer) { o.Temperature = new(-0.1) }), "temperature"},
+		{infer(func(o *ops.Infer) { o.Temperature = new(math.NaN()) }), "temperature"},
+		{infer(func(o *ops.Infer) { o.Temperature = new(math.Inf(1)) }), "temperature"},
+		{infer(func(o *ops.Infer) { o.TopP = new(1.0) }), ""},
+		{infer(func(o *ops.Infer) { o.TopP = new(0.0) }), "top_p"},
+		{infer(func(o *ops.Infer) { o.TopP = new(-0.5) }), "top_p"},
+		{infer(func(o *ops.Infer) { o.TopP = new(1.01) }), "top_p"},
+		{infer(func(o *ops.Infer) { o.TopP = new(math.NaN()) }), "top_p"},
+		{infer(func(o *ops.Infer) { o.TopK = new(0) }), ""},
+		{infer(func(o *ops.Infer) { o.TopK = new(1_000_000) }), ""},
+		{infer(func(o *ops.Infer) { o.TopK = new(1_000_001) }), "top_k"},
+		{infer(func(o *ops.Infer) { o.TopK = new(-1) }), "top_k"},
+		{infer(func(o *ops.Infer) { o.MinP = new(0.0) }), ""},
+		{infer(func(o *ops.Infer) { o.MinP = new(1.0) }), ""},
+		{infer(func(o *ops.Infer) { o.MinP = new(1.1) }), "min_p"},
+		{infer(func(o *ops.Infer) { o.MinP = new(-0.1) }), "min_p"},
+		{infer(func(o *ops.Infer) { o.Seed = new(int64(0)) }), ""},
+		{infer(func(o *ops.Infer) { o.Seed = new(int64(1) << 53) }), ""},
+		{infer(func(o *ops.Infer) { o.Seed = new(int64(1)<<53 + 1) }), "seed"},
+		{infer(func(o *ops.Infer) { o.Seed = new(int64(-1)) }), "seed"},
+		{infer(func(o *ops.Infer) { o.Stop = make([]string, 17) }), "stop"},
+		{infer(func(o *ops.Infer) { o.Stop = []string{"a", ""} }), "stop"},
+		{infer(func(o *ops.Infer) { o.Stop = strings.Split("abcdefghijklmnop", "") }), ""},
+		{infer(func(o *ops.Infer) { o.Engine = "llama cpp" }), "worker"},
+		{infer(func(o *ops.Infer) { o.Device = "gpu 0" }), "device"},
+		{infer(func(o *ops.Infer) { o.WorkerID = "W1" }), "worker_id"},
+		{infer(func(o *ops.Infer) { o.Stream = new(false) }), ""},
+	} {
+		err := tt.o.Validate()
+		if tt.field == "" {
+			if err != nil {
+				t.Errorf("%s %.200v is refused: %v", tt.o.Name(), tt.o, err)
+			}
+			continue
+		}
+		if err == nil {
+			t.Errorf("%s %.200v is taken, want it refused for %s", tt.o.Name(), tt.o, tt.field)
+			continue
+		}
+		wantInvalid(t, err, tt.field, "", "")
+	}
+}
+
+func TestDecodeValidates(t *testing.T) {
+	for body, field := range map[string]string{
+		`{"operation":"infer"}`:                                   "prompt",
+		`{"operation":"infer","prompt":"a","max_tokens":-1}`:      "max_tokens",
+		`{"operation":"model_delete","id":"../../etc"}`:           "id",
+		`{"operation":"hive_install","port":70000}`:               "port",
+		`{"operation":"infer","prompt":"a","temperature":2.0001}`: "temperature",
+	} {
+		_, _, err := ops.Decode[ops.Op]([]byte(body))
+		wantInvalid(t, err, field, "", "")
+	}
+}
+
+func TestEveryOperationIsValidated(t *testing.T) {
+	for _, o := range samples() {
+		if i, ok := o.(ops.Infer); ok {
+			i.Raw = false // not with a system instruction
+			o = i
+		}
+		if err := o.Validate(); err != nil {
+			t.Errorf("the sample of %s is refused: %v", o.Name(), err)
+		}
+		h, ok := o.(ops.HiveOp)
+		if !ok {
+			continue
+		}
+		wantInvalid(t, ops.On(h, "No Hive").Validate(), "hive_id", "", "")
+		if reflect.TypeOf(o).NumField() == 0 {
+			t.Errorf("%s has no field at all", o.Name())
+		}
+	}
+}
+
+func TestCheckModelIDAndCheckJobID(t *testing.T) {
+	for id, ok := range map[string]bool{"tinybee": true, "Qwen3.Q8_0": true, "": false, "..": false, "a/b": false, "-a": false} {
+		if err := ops.CheckModelID(id); (err == nil) != ok {
+			t.Errorf("CheckModelID(%q) = %v", id, err)
+		}
+	}
+	for id, ok := range map[string]bool{
+		strings.Repeat("a", 15): false, strings.Repeat("a", 16): true, strings.Repeat("Z", 64): true, strings.Repeat("9", 65): false,
+		"with_under-hyphen-": true, "with space in the id": false, "with.dots.in.the.id": false, "": false,
+	} {
+		if err := ops.CheckJobID(id); (err == nil) != ok {
+			t.Errorf("CheckJobID(%q) = %v", id, err)
+		}
+	}
+}
