@@ -69,7 +69,7 @@ type Server[O ops.Op] struct {
 	echo  *echo.Echo
 	state feed
 
-	base   context.Context // of all jobs; ends at Detach and Stop
+	base   context.Context //nolint:containedctx // of all jobs; ends at Detach and Stop
 	end    context.CancelCauseFunc
 	work   sync.WaitGroup // running jobs
 	closed chan struct{}  // closed when streams must end, whatever they wait for

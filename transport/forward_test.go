@@ -26,8 +26,10 @@ func TestForwardMarksEachEventWithWhereItCameFrom(t *testing.T) {
 		t.Errorf("events of the job here differ (-want +got):\n%s", diff)
 	}
 	want := []ops.Cursor{
-		{Target: "gpu1", JobID: jobID}, {Target: "gpu1", JobID: jobID, Last: 1},
-		{Target: "gpu1", JobID: jobID, Last: 2}, {Target: "gpu1", JobID: jobID, Last: 3},
+		{Target: "gpu1", JobID: jobID},
+		{Target: "gpu1", JobID: jobID, Last: 1},
+		{Target: "gpu1", JobID: jobID, Last: 2},
+		{Target: "gpu1", JobID: jobID, Last: 3},
 	}
 	if diff := cmp.Diff(want, here.marks); diff != "" {
 		t.Errorf("cursors differ (-want +got):\n%s", diff)

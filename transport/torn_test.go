@@ -19,7 +19,8 @@ import (
 
 func TestAStreamMayBreakAtAnyByte(t *testing.T) {
 	events := []ops.Event{
-		ops.TokenEvent{Text: "é\n: 1"}, ops.ErrorEvent{Error: ops.Error{Code: ops.CodeInternal, Message: "it broke"}},
+		ops.TokenEvent{Text: "é\n: 1"},
+		ops.ErrorEvent{Error: ops.Error{Code: ops.CodeInternal, Message: "it broke"}},
 		ops.EndEvent{State: ops.JobFailed, Message: "it broke in many words"},
 	}
 	var whole strings.Builder

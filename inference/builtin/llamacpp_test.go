@@ -36,7 +36,7 @@ func startLlamaServer(t *testing.T, model []byte, args ...string) llamaServer {
 		}
 		t.Skip("no llama.cpp to compare with: set RBEE_LLAMACPP_ROOT, see testdata/llamacpp/root.sh")
 	}
-	dir, err := os.MkdirTemp(filepath.Join(root, "tmp"), "rbee-test-")
+	dir, err := os.MkdirTemp(filepath.Join(root, "tmp"), "rbee-test-") //nolint:usetesting // the server sees its own root only
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -51,8 +51,10 @@ func startLlamaServer(t *testing.T, model []byte, args ...string) llamaServer {
 	port := l.Addr().(*net.TCPAddr).Port
 	_ = l.Close()
 	ctx, cancel := context.WithCancel(context.Background())
-	cmd := exec.CommandContext(ctx, "chroot", append([]string{root, "llama-server", "-m", "/tmp/" + filepath.Base(dir) + "/m.gguf",
-		"--port", fmt.Sprint(port), "-t", "1", "-np", "1", "-ngl", "0", "--no-warmup"}, args...)...)
+	cmd := exec.CommandContext(ctx, "chroot", append([]string{
+		root, "llama-server", "-m", "/tmp/" + filepath.Base(dir) + "/m.gguf",
+		"--port", fmt.Sprint(port), "-t", "1", "-np", "1", "-ngl", "0", "--no-warmup",
+	}, args...)...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	var log bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &log, &log

@@ -47,10 +47,10 @@ func readParams(f *gguf.File) (params, error) {
 	}
 	p.arch = arch
 	r := reader{file: f, prefix: arch + "."}
-	p.layers, p.width = r.count("block_count", 1, 1024), r.count("embedding_length", 1, 1<<17)
-	p.heads = r.count("attention.head_count", 1, 1024)
+	p.layers, p.width = r.count("block_count", 1024), r.count("embedding_length", 1<<17)
+	p.heads = r.count("attention.head_count", 1024)
 	p.kvHeads = r.countOr("attention.head_count_kv", p.heads)
-	p.ffn, p.context = r.count("feed_forward_length", 1, 1<<20), r.count("context_length", 1, 1<<26)
+	p.ffn, p.context = r.count("feed_forward_length", 1<<20), r.count("context_length", 1<<26)
 	p.headDim = r.countOr("attention.key_length", p.width/max(1, p.heads))
 	if v := r.countOr("attention.value_length", p.headDim); v != p.headDim {
 		return p, unsupported("keys of %d and values of %d values", p.headDim, v)
@@ -95,15 +95,16 @@ type reader struct {
 	err    error
 }
 
-func (r *reader) count(key string, low, high int) int {
+// count reads a number from 1 to most.
+func (r *reader) count(key string, most int) int {
 	v, ok := r.file.Uint(r.prefix + key)
 	if !ok {
 		r.fail(fmt.Sprintf("%s%s is missing", r.prefix, key))
-		return low
+		return 1
 	}
-	if v < uint64(low) || v > uint64(high) { //nolint:gosec // both are positive
-		r.fail(fmt.Sprintf("%s%s is %d, not between %d and %d", r.prefix, key, v, low, high))
-		return low
+	if v < 1 || v > uint64(most) { //nolint:gosec // positive
+		r.fail(fmt.Sprintf("%s%s is %d, not between 1 and %d", r.prefix, key, v, most))
+		return 1
 	}
 	return int(v) //nolint:gosec // checked just above
 }
@@ -112,7 +113,7 @@ func (r *reader) countOr(key string, fallback int) int {
 	if _, ok := r.file.Uint(r.prefix + key); !ok {
 		return max(1, fallback)
 	}
-	return r.count(key, 1, 1<<20)
+	return r.count(key, 1<<20)
 }
 
 func (r *reader) float(key string, fallback float32) float32 {

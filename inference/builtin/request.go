@@ -8,7 +8,7 @@ import (
 
 // request is one generation on its way through the scheduler.
 type request struct {
-	ctx     context.Context
+	ctx     context.Context //nolint:containedctx // a request is a call that waits its turn
 	prompt  []int32
 	most    int // tokens to make at most
 	sampler *sample.Sampler

@@ -87,7 +87,7 @@ func set[N int | float64](dst *N, value *N, field string, low, high N) error {
 	if value == nil {
 		return nil
 	}
-	if !(*value >= low && *value <= high) {
+	if *value < low || *value > high || *value != *value {
 		return ops.Invalid(field, "must be between %v and %v, got %v", low, high, *value)
 	}
 	*dst = *value

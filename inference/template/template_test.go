@@ -13,14 +13,18 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 var conversation = []template.Message{
-	{Role: "system", Content: "Be brief."}, {Role: "user", Content: "Hi"},
-	{Role: "assistant", Content: "<think>hm</think>\n\nHello"}, {Role: "user", Content: "Bye "},
+	{Role: "system", Content: "Be brief."},
+	{Role: "user", Content: "Hi"},
+	{Role: "assistant", Content: "<think>hm</think>\n\nHello"},
+	{Role: "user", Content: "Bye "},
 }
 
 func TestRender(t *testing.T) {
 	for _, tt := range []struct{ name, source, want string }{
-		{"ChatML", template.ChatML,
-			"<|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n<think>hm</think>\n\nHello<|im_end|>\n<|im_start|>user\nBye <|im_end|>\n<|im_start|>assistant\n"},
+		{
+			"ChatML", template.ChatML,
+			"<|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n<think>hm</think>\n\nHello<|im_end|>\n<|im_start|>user\nBye <|im_end|>\n<|im_start|>assistant\n",
+		},
 		{"slices, namespaces and methods", `
 {%- set ns = namespace(n=0) %}
 {%- if messages[0]['role'] == 'system' %}{{ '[' + messages[0]['content'].strip() + ']' }}{% set rest = messages[1:] %}{% else %}{% set rest = messages %}{% endif %}

@@ -67,7 +67,7 @@ func printable(r rune) bool {
 	return r >= '!' && r <= '~' || r >= '¡' && r <= '¬' || r >= '®' && r <= 'ÿ'
 }
 
-func (b *bytePair) encode(dst []int32, text string, _ bool) []int32 {
+func (b *bytePair) encode(dst []int32, text string) []int32 {
 	for text != "" {
 		n := b.split(text)
 		dst = b.word(dst, text[:n])

@@ -73,9 +73,9 @@ func (p *pairs) Pop() any {
 	return last
 }
 
-func (s *sentencePiece) encode(dst []int32, text string, first bool) []int32 {
+func (s *sentencePiece) encode(dst []int32, text string) []int32 {
 	text = strings.ReplaceAll(text, " ", space)
-	if first && s.spacePrefix {
+	if s.spacePrefix { // before each text between special tokens
 		text = space + text
 	}
 	symbols := characters(text)

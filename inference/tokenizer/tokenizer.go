@@ -46,7 +46,7 @@ type Tokenizer struct {
 
 // encoder turns text without special tokens into tokens.
 type encoder interface {
-	encode(dst []int32, text string, first bool) []int32
+	encode(dst []int32, text string) []int32
 	piece(id int32) []byte
 }
 
@@ -213,19 +213,16 @@ func (t *Tokenizer) Encode(text string, addSpecial, parseSpecial bool) []int32 {
 	if addSpecial && t.addBOS && t.bos >= 0 {
 		out = append(out, t.bos)
 	}
-	first := true // SentencePiece puts a space before the text, and after a special token
 	for text != "" {
 		at, s := t.nextSpecial(text, parseSpecial)
 		if at > 0 {
-			out = t.encoder.encode(out, text[:at], first)
-			first = false
+			out = t.encoder.encode(out, text[:at])
 		}
 		if s == nil {
 			break
 		}
 		out = append(out, s.id)
 		text = text[at+len(s.text):]
-		first = true
 	}
 	if addSpecial && t.addEOS && t.eos >= 0 {
 		out = append(out, t.eos)

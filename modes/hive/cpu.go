@@ -28,8 +28,12 @@ func instructionSets() string {
 		name string
 		has  bool
 	}{
-		{"avx2", xcpu.X86.HasAVX2}, {"fma", xcpu.X86.HasFMA}, {"avx512f", xcpu.X86.HasAVX512F},
-		{"avx512_vnni", xcpu.X86.HasAVX512VNNI}, {"asimd", xcpu.ARM64.HasASIMD}, {"asimddp", xcpu.ARM64.HasASIMDDP},
+		{"avx2", xcpu.X86.HasAVX2},
+		{"fma", xcpu.X86.HasFMA},
+		{"avx512f", xcpu.X86.HasAVX512F},
+		{"avx512_vnni", xcpu.X86.HasAVX512VNNI},
+		{"asimd", xcpu.ARM64.HasASIMD},
+		{"asimddp", xcpu.ARM64.HasASIMDDP},
 	} {
 		if set.has {
 			list = append(list, set.name)

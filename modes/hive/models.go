@@ -13,65 +13,58 @@ import (
 	"sync"
 	"time"
 
-	"github.com/google/renameio/v2"
-
 	"rbee.dev/rbee/inference/gguf"
 	"rbee.dev/rbee/ops"
 	"rbee.dev/rbee/testdata"
 )
 
-// The files in a model's folder.
+// The files in the folder of a model that rbee wrote.
 const (
 	modelFile    = "model.gguf"
 	manifestFile = "manifest.json"
 )
 
-// partial is the prefix of folders whose model is not complete yet. No model's
-// name begins with a full stop.
-const partial = ".partial-"
+// copiedSource is the Source of a model whose folder a person copied in.
+const copiedSource = "copied into the models' folder"
 
-// manifest is what a model's file does not say itself. A folder that a person
-// copied in has none.
+// manifest is what a model's file does not say itself.
 type manifest struct {
 	Source  string    `json:"source"`
 	SHA256  string    `json:"sha256"`
+	Size    int64     `json:"size_bytes"`
 	AddedAt time.Time `json:"added_at"`
 }
 
 // models is the models on the hive's disk: a folder for each. The disk is the
-// truth; only what was read of files that have not changed is remembered.
+// truth: whatever a person copies in or deletes counts at once. Only what was
+// read of files that have not changed is remembered.
 type models struct {
 	dir  string
 	hive string
-	root *os.Root // no name leads out of it, by links neither
+	root *os.Root // no name leads out of it, not by links either
 
 	mu       sync.Mutex
-	known    map[string]described // by path
+	known    map[string]described // by id
 	underway map[string]*download // by id
 }
 
+// described is what was read of a model's file, and how that looked then.
 type described struct {
+	path  string
 	size  int64
 	mtime time.Time
 	model ops.Model
 }
 
+// openModels opens the folder and clears unfinished downloads away.
 func openModels(dir, hive string) (*models, error) {
 	root, err := os.OpenRoot(dir)
 	if err != nil {
 		return nil, fmt.Errorf("open the models' folder: %w", err)
 	}
 	m := &models{dir: dir, hive: hive, root: root, known: map[string]described{}, underway: map[string]*download{}}
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("read the models' folder: %w", err), root.Close())
-	}
-	for _, e := range entries {
-		if strings.HasPrefix(e.Name(), partial) { // of a hive that died in a download
-			if err := root.RemoveAll(e.Name()); err != nil {
-				return nil, errors.Join(fmt.Errorf("clear an unfinished download away: %w", err), root.Close())
-			}
-		}
+	if err := m.clearPartial(); err != nil {
+		return nil, errors.Join(err, root.Close())
 	}
 	return m, nil
 }
@@ -79,47 +72,27 @@ func openModels(dir, hive string) (*models, error) {
 // Close gives the folder up.
 func (m *models) Close() error { return m.root.Close() }
 
-// ensureBuiltIn writes the built-in model out where it is missing. One that a
-// person deleted comes back with the next start of the hive.
-func (m *models) ensureBuiltIn() error {
-	if _, err := m.get(testdata.TinybeeName); err == nil {
+// ids lists the folders that can be models, by name.
+func (m *models) ids() []string {
+	dir, err := m.root.Open(".")
+	if err != nil {
+		return nil // the folder was deleted: there are none
+	}
+	defer dir.Close()
+	names, err := dir.Readdirnames(-1)
+	if err != nil {
 		return nil
 	}
-	temp, err := os.MkdirTemp(m.dir, partial)
-	if err != nil {
-		return fmt.Errorf("write the built-in model: %w", err)
-	}
-	err = renameio.WriteFile(filepath.Join(temp, modelFile), testdata.Tinybee(), 0o600)
-	if err == nil {
-		err = m.settle(temp, testdata.TinybeeName, manifest{Source: ops.BuiltInSource, AddedAt: time.Now().UTC()})
-	}
-	if err != nil {
-		return errors.Join(fmt.Errorf("write the built-in model: %w", err), os.RemoveAll(temp))
-	}
-	return nil
-}
-
-// settle gives a complete folder its name.
-func (m *models) settle(temp, id string, about manifest) error {
-	text, err := json.MarshalIndent(about, "", "  ")
-	if err != nil {
-		return err
-	}
-	if err := renameio.WriteFile(filepath.Join(temp, manifestFile), append(text, '\n'), 0o600); err != nil {
-		return err
-	}
-	return os.Rename(temp, filepath.Join(m.dir, id))
+	names = slices.DeleteFunc(names, func(name string) bool { return ops.CheckModelID(name) != nil })
+	slices.Sort(names)
+	return names
 }
 
 // list describes all models, by name.
 func (m *models) list() []ops.Model {
 	list := []ops.Model{}
-	entries, err := os.ReadDir(m.dir)
-	if err != nil {
-		return list // the folder was deleted: there are none
-	}
-	for _, e := range entries {
-		if model, err := m.get(e.Name()); err == nil {
+	for _, id := range m.ids() {
+		if model, err := m.get(id); err == nil {
 			list = append(list, model)
 		}
 	}
@@ -133,47 +106,67 @@ func (m *models) get(id string) (ops.Model, error) {
 		return ops.Model{}, err
 	}
 	name, info, err := m.file(id)
-	if err != nil {
+	if errors.Is(err, fs.ErrNotExist) {
 		return ops.Model{}, m.missing(id)
 	}
-	path := filepath.Join(m.dir, id, name)
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if k, ok := m.known[path]; ok && k.size == info.Size() && k.mtime.Equal(info.ModTime()) {
+	if err != nil {
+		return ops.Model{ID: id, HiveID: m.hive, Source: copiedSource, Path: filepath.Join(m.dir, id), Error: err.Error()}, nil
+	}
+	path := filepath.Join(m.dir, id, name)
+	if k, ok := m.known[id]; ok && k.path == path && k.size == info.Size() && k.mtime.Equal(info.ModTime()) {
 		return k.model, nil
 	}
 	model := m.describe(id, path, info)
-	m.known[path] = described{info.Size(), info.ModTime(), model}
+	m.known[id] = described{path, info.Size(), info.ModTime(), model}
 	return model, nil
 }
 
-// file finds the GGUF file in a model's folder, without leaving the store.
-func (m *models) file(id string) (string, fs.FileInfo, error) {
+// file finds the GGUF file in a model's folder. A link that leads out of the
+// models' folder is an error, as is more than one file.
+func (m *models) file(id string) (name string, info fs.FileInfo, err error) {
 	dir, err := m.root.Open(id)
 	if err != nil {
-		return "", nil, err
+		return "", nil, linkError(err)
 	}
 	defer dir.Close()
 	names, err := dir.Readdirnames(-1)
 	if err != nil {
-		return "", nil, err
+		return "", nil, fs.ErrNotExist // no folder
 	}
+	names = slices.DeleteFunc(names, func(name string) bool { return !strings.EqualFold(filepath.Ext(name), ".gguf") })
 	slices.Sort(names)
-	for _, name := range names {
-		if !strings.HasSuffix(strings.ToLower(name), ".gguf") {
-			continue
-		}
-		if info, err := m.root.Stat(id + "/" + name); err == nil && info.Mode().IsRegular() {
-			return name, info, nil
-		}
+	switch {
+	case len(names) == 0:
+		return "", nil, fs.ErrNotExist
+	case len(names) > 1:
+		return "", nil, fmt.Errorf("its folder holds several GGUF files: %s", strings.Join(names, ", "))
 	}
-	return "", nil, fs.ErrNotExist
+	info, err = m.root.Stat(filepath.Join(id, names[0]))
+	if err != nil {
+		return "", nil, linkError(err)
+	}
+	return names[0], info, nil
 }
 
+// linkError says of a link out of the folder what a person understands. A link
+// to nothing is as good as no file.
+func linkError(err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return fs.ErrNotExist
+	}
+	return fmt.Errorf("it cannot be opened inside the models' folder (a link that leads out of it?): %w", err)
+}
+
+// describe reads what the file and its manifest say.
 func (m *models) describe(id, path string, info fs.FileInfo) ops.Model {
-	model := ops.Model{ID: id, HiveID: m.hive, Size: info.Size(), Path: path, AddedAt: info.ModTime().UTC(), Source: "copied into the models' folder"}
+	model := ops.Model{ID: id, HiveID: m.hive, Size: info.Size(), Path: path, Source: copiedSource, AddedAt: info.ModTime().UTC()}
+	if folder, err := m.root.Stat(id); err == nil { // a copy may keep its file's old time
+		model.AddedAt = folder.ModTime().UTC()
+	}
 	var about manifest
-	if text, err := m.root.ReadFile(id + "/" + manifestFile); err == nil && json.Unmarshal(text, &about) == nil {
+	if text, err := m.root.ReadFile(filepath.Join(id, manifestFile)); err == nil && json.Unmarshal(text, &about) == nil && about.Size == info.Size() {
 		model.Source, model.SHA256, model.AddedAt = about.Source, about.SHA256, about.AddedAt
 	}
 	f, err := gguf.Open(path)
@@ -191,14 +184,8 @@ func (m *models) describe(id, path string, info fs.FileInfo) ops.Model {
 }
 
 func (m *models) missing(id string) error {
-	var ids []string
-	if entries, err := os.ReadDir(m.dir); err == nil {
-		for _, e := range entries {
-			ids = append(ids, e.Name())
-		}
-	}
 	e := ops.Errorf(ops.CodeNotFound, "there is no model %q on hive %s", id, m.hive)
-	if near := ops.Nearest(id, ids); near != "" {
+	if near := ops.Nearest(id, m.ids()); near != "" {
 		return e.WithHint("did you mean %q? `rbee model list` shows the models there are", near)
 	}
 	return e.WithHint("`rbee model list` shows the models there are, `rbee model download` brings another")
@@ -229,7 +216,7 @@ func (m *models) choose(ctx context.Context, id string) (ops.Model, error) {
 
 func usable(model ops.Model, err error) (ops.Model, error) {
 	if err == nil && model.Error != "" {
-		return model, ops.Errorf(ops.CodeInvalid, "the model %s cannot be used: %s", model.ID, model.Error).
+		return model, ops.Errorf(ops.CodeConflict, "the model %s cannot be used: %s", model.ID, model.Error).
 			WithHint("`rbee model delete %s` removes it", model.ID)
 	}
 	return model, err
@@ -240,5 +227,8 @@ func (m *models) remove(id string) error {
 	if err := m.root.RemoveAll(id); err != nil {
 		return fmt.Errorf("delete the model %s: %w", id, err)
 	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.known, id)
 	return nil
 }

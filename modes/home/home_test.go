@@ -15,12 +15,21 @@ func TestFindFollowsTheEnvironment(t *testing.T) {
 		env  map[string]string
 		want home.Home
 	}{
-		{"RBEE_HOME wins", map[string]string{"RBEE_HOME": "/r", "HOME": "/h", "XDG_STATE_HOME": "/s"},
-			home.Home{Config: "/r/config", State: "/r/state", Cache: "/r/cache"}},
-		{"XDG variables", map[string]string{"HOME": "/h", "XDG_STATE_HOME": "/s", "XDG_CACHE_HOME": "/c", "XDG_CONFIG_HOME": "/e"},
-			home.Home{Config: "/e/rbee", State: "/s/rbee", Cache: "/c/rbee"}},
-		{"a relative XDG variable is ignored", map[string]string{"HOME": "/h", "XDG_STATE_HOME": "s"},
-			home.Home{Config: "/h/.config/rbee", State: "/h/.local/state/rbee", Cache: "/h/.cache/rbee"}},
+		{
+			"RBEE_HOME wins",
+			map[string]string{"RBEE_HOME": "/r", "HOME": "/h", "XDG_STATE_HOME": "/s"},
+			home.Home{Config: "/r/config", State: "/r/state", Cache: "/r/cache"},
+		},
+		{
+			"XDG variables",
+			map[string]string{"HOME": "/h", "XDG_STATE_HOME": "/s", "XDG_CACHE_HOME": "/c", "XDG_CONFIG_HOME": "/e"},
+			home.Home{Config: "/e/rbee", State: "/s/rbee", Cache: "/c/rbee"},
+		},
+		{
+			"a relative XDG variable is ignored",
+			map[string]string{"HOME": "/h", "XDG_STATE_HOME": "s"},
+			home.Home{Config: "/h/.config/rbee", State: "/h/.local/state/rbee", Cache: "/h/.cache/rbee"},
+		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			got, err := home.Find(func(k string) string { return tt.env[k] })

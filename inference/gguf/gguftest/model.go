@@ -72,8 +72,12 @@ func (w *writer) header() {
 		key string
 		v   int
 	}{
-		{"block_count", m.Layers}, {"embedding_length", m.Width}, {"feed_forward_length", m.FFN}, {"context_length", m.Context},
-		{"attention.head_count", m.Heads}, {"attention.head_count_kv", m.KVHeads},
+		{"block_count", m.Layers},
+		{"embedding_length", m.Width},
+		{"feed_forward_length", m.FFN},
+		{"context_length", m.Context},
+		{"attention.head_count", m.Heads},
+		{"attention.head_count_kv", m.KVHeads},
 	} {
 		w.b.Set(a+e.key, uint32(e.v)) //nolint:gosec // small
 	}
