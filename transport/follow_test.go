@@ -172,7 +172,7 @@ func TestFollowEndsAtOnceWhenTheServer(t *testing.T) {
 			s.w.Header().Set("Content-Type", "text/html")
 			_, _ = s.w.Write([]byte("<p>hello"))
 		}, ops.CodeInternal, "text/html"},
-		"redirects":                    {func(s *streamer) { http.Redirect(s.w, s.r, "/elsewhere", http.StatusFound) }, ops.CodeInternal, "http.StatusFound"},
+		"redirects":                    {func(s *streamer) { http.Redirect(s.w, s.r, "/elsewhere", http.StatusFound) }, ops.CodeInternal, "it answers 302"},
 		"leaves out an event":          {func(s *streamer) { s.send(2, ops.TokenEvent{}); s.hang() }, ops.CodeInternal, "left out events 1 to 1"},
 		"numbers events with words":    {func(s *streamer) { s.raw("id: one\nevent: token\ndata: {}\n\n"); s.hang() }, ops.CodeInternal, `the id "one"`},
 		"sends an event nobody knows":  {func(s *streamer) { s.raw("id: 1\nevent: dance\ndata: {}\n\n"); s.hang() }, ops.CodeInternal, "dance"},
