@@ -1,0 +1,91 @@
+package job_test
+
+import (
+	"context"
+	"net/http"
+	"strings"
+	"testing"
+
+	"rbee.dev/rbee/job"
+	"rbee.dev/rbee/ops"
+)
+
+func nothing(context.Context, ops.HiveOp) (any, error) { return nil, nil }
+
+func TestBadSubmissionsAreRefusedByName(t *testing.T) {
+	d := serve(t, nothing, nil)
+	for _, tt := range []struct {
+		name, body string
+		status     int
+		want       string
+	}{
+		{"unknown operation", `{"operation":"infre","prompt":"x"}`, 400, `did you mean \"infer\"`},
+		{"another arm's operation", `{"operation":"hive_list"}`, 400, "operation"},
+		{"unknown field", `{"operation":"infer","promt":"x"}`, 400, `did you mean \"prompt\"`},
+		{"wrong type", `{"operation":"infer","prompt":"x","max_tokens":"many"}`, 400, "max_tokens"},
+		{"out of range", `{"operation":"infer","prompt":"x","top_p":2}`, 400, "top_p"},
+		{"empty prompt", `{"operation":"infer","prompt":" "}`, 400, "prompt"},
+		{"bad job id", `{"operation":"infer","prompt":"x","job_id":"../../etc/passwd/x"}`, 400, "job_id"},
+		{"not JSON", `prompt=x`, 400, "JSON"},
+		{"cut off", `{"operation":"infer"`, 400, "JSON"},
+		{"too large", `{"operation":"infer","prompt":"` + strings.Repeat("x", 9<<20) + `"}`, 413, "larger"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			status, text := d.request(http.MethodPost, "/v1/jobs", tt.body)
+			if status != tt.status || !strings.Contains(text, tt.want) {
+				t.Errorf("%d %s, want %d with %s", status, text, tt.status, tt.want)
+			}
+		})
+	}
+	if _, text := d.request(http.MethodGet, "/v1/jobs", ""); text != `{"jobs":[]}`+"\n" {
+		t.Errorf("something was created: %s", text)
+	}
+}
+
+func TestWhoMayNot(t *testing.T) {
+	d := serve(t, nothing, func(o *job.Options[ops.HiveOp]) { o.Token = "secret" })
+	good := []string{"Authorization", "Bearer secret"}
+	for _, tt := range []struct {
+		name         string
+		method, path string
+		header       []string
+		status       int
+	}{
+		{"no token", "GET", "/v1/jobs", nil, 401},
+		{"wrong token", "GET", "/v1/jobs", []string{"Authorization", "Bearer secreT"}, 401},
+		{"another scheme", "GET", "/v1/jobs", []string{"Authorization", "Basic secret"}, 401},
+		{"the token", "GET", "/v1/jobs", good, 200},
+		{"health needs none", "GET", "/health", nil, 200},
+		{"foreign host", "GET", "/health", []string{"Host", "evil.example"}, 403},
+		{"foreign host with a port", "GET", "/v1/jobs", append([]string{"Host", "evil.example:7833"}, good...), 403},
+		{"localhost by name", "GET", "/v1/jobs", append([]string{"Host", "localhost:7833"}, good...), 200},
+		{"IPv6 loopback", "GET", "/v1/jobs", append([]string{"Host", "[::1]:7833"}, good...), 200},
+		{"foreign origin", "GET", "/v1/jobs", append([]string{"Origin", "http://evil.example"}, good...), 403},
+		{"another local page", "GET", "/v1/jobs", append([]string{"Origin", "http://localhost:3000"}, good...), 403},
+		{"a form's content type", "POST", "/v1/jobs", append([]string{"Content-Type", "text/plain"}, good...), 415},
+		{"no content type", "POST", "/v1/jobs", append([]string{"Content-Type", ""}, good...), 415},
+		{"unknown route", "GET", "/v1/nothing", good, 404},
+		{"wrong method", "PUT", "/v1/jobs", good, 405},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			status, text := d.request(tt.method, tt.path, infer, tt.header...)
+			if status != tt.status {
+				t.Errorf("%d %s, want %d", status, text, tt.status)
+			}
+			if status >= 400 && !strings.Contains(text, `"message"`) {
+				t.Errorf("no error in the body: %s", text)
+			}
+		})
+	}
+}
+
+func TestAMountedRouteIsBehindTheChecks(t *testing.T) {
+	d := serve(t, nothing, func(o *job.Options[ops.HiveOp]) { o.Token = "secret" })
+	d.Mount(http.MethodGet, "/v1/mine", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(204) }))
+	if status, _ := d.request("GET", "/v1/mine", ""); status != 401 {
+		t.Errorf("without a token: %d", status)
+	}
+	if status, _ := d.request("GET", "/v1/mine", "", "Authorization", "Bearer secret"); status != 204 {
+		t.Errorf("with it: %d", status)
+	}
+}

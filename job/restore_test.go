@@ -1,0 +1,165 @@
+package job_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"rbee.dev/rbee/job"
+	"rbee.dev/rbee/ops"
+)
+
+// follower is work that forwards: it says the tokens from where its cursor is,
+// to the end of n, and stops early, for a restart, before `until`.
+func follower(n, until int, reached chan<- struct{}) work {
+	return func(ctx context.Context, _ ops.HiveOp) (any, error) {
+		sink := ops.SinkOf(ctx)
+		for i := int(sink.Cursor().Last); i < n; i++ {
+			if i == until {
+				close(reached)
+				<-ctx.Done()
+				return nil, context.Cause(ctx)
+			}
+			sink.Mark(ops.TokenEvent{Text: fmt.Sprintf("t%d", i+1)}, ops.Cursor{Target: "w", JobID: "j", Last: uint64(i + 1)})
+		}
+		return "done", nil
+	}
+}
+
+func TestAJobGoesOnAfterARestart(t *testing.T) {
+	const n = 100
+	dir := t.TempDir()
+	in := func(o *job.Options[ops.HiveOp]) { o.Dir = dir }
+	reached := make(chan struct{})
+	d := begin(t, follower(n, 60, reached), in)
+	id := d.submit(infer)
+	first, err := d.read(t.Context(), id, 0, 60)
+	if err != nil {
+		t.Fatal(err)
+	}
+	<-reached
+	bounded, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	if err := d.Detach(bounded); err != nil {
+		t.Fatal(err)
+	}
+	if rest, err := d.read(t.Context(), id, 60, -1); err != nil || len(rest) != 0 {
+		t.Errorf("a stream of the restarting daemon: %v, %v, want it closed without an end", rest, err)
+	}
+	d.web.Close()
+
+	d = serve(t, follower(n, -1, nil), in)
+	rest, err := d.read(t.Context(), id, 60, -1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := inOrder(append(first, rest...), n); err != nil {
+		t.Error(err)
+	}
+	if err := inOrder(d.all(id), n); err != nil {
+		t.Errorf("a new reader: %v", err)
+	}
+}
+
+// killed copies a daemon's folder while a job runs, as a kill would leave it,
+// with half a line at the end of the log.
+func killed(t *testing.T, n, until int) (dir, id string) {
+	t.Helper()
+	from, dir := t.TempDir(), t.TempDir()
+	reached := make(chan struct{})
+	d := serve(t, follower(n, until, reached), func(o *job.Options[ops.HiveOp]) { o.Dir = from })
+	id = d.submit(infer)
+	<-reached
+	text, err := os.ReadFile(filepath.Join(from, id+".jsonl"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	text = append(text, `{"id":9999,"kind":"token","da`...)
+	if err := os.WriteFile(filepath.Join(dir, id+".jsonl"), text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return dir, id
+}
+
+func TestAJobGoesOnAfterAKill(t *testing.T) {
+	dir, id := killed(t, 50, 30)
+	d := serve(t, follower(50, -1, nil), func(o *job.Options[ops.HiveOp]) { o.Dir = dir })
+	if err := inOrder(d.all(id), 50); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestAFinishedJobIsRememberedAcrossARestart(t *testing.T) {
+	dir := t.TempDir()
+	in := func(o *job.Options[ops.HiveOp]) { o.Dir = dir }
+	d := begin(t, func(ctx context.Context, _ ops.HiveOp) (any, error) {
+		tokens(ctx, 5)
+		return nil, errors.New("odd")
+	}, in)
+	id := d.submit(infer)
+	want := d.all(id)
+	d.close()
+	d = serve(t, func(context.Context, ops.HiveOp) (any, error) { t.Error("it ran again"); return nil, nil }, in)
+	got := d.all(id)
+	if len(got) != len(want) || got[6] != want[6] {
+		t.Errorf("got %v, want %v", got, want)
+	}
+	if j := d.job(id); j.State != ops.JobFailed || j.Error == nil || j.Error.Message != "odd" || j.Operation != "infer" {
+		t.Errorf("job %+v", j)
+	}
+}
+
+func TestAJobThatCannotBeTakenUpFailsAndOtherFilesAreLeftAlone(t *testing.T) {
+	dir := t.TempDir()
+	write := func(name, text string) {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("old0000000000000.jsonl", `{"job_id":"old0000000000000","operation":"dream","op":{"operation":"dream"},"created_at":"2026-01-01T00:00:00Z"}`+"\n")
+	write("broken0000000000.jsonl", "not a log\n")
+	write("empty00000000000.jsonl", "")
+	write("note.txt", "a person's")
+	d := serve(t, nothing, func(o *job.Options[ops.HiveOp]) { o.Dir = dir })
+	if j := d.job("old0000000000000"); j.State != ops.JobFailed || j.Error.Code != ops.CodeUnsupported {
+		t.Errorf("a job of an operation that is no more: %+v", j)
+	}
+	if status, _ := d.request("GET", "/v1/jobs/broken0000000000", ""); status != 404 {
+		t.Errorf("a broken log became a job: %d", status)
+	}
+}
+
+func TestStoppingCancelsWhatRuns(t *testing.T) {
+	d := begin(t, func(ctx context.Context, _ ops.HiveOp) (any, error) {
+		tokens(ctx, 1)
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}, nil)
+	id := d.submit(infer)
+	type result struct {
+		frames []frame
+		err    error
+	}
+	done := make(chan result)
+	started := make(chan struct{})
+	go func() {
+		_, err := d.read(context.Background(), id, 0, 1)
+		close(started)
+		if err != nil {
+			done <- result{nil, err}
+			return
+		}
+		frames, err := d.read(context.Background(), id, 0, -1)
+		done <- result{frames, err}
+	}()
+	<-started
+	d.close()
+	got := <-done
+	if got.err == nil && (len(got.frames) == 0 || got.frames[len(got.frames)-1].data != "[CANCELLED]") {
+		t.Errorf("events %v", got.frames)
+	}
+}

@@ -1,0 +1,251 @@
+package job_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/r3labs/sse/v2"
+
+	"rbee.dev/rbee/job"
+	"rbee.dev/rbee/ops"
+)
+
+// tokens emits n tokens, named by number.
+func tokens(ctx context.Context, n int) {
+	for i := range n {
+		ops.Emit(ctx, ops.TokenEvent{Text: fmt.Sprintf("t%d", i+1)})
+	}
+}
+
+// inOrder checks that frames are the tokens 1 to n, a result and the end.
+func inOrder(frames []frame, n int) error {
+	if len(frames) != n+2 {
+		return fmt.Errorf("%d events, want %d", len(frames), n+2)
+	}
+	for i, f := range frames {
+		want := frame{uint64(i + 1), "token", fmt.Sprintf(`{"text":"t%d"}`, i+1)}
+		switch i {
+		case n:
+			want = frame{uint64(i + 1), "result", `"done"`}
+		case n + 1:
+			want = frame{uint64(i + 1), "", "[DONE]"}
+		}
+		if f != want {
+			return fmt.Errorf("event %d is %+v, want %+v", i+1, f, want)
+		}
+	}
+	return nil
+}
+
+func TestEveryReaderGetsEveryEventOnceAndInOrder(t *testing.T) {
+	const n = 2000
+	gate := make(chan struct{})
+	d := serve(t, func(ctx context.Context, _ ops.HiveOp) (any, error) {
+		tokens(ctx, n/2)
+		<-gate
+		for i := n / 2; i < n; i++ {
+			ops.Emit(ctx, ops.TokenEvent{Text: fmt.Sprintf("t%d", i+1)})
+		}
+		return "done", nil
+	}, func(o *job.Options[ops.HiveOp]) { o.TailBytes = 500 }) // so that most is read from the file
+	id := d.submit(infer)
+	var readers sync.WaitGroup
+	for r := range 20 {
+		readers.Go(func() { // each reconnects after a number of events of its own
+			var got []frame
+			for len(got) < n+2 {
+				var after uint64
+				if len(got) > 0 {
+					after = got[len(got)-1].id
+				}
+				part, err := d.read(t.Context(), id, after, 37+r*50)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				got = append(got, part...)
+				if r == 0 && len(got) >= 100 {
+					select {
+					case <-gate:
+					default:
+						close(gate)
+					}
+				}
+			}
+			if err := inOrder(got, n); err != nil {
+				t.Errorf("reader %d: %v", r, err)
+			}
+		})
+	}
+	readers.Wait()
+	if err := inOrder(d.all(id), n); err != nil {
+		t.Errorf("a reader after the end: %v", err)
+	}
+}
+
+func TestAnIndependentClientReadsTheStream(t *testing.T) {
+	d := serve(t, func(ctx context.Context, _ ops.HiveOp) (any, error) {
+		tokens(ctx, 50)
+		return "done", nil
+	}, nil)
+	client := sse.NewClient(d.web.URL + "/v1/jobs/" + d.submit(infer) + "/stream")
+	client.ReconnectStrategy = stopAtOnce{}
+	var got []frame
+	err := client.SubscribeRawWithContext(t.Context(), func(e *sse.Event) {
+		var id uint64
+		_, _ = fmt.Sscan(string(e.ID), &id)
+		got = append(got, frame{id, string(e.Event), string(e.Data)})
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := inOrder(got, 50); err != nil {
+		t.Error(err)
+	}
+}
+
+// stopAtOnce is a backoff that tries nothing again.
+type stopAtOnce struct{}
+
+func (stopAtOnce) NextBackOff() time.Duration { return -1 }
+func (stopAtOnce) Reset()                     {}
+
+func TestAnEventArrivesWhileTheJobRuns(t *testing.T) {
+	seen := make(chan struct{})
+	d := serve(t, func(ctx context.Context, _ ops.HiveOp) (any, error) {
+		tokens(ctx, 1)
+		select {
+		case <-seen: // the reader has it before the job goes on
+			return "done", nil
+		case <-time.After(20 * time.Second):
+			return nil, errors.New("the event was held back")
+		}
+	}, nil)
+	id := d.submit(infer)
+	if _, err := d.read(t.Context(), id, 0, 1); err != nil {
+		t.Fatal(err)
+	}
+	close(seen)
+	if err := inOrder(d.all(id), 1); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestAReaderThatTakesNothingHarmsNobodyAndIsDropped(t *testing.T) {
+	const n = 3000
+	big := strings.Repeat("x", 2000)
+	d := serve(t, func(ctx context.Context, _ ops.HiveOp) (any, error) {
+		for range n {
+			ops.Emit(ctx, ops.TokenEvent{Text: big})
+		}
+		return "done", nil
+	}, func(o *job.Options[ops.HiveOp]) { o.WriteTimeout = 200 * time.Millisecond })
+	id := d.submit(infer)
+	stuck, err := net.Dial("tcp", d.web.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stuck.Close()
+	if err := stuck.(*net.TCPConn).SetReadBuffer(4096); err != nil {
+		t.Fatal(err)
+	}
+	fmt.Fprintf(stuck, "GET /v1/jobs/%s/stream HTTP/1.1\r\nHost: localhost\r\n\r\n", id)
+	if got := d.all(id); len(got) != n+2 {
+		t.Errorf("another reader got %d events, want %d", len(got), n+2)
+	}
+	// Once the server has given the connection up, writing to it fails.
+	for range 2000 {
+		if _, err := stuck.Write([]byte("x")); err != nil {
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	t.Error("the reader that took nothing was not dropped")
+}
+
+func TestASilentStreamSaysThatItIsThere(t *testing.T) {
+	stop := make(chan struct{})
+	d := serve(t, func(context.Context, ops.HiveOp) (any, error) { <-stop; return "done", nil },
+		func(o *job.Options[ops.HiveOp]) { o.Heartbeat = 10 * time.Millisecond })
+	answer, err := http.Get(d.web.URL + "/v1/jobs/" + d.submit(infer) + "/stream")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	buf := make([]byte, 64)
+	n, err := answer.Body.Read(buf)
+	close(stop)
+	if err != nil || !strings.HasPrefix(string(buf[:n]), ":") {
+		t.Errorf("got %q, %v, want a comment", buf[:n], err)
+	}
+}
+
+func TestProgressIsThinnedOutButItsLastIsKept(t *testing.T) {
+	d := serve(t, func(ctx context.Context, _ ops.HiveOp) (any, error) {
+		for i := range 5000 {
+			ops.Progress(ctx, "load", int64(i+1), 5000, "steps")
+		}
+		tokens(ctx, 1)
+		return "done", nil
+	}, nil)
+	frames := d.all(d.submit(infer))
+	var progress []frame
+	for i, f := range frames {
+		if f.id != uint64(i+1) {
+			t.Fatalf("event %d has id %d", i+1, f.id)
+		}
+		if f.kind == "progress" {
+			progress = append(progress, f)
+		}
+	}
+	if len(progress) > 100 || !strings.Contains(progress[len(progress)-1].data, `"done":5000`) {
+		t.Errorf("%d progress events, the last %+v", len(progress), progress[len(progress)-1])
+	}
+	if frames[len(progress)].kind != "token" {
+		t.Error("the last progress does not come before the next event")
+	}
+}
+
+func TestWhatCannotBeStreamed(t *testing.T) {
+	d := serve(t, func(context.Context, ops.HiveOp) (any, error) { return "done", nil }, nil)
+	id := d.submit(`{"operation":"infer","prompt":"x","job_id":"aaaaaaaaaaaaaaaa"}`)
+	if status, text := d.request("GET", "/v1/jobs/aaaaaaaaaaaaaaab/stream", ""); status != 404 || !strings.Contains(text, id) {
+		t.Errorf("unknown job: %d %s, want 404 with the nearest id", status, text)
+	}
+	if status, text := d.request("GET", "/v1/jobs/"+id+"/stream", "", "Last-Event-ID", "x"); status != 400 || !strings.Contains(text, "Last-Event-ID") {
+		t.Errorf("bad Last-Event-ID: %d %s", status, text)
+	}
+}
+
+func TestTheStateStreamSkipsToTheNewest(t *testing.T) {
+	d := serve(t, func(context.Context, ops.HiveOp) (any, error) { return nil, nil }, nil)
+	for i := range 10 {
+		d.Publish(map[string]int{"n": i})
+	}
+	answer, err := http.Get(d.web.URL + "/v1/state/stream")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	buf := make([]byte, 4096)
+	var text string
+	for !strings.Contains(text, `{"n":10}`) {
+		n, err := answer.Body.Read(buf)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if text += string(buf[:n]); strings.Contains(text, `{"n":9}`) {
+			d.Publish(map[string]int{"n": 10})
+		}
+	}
+	if strings.Contains(text, `{"n":8}`) {
+		t.Errorf("a late reader got old states: %s", text)
+	}
+}
