@@ -61,6 +61,7 @@ func (m *models) lead(ctx context.Context, d *download, id string) (ops.Model, e
 		delete(m.underway, id)
 		close(d.done)
 	}()
+	d.err = errors.New("the download was not finished") // should bring panic
 	d.model, d.err = m.bring(ctx, d.source, id)
 	return d.model, d.err
 }
@@ -133,10 +134,18 @@ func (m *models) bring(ctx context.Context, source, id string) (_ ops.Model, err
 		err = m.settle(temp, id, about)
 	}
 	if err != nil {
-		return ops.Model{}, errors.Join(err, os.RemoveAll(temp))
+		return ops.Model{}, also(err, os.RemoveAll(temp))
 	}
 	ops.Narrate(ctx, "model_ready", "the model %s is on hive %s", id, m.hive)
 	return m.get(id)
+}
+
+// also is err, joined by what went wrong in cleaning up, if anything did.
+func also(err, cleanup error) error {
+	if cleanup == nil {
+		return err
+	}
+	return errors.Join(err, cleanup)
 }
 
 // save writes the source to path, with progress, and returns its size and
@@ -151,7 +160,11 @@ func save(ctx context.Context, s *source, path string) (size int64, sum string, 
 	if err == nil {
 		err = out.Sync()
 	}
-	if err = errors.Join(err, out.Close()); err != nil {
+	closed := out.Close()
+	if err == nil {
+		err = closed
+	}
+	if err != nil {
 		return 0, "", err
 	}
 	return size, hex.EncodeToString(digest.Sum(nil)), nil

@@ -3,9 +3,10 @@ package hive
 import (
 	"context"
 	"encoding/json"
-	"errors"
+	"path/filepath"
 	"time"
 
+	"rbee.dev/rbee/modes/home"
 	"rbee.dev/rbee/ops"
 	"rbee.dev/rbee/transport"
 )
@@ -89,16 +90,8 @@ func (h *Hive) forward(ctx context.Context, m *member, o ops.Infer) (ops.Answer,
 		ops.Narrate(ctx, "worker_ready", "worker %s is ready", m.id)
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
-	stop := make(chan struct{})
-	go func() { // ends with this call
-		select {
-		case <-m.ended:
-			cancel(m.why)
-		case <-stop:
-			cancel(nil)
-		}
-	}()
-	defer close(stop)
+	defer cancel(nil)
+	go m.cancelAtEnd(ctx, cancel) // ends with ctx
 	raw, err := transport.Forward(ctx, m.client, m.id, o)
 	if err != nil {
 		return ops.Answer{}, err
@@ -111,24 +104,38 @@ func (h *Hive) forward(ctx context.Context, m *member, o ops.Infer) (ops.Answer,
 	return answer, nil
 }
 
+// cancelAtEnd cancels a job's context when the worker ends.
+func (m *member) cancelAtEnd(ctx context.Context, cancel context.CancelCauseFunc) {
+	select {
+	case <-ctx.Done():
+	case <-m.ended:
+		cancel(m.why)
+	}
+}
+
 // noticedWithin is how long the end of a worker that does not listen any more
 // may take to be noticed.
 const noticedWithin = time.Second
 
 // neverTaken reports whether forwarding failed because the worker had ended
-// before it could take the job.
+// before it could take the job: it has no log of it then.
 func neverTaken(ctx context.Context, m *member, err error) bool {
-	if !errors.Is(err, transport.ErrUnreachable) || cursor(ctx).Last > 0 {
+	s := ops.SinkOf(ctx)
+	if s == nil || ctx.Err() != nil || ops.CodeOf(err) != ops.CodeUnavailable {
 		return false
 	}
 	select {
 	case <-m.ended:
-		return true
 	case <-ctx.Done():
 		return false
 	case <-time.After(noticedWithin):
 		return false
 	}
+	if !m.loaded() {
+		return false // the next one would fare no better
+	}
+	logs, err := filepath.Glob(filepath.Join(m.folder, home.WorkerJobs, s.JobID()+".*"))
+	return err == nil && len(logs) == 0
 }
 
 func cursor(ctx context.Context) ops.Cursor {

@@ -36,6 +36,7 @@ type member struct {
 	child   *daemon.Child // nil for a worker of an earlier hive process
 	info    ops.Worker
 	given   int        // jobs of this hive's that it has
+	was     bool       // its model was loaded
 	asked   bool       // its end was asked for
 	why     *ops.Error // why it ended; set before ended is closed
 }
@@ -105,6 +106,7 @@ func (m *member) heard(s ops.Worker) {
 	s.ID, s.HiveID, s.PID, s.LogPath = m.id, m.hive, m.process.PID, m.info.LogPath
 	m.info = s
 	if s.State == ops.WorkerReady || s.State == ops.WorkerBusy {
+		m.was = true
 		m.settle()
 	}
 }
@@ -157,6 +159,13 @@ func (m *member) dead() bool {
 	default:
 		return false
 	}
+}
+
+// loaded reports whether the worker has ever been ready.
+func (m *member) loaded() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.was
 }
 
 // wait returns when the model is loaded, or with the reason why it is not.

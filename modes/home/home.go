@@ -112,4 +112,5 @@ const (
 	WorkerSocket = "worker.sock"
 	WorkerLog    = "worker.log"
 	WorkerPID    = "worker.pid"
+	WorkerJobs   = "jobs" // a folder
 )

@@ -57,9 +57,6 @@ type Worker struct {
 	failure error
 }
 
-// jobsFolder is where in the worker's folder the logs of its jobs lie.
-const jobsFolder = "jobs"
-
 // errLoading is the answer to those who come too early and cannot wait.
 var errLoading = ops.Errorf(ops.CodeUnavailable, "the worker is still loading its model")
 
@@ -103,7 +100,7 @@ func (w *Worker) Run(ctx context.Context) (err error) {
 	defer func() { err = errors.Join(err, w.pid.Release()) }()
 	w.jobs, err = job.NewServer(job.Options[ops.Infer]{
 		Mode: "worker", Version: daemon.Version, Build: w.Build, Run: w.infer,
-		Dir: filepath.Join(w.Folder, jobsFolder), Log: w.Log,
+		Dir: filepath.Join(w.Folder, home.WorkerJobs), Log: w.Log,
 	})
 	if err != nil {
 		return errors.Join(err, w.ln.Close())
