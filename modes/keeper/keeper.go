@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"strings"
+	"time"
 
 	"rbee.dev/rbee/modes/daemon"
 	"rbee.dev/rbee/modes/home"
@@ -58,7 +59,30 @@ func (k *Keeper) client(ctx context.Context) (*transport.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	return k.dial("http://"+record.Address, k.ownToken()), nil
+	options := k.options("http://"+record.Address, k.ownToken())
+	options.DialContext = k.redial
+	return transport.New(options), nil
+}
+
+// redial connects to this account's queen wherever it listens now. One that
+// died is started again, so that an answer that was being given goes on; one
+// that is being restarted is waited for.
+func (k *Keeper) redial(ctx context.Context, network, _ string) (net.Conn, error) {
+	for range 20 {
+		if record, ok := k.running(); ok {
+			return (&net.Dialer{}).DialContext(ctx, network, record.Address)
+		}
+		select {
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+	record, err := k.start(ctx, k.Listen)
+	if err != nil {
+		return nil, err
+	}
+	return (&net.Dialer{}).DialContext(ctx, network, record.Address)
 }
 
 // named is the way to the queen that the person named.
@@ -78,10 +102,14 @@ func (k *Keeper) named() (*transport.Client, error) {
 }
 
 func (k *Keeper) dial(url, token string) *transport.Client {
-	return transport.New(transport.Options{
+	return transport.New(k.options(url, token))
+}
+
+func (k *Keeper) options(url, token string) transport.Options {
+	return transport.Options{
 		Name: "the queen at " + strings.TrimPrefix(url, "http://"), BaseURL: url, Token: token,
-		OnLost: func(_ context.Context, err error) { k.say("rbee: lost the queen, trying again: %v", err) },
-	})
+		OnLost: func(_ context.Context, err error) { k.say("keeper: lost the queen, trying again: %v", err) },
+	}
 }
 
 // ownToken is the token of this account's queen, or "" when there is none.
