@@ -219,3 +219,12 @@ func TestCallsAnswerWithWhatTheDaemonSays(t *testing.T) {
 		t.Errorf("Health() at no address = %v, want invalid", err)
 	}
 }
+
+func TestTheDiallersOwnErrorIsTold(t *testing.T) {
+	why := ops.Errorf(ops.CodeUnavailable, "the hive ended while starting").WithHint("its log is hive.log")
+	c := transport.New(transport.Options{DialContext: func(context.Context, string, string) (net.Conn, error) { return nil, why }})
+	defer c.Close()
+	if _, err := c.Submit(t.Context(), ops.Status{}, jobID); !errors.Is(err, why) {
+		t.Errorf("Submit() = %v, want %v", err, why)
+	}
+}
