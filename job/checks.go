@@ -53,7 +53,7 @@ func (s *Server[O]) checkOrigin(r *http.Request) error {
 	if h, _, err := net.SplitHostPort(host); err == nil {
 		host = h
 	}
-	host = strings.Trim(host, "[]")
+	host = strings.ToLower(strings.Trim(host, "[]"))
 	if !slices.Contains([]string{"localhost", "127.0.0.1", "::1"}, host) && !slices.Contains(s.Hosts, host) {
 		return ops.Errorf(ops.CodeDenied, "the Host %q is not served here", r.Host).
 			WithHint("use the address that `rbee queen status` names")
@@ -72,7 +72,10 @@ func (s *Server[O]) checkToken(r *http.Request) error {
 	if s.Token == "" {
 		return nil
 	}
-	given, _ := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+	scheme, given, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	if !strings.EqualFold(scheme, "Bearer") {
+		given = ""
+	}
 	// Digests, so that the time taken tells not even the length.
 	got, want := sha256.Sum256([]byte(given)), sha256.Sum256([]byte(s.Token))
 	if subtle.ConstantTimeCompare(got[:], want[:]) == 1 {

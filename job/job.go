@@ -2,7 +2,9 @@ package job
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -22,15 +24,18 @@ type header struct {
 
 // job is one job. It is the ops.Sink of the work that it runs.
 type job struct {
-	head   header
-	log    *eventLog
-	logger zerolog.Logger
-	cancel context.CancelCauseFunc
-	done   chan struct{} // closed when the job runs no more in this process
+	id        string
+	operation string // its name
+	digest    [sha256.Size]byte
+	created   time.Time
+	log       *eventLog
+	logger    zerolog.Logger
+	cancel    context.CancelCauseFunc // does nothing once the work has ended
 
 	mu       sync.Mutex
+	op       json.RawMessage // nil of a finished job when it is large; see wholeOp
 	state    ops.JobState
-	started  *time.Time
+	started  *time.Time // by this process
 	finished *time.Time
 	err      *ops.Error
 	progress coalescer
@@ -38,8 +43,17 @@ type job struct {
 
 var _ ops.Sink = (*job)(nil)
 
+// newJob returns a job that has not begun.
+func newJob(head header, log *eventLog, logger zerolog.Logger) *job {
+	return &job{
+		id: head.ID, operation: head.Operation, digest: sha256.Sum256(head.Op), created: head.CreatedAt,
+		log: log, logger: logger.With().Str("job", head.ID).Str("operation", head.Operation).Logger(),
+		cancel: func(error) {}, op: head.Op, state: ops.JobQueued,
+	}
+}
+
 // JobID is the job's id.
-func (j *job) JobID() string { return j.head.ID }
+func (j *job) JobID() string { return j.id }
 
 // Cursor is where forwarding has got to.
 func (j *job) Cursor() ops.Cursor {
@@ -48,30 +62,35 @@ func (j *job) Cursor() ops.Cursor {
 }
 
 // Emit appends an event. Progress comes in floods, so only the newest of an
-// action counts (see [coalescer]).
+// action counts (see [coalescer]). Result, error and end are the job's own to
+// say, from what its work returns.
 func (j *job) Emit(e ops.Event) { j.emit(e, nil) }
 
 // Mark appends an event of another daemon's job together with where it stood
 // there; without an event it only notes where.
 func (j *job) Mark(e ops.Event, at ops.Cursor) {
 	if e == nil {
-		j.failed(j.log.append(kindCursor, nil, &at, nil))
+		j.check(j.log.note(at))
 		return
 	}
 	j.emit(e, &at)
 }
 
 func (j *job) emit(e ops.Event, at *ops.Cursor) {
-	if n, ok := e.(ops.NarrationEvent); ok {
-		j.logger.Debug().Str("actor", n.Actor).Str("action", n.Action).Msg(n.Human)
-	}
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if p, ok := e.(ops.ProgressEvent); ok {
-		if j.progress.hold(p, at, j.flush) {
+	switch e := e.(type) {
+	case ops.ResultEvent, ops.ErrorEvent, ops.EndEvent:
+		j.logger.Warn().Str("kind", e.Kind()).Msg("work said what only the job says; dropped")
+		return
+	case ops.ProgressEvent:
+		if j.finished == nil && j.progress.hold(e, at, j.flush) {
 			return
 		}
-	} else {
+	case ops.NarrationEvent:
+		j.logger.Debug().Str("actor", e.Actor).Str("action", e.Action).Msg(e.Human)
+		j.progress.release(j.append)
+	case ops.TokenEvent:
 		j.progress.release(j.append)
 	}
 	j.append(e, at)
@@ -86,20 +105,28 @@ func (j *job) flush() {
 
 func (j *job) append(e ops.Event, at *ops.Cursor) {
 	data, err := ops.EncodeEvent(e)
-	if err != nil {
-		j.failed(err)
-		return
+	if err == nil {
+		err = j.log.append(e.Kind(), data, at)
 	}
-	j.failed(j.log.append(e.Kind(), data, at, nil))
+	j.check(err)
 }
 
-// failed ends the job when its log cannot be written: what cannot be kept must
+// check ends the job when its log cannot be written: what cannot be kept must
 // not go on as if it were.
-func (j *job) failed(err error) {
-	if err != nil {
-		j.cancel(ops.Errorf(ops.CodeInternal, "cannot write the job's log: %w", err).
-			WithHint("make room on the disk of the state folder, then try again"))
+func (j *job) check(err error) {
+	switch {
+	case err == nil:
+	case errors.Is(err, errOver):
+		j.logger.Debug().Msg("an event came after the job's end; dropped")
+	default:
+		j.cancel(unwritable(err))
 	}
+}
+
+// unwritable is the failure of a job whose log could not be written.
+func unwritable(err error) *ops.Error {
+	return ops.Errorf(ops.CodeInternal, "cannot write the job's log: %w", err).
+		WithHint("make room on the disk of the state folder, then try again")
 }
 
 // begin marks the job as running.
@@ -110,31 +137,48 @@ func (j *job) begin() {
 	j.state, j.started = ops.JobRunning, &now
 }
 
-// finish writes the last events: result or error, then the end.
-func (j *job) finish(state ops.JobState, result json.RawMessage, failure *ops.Error) {
+// finish writes the last events: result or error, then the end. It reports
+// false, and does nothing, for a job that has ended or was left already.
+func (j *job) finish(state ops.JobState, result json.RawMessage, failure *ops.Error) bool {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.progress.release(j.append)
-	j.progress.stop()
+	if broken := j.log.failure(); broken != nil { // events are missing, so it is no success
+		state, failure = ops.JobFailed, unwritable(broken)
+	}
 	now := time.Now().UTC()
-	j.state, j.finished, j.err = state, &now, failure
-	end := ops.EndEvent{State: state}
+	end := ending{State: state, StartedAt: j.started, FinishedAt: &now, Error: failure}
+	var outcome ops.Event = ops.ResultEvent{Raw: result}
+	text := ops.EndEvent{State: state}
 	if failure != nil {
-		end.Message = failure.Error()
-		j.append(ops.ErrorEvent{Error: *failure}, nil)
-	} else {
-		j.append(ops.ResultEvent{Raw: result}, nil)
+		outcome, text.Message = ops.ErrorEvent{Error: *failure}, failure.Error()
 	}
-	text, err := json.Marshal(end.String())
+	data, err := ops.EncodeEvent(outcome)
+	if err == nil {
+		err = j.log.end(outcome.Kind(), data, text.String(), end)
+	}
+	if errors.Is(err, errOver) {
+		return false
+	}
+	j.conclude(end)
+	j.logger.Info().Str("state", string(state)).AnErr("failure", errorOrNil(failure)).Msg("job ended")
 	if err != nil {
-		text = []byte(`"[ERROR]"`)
-	}
-	info := j.info()
-	if err := j.log.append(ops.KindEnd, text, nil, &info); err != nil {
 		j.logger.Error().Err(err).Msg("the job's end is not in its log")
 	}
-	j.logger.Info().Str("state", string(state)).Err(errorOrNil(failure)).Msg("job ended")
+	return true
 }
+
+// conclude takes over how the job ended. The caller holds the lock or is alone.
+func (j *job) conclude(end ending) {
+	j.state, j.started, j.finished, j.err = end.State, end.StartedAt, end.FinishedAt, end.Error
+	if len(j.op) > opKept {
+		j.op = nil
+	}
+}
+
+// opKept is up to how many bytes the operation of a finished job stays in
+// memory. Larger ones are in the log only.
+const opKept = 4 << 10
 
 func errorOrNil(e *ops.Error) error {
 	if e == nil {
@@ -148,39 +192,40 @@ func (j *job) detach() {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.progress.release(j.append)
-	j.progress.stop()
-	j.log.leave()
+	if err := j.log.leave(); err != nil {
+		j.logger.Error().Err(err).Msg("the job's log cannot be closed")
+	}
 }
 
-// Info is what the job tells of itself.
+// endedAt is when the job ended, or nil.
+func (j *job) endedAt() *time.Time {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.finished
+}
+
+// Info is what the job tells of itself. A large operation is left out once the
+// job has finished.
 func (j *job) Info() ops.Job {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	return j.info()
-}
-
-func (j *job) info() ops.Job {
 	_, last := j.log.position()
 	return ops.Job{
-		ID: j.head.ID, Operation: j.head.Operation, Op: j.head.Op, State: j.state, Events: last,
-		CreatedAt: j.head.CreatedAt, StartedAt: j.started, FinishedAt: j.finished, Error: j.err,
+		ID: j.id, Operation: j.operation, Op: j.op, State: j.state, Events: last,
+		CreatedAt: j.created, StartedAt: j.started, FinishedAt: j.finished, Error: j.err,
 	}
 }
 
-// work runs f and turns a panic into an error, so that one bad job does not
-// take the daemon with it.
-func work(f func() (any, error)) (result json.RawMessage, err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = ops.Errorf(ops.CodeInternal, "the operation panicked: %v", p)
-		}
-	}()
-	value, err := f()
+// whole is Info with the operation, if need be from the log.
+func (j *job) whole() (ops.Job, error) {
+	info := j.Info()
+	if info.Op != nil {
+		return info, nil
+	}
+	head, err := readHeader(j.log.where())
 	if err != nil {
-		return nil, err
+		return info, fmt.Errorf("read the operation from the job's log: %w", err)
 	}
-	if result, err = json.Marshal(value); err != nil {
-		return nil, fmt.Errorf("encode the result: %w", err)
-	}
-	return result, nil
+	info.Op = head.Op
+	return info, nil
 }

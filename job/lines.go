@@ -3,60 +3,41 @@ package job
 import (
 	"bufio"
 	"bytes"
-	"errors"
 	"io"
 	"os"
 )
 
-// lineReader reads a file line by line, however long the lines are. A last line
-// without its newline is one that was never finished and is not returned.
+// lineReader reads a file line by line, however long the lines are.
 type lineReader struct {
-	file *os.File
-	buf  *bufio.Reader
-	read int64 // bytes of whole lines read so far
+	file   *os.File
+	buf    *bufio.Reader
+	offset int64 // behind the last whole line that was read
 }
 
-func openLines(path string) (*lineReader, error) {
+// openLines reads the file at path from offset, where a line begins.
+func openLines(path string, offset int64) (*lineReader, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
 	}
-	return &lineReader{file: f, buf: bufio.NewReaderSize(f, 32<<10)}, nil
+	if _, err := f.Seek(offset, io.SeekStart); err != nil {
+		_ = f.Close() // it was only read
+		return nil, err
+	}
+	return &lineReader{file: f, buf: bufio.NewReaderSize(f, 32<<10), offset: offset}, nil
 }
 
-// next returns the next line without its newline, or io.EOF.
+// next returns the next line without its newline, or io.EOF. A last line
+// without a newline is one that was never finished: it is not returned, and
+// after io.EOF the reader must not be used.
 func (l *lineReader) next() ([]byte, error) {
 	line, err := l.buf.ReadBytes('\n')
 	if err != nil {
-		if errors.Is(err, io.EOF) {
-			return nil, io.EOF
-		}
 		return nil, err
 	}
-	l.read += int64(len(line))
+	l.offset += int64(len(line))
 	return bytes.TrimSuffix(line, []byte("\n")), nil
 }
 
 // Close closes the file, which was only read.
 func (l *lineReader) Close() { _ = l.file.Close() }
-
-// lastLine returns the last whole line of the file if it fits into 64 KiB, else
-// nothing.
-func lastLine(f *os.File) ([]byte, error) {
-	const most = 64 << 10
-	size, err := f.Seek(0, io.SeekEnd)
-	if err != nil {
-		return nil, err
-	}
-	from := max(0, size-most)
-	text := make([]byte, size-from)
-	if _, err := f.ReadAt(text, from); err != nil && !errors.Is(err, io.EOF) {
-		return nil, err
-	}
-	text, whole := bytes.CutSuffix(text, []byte("\n"))
-	at := bytes.LastIndexByte(text, '\n')
-	if !whole || at < 0 {
-		return nil, nil
-	}
-	return text[at+1:], nil
-}

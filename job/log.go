@@ -1,8 +1,6 @@
 package job
 
 import (
-	"bytes"
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -14,35 +12,61 @@ import (
 	"rbee.dev/rbee/ops"
 )
 
-// record is one line of a job's log file. A line without an id only says where
-// forwarding has got to; readers do not see it.
+// event is one event as readers get it.
+type event struct {
+	id   uint64
+	kind string
+	data []byte
+}
+
+// size is about what the event takes in memory.
+func (e event) size() int { return len(e.data) + 64 }
+
+// record is one line of a job's log file behind the first. A line without an id
+// only says where forwarding has got to; readers do not see it.
 type record struct {
-	ID     uint64          `json:"id,omitempty"`
+	ID     uint64          `json:"id,omitempty"` // first, so that lines can be skipped by it
 	Kind   string          `json:"kind,omitempty"`
 	Data   json.RawMessage `json:"data,omitempty"`
 	Cursor *ops.Cursor     `json:"cursor,omitempty"`
-	End    *ops.Job        `json:"end,omitempty"` // of the last line: what became of the job
+	End    *ending         `json:"end,omitempty"` // of the last line
 }
 
-// errLeft ends the streams of a log that its daemon leaves to its successor.
-var errLeft = errors.New("the daemon is restarting; ask again with Last-Event-ID")
+// ending is what became of a job. It does not repeat the operation, which may
+// be megabytes long.
+type ending struct {
+	State      ops.JobState `json:"state"`
+	StartedAt  *time.Time   `json:"started_at,omitempty"`
+	FinishedAt *time.Time   `json:"finished_at"`
+	Error      *ops.Error   `json:"error,omitempty"`
+}
+
+var (
+	// errLeft ends the streams of a log that its daemon leaves to its successor.
+	errLeft = errors.New("the daemon is restarting; ask again with Last-Event-ID")
+	// errOver is the answer to an event that comes too late.
+	errOver = errors.New("the job is over")
+)
 
 // eventLog is the append-only list of a job's events. The file holds all of
 // them, memory the newest. Appending never waits for a reader.
 type eventLog struct {
-	path      string
 	tailBytes int
 
-	mu     sync.Mutex
-	file   *os.File      // nil once no more is written
-	tail   []record      // the newest events, in order, without gaps
-	size   int           // bytes of data in tail
-	last   uint64        // id of the newest event
-	cursor ops.Cursor    // newest one written
-	grown  chan struct{} // closed and replaced at each append
-	ended  bool          // the last event is in
-	left   bool          // no more will come, though the last event is not in
-	broken error         // why the file could not be written; events stay in memory then
+	mu      sync.Mutex
+	path    string
+	file    *os.File      // nil once no more is written
+	whole   int64         // bytes of whole lines in the file
+	written uint64        // id of the newest event in the file
+	tail    []event       // the newest events, in order, without gaps
+	size    int           // of the events in tail
+	last    uint64        // id of the newest event
+	cursor  ops.Cursor    // newest one noted
+	grown   chan struct{} // closed when something changes; nil while nobody waits
+	readers int
+	ended   bool  // the last event is in
+	left    bool  // no more will come, though the last event is not in
+	broken  error // why the file could not be written; only the end is taken then
 }
 
 // createLog starts the log of a new job in the file at path, which must not
@@ -59,95 +83,172 @@ func createLog(path string, head header, tailBytes int) (*eventLog, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("write the job's log: %w", err), f.Close(), os.Remove(path))
 	}
-	return &eventLog{path: path, tailBytes: tailBytes, file: f, grown: make(chan struct{})}, nil
+	return &eventLog{path: path, tailBytes: tailBytes, file: f, whole: int64(len(line) + 1)}, nil
 }
 
-// append adds an event, with where it came from if it was forwarded, and
-// returns the error that keeps it from the file. The event is in any case
-// there for readers.
-func (l *eventLog) append(kind string, data []byte, at *ops.Cursor, end *ops.Job) error {
+// append adds an event, with where it came from if it was forwarded. An event
+// that the file does not take is not there for readers either.
+func (l *eventLog) append(kind string, data []byte, at *ops.Cursor) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.ended || l.left {
-		return nil
+	if err := l.closed(); err != nil {
+		return err
 	}
-	r := record{Kind: kind, Data: data, Cursor: at, End: end}
-	if kind != kindCursor {
-		l.last++
-		r.ID = l.last
+	e := event{l.last + 1, kind, data}
+	if err := l.write(record{ID: e.id, Kind: kind, Data: data, Cursor: at}); err != nil {
+		return err
 	}
-	if end != nil {
-		end.Events = l.last
-		l.ended = true
-	}
-	l.write(r)
 	if at != nil {
 		l.cursor = *at
 	}
-	if kind != kindCursor {
-		l.keep(r)
-		close(l.grown)
-		l.grown = make(chan struct{})
+	l.keep(e)
+	l.wake()
+	return nil
+}
+
+// note writes down where forwarding has got to, without an event.
+func (l *eventLog) note(at ops.Cursor) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if err := l.closed(); err != nil {
+		return err
 	}
-	if l.ended && l.broken == nil {
-		l.tail, l.size = nil, 0 // whoever still reads, reads the file
+	if err := l.write(record{Cursor: &at}); err != nil {
+		return err
+	}
+	l.cursor = at
+	return nil
+}
+
+// end adds the last two events: the result or error in data, and the end that
+// end tells. Both go to the file at once, so that it never holds a result of a
+// job that would run again. When the file cannot be written, readers get the
+// events from memory and the error says so.
+func (l *eventLog) end(kind string, data []byte, text string, end ending) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.ended || l.left {
+		return errOver
+	}
+	quoted, err := json.Marshal(text)
+	if err != nil {
+		return fmt.Errorf("encode the end: %w", err)
+	}
+	outcome, last := event{l.last + 1, kind, data}, event{l.last + 2, ops.KindEnd, []byte(text)}
+	err = l.writeEnd(
+		record{ID: outcome.id, Kind: kind, Data: data},
+		record{ID: last.id, Data: quoted, End: &end})
+	l.ended = true
+	l.keep(outcome)
+	l.keep(last)
+	l.letGo()
+	l.wake()
+	return errors.Join(err, l.closeFile())
+}
+
+// writeEnd writes the last lines, also into a file that could not be written
+// before: what the job held may be free by now. A file that takes no end is put
+// aside, since its job would be run again.
+func (l *eventLog) writeEnd(lines ...record) error {
+	if l.broken != nil && l.file.Truncate(l.whole) == nil {
+		l.broken = nil
+	}
+	err := l.write(lines...)
+	if err == nil {
+		return nil
+	}
+	aside := l.path + asideSuffix
+	if moved := os.Rename(l.path, aside); moved != nil {
+		return errors.Join(err, moved)
+	}
+	l.path = aside
+	return err
+}
+
+// logSuffix ends the name of a job's log.
+const logSuffix = ".jsonl"
+
+// asideSuffix is appended to the name of the log of a job that has ended but whose end is not in it.
+const asideSuffix = ".unfinished"
+
+// closed says why no event is taken any more.
+func (l *eventLog) closed() error {
+	if l.ended || l.left {
+		return errOver
 	}
 	return l.broken
 }
 
-// kindCursor is the kind of a record that is no event.
-const kindCursor = "cursor"
-
-func (l *eventLog) write(r record) {
-	if l.broken != nil || l.file == nil {
-		return
+// write appends lines to the file, in one piece.
+func (l *eventLog) write(lines ...record) error {
+	if l.broken != nil {
+		return l.broken
 	}
-	if r.Kind == kindCursor {
-		r.Kind = ""
-	}
-	line, err := json.Marshal(r)
-	if err == nil {
-		_, err = l.file.Write(append(line, '\n'))
-	}
-	if err != nil {
-		l.broken = err
-	}
-	if l.ended || l.broken != nil {
-		if err := l.file.Close(); err != nil && l.broken == nil {
-			l.broken = err
+	var text []byte
+	for _, r := range lines {
+		line, err := json.Marshal(r)
+		if err != nil {
+			return fmt.Errorf("encode an event: %w", err)
 		}
-		l.file = nil
+		text = append(append(text, line...), '\n')
 	}
+	if _, err := l.file.Write(text); err != nil {
+		l.broken = err
+		return err
+	}
+	l.whole += int64(len(text))
+	l.written = max(l.written, lines[len(lines)-1].ID)
+	return nil
 }
 
-// keep holds r in memory and lets go of the oldest that are in the file.
-func (l *eventLog) keep(r record) {
-	l.tail = append(l.tail, r)
-	l.size += len(r.Data)
+// keep holds e in memory and lets go of the oldest that are in the file.
+func (l *eventLog) keep(e event) {
+	l.last = e.id
+	l.tail = append(l.tail, e)
+	l.size += e.size()
 	drop := 0
-	for l.broken == nil && l.size > l.tailBytes && drop < len(l.tail)-1 {
-		l.size -= len(l.tail[drop].Data)
+	for l.size > l.tailBytes && drop < len(l.tail)-1 && l.tail[drop].id <= l.written {
+		l.size -= l.tail[drop].size()
 		drop++
 	}
 	l.tail = l.tail[drop:]
 }
 
+// letGo frees the memory of a log that has ended once nobody reads along:
+// whoever comes later reads the file.
+func (l *eventLog) letGo() {
+	if l.ended && l.readers == 0 && l.written == l.last {
+		l.tail, l.size = nil, 0
+	}
+}
+
+// wake tells the waiting readers to look again.
+func (l *eventLog) wake() {
+	if l.grown != nil {
+		close(l.grown)
+		l.grown = nil
+	}
+}
+
 // leave closes the file without a last event; readers are sent away.
-func (l *eventLog) leave() {
+func (l *eventLog) leave() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.ended || l.left {
-		return
+		return nil
 	}
 	l.left = true
-	if l.file != nil {
-		if err := l.file.Close(); err != nil {
-			l.broken = err
-		}
-		l.file = nil
+	l.wake()
+	return l.closeFile()
+}
+
+func (l *eventLog) closeFile() error {
+	if l.file == nil {
+		return nil
 	}
-	close(l.grown)
-	l.grown = make(chan struct{})
+	err := l.file.Close()
+	l.file = nil
+	return err
 }
 
 // position returns the newest cursor and the newest event's id.
@@ -157,117 +258,40 @@ func (l *eventLog) position() (ops.Cursor, uint64) {
 	return l.cursor, l.last
 }
 
-// since returns events after the one called after that are in memory. behind
-// says that older ones must come from the file first. When there is nothing
-// yet, grown is closed at the next event.
-func (l *eventLog) since(after uint64) (events []record, behind bool, grown <-chan struct{}, err error) {
+// failure is why the file could not be written, or nil.
+func (l *eventLog) failure() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.broken
+}
+
+// where is the file's path.
+func (l *eventLog) where() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.path
+}
+
+// since returns events after the one called after that are in memory. Up to the
+// event called until they must come from the file first, if it is not 0. When
+// there is nothing yet, grown is closed at the next event.
+func (l *eventLog) since(after uint64) (events []event, until uint64, grown <-chan struct{}, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if after >= l.last {
 		switch {
 		case l.ended:
-			return nil, false, nil, io.EOF
+			return nil, 0, nil, io.EOF
 		case l.left:
-			return nil, false, nil, errLeft
+			return nil, 0, nil, errLeft
+		case l.grown == nil:
+			l.grown = make(chan struct{})
 		}
-		return nil, false, l.grown, nil
+		return nil, 0, l.grown, nil
 	}
-	first := l.last - uint64(len(l.tail)) + 1
-	if after+1 < first {
-		return nil, true, nil, nil
+	before := l.last - uint64(len(l.tail)) // the newest event not in memory
+	if after < before {
+		return nil, before, nil, nil
 	}
-	return l.tail[after+1-first:], false, nil, nil
-}
-
-// reader pulls one reader's events out of a log.
-type reader struct {
-	log   *eventLog
-	after uint64
-	file  *lineReader // for what is no longer in memory
-}
-
-func (l *eventLog) reader(after uint64) *reader { return &reader{log: l, after: after} }
-
-// Close gives the reader's file up, if it has one.
-func (r *reader) Close() {
-	if r.file != nil {
-		r.file.Close()
-	}
-}
-
-// next returns the events that come next, at least one, and waits for it. At
-// the end it returns io.EOF. While it waits it calls idle every beat.
-func (r *reader) next(ctx context.Context, beat time.Duration, idle func() error) ([]record, error) {
-	for {
-		events, behind, grown, err := r.log.since(r.after)
-		if err == nil && behind {
-			events, err = r.fromFile()
-		}
-		if err != nil {
-			return nil, err
-		}
-		if len(events) > 0 {
-			r.after = events[len(events)-1].ID
-			return events, nil
-		}
-		if err := wait(ctx, grown, beat, idle); err != nil {
-			return nil, err
-		}
-	}
-}
-
-func wait(ctx context.Context, grown <-chan struct{}, beat time.Duration, idle func() error) error {
-	timer := time.NewTimer(beat)
-	defer timer.Stop()
-	select {
-	case <-grown:
-		return nil
-	case <-timer.C:
-		return idle()
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
-}
-
-// fromFile reads the next events from the file, some at a time.
-func (r *reader) fromFile() ([]record, error) {
-	if r.file == nil {
-		file, err := openLines(r.log.path)
-		if err != nil {
-			return nil, err
-		}
-		r.file = file
-	}
-	const some = 256
-	var events []record
-	for len(events) < some {
-		line, err := r.file.next()
-		if errors.Is(err, io.EOF) && len(events) > 0 {
-			break
-		}
-		if err != nil {
-			return nil, fmt.Errorf("read the job's log: %w", err)
-		}
-		var e record
-		if err := json.Unmarshal(line, &e); err != nil {
-			return nil, fmt.Errorf("read the job's log: %w", err)
-		}
-		if e.ID > r.after {
-			events = append(events, e)
-		}
-	}
-	return events, nil
-}
-
-// payload is the event's data as it goes into a stream.
-func (r record) payload() []byte {
-	if r.Kind != ops.KindEnd {
-		return r.Data
-	}
-	// The end is not JSON in the stream; in the file it is a JSON string.
-	var text string
-	if err := json.Unmarshal(r.Data, &text); err != nil {
-		return bytes.TrimSpace(r.Data)
-	}
-	return []byte(text)
+	return l.tail[after-before:], 0, nil, nil
 }

@@ -7,125 +7,95 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"rbee.dev/rbee/ops"
 )
 
-// restore takes up the jobs whose logs are in the folder. A file that is no
-// job's log is left alone and reported.
-func (s *Server[O]) restore() error {
+// restore remembers the jobs whose logs are in the folder and returns those
+// that are to be run again, oldest first. A file that is no job's log is left
+// alone and reported.
+func (s *Server[O]) restore() (unfinished []*job, err error) {
 	files, err := os.ReadDir(s.Dir)
 	if err != nil {
-		return fmt.Errorf("read the folder of the jobs' logs: %w", err)
+		return nil, fmt.Errorf("read the folder of the jobs' logs: %w", err)
 	}
 	for _, f := range files {
-		id, ok := strings.CutSuffix(f.Name(), ".jsonl")
+		path := filepath.Join(s.Dir, f.Name())
+		if strings.HasSuffix(f.Name(), logSuffix+asideSuffix) {
+			s.discard(path, "its job failed, and the log could not be written to the end")
+		}
+		id, ok := strings.CutSuffix(f.Name(), logSuffix)
 		if !ok {
 			continue
 		}
-		if err := s.restoreJob(id, filepath.Join(s.Dir, f.Name())); err != nil {
-			s.Log.Error().Err(err).Str("file", f.Name()).Msg("a job cannot be taken up again")
+		j, err := s.restoreJob(id, path)
+		switch {
+		case errors.Is(err, io.EOF):
+			s.discard(path, "the daemon was killed before it took the job")
+		case err != nil:
+			s.Log.Error().Err(err).Str("file", path).Msg("this is not a job that can be taken up again")
+		case j.finished == nil:
+			unfinished = append(unfinished, j)
 		}
 	}
-	return nil
+	slices.SortFunc(s.finished, func(a, b *job) int { return a.finished.Compare(*b.finished) })
+	slices.SortFunc(unfinished, func(a, b *job) int { return a.created.Compare(b.created) })
+	return unfinished, nil
 }
 
-func (s *Server[O]) restoreJob(id, path string) error {
-	file, err := os.OpenFile(path, os.O_RDWR|os.O_APPEND, 0o600)
+// discard removes the log of a job that is not known any more.
+func (s *Server[O]) discard(path, why string) {
+	s.Log.Warn().Err(os.Remove(path)).Str("file", path).Str("why", why).Msg("removing a job's log")
+}
+
+func (s *Server[O]) restoreJob(id, path string) (*job, error) {
+	head, err := readHeader(path)
 	if err != nil {
-		return err
+		return nil, fmt.Errorf("read the first line: %w", err)
 	}
-	head, end, err := headAndEnd(file)
-	if err != nil || head.ID != id {
-		return errors.Join(fmt.Errorf("it does not begin with job %q", id), err, file.Close())
+	if head.ID != id {
+		return nil, fmt.Errorf("it is of job %q", head.ID)
 	}
-	log := &eventLog{path: path, tailBytes: s.TailBytes, grown: make(chan struct{})}
-	j := s.newJob(head, log)
+	log, end, err := openLog(path, s.TailBytes)
+	if err != nil {
+		return nil, err
+	}
+	j := newJob(head, log, s.Log)
 	s.jobs[id] = j
 	if end != nil {
-		log.last, log.ended = end.Events, true
-		j.state, j.started, j.finished, j.err = end.State, end.StartedAt, end.FinishedAt, end.Error
-		close(j.done)
-		return file.Close()
+		j.conclude(*end)
+		s.finished = append(s.finished, j)
 	}
-	if err := log.takeUp(file); err != nil {
-		return errors.Join(err, file.Close())
-	}
-	o, _, err := ops.Decode[O](head.Op)
-	if err != nil {
-		j.cancel = func(error) {}
-		close(j.done)
-		j.begin()
-		j.finish(ops.JobFailed, nil, ops.Errorf(ops.CodeUnsupported, "this build cannot take the job up again: %w", err))
-		return nil
-	}
-	s.Log.Info().Str("job", id).Uint64("event", log.last).Msg("taking a job up again")
-	s.start(j, o)
-	return nil
+	return j, nil
 }
 
-// headAndEnd reads the first line and, of a finished job, the last.
-func headAndEnd(f *os.File) (header, *ops.Job, error) {
-	var head header
-	lines, err := openLines(f.Name())
+// resume runs a job that was unfinished when the last process ended.
+func (s *Server[O]) resume(j *job) {
+	o, _, err := ops.Decode[O](j.op)
 	if err != nil {
-		return head, nil, err
+		j.begin()
+		s.finish(j, ops.JobFailed, nil, ops.Errorf(ops.CodeUnsupported, "this build cannot take the job up again: %w", err))
+		return
+	}
+	j.logger.Info().Uint64("event", j.log.last).Msg("taking the job up again")
+	s.start(j, o)
+}
+
+// readHeader reads the first line of a job's log. io.EOF says that the line is
+// not there in full.
+func readHeader(path string) (header, error) {
+	var head header
+	lines, err := openLines(path, 0)
+	if err != nil {
+		return head, err
 	}
 	defer lines.Close()
 	first, err := lines.next()
 	if err != nil {
-		return head, nil, err
+		return head, err
 	}
-	if err := json.Unmarshal(first, &head); err != nil {
-		return head, nil, err
-	}
-	last, err := lastLine(f)
-	if err != nil || last == nil {
-		return head, nil, err
-	}
-	var r record
-	if json.Unmarshal(last, &r) != nil {
-		return head, nil, nil // not an end; what it is shows when the job is taken up
-	}
-	return head, r.End, nil
-}
-
-// takeUp reads the whole log of an unfinished job and goes on behind its last
-// whole line; a line cut short by the end of its process is cut off.
-func (l *eventLog) takeUp(file *os.File) error {
-	lines, err := openLines(l.path)
-	if err != nil {
-		return err
-	}
-	defer lines.Close()
-	if _, err := lines.next(); err != nil {
-		return err
-	}
-	whole := lines.read
-	for {
-		line, err := lines.next()
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if err != nil {
-			return err
-		}
-		var r record
-		if err := json.Unmarshal(line, &r); err != nil {
-			break
-		}
-		whole = lines.read
-		if r.ID > 0 {
-			l.last = r.ID
-		}
-		if r.Cursor != nil {
-			l.cursor = *r.Cursor
-		}
-	}
-	if err := file.Truncate(whole); err != nil {
-		return fmt.Errorf("cut off a half-written line: %w", err)
-	}
-	l.file = file
-	return nil
+	err = json.Unmarshal(first, &head)
+	return head, err
 }

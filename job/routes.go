@@ -30,7 +30,7 @@ func (s *Server[O]) routes() *echo.Echo {
 	e.DELETE("/v1/jobs/:id", s.deleteJob)
 	e.GET("/v1/jobs/:id/stream", s.getStream)
 	e.GET("/v1/state/stream", func(c echo.Context) error {
-		s.streamState(c.Response(), c.Request())
+		s.streamState(c.Response().Writer, c.Request())
 		return nil
 	})
 	return e
@@ -51,9 +51,9 @@ func (s *Server[O]) getHealth(c echo.Context) error {
 }
 
 func (s *Server[O]) postJob(c echo.Context) error {
-	body, err := io.ReadAll(http.MaxBytesReader(c.Response(), c.Request().Body, maxBody))
+	body, err := io.ReadAll(http.MaxBytesReader(c.Response().Writer, c.Request().Body, maxBody))
 	if err != nil {
-		return err
+		return ops.Invalid("", "the body cannot be read: %w", err)
 	}
 	o, id, err := ops.Decode[O](body)
 	if err != nil {
@@ -63,7 +63,7 @@ func (s *Server[O]) postJob(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	return c.JSON(http.StatusAccepted, ops.Accepted{JobID: j.head.ID, SSEURL: "/v1/jobs/" + j.head.ID + "/stream"})
+	return c.JSON(http.StatusAccepted, ops.Accepted{JobID: j.id, SSEURL: "/v1/jobs/" + j.id + "/stream"})
 }
 
 func (s *Server[O]) getJobs(c echo.Context) error {
@@ -85,7 +85,11 @@ func (s *Server[O]) getJob(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	return c.JSON(http.StatusOK, j.Info())
+	info, err := j.whole()
+	if err != nil {
+		return err
+	}
+	return c.JSON(http.StatusOK, info)
 }
 
 func (s *Server[O]) deleteJob(c echo.Context) error {
@@ -93,9 +97,7 @@ func (s *Server[O]) deleteJob(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	if j.endedAt() == nil {
-		j.cancel(ops.Errorf(ops.CodeCancelled, "the job was cancelled"))
-	}
+	j.cancel(ops.Errorf(ops.CodeCancelled, "the job was cancelled"))
 	return c.JSON(http.StatusOK, j.Info())
 }
 
@@ -108,6 +110,11 @@ func (s *Server[O]) getStream(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	s.stream(c.Response(), c.Request(), j, after)
+	reader, err := j.log.reader(after)
+	if err != nil {
+		return err
+	}
+	defer reader.Close()
+	s.stream(c.Response().Writer, c.Request(), j, reader)
 	return nil
 }

@@ -3,6 +3,7 @@ package job
 import (
 	"context"
 	"crypto/rand"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -66,38 +67,57 @@ func or[T comparable](value, fallback T) T {
 // Server runs operations as jobs and tells of them over HTTP.
 type Server[O ops.Op] struct {
 	Options[O]
-	echo  *echo.Echo
-	state feed
+	echo    *echo.Echo
+	state   feed
+	streams attendance
 
-	base   context.Context //nolint:containedctx // of all jobs; ends at Detach and Stop
-	end    context.CancelCauseFunc
-	work   sync.WaitGroup // running jobs
-	closed chan struct{}  // closed when streams must end, whatever they wait for
-	once   sync.Once
+	base    context.Context //nolint:containedctx // of all jobs; ends at Detach and Stop
+	endBase context.CancelCauseFunc
+	work    sync.WaitGroup  // running jobs
+	open    context.Context //nolint:containedctx // ends when streams must end, whatever they wait for
+	close   context.CancelFunc
 
-	mu   sync.Mutex
-	jobs map[string]*job
-	gone bool // no job is taken any more
+	mu       sync.Mutex
+	jobs     map[string]*job
+	finished []*job // those of jobs that have ended, oldest first
+	gone     bool   // no job is taken any more
 }
 
 // NewServer reads the folder of the jobs' logs: finished jobs are remembered,
-// unfinished ones run again, with what their logs hold already.
+// unfinished ones run again, with what their logs hold already. That may begin
+// before NewServer returns.
 func NewServer[O ops.Op](o Options[O]) (*Server[O], error) {
 	o.setDefaults()
-	if err := os.MkdirAll(o.Dir, 0o700); err != nil {
+	if err := makeFolder(o.Dir); err != nil {
 		return nil, fmt.Errorf("make the folder of the jobs' logs: %w", err)
 	}
-	base, end := context.WithCancelCause(context.Background())
-	s := &Server[O]{
-		Options: o, base: base, end: end, closed: make(chan struct{}), jobs: map[string]*job{},
-	}
+	s := &Server[O]{Options: o, jobs: map[string]*job{}}
+	s.base, s.endBase = context.WithCancelCause(context.Background())
+	s.open, s.close = context.WithCancel(context.Background())
 	s.state.changed = make(chan struct{})
 	s.echo = s.routes()
-	if err := s.restore(); err != nil {
-		end(err)
+	unfinished, err := s.restore()
+	if err != nil {
+		s.endBase(err)
+		s.close()
 		return nil, err
 	}
+	for _, j := range unfinished {
+		s.resume(j)
+	}
 	return s, nil
+}
+
+// makeFolder makes the folder if need be, and sees that it can be written to.
+func makeFolder(path string) error {
+	if err := os.MkdirAll(path, 0o700); err != nil {
+		return err
+	}
+	f, err := os.CreateTemp(path, ".writable-*")
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Close(), os.Remove(f.Name()))
 }
 
 // submit starts o as a job. The same id with the same operation is the same
@@ -110,14 +130,14 @@ func (s *Server[O]) submit(o O, id string) (*job, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.forget(time.Now())
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.forget(time.Now())
 	if old, ok := s.jobs[id]; ok {
-		if string(old.head.Op) == string(text) {
+		if old.digest == sha256.Sum256(text) {
 			return old, nil
 		}
-		e := ops.Errorf(ops.CodeConflict, "the job id %q belongs to another operation (%s)", id, old.head.Operation)
+		e := ops.Errorf(ops.CodeConflict, "the job id %q belongs to another operation (%s)", id, old.operation)
 		e.Field = "job_id"
 		return nil, e
 	}
@@ -125,67 +145,22 @@ func (s *Server[O]) submit(o O, id string) (*job, error) {
 		return nil, ops.Errorf(ops.CodeUnavailable, "the %s is stopping and takes no more jobs", s.Mode)
 	}
 	head := header{ID: id, Operation: o.Name(), Op: text, CreatedAt: time.Now().UTC()}
-	log, err := createLog(s.logPath(id), head, s.TailBytes)
+	log, err := createLog(filepath.Join(s.Dir, id+logSuffix), head, s.TailBytes)
 	if err != nil {
 		return nil, ops.Errorf(ops.CodeInternal, "cannot start the job: %w", err).
 			WithHint("the folder %s must be writable and its disk must have room", s.Dir)
 	}
-	j := s.newJob(head, log)
+	j := newJob(head, log, s.Log)
 	s.jobs[id] = j
 	s.start(j, o)
 	return j, nil
 }
 
-func (s *Server[O]) logPath(id string) string { return filepath.Join(s.Dir, id+".jsonl") }
-
-func (s *Server[O]) newJob(head header, log *eventLog) *job {
-	return &job{
-		head: head, log: log, state: ops.JobQueued, done: make(chan struct{}),
-		logger: s.Log.With().Str("job", head.ID).Str("operation", head.Operation).Logger(),
-	}
-}
-
-// start runs the job. The caller holds the lock or is alone.
-func (s *Server[O]) start(j *job, o O) {
-	ctx, cancel := context.WithCancelCause(s.base)
-	j.cancel = cancel
-	ctx = ops.WithSink(j.logger.WithContext(ctx), j)
-	j.begin()
-	s.work.Go(func() {
-		defer close(j.done)
-		defer cancel(nil)
-		j.logger.Info().Msg("job started")
-		result, err := work(func() (any, error) { return s.Run(ctx, o) })
-		s.conclude(ctx, j, result, err)
-	})
-}
-
-// conclude ends the job in the state that fits how its work ended.
-func (s *Server[O]) conclude(ctx context.Context, j *job, result json.RawMessage, err error) {
-	cause := context.Cause(ctx)
-	switch {
-	case err == nil:
-		j.finish(ops.JobCompleted, result, nil)
-	case errors.Is(cause, ops.ErrDetached):
-		j.detach()
-	default:
-		if cause != nil { // why it was ended says more than how the work noticed
-			err = cause
-		}
-		failure := ops.AsError(err)
-		state := ops.JobFailed
-		if failure.Code == ops.CodeCancelled {
-			state = ops.JobCancelled
-		}
-		j.finish(state, nil, failure)
-	}
-}
-
 // find returns the job, or a not_found error with the nearest id.
 func (s *Server[O]) find(id string) (*job, error) {
-	s.forget(time.Now())
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.forget(time.Now())
 	if j, ok := s.jobs[id]; ok {
 		return j, nil
 	}
@@ -210,9 +185,9 @@ func (s *Server[O]) Jobs() map[ops.JobState]int {
 }
 
 func (s *Server[O]) all() []*job {
-	s.forget(time.Now())
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.forget(time.Now())
 	list := make([]*job, 0, len(s.jobs))
 	for _, j := range s.jobs {
 		list = append(list, j)
@@ -229,35 +204,4 @@ func (s *Server[O]) Publish(state any) {
 		return
 	}
 	s.state.set(text)
-}
-
-// Detach prepares for a restart: it ends the work of every job without ending
-// the jobs, waits for it, and closes the streams. The next process takes the
-// jobs up from their logs.
-func (s *Server[O]) Detach(ctx context.Context) error { return s.shutdown(ctx, ops.ErrDetached) }
-
-// Stop cancels every job, gives readers until ctx ends to read how it ended,
-// and closes the streams.
-func (s *Server[O]) Stop(ctx context.Context) error {
-	return s.shutdown(ctx, ops.Errorf(ops.CodeCancelled, "the %s is stopping", s.Mode))
-}
-
-func (s *Server[O]) shutdown(ctx context.Context, cause error) error {
-	s.mu.Lock()
-	s.gone = true
-	s.mu.Unlock()
-	s.end(cause)
-	idle := make(chan struct{})
-	go func() { // ends with the last job
-		defer close(idle)
-		s.work.Wait()
-	}()
-	var err error
-	select {
-	case <-idle:
-	case <-ctx.Done():
-		err = fmt.Errorf("wait for the jobs to end: %w", context.Cause(ctx))
-	}
-	s.once.Do(func() { close(s.closed) })
-	return err
 }

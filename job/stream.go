@@ -45,6 +45,21 @@ func (f *frames) add(id uint64, kind string, data []byte) {
 	f.buf.WriteString("\n\n")
 }
 
+// send sends events, some at a time, so that a reader far behind does not have
+// all of them copied at once.
+func (f *frames) send(events []event) error {
+	const some = 16 << 10
+	for _, e := range events {
+		f.add(e.id, e.kind, e.data)
+		if f.buf.Len() >= some {
+			if err := f.flush(); err != nil {
+				return err
+			}
+		}
+	}
+	return f.flush()
+}
+
 // comment sends a line that readers ignore and that keeps proxies awake.
 func (f *frames) comment() error {
 	f.buf.WriteString(": still here\n\n")
@@ -75,31 +90,25 @@ func lastEventID(r *http.Request) (uint64, error) {
 	return id, nil
 }
 
-// stream sends the job's events to one reader, from the one after `after`, until the
-// last one or until the reader goes.
-func (s *Server[O]) stream(w http.ResponseWriter, r *http.Request, j *job, after uint64) {
-	ctx, cancel := s.streamContext(r)
-	defer cancel()
+// stream sends what reader pulls of the job to one reader, until the last event
+// or until the reader goes.
+func (s *Server[O]) stream(w http.ResponseWriter, r *http.Request, j *job, reader *reader) {
+	ctx, leave := s.enterStream(r)
+	defer leave()
 	f, err := newFrames(w, s.WriteTimeout)
 	if err != nil {
 		return // the reader is gone
 	}
-	reader := j.log.reader(after)
-	defer reader.Close()
 	for {
 		events, err := reader.next(ctx, s.Heartbeat, f.comment)
 		if errors.Is(err, io.EOF) {
 			return
 		}
+		if err == nil {
+			err = f.send(events)
+		}
 		if err != nil {
 			j.logger.Debug().Err(err).Msg("a reader's stream ended early")
-			return
-		}
-		for _, e := range events {
-			f.add(e.ID, e.Kind, e.payload())
-		}
-		if err := f.flush(); err != nil {
-			j.logger.Debug().Err(err).Msg("a reader went away")
 			return
 		}
 	}
@@ -108,8 +117,8 @@ func (s *Server[O]) stream(w http.ResponseWriter, r *http.Request, j *job, after
 // streamState sends the daemon's state, then each change, until the reader
 // goes.
 func (s *Server[O]) streamState(w http.ResponseWriter, r *http.Request) {
-	ctx, cancel := s.streamContext(r)
-	defer cancel()
+	ctx, leave := s.enterStream(r)
+	defer leave()
 	f, err := newFrames(w, s.WriteTimeout)
 	if err != nil {
 		return
@@ -131,19 +140,15 @@ func (s *Server[O]) streamState(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// streamContext ends with the request, and when the server closes its streams.
-func (s *Server[O]) streamContext(r *http.Request) (context.Context, context.CancelFunc) {
+// enterStream returns a context that ends with the request, and when the server
+// closes its streams. leave must be called at the stream's end.
+func (s *Server[O]) enterStream(r *http.Request) (ctx context.Context, leave func()) {
 	ctx, cancel := context.WithCancelCause(r.Context())
-	done := make(chan struct{})
-	go func() { // ends with the stream
-		select {
-		case <-s.closed:
-			cancel(errLeft)
-		case <-done:
-		}
-	}()
+	s.streams.enter()
+	stop := context.AfterFunc(s.open, func() { cancel(errLeft) })
 	return ctx, func() {
-		close(done)
+		stop()
 		cancel(nil)
+		s.streams.leave()
 	}
 }

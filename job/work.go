@@ -1,0 +1,76 @@
+package job
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"runtime/debug"
+
+	"rbee.dev/rbee/ops"
+)
+
+// start runs the job. The caller holds the lock or is alone.
+func (s *Server[O]) start(j *job, o O) {
+	ctx, cancel := context.WithCancelCause(s.base)
+	j.cancel = cancel
+	ctx = ops.WithSink(j.logger.WithContext(ctx), j)
+	j.begin()
+	s.work.Go(func() {
+		defer cancel(nil)
+		j.logger.Info().Msg("job started")
+		result, err := s.perform(ctx, j, o)
+		s.conclude(ctx, j, result, err)
+	})
+}
+
+// perform does the operation and encodes its result. A panic is an error, so
+// that one bad job does not take the daemon with it.
+func (s *Server[O]) perform(ctx context.Context, j *job, o O) (result json.RawMessage, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			j.logger.Error().Str("stack", string(debug.Stack())).Msgf("the operation panicked: %v", p)
+			err = ops.Errorf(ops.CodeInternal, "the operation panicked: %v", p)
+		}
+	}()
+	value, err := s.Run(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	if result, err = json.Marshal(value); err != nil {
+		return nil, fmt.Errorf("encode the result: %w", err)
+	}
+	return result, nil
+}
+
+// conclude ends the job in the state that fits how its work ended. Work that
+// succeeded although it was to end has succeeded.
+func (s *Server[O]) conclude(ctx context.Context, j *job, result json.RawMessage, err error) {
+	cause := context.Cause(ctx)
+	switch {
+	case err == nil:
+		s.finish(j, ops.JobCompleted, result, nil)
+	case errors.Is(cause, ops.ErrDetached):
+		j.detach()
+	default:
+		if cause != nil { // why it was ended says more than how the work noticed
+			err = cause
+		}
+		failure := ops.AsError(err)
+		state := ops.JobFailed
+		if failure.Code == ops.CodeCancelled {
+			state = ops.JobCancelled
+		}
+		s.finish(j, state, nil, failure)
+	}
+}
+
+// finish ends the job, and counts it among the finished.
+func (s *Server[O]) finish(j *job, state ops.JobState, result json.RawMessage, failure *ops.Error) {
+	if !j.finish(state, result, failure) {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.finished = append(s.finished, j)
+}
