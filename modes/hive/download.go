@@ -117,7 +117,7 @@ func (m *models) bring(ctx context.Context, source, id string) (_ ops.Model, err
 	}
 	defer s.Close()
 	if free, ok := diskFree(m.dir); ok && s.size > 0 && uint64(s.size) > free {
-		return ops.Model{}, ops.Errorf(ops.CodeConflict, "the model takes %s, and the disk has %s free", bytes(uint64(s.size)), bytes(free)).
+		return ops.Model{}, ops.Errorf(ops.CodeConflict, "the model takes %s, and the disk has %s free", humanBytes(uint64(s.size)), humanBytes(free)).
 			WithHint("make room on the disk of %s", m.dir)
 	}
 	temp, err := os.MkdirTemp(m.dir, partial)

@@ -51,5 +51,5 @@ func memory(ctx context.Context) (total, free uint64) {
 	return m.Total, m.Available
 }
 
-// bytes is a number of bytes for a person.
-func bytes(n uint64) string { return humanize.IBytes(n) }
+// humanBytes is a number of bytes for a person.
+func humanBytes(n uint64) string { return humanize.IBytes(n) }

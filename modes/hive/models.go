@@ -165,22 +165,32 @@ func (m *models) describe(id, path string, info fs.FileInfo) ops.Model {
 	if folder, err := m.root.Stat(id); err == nil { // a copy may keep its file's old time
 		model.AddedAt = folder.ModTime().UTC()
 	}
-	var about manifest
-	if text, err := m.root.ReadFile(filepath.Join(id, manifestFile)); err == nil && json.Unmarshal(text, &about) == nil && about.Size == info.Size() {
+	f, err := gguf.Open(path)
+	if err == nil {
+		defer f.Close() //nolint:errcheck // it was only read
+		model.Architecture, model.Quantization = f.Architecture(), f.Quantization()
+		model.Parameters = int64(f.Parameters()) //nolint:gosec // the file holds them
+		if n, ok := f.Uint(model.Architecture + ".context_length"); ok {
+			model.Context = int(min(n, 1<<30)) //nolint:gosec // bounded
+		}
+	} else {
+		model.Error = err.Error()
+	}
+	// A good file of another size is one that a person put in its place.
+	if about := m.manifest(id); about.Source != "" && (about.Size == info.Size() || err != nil) {
 		model.Source, model.SHA256, model.AddedAt = about.Source, about.SHA256, about.AddedAt
 	}
-	f, err := gguf.Open(path)
-	if err != nil {
-		model.Error = err.Error()
-		return model
-	}
-	defer f.Close() //nolint:errcheck // it was only read
-	model.Architecture, model.Quantization = f.Architecture(), f.Quantization()
-	model.Parameters = int64(f.Parameters()) //nolint:gosec // the file holds them
-	if n, ok := f.Uint(model.Architecture + ".context_length"); ok {
-		model.Context = int(min(n, 1<<30)) //nolint:gosec // bounded
-	}
 	return model
+}
+
+// manifest reads a model's manifest; it is zero where there is none.
+func (m *models) manifest(id string) manifest {
+	var about manifest
+	text, err := m.root.ReadFile(filepath.Join(id, manifestFile))
+	if err != nil || json.Unmarshal(text, &about) != nil {
+		return manifest{}
+	}
+	return about
 }
 
 func (m *models) missing(id string) error {

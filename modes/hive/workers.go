@@ -118,10 +118,10 @@ func (h *Hive) checkMemory(ctx context.Context, m ops.Model) error {
 	total, free := memory(ctx)
 	switch size := uint64(max(0, m.Size)); {
 	case total > 0 && size > total:
-		return ops.Errorf(ops.CodeUnavailable, "%s takes %s of memory, and hive %s has %s", m.ID, bytes(size), h.Name, bytes(total)).
+		return ops.Errorf(ops.CodeUnavailable, "%s takes %s of memory, and hive %s has %s", m.ID, humanBytes(size), h.Name, humanBytes(total)).
 			WithHint("take a smaller model, or one with fewer bits per weight")
 	case total > 0 && size > free:
-		ops.Warn(ctx, "memory_short", "%s takes %s of memory, and only %s are free: it may be slow", m.ID, bytes(size), bytes(free))
+		ops.Warn(ctx, "memory_short", "%s takes %s of memory, and only %s are free: it may be slow", m.ID, humanBytes(size), humanBytes(free))
 	}
 	return nil
 }
