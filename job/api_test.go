@@ -13,7 +13,7 @@ import (
 func nothing(context.Context, ops.HiveOp) (any, error) { return nil, nil }
 
 func TestBadSubmissionsAreRefusedByName(t *testing.T) {
-	d := serve(t, nothing, nil)
+	d := serve(t, nothing)
 	for _, tt := range []struct {
 		name, body string
 		status     int

@@ -6,64 +6,38 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
-	"net/http/httptest"
 	"strconv"
 	"strings"
 	"testing"
-	"time"
-
-	"github.com/rs/zerolog"
 
 	"rbee.dev/rbee/job"
+	"rbee.dev/rbee/job/jobtest"
 	"rbee.dev/rbee/ops"
 )
 
-// daemon is a job server behind a real HTTP listener.
+// daemon is a job server behind a real listener, and a client of it.
 type daemon struct {
-	*job.Server[ops.HiveOp]
-	web *httptest.Server
-	t   *testing.T
+	*jobtest.Server[ops.HiveOp]
+	client http.Client
+	t      testing.TB
 }
 
 type work = func(ctx context.Context, o ops.HiveOp) (any, error)
 
 // serve starts a daemon that does its operations by run. change may adjust its
 // options.
-func serve(t *testing.T, run work, change func(*job.Options[ops.HiveOp])) *daemon {
+func serve(t testing.TB, run work, change ...func(*job.Options[ops.HiveOp])) *daemon {
 	t.Helper()
-	d := begin(t, run, change)
-	t.Cleanup(d.close)
+	connections := &http.Transport{}
+	d := &daemon{Server: jobtest.Serve(t, run, change...), client: http.Client{Transport: connections}, t: t}
+	t.Cleanup(connections.CloseIdleConnections) // before the server closes
 	return d
-}
-
-// begin is serve for a daemon that the test closes itself.
-func begin(t *testing.T, run work, change func(*job.Options[ops.HiveOp])) *daemon {
-	t.Helper()
-	o := job.Options[ops.HiveOp]{Mode: "hive", Version: "1", Build: "b", Run: run, Dir: t.TempDir(), Log: zerolog.Nop()}
-	if change != nil {
-		change(&o)
-	}
-	s, err := job.NewServer(o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return &daemon{Server: s, web: httptest.NewServer(s), t: t}
-}
-
-func (d *daemon) close() {
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-	defer cancel()
-	if err := d.Stop(ctx); err != nil {
-		d.t.Error(err)
-	}
-	d.web.Close()
-	http.DefaultClient.CloseIdleConnections()
 }
 
 // request sends one request and returns status and body.
 func (d *daemon) request(method, path, body string, header ...string) (int, string) {
 	d.t.Helper()
-	r, err := http.NewRequestWithContext(d.t.Context(), method, d.web.URL+path, strings.NewReader(body))
+	r, err := http.NewRequestWithContext(d.t.Context(), method, d.URL+path, strings.NewReader(body))
 	if err != nil {
 		d.t.Fatal(err)
 	}
@@ -75,7 +49,7 @@ func (d *daemon) request(method, path, body string, header ...string) (int, stri
 			r.Host = header[i+1]
 		}
 	}
-	answer, err := http.DefaultClient.Do(r)
+	answer, err := d.client.Do(r)
 	if err != nil {
 		d.t.Fatal(err)
 	}
@@ -118,14 +92,14 @@ type frame struct {
 // read reads a job's stream from after, with plain net/http, until it ends or
 // most events have come.
 func (d *daemon) read(ctx context.Context, id string, after uint64, most int) ([]frame, error) {
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, d.web.URL+"/v1/jobs/"+id+"/stream", nil)
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, d.URL+"/v1/jobs/"+id+"/stream", nil)
 	if err != nil {
 		return nil, err
 	}
 	if after > 0 {
 		r.Header.Set("Last-Event-ID", strconv.FormatUint(after, 10))
 	}
-	answer, err := http.DefaultClient.Do(r)
+	answer, err := d.client.Do(r)
 	if err != nil {
 		return nil, err
 	}

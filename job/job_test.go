@@ -40,7 +40,7 @@ func TestHowAJobEnds(t *testing.T) {
 			ops.JobCancelled, []string{`{"code":"cancelled","message":"enough"}`, "[CANCELLED]"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			d := serve(t, tt.run, nil)
+			d := serve(t, tt.run)
 			id := d.submit(infer)
 			frames := d.all(id)
 			if j := d.job(id); j.State != tt.state || j.FinishedAt == nil || j.Events != uint64(len(frames)) {
@@ -61,7 +61,7 @@ func TestCancelling(t *testing.T) {
 		close(started)
 		<-ctx.Done()
 		return nil, errors.New("noticed somehow")
-	}, nil)
+	})
 	id := d.submit(infer)
 	<-started
 	if status, _ := d.request(http.MethodDelete, "/v1/jobs/"+id, ""); status != http.StatusOK {
@@ -78,7 +78,7 @@ func TestCancelling(t *testing.T) {
 
 func TestTheSubmittersIDMakesAJobRunOnce(t *testing.T) {
 	var runs atomic.Int32
-	d := serve(t, func(context.Context, ops.HiveOp) (any, error) { runs.Add(1); return nil, nil }, nil)
+	d := serve(t, func(context.Context, ops.HiveOp) (any, error) { runs.Add(1); return nil, nil })
 	const body = `{"operation":"infer","prompt":"x","job_id":"0123456789abcdef","max_tokens":5}`
 	var all sync.WaitGroup
 	for range 20 {

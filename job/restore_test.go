@@ -35,7 +35,7 @@ func TestAJobGoesOnAfterARestart(t *testing.T) {
 	dir := t.TempDir()
 	in := func(o *job.Options[ops.HiveOp]) { o.Dir = dir }
 	reached := make(chan struct{})
-	d := begin(t, follower(n, 60, reached), in)
+	d := serve(t, follower(n, 60, reached), in)
 	id := d.submit(infer)
 	first, err := d.read(t.Context(), id, 0, 60)
 	if err != nil {
@@ -50,7 +50,7 @@ func TestAJobGoesOnAfterARestart(t *testing.T) {
 	if rest, err := d.read(t.Context(), id, 60, -1); err != nil || len(rest) != 0 {
 		t.Errorf("a stream of the restarting daemon: %v, %v, want it closed without an end", rest, err)
 	}
-	d.web.Close()
+	d.Close()
 
 	d = serve(t, follower(n, -1, nil), in)
 	rest, err := d.read(t.Context(), id, 60, -1)
@@ -96,13 +96,13 @@ func TestAJobGoesOnAfterAKill(t *testing.T) {
 func TestAFinishedJobIsRememberedAcrossARestart(t *testing.T) {
 	dir := t.TempDir()
 	in := func(o *job.Options[ops.HiveOp]) { o.Dir = dir }
-	d := begin(t, func(ctx context.Context, _ ops.HiveOp) (any, error) {
+	d := serve(t, func(ctx context.Context, _ ops.HiveOp) (any, error) {
 		tokens(ctx, 5)
 		return nil, errors.New("odd")
 	}, in)
 	id := d.submit(infer)
 	want := d.all(id)
-	d.close()
+	d.Close()
 	d = serve(t, func(context.Context, ops.HiveOp) (any, error) { t.Error("it ran again"); return nil, nil }, in)
 	got := d.all(id)
 	if len(got) != len(want) || got[6] != want[6] {
@@ -134,11 +134,11 @@ func TestAJobThatCannotBeTakenUpFailsAndOtherFilesAreLeftAlone(t *testing.T) {
 }
 
 func TestStoppingCancelsWhatRuns(t *testing.T) {
-	d := begin(t, func(ctx context.Context, _ ops.HiveOp) (any, error) {
+	d := serve(t, func(ctx context.Context, _ ops.HiveOp) (any, error) {
 		tokens(ctx, 1)
 		<-ctx.Done()
 		return nil, ctx.Err()
-	}, nil)
+	})
 	id := d.submit(infer)
 	type result struct {
 		frames []frame
@@ -157,7 +157,7 @@ func TestStoppingCancelsWhatRuns(t *testing.T) {
 		done <- result{frames, err}
 	}()
 	<-started
-	d.close()
+	d.Close()
 	got := <-done
 	if got.err == nil && (len(got.frames) == 0 || got.frames[len(got.frames)-1].data != "[CANCELLED]") {
 		t.Errorf("events %v", got.frames)

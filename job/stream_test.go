@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/http"
 	"strings"
 	"sync"
 	"testing"
@@ -94,8 +93,8 @@ func TestAnIndependentClientReadsTheStream(t *testing.T) {
 	d := serve(t, func(ctx context.Context, _ ops.HiveOp) (any, error) {
 		tokens(ctx, 50)
 		return "done", nil
-	}, nil)
-	client := sse.NewClient(d.web.URL + "/v1/jobs/" + d.submit(infer) + "/stream")
+	})
+	client := sse.NewClient(d.URL + "/v1/jobs/" + d.submit(infer) + "/stream")
 	client.ReconnectStrategy = stopAtOnce{}
 	var got []frame
 	err := client.SubscribeRawWithContext(t.Context(), func(e *sse.Event) {
@@ -127,7 +126,7 @@ func TestAnEventArrivesWhileTheJobRuns(t *testing.T) {
 		case <-time.After(20 * time.Second):
 			return nil, errors.New("the event was held back")
 		}
-	}, nil)
+	})
 	id := d.submit(infer)
 	if _, err := d.read(t.Context(), id, 0, 1); err != nil {
 		t.Fatal(err)
@@ -148,7 +147,7 @@ func TestAReaderThatTakesNothingHarmsNobodyAndIsDropped(t *testing.T) {
 		return "done", nil
 	}, func(o *job.Options[ops.HiveOp]) { o.WriteTimeout = 200 * time.Millisecond })
 	id := d.submit(infer)
-	stuck, err := net.Dial("tcp", d.web.Listener.Addr().String())
+	stuck, err := net.Dial("tcp", strings.TrimPrefix(d.URL, "http://"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -174,7 +173,7 @@ func TestASilentStreamSaysThatItIsThere(t *testing.T) {
 	stop := make(chan struct{})
 	d := serve(t, func(context.Context, ops.HiveOp) (any, error) { <-stop; return "done", nil },
 		func(o *job.Options[ops.HiveOp]) { o.Heartbeat = 10 * time.Millisecond })
-	answer, err := http.Get(d.web.URL + "/v1/jobs/" + d.submit(infer) + "/stream")
+	answer, err := d.client.Get(d.URL + "/v1/jobs/" + d.submit(infer) + "/stream")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -194,7 +193,7 @@ func TestProgressIsThinnedOutButItsLastIsKept(t *testing.T) {
 		}
 		tokens(ctx, 1)
 		return "done", nil
-	}, nil)
+	})
 	frames := d.all(d.submit(infer))
 	var progress []frame
 	for i, f := range frames {
@@ -214,7 +213,7 @@ func TestProgressIsThinnedOutButItsLastIsKept(t *testing.T) {
 }
 
 func TestWhatCannotBeStreamed(t *testing.T) {
-	d := serve(t, func(context.Context, ops.HiveOp) (any, error) { return "done", nil }, nil)
+	d := serve(t, func(context.Context, ops.HiveOp) (any, error) { return "done", nil })
 	id := d.submit(`{"operation":"infer","prompt":"x","job_id":"aaaaaaaaaaaaaaaa"}`)
 	if status, text := d.request("GET", "/v1/jobs/aaaaaaaaaaaaaaab/stream", ""); status != 404 || !strings.Contains(text, id) {
 		t.Errorf("unknown job: %d %s, want 404 with the nearest id", status, text)
@@ -225,11 +224,11 @@ func TestWhatCannotBeStreamed(t *testing.T) {
 }
 
 func TestTheStateStreamSkipsToTheNewest(t *testing.T) {
-	d := serve(t, func(context.Context, ops.HiveOp) (any, error) { return nil, nil }, nil)
+	d := serve(t, func(context.Context, ops.HiveOp) (any, error) { return nil, nil })
 	for i := range 10 {
 		d.Publish(map[string]int{"n": i})
 	}
-	answer, err := http.Get(d.web.URL + "/v1/state/stream")
+	answer, err := d.client.Get(d.URL + "/v1/state/stream")
 	if err != nil {
 		t.Fatal(err)
 	}
