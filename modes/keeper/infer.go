@@ -84,11 +84,7 @@ func (c *Infer) Run(ctx context.Context, k *Keeper) error {
 func (k *Keeper) prompt(ctx context.Context, argument string) (string, error) {
 	file, ok := k.Stdin.(*os.File)
 	if k.Stdin == nil || ok && !piped(file) {
-		if argument == "" {
-			return "", ops.Invalid("prompt", "must be given, as an argument or on standard input").
-				WithHint(`rbee infer "Once upon a time"`)
-		}
-		return argument, nil
+		return argument, needed(argument)
 	}
 	waiting := time.AfterFunc(2*time.Second, func() { k.say("keeper: waiting for the rest of the prompt on standard input") })
 	defer waiting.Stop()
@@ -97,12 +93,21 @@ func (k *Keeper) prompt(ctx context.Context, argument string) (string, error) {
 		return "", err
 	}
 	if argument == "" {
-		return text, nil
+		return text, needed(text)
 	}
 	if strings.TrimSpace(text) == "" {
 		return argument, nil
 	}
 	return argument + "\n\n" + text, nil
+}
+
+// needed is an error for a prompt that is not there.
+func needed(prompt string) error {
+	if strings.TrimSpace(prompt) != "" {
+		return nil
+	}
+	return ops.Invalid("prompt", "must be given, as an argument or on standard input").
+		WithHint(`rbee infer "Once upon a time"`)
 }
 
 // piped reports whether something other than a terminal or /dev/null is on the

@@ -3,6 +3,8 @@ package keeper
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/gofrs/flock"
@@ -103,12 +105,14 @@ func unreachable(format string, args ...any) *ops.Error {
 
 // reason is what a daemon said last in its log, without the dressing.
 func reason(log string) string {
-	line := daemon.Tail(log, 1)
-	if message, ok := logged(line); ok {
-		return message
+	lines := strings.Split(daemon.Tail(log, 10), "\n")
+	for _, line := range slices.Backward(lines) {
+		if message, ok := logged(line); ok {
+			return message
+		}
 	}
-	if line == "" {
-		return "it said nothing"
+	if last := lines[len(lines)-1]; last != "" {
+		return last
 	}
-	return line
+	return "it said nothing"
 }

@@ -41,6 +41,10 @@ func newLocalHive(h home.Home, binary, build string, log zerolog.Logger) *localH
 		starting: make(chan struct{}, 1), stopped: make(chan struct{}),
 	}
 	options := transport.Unix(h.HiveSocket())
+	options.Name = "the hive " + ops.LocalHive
+	options.OnLost = func(ctx context.Context, err error) {
+		ops.Warn(ctx, "hive_lost", "lost the hive %s, taking the job up again: %v", ops.LocalHive, err)
+	}
 	l.raw = transport.New(options)
 	dial := options.DialContext
 	// Every connection makes sure that there is a hive, so that a stream that
