@@ -47,7 +47,7 @@ func (m *models) download(ctx context.Context, source, id string) (ops.Model, er
 			return m.lead(ctx, d, id)
 		}
 		m.mu.Unlock()
-		if model, err, ended := m.await(ctx, d, id, source); ended {
+		if model, err := m.await(ctx, d, id, source); !errors.Is(err, errGivenUp) {
 			return model, err
 		}
 	}
@@ -66,22 +66,27 @@ func (m *models) lead(ctx context.Context, d *download, id string) (ops.Model, e
 	return d.model, d.err
 }
 
-// await waits for a download that somebody else leads. It has not ended for
-// this caller when the leader was cancelled.
-func (m *models) await(ctx context.Context, d *download, id, source string) (_ ops.Model, err error, ended bool) { //nolint:revive,staticcheck // whether it ended says whether the error counts
+// await waits for a download that somebody else leads. It gives errGivenUp when
+// that one was cancelled, and this caller should lead.
+func (m *models) await(ctx context.Context, d *download, id, source string) (ops.Model, error) {
 	if d.source != source {
 		return ops.Model{}, ops.Errorf(ops.CodeConflict, "another model is being downloaded as %s, from %s", id, shown(d.source)).
-			WithHint("choose another name with --name"), true
+			WithHint("choose another name with --name")
 	}
 	ops.Narrate(ctx, "model_wait", "%s is being downloaded already: waiting for it", id)
 	select {
 	case <-d.done:
 	case <-ctx.Done():
-		return ops.Model{}, context.Cause(ctx), true
+		return ops.Model{}, context.Cause(ctx)
 	}
-	given := ops.CodeOf(d.err) == ops.CodeCancelled || errors.Is(d.err, ops.ErrDetached)
-	return d.model, d.err, !given
+	if ops.CodeOf(d.err) == ops.CodeCancelled || errors.Is(d.err, ops.ErrDetached) {
+		return ops.Model{}, errGivenUp
+	}
+	return d.model, d.err
 }
+
+// errGivenUp says that whoever led a download was cancelled.
+var errGivenUp = errors.New("the download was given up")
 
 var notInNames = regexp.MustCompile(`[^A-Za-z0-9._-]+`)
 

@@ -20,7 +20,12 @@ import (
 // newHome makes a home in a temporary folder, also for the workers.
 func newHome(t *testing.T) home.Home {
 	t.Helper()
-	t.Setenv("RBEE_HOME", t.TempDir())
+	return newHomeIn(t, t.TempDir())
+}
+
+func newHomeIn(t *testing.T, dir string) home.Home {
+	t.Helper()
+	t.Setenv("RBEE_HOME", dir)
 	h, err := home.Find(os.Getenv)
 	if err != nil {
 		t.Fatal(err)

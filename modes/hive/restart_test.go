@@ -251,6 +251,14 @@ func TestStalePIDFilesAndSocketsAreNoObstacle(t *testing.T) {
 	}
 }
 
+func TestAHomeWithAPathTooLongForSocketsWorks(t *testing.T) {
+	h := newHomeIn(t, filepath.Join(t.TempDir(), strings.Repeat("a-long-path/", 15)))
+	run(t, h)
+	if got := infer(t, client(t, h), ops.Infer{Prompt: "x", MaxTokens: 2}, nil); got.err != nil || got.text != enginetest.Text(2) {
+		t.Errorf("got %q, %v", got.text, got.err)
+	}
+}
+
 func TestAHiveThatCannotWriteItsModelsSaysSo(t *testing.T) {
 	h := newHome(t)
 	if err := os.RemoveAll(h.Models()); err != nil {

@@ -93,7 +93,7 @@ func openURL(ctx context.Context, from string) (*source, error) {
 		stalled.Stop()
 		cancel(nil)
 	}
-	answer, err := get(ctx, from)
+	answer, err := get(ctx, from) //nolint:bodyclose // the source's close does
 	if err != nil {
 		give()
 		return nil, err

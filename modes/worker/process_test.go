@@ -135,6 +135,16 @@ func TestAWorkerThatDiesMidAnswerIsHeardToBreakOff(t *testing.T) {
 	}
 }
 
+func TestAWorkerWhoseFolderIsClearedAwayEnds(t *testing.T) {
+	w := spawn(t, "paced", "/fake").up(t)
+	if err := os.RemoveAll(w.folder); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.cmd.Wait(); err == nil { // what it should have removed is gone
+		t.Error("it ends as if nothing was wrong")
+	}
+}
+
 func TestTwoWorkersCannotHaveOneFolder(t *testing.T) {
 	w := spawn(t, "paced", "/fake").up(t)
 	second := exec.Command(os.Args[0], w.cmd.Args[1:]...) //nolint:noctx // ends by itself

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/http"
 	"path/filepath"
@@ -112,11 +113,12 @@ func (w *Worker) Run(ctx context.Context) (err error) {
 
 	loading, endLoading := context.WithCancel(context.WithoutCancel(ctx))
 	defer endLoading()
-	var loader sync.WaitGroup
-	loader.Go(func() { w.load(loading) })
+	var background sync.WaitGroup
+	background.Go(func() { w.load(loading) })
+	background.Go(func() { w.heed(loading) })
 	w.stopper.Wait(ctx, daemon.ScopeAll)
 	endLoading()
-	loader.Wait()
+	background.Wait()
 	return errors.Join(w.failure, w.end(ctx), stopServing())
 }
 
@@ -187,6 +189,29 @@ func (w *Worker) openEngine(ctx context.Context) (engine inference.Engine, err e
 	return w.open(ctx, inference.Spec{
 		ModelID: w.Model, ModelPath: w.Path, Device: w.Device, Parallel: w.Parallel, ContextLength: w.ContextLength,
 	})
+}
+
+// lookEvery is how often a worker looks whether its folder is still its own.
+const lookEvery = 2 * time.Second
+
+// heed asks for the worker's end when its pid file is gone: whoever cleared the
+// folder away, nobody can reach or stop the worker any more.
+func (w *Worker) heed(ctx context.Context) {
+	tick := time.NewTicker(lookEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		r, err := daemon.Read(filepath.Join(w.Folder, home.WorkerPID))
+		if errors.Is(err, fs.ErrNotExist) || err == nil && r.PID != daemon.Self().PID {
+			w.Log.Warn().Str("folder", w.Folder).Msg("the worker's folder was cleared away: ending")
+			w.stopper.Ask(daemon.ScopeAll)
+			return
+		}
+	}
 }
 
 // stopWithin is how long jobs may take to end; a hive waits five seconds.
