@@ -18,12 +18,12 @@ import (
 )
 
 // newHome makes a home in a temporary folder, also for the workers.
-func newHome(t *testing.T) home.Home {
+func newHome(t testing.TB) home.Home {
 	t.Helper()
 	return newHomeIn(t, t.TempDir())
 }
 
-func newHomeIn(t *testing.T, dir string) home.Home {
+func newHomeIn(t testing.TB, dir string) home.Home {
 	t.Helper()
 	t.Setenv("RBEE_HOME", dir)
 	h, err := home.Find(os.Getenv)
@@ -42,7 +42,7 @@ func newHomeIn(t *testing.T, dir string) home.Home {
 }
 
 // client is a client of the home's hive, whichever process that is.
-func client(t *testing.T, h home.Home) *transport.Client {
+func client(t testing.TB, h home.Home) *transport.Client {
 	t.Helper()
 	o := transport.Unix(h.HiveSocket())
 	o.Name, o.Patience = "the hive", 10*time.Second
@@ -66,7 +66,7 @@ func start(t *testing.T) running {
 }
 
 // run runs a hive in this process and returns how to stop it.
-func run(t *testing.T, h home.Home) (stop func(daemon.Scope)) {
+func run(t testing.TB, h home.Home) (stop func(daemon.Scope)) {
 	t.Helper()
 	exe, err := os.Executable()
 	if err != nil {
