@@ -135,7 +135,7 @@ func (a *answer) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-var slowly = []string{"infer", "--model", "slow", "--raw", "--temperature", "0", "--max-tokens", "700", "Once upon a time"}
+var slowly = []string{"infer", "--model", "slow", "--raw", "--temperature", "0", "--max-tokens", "350", "Once upon a time"}
 
 // begin starts an answer and returns when it is in the middle.
 func (p *place) begin() *answer {
@@ -164,7 +164,7 @@ func (a *answer) end() (string, int) {
 func (p *place) undisturbed() string {
 	p.t.Helper()
 	text := p.rbee(slowly...)
-	if len(text) < 1000 {
+	if len(text) < 500 {
 		p.t.Fatalf("the slow model says too little: %d bytes", len(text))
 	}
 	return text

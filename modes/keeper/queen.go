@@ -2,6 +2,7 @@ package keeper
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -10,6 +11,7 @@ import (
 
 	"rbee.dev/rbee/modes/daemon"
 	"rbee.dev/rbee/ops"
+	"rbee.dev/rbee/transport"
 )
 
 // stopWithin is how long a queen may take to end with all that it started.
@@ -160,7 +162,11 @@ func (k *Keeper) shutdown(ctx context.Context, record daemon.Record, scope daemo
 	defer cancel()
 	c := k.dial("http://"+record.Address, k.ownToken())
 	defer c.Close()
-	if err := c.Post(ctx, daemon.ShutdownPath, daemon.Shutdown{Scope: scope}, nil); err != nil {
+	err := c.Post(ctx, daemon.ShutdownPath, daemon.Shutdown{Scope: scope}, nil)
+	switch {
+	case errors.Is(err, transport.ErrUnreachable): // it is dying, or deaf
+		return daemon.Kill(ctx, record.Process, 5*time.Second)
+	case err != nil:
 		return fmt.Errorf("ask the queen to end: %w", err)
 	}
 	return daemon.WaitEnd(ctx, record.Process)
