@@ -75,7 +75,7 @@ func (l *eventLog) scan() (*ending, error) {
 		return nil, err
 	}
 	l.whole = lines.offset
-	for {
+	for outcome := false; ; {
 		line, err := lines.next()
 		if errors.Is(err, io.EOF) {
 			return nil, nil
@@ -87,10 +87,10 @@ func (l *eventLog) scan() (*ending, error) {
 			return end, nil
 		}
 		var r record
-		if json.Unmarshal(line, &r) != nil || r.ID > 0 && r.ID != l.last+1 {
+		if json.Unmarshal(line, &r) != nil || !l.follows(r, line) || outcome {
 			return nil, nil
 		}
-		if r.Kind == ops.KindResult || r.Kind == ops.KindError {
+		if outcome = r.Kind == ops.KindResult || r.Kind == ops.KindError; outcome {
 			continue // counts only if the end follows
 		}
 		l.whole = lines.offset
@@ -101,4 +101,12 @@ func (l *eventLog) scan() (*ending, error) {
 			l.cursor = *r.Cursor
 		}
 	}
+}
+
+// follows reports whether r, read from line, is what comes next in the log.
+func (l *eventLog) follows(r record, line []byte) bool {
+	if lineID(line) != r.ID {
+		return false
+	}
+	return r.ID == 0 || r.ID == l.last+1 && r.Kind != ops.KindEnd
 }
