@@ -1,0 +1,99 @@
+package modes
+
+import (
+	"io"
+	"strings"
+	"testing"
+
+	"github.com/alecthomas/kong"
+
+	"rbee.dev/rbee/ops"
+)
+
+// withoutCommand is the operations that need another machine. It is empty when
+// rbee can reach one.
+var withoutCommand = map[string]bool{
+	"ssh_test": true, "hive_install": true, "hive_uninstall": true, "hive_update": true, "hive_start": true, "hive_stop": true,
+}
+
+// commands returns the command of each operation: the words of `rbee hive list`
+// are those of hive_list.
+func commands(t *testing.T) map[string]*kong.Node {
+	t.Helper()
+	var c cli
+	parser, err := newParser(&c, io.Discard, io.Discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := map[string]*kong.Node{}
+	for _, leaf := range parser.Model.Leaves(false) {
+		found[strings.ReplaceAll(leaf.Path(), " ", "_")] = leaf
+	}
+	return found
+}
+
+func TestEveryOperationHasACommand(t *testing.T) {
+	found := commands(t)
+	for _, o := range ops.All() {
+		switch has := found[o.Name()] != nil; {
+		case has && withoutCommand[o.Name()]:
+			t.Errorf("%s has a command now: take it off the list of those without", o.Name())
+		case !has && !withoutCommand[o.Name()]:
+			t.Errorf("%s has no command: give it one in cli.go", o.Name())
+		}
+	}
+}
+
+func TestEveryCommandShowsAnExample(t *testing.T) {
+	for name, node := range commands(t) {
+		if !strings.Contains(node.Detail, "Example") || strings.HasSuffix(strings.TrimSpace(node.Detail), "Example:") {
+			t.Errorf("the help of %s has no example", name)
+		}
+		if node.Help == "" {
+			t.Errorf("%s says nothing of itself in its parent's help", name)
+		}
+	}
+}
+
+func TestEveryFieldOfAnOperationCanBeGiven(t *testing.T) {
+	// Fields that the command line says in another way.
+	other := map[string]string{"prompt": "prompt", "stream": "output", "worker": "engine", "hive_id": "hive", "worker_id": "worker", "id": "name", "context_length": "context-length"}
+	for name, node := range commands(t) {
+		for _, o := range ops.All() {
+			if o.Name() != name {
+				continue
+			}
+			given := map[string]bool{}
+			for _, flags := range node.AllFlags(false) {
+				for _, f := range flags {
+					given[f.Name] = true
+				}
+			}
+			for _, p := range node.Positional {
+				given[p.Name] = true
+			}
+			for _, field := range ops.FieldNames(o) {
+				flag := strings.ReplaceAll(field, "_", "-")
+				if !given[flag] && !given[other[field]] {
+					t.Errorf("%s cannot be given its field %s", name, field)
+				}
+			}
+		}
+	}
+}
+
+func TestRunsAskOnlyForWhatIsBound(t *testing.T) {
+	bound := map[string]bool{"context.Context": true, "io.Writer": true, "home.Home": true, "*keeper.Keeper": true}
+	for name, node := range commands(t) {
+		run := node.Target.Addr().MethodByName("Run")
+		if !run.IsValid() {
+			t.Errorf("%s has no Run", name)
+			continue
+		}
+		for i := range run.Type().NumIn() {
+			if in := run.Type().In(i); !bound[in.String()] {
+				t.Errorf("%s asks for a %s, which nobody binds", name, in)
+			}
+		}
+	}
+}
