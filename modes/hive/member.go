@@ -139,8 +139,8 @@ func (m *member) finish(failure error) (asked bool) {
 		m.why = obituary(m.info, status)
 	}
 	m.info.State, m.info.Error, m.info.Running, m.info.PID = ops.WorkerFailed, m.why.Message, 0, 0
+	close(m.ended) // first: who waits for settled asks then whether it has ended
 	m.settle()
-	close(m.ended)
 	return m.asked
 }
 

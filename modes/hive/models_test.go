@@ -10,6 +10,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/rs/zerolog"
+
+	"rbee.dev/rbee/modes/home"
 	"rbee.dev/rbee/ops"
 	"rbee.dev/rbee/testdata"
 )
@@ -276,3 +279,16 @@ func (s *story) Emit(e ops.Event) {
 
 // told returns a context whose job is s.
 func (s *story) told(ctx context.Context) context.Context { return ops.WithSink(ctx, s) }
+
+// homeIn is a home in a temporary folder, and nopLog a log that nobody reads.
+func homeIn(t *testing.T) home.Home {
+	t.Helper()
+	dir := t.TempDir()
+	h := home.Home{Config: dir, State: filepath.Join(dir, "state"), Cache: filepath.Join(dir, "cache")}
+	if err := h.Create(); err != nil {
+		t.Fatal(err)
+	}
+	return h
+}
+
+var nopLog = zerolog.Nop()

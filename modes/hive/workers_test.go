@@ -156,6 +156,30 @@ func TestAModelThatAWorkerUsesIsNotDeleted(t *testing.T) {
 	wantError(t, infer(t, h.Client, ops.Infer{Prompt: "x"}, nil).err, ops.CodeNotFound, `no model "tinybee"`)
 }
 
+func TestADownloadedModelIsListedPublishedAndTheDefault(t *testing.T) {
+	h := start(t)
+	file := filepath.Join(t.TempDir(), "mine.gguf")
+	if err := os.WriteFile(file, testdata.Tinybee(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	m := do(t, h.Client, ops.ModelDownload{Model: file})
+	if m.ID != "mine" || m.HiveID != "localhost" || m.Source != file {
+		t.Errorf("it is %+v", m)
+	}
+	if got := do(t, h.Client, ops.ModelGet{ID: "mine"}); got != m {
+		t.Errorf("model_get gives %+v", got)
+	}
+	if list := do(t, h.Client, ops.ModelList{}).Models; len(list) != 2 || list[0] != m || list[1].Source != ops.BuiltInSource {
+		t.Errorf("model_list gives %+v", list)
+	}
+	await(t, h.Client, func(s ops.HiveSnapshot) bool { return len(s.Models) == 2 && s.Hive.Models == 2 })
+	got := infer(t, h.Client, ops.Infer{Prompt: "x", MaxTokens: 1}, nil)
+	if got.err != nil || got.answer.Model != "mine" || got.story[0] != "hive: no model was named: taking mine, the one added last" {
+		t.Errorf("infer gives %+v", got)
+	}
+	fails(t, h.Client, ops.ModelGet{ID: "min"}, ops.CodeNotFound, `did you mean "mine"`)
+}
+
 func TestOnlyTheNewestFailedWorkersStayListed(t *testing.T) {
 	h := start(t)
 	for i := range 8 {
