@@ -65,6 +65,7 @@ func accelerate(table map[gguf.Type]*format) {
 	floats(table[gguf.BF16], bf16Rows4, bf16Cols4)
 	blocks(table[gguf.Q8_0], q8Rows4, q8Cols4)
 	blocks(table[gguf.Q4_0], q4Rows4, q4Cols4)
+	accelerateLarge(table)
 }
 
 type (
