@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"net/http"
 	"strconv"
@@ -91,29 +92,38 @@ type frame struct {
 
 // read reads a job's stream from after, with plain net/http, until it ends or
 // most events have come.
-func (d *daemon) read(ctx context.Context, id string, after uint64, most int) ([]frame, error) {
+func (d *daemon) read(ctx context.Context, id string, after uint64, most int) (frames []frame, err error) {
+	err = d.eachFrame(ctx, id, after, func(f frame) bool {
+		frames = append(frames, f)
+		return len(frames) != most
+	})
+	return frames, err
+}
+
+// eachFrame hands see each event of a job's stream behind the one called after,
+// until the stream ends or see has enough.
+func (d *daemon) eachFrame(ctx context.Context, id string, after uint64, see func(frame) bool) error {
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, d.URL+"/v1/jobs/"+id+"/stream", nil)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if after > 0 {
 		r.Header.Set("Last-Event-ID", strconv.FormatUint(after, 10))
 	}
 	answer, err := d.client.Do(r)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer answer.Body.Close()
-	var frames []frame
 	var now frame
 	lines := bufio.NewReader(answer.Body)
 	for {
 		line, err := lines.ReadString('\n')
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
 		if err != nil {
-			if err == io.EOF {
-				err = nil
-			}
-			return frames, err
+			return err
 		}
 		switch name, value, _ := strings.Cut(strings.TrimSuffix(line, "\n"), ": "); name {
 		case "id":
@@ -123,13 +133,10 @@ func (d *daemon) read(ctx context.Context, id string, after uint64, most int) ([
 		case "data":
 			now.data = value
 		case "":
-			if now.id > 0 {
-				frames = append(frames, now)
+			if now.id > 0 && !see(now) {
+				return nil
 			}
 			now = frame{}
-			if len(frames) == most {
-				return frames, nil
-			}
 		}
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"os"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -25,19 +24,33 @@ func TestHowAJobEnds(t *testing.T) {
 		state ops.JobState
 		last  []string // data of the last two events
 	}{
-		{"done", func(context.Context, ops.HiveOp) (any, error) { return map[string]int{"n": 1}, nil },
-			ops.JobCompleted, []string{`{"n":1}`, "[DONE]"}},
+		{
+			"done", func(context.Context, ops.HiveOp) (any, error) { return map[string]int{"n": 1}, nil },
+			ops.JobCompleted,
+			[]string{`{"n":1}`, "[DONE]"},
+		},
 		{"an error with a code", func(context.Context, ops.HiveOp) (any, error) {
 			return nil, ops.Errorf(ops.CodeNotFound, "no such\nthing").WithHint("look elsewhere")
 		}, ops.JobFailed, []string{`{"code":"not_found","message":"no such\nthing","hint":"look elsewhere"}`, "[ERROR] no such thing"}},
-		{"an error without", func(context.Context, ops.HiveOp) (any, error) { return nil, errors.New("odd") },
-			ops.JobFailed, []string{`{"code":"internal","message":"odd"}`, "[ERROR] odd"}},
-		{"a panic", func(context.Context, ops.HiveOp) (any, error) { panic("ouch") },
-			ops.JobFailed, []string{`{"code":"internal","message":"the operation panicked: ouch"}`, "[ERROR] the operation panicked: ouch"}},
-		{"a result that cannot be encoded", func(context.Context, ops.HiveOp) (any, error) { return make(chan int), nil },
-			ops.JobFailed, nil},
-		{"cancelled elsewhere", func(context.Context, ops.HiveOp) (any, error) { return nil, ops.Errorf(ops.CodeCancelled, "enough") },
-			ops.JobCancelled, []string{`{"code":"cancelled","message":"enough"}`, "[CANCELLED]"}},
+		{
+			"an error without", func(context.Context, ops.HiveOp) (any, error) { return nil, errors.New("odd") },
+			ops.JobFailed,
+			[]string{`{"code":"internal","message":"odd"}`, "[ERROR] odd"},
+		},
+		{
+			"a panic", func(context.Context, ops.HiveOp) (any, error) { panic("ouch") },
+			ops.JobFailed,
+			[]string{`{"code":"internal","message":"the operation panicked: ouch"}`, "[ERROR] the operation panicked: ouch"},
+		},
+		{
+			"a result that cannot be encoded", func(context.Context, ops.HiveOp) (any, error) { return make(chan int), nil },
+			ops.JobFailed, nil,
+		},
+		{
+			"cancelled elsewhere", func(context.Context, ops.HiveOp) (any, error) { return nil, ops.Errorf(ops.CodeCancelled, "enough") },
+			ops.JobCancelled,
+			[]string{`{"code":"cancelled","message":"enough"}`, "[CANCELLED]"},
+		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			d := serve(t, tt.run)
@@ -130,16 +143,6 @@ func TestRetentionByTime(t *testing.T) {
 		time.Sleep(time.Millisecond)
 	}
 	t.Error("it is not forgotten")
-}
-
-func TestAnUnusableFolderIsAnErrorAtStart(t *testing.T) {
-	file := filepath.Join(t.TempDir(), "file")
-	if err := os.WriteFile(file, nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := job.NewServer(job.Options[ops.HiveOp]{Dir: filepath.Join(file, "jobs")}); err == nil {
-		t.Error("accepted")
-	}
 }
 
 func TestMemoryIsBounded(t *testing.T) {

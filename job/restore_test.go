@@ -132,34 +132,3 @@ func TestAJobThatCannotBeTakenUpFailsAndOtherFilesAreLeftAlone(t *testing.T) {
 		t.Errorf("a broken log became a job: %d", status)
 	}
 }
-
-func TestStoppingCancelsWhatRuns(t *testing.T) {
-	d := serve(t, func(ctx context.Context, _ ops.HiveOp) (any, error) {
-		tokens(ctx, 1)
-		<-ctx.Done()
-		return nil, ctx.Err()
-	})
-	id := d.submit(infer)
-	type result struct {
-		frames []frame
-		err    error
-	}
-	done := make(chan result)
-	started := make(chan struct{})
-	go func() {
-		_, err := d.read(context.Background(), id, 0, 1)
-		close(started)
-		if err != nil {
-			done <- result{nil, err}
-			return
-		}
-		frames, err := d.read(context.Background(), id, 0, -1)
-		done <- result{frames, err}
-	}()
-	<-started
-	d.Close()
-	got := <-done
-	if got.err == nil && (len(got.frames) == 0 || got.frames[len(got.frames)-1].data != "[CANCELLED]") {
-		t.Errorf("events %v", got.frames)
-	}
-}

@@ -89,7 +89,7 @@ type Server[O ops.Op] struct {
 func NewServer[O ops.Op](o Options[O]) (*Server[O], error) {
 	o.setDefaults()
 	if err := makeFolder(o.Dir); err != nil {
-		return nil, fmt.Errorf("make the folder of the jobs' logs: %w", err)
+		return nil, fmt.Errorf("make the folder of the jobs' logs %s: %w", o.Dir, err)
 	}
 	s := &Server[O]{Options: o, jobs: map[string]*job{}}
 	s.base, s.endBase = context.WithCancelCause(context.Background())

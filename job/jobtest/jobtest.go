@@ -50,7 +50,7 @@ func Serve[O ops.Op](t testing.TB, run func(context.Context, O) (any, error), ch
 func ServeUnix[O ops.Op](t testing.TB, run func(context.Context, O) (any, error), change ...func(*job.Options[O])) *Server[O] {
 	t.Helper()
 	s := newServer(t, run, change)
-	dir, err := os.MkdirTemp("", "job") // a test's own folder may be too long for a socket
+	dir, err := os.MkdirTemp("", "job") //nolint:usetesting // a test's own folder may be too long for a socket
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -129,11 +129,16 @@ func (s *Server[O]) shut(end func(*job.Server[O], context.Context) error) {
 	s.hangUp()
 }
 
-// hangUp closes the listener and all connections.
+// hangUp closes the listener, and the connections once they are done with or a
+// second has gone by.
 func (s *Server[O]) hangUp() {
 	s.t.Helper()
-	if err := s.http.Close(); err != nil {
-		s.t.Error(err)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	if err := s.http.Shutdown(ctx); err != nil {
+		if err := s.http.Close(); err != nil {
+			s.t.Error(err)
+		}
 	}
 	<-s.served
 	s.served = nil
