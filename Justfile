@@ -33,6 +33,15 @@ ci:
 llamacpp folder="/opt/rbee-llamacpp":
     bash testdata/llamacpp/root.sh {{folder}}
 
+# Measure rbee as a whole: first tokens, memory, one hop of the chain.
+bench:
+    go test -run '^$' -bench . -benchtime 20x ./modes
+    go test -run '^$' -bench Hop ./transport
+
+# Measure the builtin engine beside llama.cpp on one file and one thread.
+bench-engine folder="/opt/rbee-llamacpp":
+    RBEE_LLAMACPP_ROOT={{folder}} go test -run '^$' -bench OneThread -benchtime 3x -timeout 30m ./inference/builtin
+
 # Measure the kernels.
 bench-kernels:
     go test -run '^$' -bench . ./inference/builtin/kernel
