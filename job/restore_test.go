@@ -1,9 +1,14 @@
 package job_test
 
 import (
+	"encoding/json"
+	"net/http"
+	"strings"
+
 	"context"
 	"errors"
 	"fmt"
+	"github.com/google/go-cmp/cmp"
 	"os"
 	"path/filepath"
 	"testing"
@@ -130,5 +135,122 @@ func TestAJobThatCannotBeTakenUpFailsAndOtherFilesAreLeftAlone(t *testing.T) {
 	}
 	if status, _ := d.request("GET", "/v1/jobs/broken0000000000", ""); status != 404 {
 		t.Errorf("a broken log became a job: %d", status)
+	}
+}
+
+// large is an operation of more than a prompt's usual size.
+var large = `{"operation":"infer","prompt":"` + strings.Repeat("x", 300<<10) + `"}`
+
+func TestAFinishedJobWithALargeOperationIsNotRunAgain(t *testing.T) {
+	d := serve(t, func(ctx context.Context, _ ops.HiveOp) (any, error) {
+		tokens(ctx, 3)
+		return "done", nil
+	})
+	id := d.submit(large)
+	d.all(id)
+	d.Restart(mustNotRun(t))
+	if err := inOrder(d.all(id), 3); err != nil {
+		t.Error(err)
+	}
+	if again := d.submit(strings.Replace(large, "{", `{"job_id":"`+id+`",`, 1)); again != id {
+		t.Errorf("the same operation under the same id is job %s", again)
+	}
+}
+
+func TestALargeOperationIsToldOfItsJobAndNotInLists(t *testing.T) {
+	d := serve(t, nothing)
+	id := d.submit(large)
+	d.all(id)
+	var o ops.Infer
+	if err := json.Unmarshal(d.job(id).Op, &o); err != nil || len(o.Prompt) != 300<<10 {
+		t.Errorf("the job's prompt has %d bytes, %v", len(o.Prompt), err)
+	}
+	_, text := d.request(http.MethodGet, "/v1/jobs", "")
+	var list ops.Jobs
+	if err := json.Unmarshal([]byte(text), &list); err != nil || len(list.Jobs) != 1 || string(list.Jobs[0].Op) != "null" {
+		t.Errorf("the list has %d bytes, %v", len(text), err)
+	}
+}
+
+// left returns a daemon over a folder that a killed process left: the log of one
+// job called left, with lines behind its first.
+func left(t *testing.T, run work, lines string) *daemon {
+	t.Helper()
+	dir := t.TempDir()
+	head := `{"job_id":"` + leftID + `","operation":"infer","op":` + infer + `,"created_at":"2026-01-01T00:00:00Z"}` + "\n"
+	if err := os.WriteFile(filepath.Join(dir, leftID+".jsonl"), []byte(head+lines), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return serve(t, run, func(o *job.Options[ops.HiveOp]) { o.Dir = dir })
+}
+
+const leftID = "left-by-a-process-01"
+
+func TestAResultWithoutItsEndIsNotToldTwice(t *testing.T) {
+	d := left(t, func(context.Context, ops.HiveOp) (any, error) { return "done", nil },
+		`{"id":1,"kind":"token","data":{"text":"t1"}}`+"\n"+`{"id":2,"kind":"result","data":"half-told"}`+"\n")
+	if err := inOrder(d.all(leftID), 1); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestAJobsOwnWordsSurviveALongError(t *testing.T) {
+	d := serve(t, func(context.Context, ops.HiveOp) (any, error) {
+		return nil, errors.New(strings.Repeat("very ", 10<<10) + "odd")
+	})
+	id := d.submit(infer)
+	want := d.all(id)
+	d.Restart(mustNotRun(t))
+	if diff := cmp.Diff(want, d.all(id), cmp.AllowUnexported(frame{})); diff != "" {
+		t.Errorf("after a restart (-want +got):\n%s", diff)
+	}
+}
+
+func TestALogThatWasNeverBegunMakesRoomForItsID(t *testing.T) {
+	for name, text := range map[string]string{"empty": "", "half a first line": `{"job_id":"` + leftID} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			path := filepath.Join(dir, leftID+".jsonl")
+			if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			d := serve(t, func(context.Context, ops.HiveOp) (any, error) { return "done", nil },
+				func(o *job.Options[ops.HiveOp]) { o.Dir = dir })
+			if n := len(d.Jobs()); n != 0 {
+				t.Errorf("%d jobs", n)
+			}
+			id := d.submit(`{"operation":"infer","prompt":"x","job_id":"` + leftID + `"}`)
+			if err := inOrder(d.all(id), 0); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+func TestAReaderFollowsAJobThroughManyRestarts(t *testing.T) {
+	const n, each = 90, 10
+	var reached chan struct{}
+	runTo := func(until int) work {
+		reached = make(chan struct{})
+		return follower(n, until, reached)
+	}
+	d := serve(t, runTo(each), func(o *job.Options[ops.HiveOp]) { o.TailBytes = 1 })
+	id := d.submit(infer)
+	var got []frame
+	for until := each; until < n; until += each {
+		part, err := d.read(t.Context(), id, uint64(len(got)), each)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, part...)
+		<-reached
+		d.Restart(runTo(until + each))
+	}
+	part, err := d.read(t.Context(), id, uint64(len(got)), -1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := inOrder(append(got, part...), n); err != nil {
+		t.Error(err)
 	}
 }
