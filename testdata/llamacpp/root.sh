@@ -15,7 +15,7 @@ if ! command -v debootstrap >/dev/null; then
   apt-get install -y -qq debootstrap >/dev/null
 fi
 # The mirror that this machine itself uses.
-mirror=$(cat /etc/apt/sources.list /etc/apt/sources.list.d/* 2>/dev/null |
+mirror=$({ cat /etc/apt/sources.list /etc/apt/sources.list.d/* 2>/dev/null || true; } |
   sed -nE 's/^(URIs: *|deb (\[[^]]*\] )?)(https?:[^ ]+\/debian)\/?( .*)?$/\3/p' | head -n 1)
 debootstrap --variant=minbase sid "$root" ${mirror:+"$mirror"} >"$root.log" 2>&1 || { tail -n 20 "$root.log"; exit 1; }
 chroot "$root" apt-get install -y -qq --no-install-recommends llama.cpp-tools >>"$root.log" 2>&1 || { tail -n 20 "$root.log"; exit 1; }
