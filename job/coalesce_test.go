@@ -2,6 +2,7 @@ package job
 
 import (
 	"fmt"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -11,8 +12,9 @@ import (
 	"rbee.dev/rbee/ops"
 )
 
-// speaker is a coalescer with the list it lets events into.
+// speaker is a coalescer with the list it lets events into, locked as a job is.
 type speaker struct {
+	mu sync.Mutex
 	coalescer
 	said []string
 }
@@ -27,14 +29,24 @@ func (s *speaker) write(e ops.Event, at *ops.Cursor) {
 }
 
 func (s *speaker) progress(action string, done int64, at *ops.Cursor) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	p := ops.ProgressEvent{Action: action, Done: done}
-	if !s.hold(p, at, func() { s.release(s.write) }) {
+	if !s.hold(p, at, s.flush) {
 		s.write(p, at)
 	}
 }
 
+func (s *speaker) flush() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.release(s.write)
+}
+
 func (s *speaker) check(t *testing.T, want ...string) {
 	t.Helper()
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if diff := cmp.Diff(want, s.said); diff != "" {
 		t.Errorf("said (-want +got):\n%s", diff)
 	}
@@ -47,7 +59,7 @@ func TestProgressIsSaidAtMostEveryTenthOfASecond(t *testing.T) {
 			s.progress("load", i, nil)
 			time.Sleep(time.Millisecond)
 		}
-		s.release(s.write)
+		s.flush()
 		if len(s.said) != 4 || s.said[0] != "load 0" || s.said[3] != "load 249" {
 			t.Errorf("said %v, want the first, two more and the last", s.said)
 		}
@@ -75,7 +87,7 @@ func TestEachActionHasItsOwnProgress(t *testing.T) {
 		s.progress("load", 2, nil)
 		s.progress("download", 2, nil)
 		s.progress("load", 3, nil)
-		s.release(s.write)
+		s.flush()
 		s.check(t, "load 1", "download 1", "download 2", "load 3")
 	})
 }
@@ -86,7 +98,7 @@ func TestHeldProgressKeepsItsNewestPlace(t *testing.T) {
 		for i := range int64(4) {
 			s.progress("load", i, &ops.Cursor{Last: uint64(i + 1)})
 		}
-		s.release(s.write)
+		s.flush()
 		s.check(t, "load 0 at 1", "load 3 at 4")
 	})
 }
