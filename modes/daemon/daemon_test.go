@@ -1,0 +1,286 @@
+package daemon_test
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"rbee.dev/rbee/modes/daemon"
+	"rbee.dev/rbee/modes/home"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func newHome(t *testing.T) home.Home {
+	t.Helper()
+	root := t.TempDir()
+	h := home.Home{Config: filepath.Join(root, "config"), State: filepath.Join(root, "state"), Cache: filepath.Join(root, "cache")}
+	if err := h.Create(); err != nil {
+		t.Fatal(err)
+	}
+	return h
+}
+
+func write(t *testing.T, path, text string) string {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(text), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// sleeper starts a process that only waits.
+func sleeper(t *testing.T, script string) *daemon.Child {
+	t.Helper()
+	child, err := daemon.Spawn(daemon.Command{
+		Binary: "/bin/sh", Args: []string{"-c", script}, Log: filepath.Join(t.TempDir(), "logs", "x.log"),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = child.Signal(syscall.SIGKILL)
+		<-child.Done()
+	})
+	return child
+}
+
+func TestABuildIsItsContentAndIsRememberedUntilItChanges(t *testing.T) {
+	h := newHome(t)
+	path := write(t, filepath.Join(t.TempDir(), "rbee"), "one")
+	build := func() string {
+		t.Helper()
+		b, err := daemon.Build(h, path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b
+	}
+	first := build()
+	if len(first) != 12 || build() != first {
+		t.Errorf("builds %q and %q", first, build())
+	}
+	write(t, path, "another")
+	if build() == first {
+		t.Error("a changed binary has the old build")
+	}
+}
+
+func TestDaemonsRunFromACopyAndOldOnesArePruned(t *testing.T) {
+	h := newHome(t)
+	path := filepath.Join(t.TempDir(), "rbee")
+	install := func(text string) string {
+		t.Helper()
+		copied, err := daemon.Install(h, write(t, path, text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return copied
+	}
+	old, used, kept := install("old"), install("used"), install("kept")
+	if got, err := daemon.Install(h, kept); err != nil || got != kept {
+		t.Errorf("installing the copy itself: %s, %v", got, err)
+	}
+	if text, err := os.ReadFile(kept); err != nil || string(text) != "kept" || !strings.HasPrefix(filepath.Base(kept), "rbee-") {
+		t.Errorf("%s holds %q, %v", kept, text, err)
+	}
+	pid, _, err := daemon.Lock(h.PIDFile("hive"), daemon.Record{Process: daemon.Self(), Binary: used})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer pid.Release() //nolint:errcheck // the folder goes anyway
+	if err := daemon.Prune(h, kept); err != nil {
+		t.Fatal(err)
+	}
+	for path, want := range map[string]bool{old: false, used: true, kept: true} {
+		if _, err := os.Stat(path); (err == nil) != want {
+			t.Errorf("%s: there %v, want %v", path, err == nil, want)
+		}
+	}
+	write(t, kept, "damaged")
+	if again := install("kept"); again != kept {
+		t.Fatalf("got %s", again)
+	}
+	if text, _ := os.ReadFile(kept); string(text) != "kept" {
+		t.Error("a damaged copy was taken")
+	}
+}
+
+func TestAPIDFileIsHeldByOne(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "queen.pid")
+	mine := daemon.Record{Process: daemon.Self(), Address: "here"}
+	p, _, err := daemon.Lock(path, mine)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, holder, err := daemon.Lock(path, daemon.Record{}); !errors.Is(err, daemon.ErrRunning) || holder.PID != mine.PID {
+		t.Errorf("a second lock: %+v, %v", holder, err)
+	}
+	if r, alive, err := daemon.Running(path); err != nil || !alive || r.Address != "here" {
+		t.Errorf("running: %+v, %v, %v", r, alive, err)
+	}
+	if err := p.Release(); err != nil {
+		t.Fatal(err)
+	}
+	if _, alive, err := daemon.Running(path); err != nil || alive {
+		t.Errorf("after release: %v, %v", alive, err)
+	}
+	write(t, path, "{broken")
+	if _, _, err := daemon.Running(path); err == nil {
+		t.Error("a broken pid file was read")
+	}
+	if p, _, err = daemon.Lock(path, mine); err != nil {
+		t.Errorf("a stale file is in the way: %v", err)
+	} else if err := p.Release(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestAProcessIsItsPIDAndItsStart(t *testing.T) {
+	self := daemon.Self()
+	if !self.Alive() {
+		t.Error("this process does not live")
+	}
+	if (daemon.Process{PID: self.PID, Start: "1"}).Alive() {
+		t.Error("another process of the same pid was taken for this one")
+	}
+	if err := (daemon.Process{PID: self.PID, Start: "1"}).Signal(syscall.SIGKILL); err != nil {
+		t.Error(err)
+	}
+	if (daemon.Process{}).Alive() || daemon.ProcessOf(1<<30).Alive() {
+		t.Error("a process that never was lives")
+	}
+}
+
+func TestASpawnedProcessHasALogAndTellsHowItEnded(t *testing.T) {
+	log := filepath.Join(t.TempDir(), "logs", "x.log")
+	child, err := daemon.Spawn(daemon.Command{Binary: "/bin/sh", Args: []string{"-c", `echo "$GREETING $RBEE_DETACHED"; exit 3`}, Log: log, Env: []string{"GREETING=hello"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	<-child.Done()
+	if err := child.Err(); err == nil || err.Error() != "exit status 3" {
+		t.Errorf("it ended by %v", err)
+	}
+	if got := daemon.Tail(log, 1); got != "hello 1" {
+		t.Errorf("its log ends with %q", got)
+	}
+	if _, err := daemon.Spawn(daemon.Command{Binary: filepath.Join(t.TempDir(), "none"), Log: log}); err == nil {
+		t.Error("a binary that is not there was started")
+	}
+}
+
+func TestKillIsPoliteFirst(t *testing.T) {
+	polite := sleeper(t, "sleep 60 & wait")
+	if err := daemon.Kill(t.Context(), polite.Process, 10*time.Second); err != nil {
+		t.Error(err)
+	}
+	<-polite.Done()
+	if err := polite.Err(); err == nil || !strings.Contains(err.Error(), "terminated") {
+		t.Errorf("it ended by %v", err)
+	}
+	deaf := sleeper(t, `trap "" TERM; while :; do sleep 0.05; done`)
+	time.Sleep(50 * time.Millisecond) // until it is deaf
+	if err := daemon.Kill(t.Context(), deaf.Process, 100*time.Millisecond); err != nil {
+		t.Error(err)
+	}
+	<-deaf.Done()
+	if err := deaf.Err(); err == nil || !strings.Contains(err.Error(), "killed") {
+		t.Errorf("it ended by %v", err)
+	}
+}
+
+func TestLeftoversAreEndedAndTheirFoldersRemoved(t *testing.T) {
+	h := newHome(t)
+	child := sleeper(t, "sleep 60 & wait")
+	folder := h.Worker("w1")
+	if err := os.MkdirAll(folder, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	p, _, err := daemon.Lock(filepath.Join(folder, home.WorkerPID), daemon.Record{Process: child.Process})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Release() //nolint:errcheck // the folder is gone
+	if err := daemon.KillLeftovers(h); err != nil {
+		t.Fatal(err)
+	}
+	<-child.Done()
+	if _, err := os.Stat(folder); !os.IsNotExist(err) {
+		t.Errorf("the folder is still there: %v", err)
+	}
+}
+
+func TestTail(t *testing.T) {
+	path := write(t, filepath.Join(t.TempDir(), "log"), strings.Repeat("x", 9000)+"\na\nb\nc\n")
+	if got := daemon.Tail(path, 2); got != "b\nc" {
+		t.Errorf("got %q", got)
+	}
+	if got := daemon.Tail(filepath.Join(t.TempDir(), "none"), 2); got != "" {
+		t.Errorf("of no file: %q", got)
+	}
+}
+
+func TestHowAnEndIsAskedFor(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		ask  func(*daemon.Stopper, context.CancelCauseFunc)
+		want daemon.Scope
+	}{
+		{"from inside", func(s *daemon.Stopper, _ context.CancelCauseFunc) { s.Ask(daemon.ScopeSelf); s.Ask(daemon.ScopeAll) }, daemon.ScopeSelf},
+		{"SIGTERM", func(_ *daemon.Stopper, c context.CancelCauseFunc) { c(daemon.Signal{Signal: syscall.SIGTERM}) }, daemon.ScopeSelf},
+		{"Ctrl-C", func(_ *daemon.Stopper, c context.CancelCauseFunc) { c(daemon.Signal{Signal: syscall.SIGINT}) }, daemon.ScopeAll},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			ctx, cancel := context.WithCancelCause(t.Context())
+			defer cancel(nil)
+			s := daemon.NewStopper()
+			tt.ask(s, cancel)
+			if got := s.Wait(ctx, daemon.ScopeSelf); got != tt.want {
+				t.Errorf("got %s, want %s", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestServingAndShuttingDownOverHTTP(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := daemon.NewStopper()
+	stop := daemon.Listen(t.Context(), l, s)
+	post := func(body string) int {
+		t.Helper()
+		answer, err := http.Post("http://"+l.Addr().String()+daemon.ShutdownPath, "application/json", strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = answer.Body.Close()
+		return answer.StatusCode
+	}
+	for _, body := range []string{"", "{}", `{"scope":"world"}`} {
+		if status := post(body); status != http.StatusBadRequest {
+			t.Errorf("%q: %d", body, status)
+		}
+	}
+	if status := post(`{"scope":"all"}`); status != http.StatusAccepted {
+		t.Errorf("got %d", status)
+	}
+	if scope := s.Wait(t.Context(), daemon.ScopeSelf); scope != daemon.ScopeAll {
+		t.Errorf("got %s", scope)
+	}
+	if err := stop(); err != nil {
+		t.Error(err)
+	}
+	http.DefaultClient.CloseIdleConnections()
+}
