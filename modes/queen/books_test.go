@@ -1,0 +1,44 @@
+package queen
+
+import (
+	"path/filepath"
+	"testing"
+	"time"
+
+	"rbee.dev/rbee/ops"
+)
+
+func TestTheBooksTellWhatIsUpAndRememberWhatWas(t *testing.T) {
+	s, err := openStore(t.Context(), filepath.Join(t.TempDir(), "queen.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	var b books
+	if err := b.load(t.Context(), s); err != nil {
+		t.Fatal(err)
+	}
+	if h, ok := b.get(ops.LocalHive); !ok || h.State != ops.HiveDown || h.Devices == nil {
+		t.Errorf("a hive that never ran: %+v", h)
+	}
+	if _, ok := b.get("mars"); ok {
+		t.Error("a hive that nobody knows")
+	}
+	started := time.Now()
+	b.heard(ops.LocalHive, ops.HiveSnapshot{
+		Hive:    ops.Hive{ID: ops.LocalHive, Version: "1", PID: 7, StartedAt: &started},
+		Workers: []ops.Worker{{ID: "w1", State: ops.WorkerReady}, {ID: "w2", State: ops.WorkerFailed}},
+		Models:  []ops.Model{{ID: "m"}},
+	}, time.Now())
+	h, _ := b.get(ops.LocalHive)
+	if h.State != ops.HiveUp || h.Workers != 1 || h.Models != 1 || h.PID != 7 || h.LastSeen == nil || len(b.workers()) != 2 {
+		t.Errorf("a hive that is up: %+v", h)
+	}
+	if !b.lost(ops.LocalHive, "it broke") || b.lost(ops.LocalHive, "it broke") {
+		t.Error("going down is told once")
+	}
+	h, _ = b.get(ops.LocalHive)
+	if h.State != ops.HiveDown || h.Error != "it broke" || h.PID != 0 || h.Workers != 0 || h.Models != 1 || h.Version != "1" || len(b.workers()) != 0 {
+		t.Errorf("a hive that went down: %+v", h)
+	}
+}

@@ -1,0 +1,118 @@
+package queen
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/rs/zerolog"
+	"go.uber.org/goleak"
+
+	"rbee.dev/rbee/modes/home"
+	"rbee.dev/rbee/ops"
+)
+
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m, goleak.IgnoreTopFunction("database/sql.(*DB).connectionOpener"))
+}
+
+func options(t *testing.T, listen string) Options {
+	t.Helper()
+	root := t.TempDir()
+	h := home.Home{Config: filepath.Join(root, "config"), State: filepath.Join(root, "state"), Cache: filepath.Join(root, "cache")}
+	if err := h.Create(); err != nil {
+		t.Fatal(err)
+	}
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return Options{Home: h, Listen: listen, Binary: exe, Log: zerolog.Nop()}
+}
+
+func TestAQueenListensOnLoopbackOnly(t *testing.T) {
+	for listen, ok := range map[string]bool{
+		"127.0.0.1:0": true, "localhost:0": true, "127.9.9.9:0": true,
+		"0.0.0.0:0": false, ":0": false, "192.168.1.2:0": false, "[::]:0": false, "example.org:0": false, "7833": false,
+	} {
+		q, err := New(options(t, listen))
+		if (err == nil) != ok {
+			t.Errorf("%s: %v", listen, err)
+		}
+		if err != nil {
+			if ops.CodeOf(err) != ops.CodeInvalid {
+				t.Errorf("%s: code %s", listen, ops.CodeOf(err))
+			}
+			continue
+		}
+		if err := q.ln.Close(); err != nil {
+			t.Error(err)
+		}
+		if err := q.close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func TestASecondQueenIsRefusedAndTheFirstKeepsItsFile(t *testing.T) {
+	o := options(t, "127.0.0.1:0")
+	q, err := New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer q.close() //nolint:errcheck // the folder goes anyway
+	defer q.ln.Close()
+	if _, err := New(o); ops.CodeOf(err) != ops.CodeConflict || !strings.Contains(err.Error(), q.address) {
+		t.Errorf("got %v, want a conflict that names %s", err, q.address)
+	}
+	if _, err := os.Stat(o.Home.PIDFile("queen")); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestTheTokenIsMadeOnceAndForItsOwnerOnly(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "token")
+	first, err := token(path)
+	if err != nil || len(first) < 20 {
+		t.Fatalf("%q, %v", first, err)
+	}
+	if again, err := token(path); err != nil || again != first {
+		t.Errorf("the second time: %q, %v", again, err)
+	}
+	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("mode %v, %v", info.Mode(), err)
+	}
+	if err := os.WriteFile(path, []byte(" \n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if made, err := token(path); err != nil || made == "" {
+		t.Errorf("of an empty file: %q, %v", made, err)
+	}
+}
+
+func TestHivesAreFoundByNameOrNearTo(t *testing.T) {
+	q := &Queen{books: books{hives: map[string]*entry{"localhost": {}, "gpu1": {}}}}
+	if id, err := q.hive(""); err != nil || id != ops.LocalHive {
+		t.Errorf("no name: %s, %v", id, err)
+	}
+	if id, err := q.hive("gpu1"); err != nil || id != "gpu1" {
+		t.Errorf("a name: %s, %v", id, err)
+	}
+	_, err := q.hive("gpu2")
+	if ops.CodeOf(err) != ops.CodeNotFound || !strings.Contains(ops.AsError(err).Hint, `"gpu1"`) {
+		t.Errorf("another name: %v", err)
+	}
+}
+
+func TestWhatNeedsAnotherMachineIsRefusedClearly(t *testing.T) {
+	q := &Queen{}
+	for _, o := range []ops.QueenOp{
+		ops.SSHTest{}, ops.HiveInstall{}, ops.HiveUninstall{}, ops.HiveUpdate{}, ops.HiveStart{}, ops.HiveStop{},
+	} {
+		_, err := ops.HandleQueen(t.Context(), q, o)
+		if ops.CodeOf(err) != ops.CodeUnsupported || !strings.Contains(err.Error(), o.Name()) {
+			t.Errorf("%s: %v", o.Name(), err)
+		}
+	}
+}
