@@ -1,18 +1,18 @@
 package job_test
 
 import (
-	"encoding/json"
-	"net/http"
-	"strings"
-
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
-	"github.com/google/go-cmp/cmp"
+	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"rbee.dev/rbee/job"
 	"rbee.dev/rbee/ops"

@@ -43,7 +43,7 @@ func (b *books) heard(id string, snapshot ops.HiveSnapshot, at time.Time) {
 
 // lost notes that hive id went away; its models stay known, its workers do not
 // count any more. It reports whether the hive was up before.
-func (b *books) lost(id, why string) bool {
+func (b *books) lost(id, why string) bool { //nolint:unparam // the books are of all hives, whichever there are
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	e := b.hives[id]
