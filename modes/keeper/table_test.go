@@ -1,0 +1,96 @@
+package keeper
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+	"time"
+
+	"rbee.dev/rbee/ops"
+)
+
+func TestEveryResultIsShownToAPerson(t *testing.T) {
+	at := time.Date(2026, 11, 23, 12, 0, 0, 0, time.Local)
+	later := at.Add(1500 * time.Millisecond)
+	for _, tt := range []struct {
+		result any
+		want   []string
+	}{
+		{ops.QueenReport{Address: "127.0.0.1:7833", PID: 5, Version: "1", Build: "abc", StartedAt: at, Jobs: map[ops.JobState]int{ops.JobRunning: 2}, Hives: []ops.Hive{{ID: "localhost", State: ops.HiveUp}}},
+			[]string{"up at 127.0.0.1:7833, pid 5, 1 build abc, since 2026-11-23 12:00:00", "2 running", "localhost  up     this machine  -"}},
+		{ops.Hives{Hives: []ops.Hive{{ID: "gpu1", Host: "a@gpu1:22", State: ops.HiveDown, Devices: []ops.Device{{ID: "cpu"}, {ID: "cuda:0"}}}}},
+			[]string{"HIVE", "gpu1  down   a@gpu1:22  -        0        0       cpu cuda:0"}},
+		{ops.Hive{ID: "gpu1", State: ops.HiveDown, Error: "gone", Devices: []ops.Device{{ID: "cpu", Name: "EPYC", Cores: 2, MemoryBytes: 2 << 30, MemoryFreeBytes: 1 << 30}}},
+			[]string{"why      gone", "EPYC, 2 cores, 1.0 GiB of 2.0 GiB free"}},
+		{ops.Workers{}, []string{"no workers; `rbee worker spawn` starts one"}},
+		{ops.Workers{Workers: []ops.Worker{{ID: "w1", HiveID: "localhost", Model: "m", Engine: "builtin", Device: "cpu", State: ops.WorkerBusy, Running: 5, Slots: 4}}},
+			[]string{"w1      localhost  m      builtin  cpu     busy   5 of 4"}},
+		{ops.Worker{ID: "w1", State: ops.WorkerFailed, Error: "killed", StartedAt: at}, []string{"why      killed"}},
+		{ops.WorkerDeleted{ID: "w1", HiveID: "localhost"}, []string{"worker w1 on localhost has ended"}},
+		{ops.Models{Models: []ops.Model{{ID: "tinybee", HiveID: "localhost", Size: 1811648, Quantization: "Q8_0", Architecture: "llama", Context: 512, Source: ops.BuiltInSource}, {ID: "bad", Error: "cut off"}}},
+			[]string{"tinybee  localhost  1.7 MiB  Q8_0          llama         512      built-in", "cut off"}},
+		{ops.Model{ID: "m", Parameters: 1676000, AddedAt: at}, []string{"1.68 million"}},
+		{ops.ModelDeleted{ID: "m", HiveID: "localhost", Freed: 500}, []string{"model m is deleted from localhost, 500 B are free again"}},
+		{ops.Jobs{}, []string{"no jobs"}},
+		{ops.Jobs{Jobs: []ops.Job{{ID: "j", Operation: "infer", State: ops.JobCompleted, CreatedAt: at, StartedAt: &at, FinishedAt: &later}}},
+			[]string{"j    infer      completed  2026-11-23 12:00:00  1.5s"}},
+		{ops.Job{ID: "j", State: ops.JobFailed, Error: &ops.Error{Message: "odd"}, CreatedAt: at}, []string{"error    odd"}},
+	} {
+		var out bytes.Buffer
+		k := &Keeper{Stdout: &out}
+		if err := k.show(tt.result); err != nil {
+			t.Errorf("%T: %v", tt.result, err)
+		}
+		for _, want := range tt.want {
+			if !strings.Contains(out.String(), want) {
+				t.Errorf("%T shows as\n%s\nwithout %q", tt.result, out.String(), want)
+			}
+		}
+		if strings.Contains(out.String(), "{") {
+			t.Errorf("%T shows its insides: %s", tt.result, out.String())
+		}
+	}
+	if err := (&Keeper{Stdout: &bytes.Buffer{}}).show(struct{}{}); err == nil {
+		t.Error("a result without a table is no error")
+	}
+}
+
+func TestJSONIsOneLine(t *testing.T) {
+	var out bytes.Buffer
+	k := &Keeper{Flags: Flags{Output: "json"}, Stdout: &out}
+	if err := k.show(ops.WorkerDeleted{ID: "w1", HiveID: "localhost"}); err != nil || out.String() != `{"id":"w1","hive_id":"localhost"}`+"\n" {
+		t.Errorf("%q, %v", out.String(), err)
+	}
+}
+
+func TestThePromptIsTheArgumentAndWhatIsPiped(t *testing.T) {
+	for _, tt := range []struct{ argument, stdin, want string }{
+		{"Say:", "diff\n", "Say:\n\ndiff\n"}, {"", "diff", "diff"}, {"Say", " \n", "Say"}, {"", "", ""}, {"", "\n", ""},
+	} {
+		k := &Keeper{Stdin: strings.NewReader(tt.stdin), Stderr: &bytes.Buffer{}}
+		got, err := k.prompt(t.Context(), tt.argument)
+		if tt.want == "" {
+			if ops.CodeOf(err) != ops.CodeInvalid {
+				t.Errorf("%q, %q: got %q, %v", tt.argument, tt.stdin, got, err)
+			}
+			continue
+		}
+		if err != nil || got != tt.want {
+			t.Errorf("%q, %q: got %q, %v", tt.argument, tt.stdin, got, err)
+		}
+	}
+}
+
+func TestTheReasonIsTheLastThingADaemonLogged(t *testing.T) {
+	for line, want := range map[string]string{
+		`{"level":"error","error":"port taken","message":"the queen cannot start"}`: "the queen cannot start: port taken",
+		`{"level":"info","message":"up"}`:                                           "up",
+	} {
+		if got, ok := logged(line); !ok || got != want {
+			t.Errorf("%s: %q, %v", line, got, ok)
+		}
+	}
+	if _, ok := logged("panic: ouch"); ok {
+		t.Error("a line that is no JSON was taken for one")
+	}
+}
