@@ -16,24 +16,36 @@ func TestEveryResultIsShownToAPerson(t *testing.T) {
 		result any
 		want   []string
 	}{
-		{ops.QueenReport{Address: "127.0.0.1:7833", PID: 5, Version: "1", Build: "abc", StartedAt: at, Jobs: map[ops.JobState]int{ops.JobRunning: 2}, Hives: []ops.Hive{{ID: "localhost", State: ops.HiveUp}}},
-			[]string{"up at 127.0.0.1:7833, pid 5, 1 build abc, since 2026-11-23 12:00:00", "2 running", "localhost  up     this machine  -"}},
-		{ops.Hives{Hives: []ops.Hive{{ID: "gpu1", Host: "a@gpu1:22", State: ops.HiveDown, Devices: []ops.Device{{ID: "cpu"}, {ID: "cuda:0"}}}}},
-			[]string{"HIVE", "gpu1  down   a@gpu1:22  -        0        0       cpu cuda:0"}},
-		{ops.Hive{ID: "gpu1", State: ops.HiveDown, Error: "gone", Devices: []ops.Device{{ID: "cpu", Name: "EPYC", Cores: 2, MemoryBytes: 2 << 30, MemoryFreeBytes: 1 << 30}}},
-			[]string{"why      gone", "EPYC, 2 cores, 1.0 GiB of 2.0 GiB free"}},
+		{
+			ops.QueenReport{Address: "127.0.0.1:7833", PID: 5, Version: "1", Build: "abc", StartedAt: at, Jobs: map[ops.JobState]int{ops.JobRunning: 2}, Hives: []ops.Hive{{ID: "localhost", State: ops.HiveUp}}},
+			[]string{"up at 127.0.0.1:7833, pid 5, 1 build abc, since 2026-11-23 12:00:00", "2 running", "localhost  up     this machine  -"},
+		},
+		{
+			ops.Hives{Hives: []ops.Hive{{ID: "gpu1", Host: "a@gpu1:22", State: ops.HiveDown, Devices: []ops.Device{{ID: "cpu"}, {ID: "cuda:0"}}}}},
+			[]string{"HIVE", "gpu1  down   a@gpu1:22  -        0        0       cpu cuda:0"},
+		},
+		{
+			ops.Hive{ID: "gpu1", State: ops.HiveDown, Error: "gone", Devices: []ops.Device{{ID: "cpu", Name: "EPYC", Cores: 2, MemoryBytes: 2 << 30, MemoryFreeBytes: 1 << 30}}},
+			[]string{"why      gone", "EPYC, 2 cores, 1.0 GiB of 2.0 GiB free"},
+		},
 		{ops.Workers{}, []string{"no workers; `rbee worker spawn` starts one"}},
-		{ops.Workers{Workers: []ops.Worker{{ID: "w1", HiveID: "localhost", Model: "m", Engine: "builtin", Device: "cpu", State: ops.WorkerBusy, Running: 5, Slots: 4}}},
-			[]string{"w1      localhost  m      builtin  cpu     busy   5 of 4"}},
+		{
+			ops.Workers{Workers: []ops.Worker{{ID: "w1", HiveID: "localhost", Model: "m", Engine: "builtin", Device: "cpu", State: ops.WorkerBusy, Running: 5, Slots: 4}}},
+			[]string{"w1      localhost  m      builtin  cpu     busy   5 of 4"},
+		},
 		{ops.Worker{ID: "w1", State: ops.WorkerFailed, Error: "killed", StartedAt: at}, []string{"why      killed"}},
 		{ops.WorkerDeleted{ID: "w1", HiveID: "localhost"}, []string{"worker w1 on localhost has ended"}},
-		{ops.Models{Models: []ops.Model{{ID: "tinybee", HiveID: "localhost", Size: 1811648, Quantization: "Q8_0", Architecture: "llama", Context: 512, Source: ops.BuiltInSource}, {ID: "bad", Error: "cut off"}}},
-			[]string{"tinybee  localhost  1.7 MiB  Q8_0          llama         512      built-in", "cut off"}},
+		{
+			ops.Models{Models: []ops.Model{{ID: "tinybee", HiveID: "localhost", Size: 1811648, Quantization: "Q8_0", Architecture: "llama", Context: 512, Source: ops.BuiltInSource}, {ID: "bad", Error: "cut off"}}},
+			[]string{"tinybee  localhost  1.7 MiB  Q8_0          llama         512      built-in", "cut off"},
+		},
 		{ops.Model{ID: "m", Parameters: 1676000, AddedAt: at}, []string{"1.68 million"}},
 		{ops.ModelDeleted{ID: "m", HiveID: "localhost", Freed: 500}, []string{"model m is deleted from localhost, 500 B are free again"}},
 		{ops.Jobs{}, []string{"no jobs"}},
-		{ops.Jobs{Jobs: []ops.Job{{ID: "j", Operation: "infer", State: ops.JobCompleted, CreatedAt: at, StartedAt: &at, FinishedAt: &later}}},
-			[]string{"j    infer      completed  2026-11-23 12:00:00  1.5s"}},
+		{
+			ops.Jobs{Jobs: []ops.Job{{ID: "j", Operation: "infer", State: ops.JobCompleted, CreatedAt: at, StartedAt: &at, FinishedAt: &later}}},
+			[]string{"j    infer      completed  2026-11-23 12:00:00  1.5s"},
+		},
 		{ops.Job{ID: "j", State: ops.JobFailed, Error: &ops.Error{Message: "odd"}, CreatedAt: at}, []string{"error    odd"}},
 	} {
 		var out bytes.Buffer
