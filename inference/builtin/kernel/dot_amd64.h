@@ -145,6 +145,7 @@
 	LEAQ (SI)(AX*1), R8       \
 	LEAQ (R8)(AX*1), R9       \
 	LEAQ (R9)(AX*1), R10      \
+	LEAQ (AX*4), R12          \
 	ZERO4
 
 #define BLOCKCOLS4 \
@@ -164,7 +165,13 @@
 	XORQ BX, BX            \
 	ZERO4
 
+// The four rows after these are fetched meanwhile: a matrix is read once a
+// token, and the processor does not guess well where four streams go on.
 #define ROWSSTEP(LOAD, SIZE) \
+	PREFETCHT0 (SI)(R12*1)    \
+	PREFETCHT0 (R8)(R12*1)    \
+	PREFETCHT0 (R9)(R12*1)    \
+	PREFETCHT0 (R10)(R12*1)   \
 	VMOVDQU      (DX), Y8     \
 	VBROADCASTSS (R11), Y9    \
 	ROW(SI, LOAD, Y0)         \
