@@ -3,11 +3,13 @@ package transport_test
 import (
 	"context"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -72,16 +74,17 @@ func FuzzFollow(f *testing.F) {
 	f.Add("id: 1\r\nevent: token\r\ndata: {\"text\":\"a\"}\r\n\r\nid: 2\r\ndata: [DONE]\r\n\r\n")
 	f.Add("id: 1\ndata\n\nretry: torn\n\n\x00\xff")
 	f.Add("data: {}\n\nid: 1\nid: 2\nevent: \ndata: [ERROR]\ndata: more\n\n")
-	var text string
+	var text atomic.Value // a request of the input before may still be under way
+	text.Store("")
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/event-stream")
-		_, _ = w.Write([]byte(text))
+		_, _ = io.WriteString(w, text.Load().(string))
 	}))
 	f.Cleanup(server.Close)
 	c := transport.New(transport.Options{BaseURL: server.URL, Patience: time.Nanosecond})
 	f.Cleanup(c.Close)
 	f.Fuzz(func(t *testing.T, input string) {
-		text = input
+		text.Store(input)
 		// Bytes that come count as contact, so this would go on for ever.
 		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Millisecond)
 		defer cancel()
