@@ -2,9 +2,14 @@ package job_test
 
 import (
 	"context"
+	"encoding/json"
 	"net/http"
+	"os"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"rbee.dev/rbee/job"
 	"rbee.dev/rbee/ops"
@@ -43,7 +48,7 @@ func TestBadSubmissionsAreRefusedByName(t *testing.T) {
 }
 
 func TestWhoMayNot(t *testing.T) {
-	d := serve(t, nothing, func(o *job.Options[ops.HiveOp]) { o.Token = "secret" })
+	d := serve(t, nothing, func(o *job.Options[ops.HiveOp]) { o.Token, o.Hosts = "secret", []string{"bees.example"} })
 	good := []string{"Authorization", "Bearer secret"}
 	for _, tt := range []struct {
 		name         string
@@ -53,16 +58,26 @@ func TestWhoMayNot(t *testing.T) {
 	}{
 		{"no token", "GET", "/v1/jobs", nil, 401},
 		{"wrong token", "GET", "/v1/jobs", []string{"Authorization", "Bearer secreT"}, 401},
+		{"a token without its scheme", "GET", "/v1/jobs", []string{"Authorization", "secret"}, 401},
+		{"the beginning of the token", "GET", "/v1/jobs", []string{"Authorization", "Bearer secre"}, 401},
+		{"a scheme in lower case", "GET", "/v1/jobs", []string{"Authorization", "bearer secret"}, 200},
+		{"no token for a stream", "GET", "/v1/state/stream", nil, 401},
+		{"no token for an unknown route", "GET", "/v1/nothing", nil, 401},
 		{"another scheme", "GET", "/v1/jobs", []string{"Authorization", "Basic secret"}, 401},
 		{"the token", "GET", "/v1/jobs", good, 200},
 		{"health needs none", "GET", "/health", nil, 200},
 		{"foreign host", "GET", "/health", []string{"Host", "evil.example"}, 403},
 		{"foreign host with a port", "GET", "/v1/jobs", append([]string{"Host", "evil.example:7833"}, good...), 403},
 		{"localhost by name", "GET", "/v1/jobs", append([]string{"Host", "localhost:7833"}, good...), 200},
+		{"localhost in capitals", "GET", "/v1/jobs", append([]string{"Host", "LocalHost:7833"}, good...), 200},
+		{"a host that begins with ours", "GET", "/v1/jobs", append([]string{"Host", "localhost.evil.example"}, good...), 403},
+		{"a host that was added", "GET", "/v1/jobs", append([]string{"Host", "bees.example:7833"}, good...), 200},
 		{"IPv6 loopback", "GET", "/v1/jobs", append([]string{"Host", "[::1]:7833"}, good...), 200},
 		{"foreign origin", "GET", "/v1/jobs", append([]string{"Origin", "http://evil.example"}, good...), 403},
+		{"a page without an origin", "GET", "/v1/jobs", append([]string{"Origin", "null"}, good...), 403},
 		{"another local page", "GET", "/v1/jobs", append([]string{"Origin", "http://localhost:3000"}, good...), 403},
 		{"a form's content type", "POST", "/v1/jobs", append([]string{"Content-Type", "text/plain"}, good...), 415},
+		{"JSON with a charset", "POST", "/v1/jobs", append([]string{"Content-Type", "application/json; charset=utf-8"}, good...), 202},
 		{"no content type", "POST", "/v1/jobs", append([]string{"Content-Type", ""}, good...), 415},
 		{"unknown route", "GET", "/v1/nothing", good, 404},
 		{"wrong method", "PUT", "/v1/jobs", good, 405},
@@ -87,5 +102,68 @@ func TestAMountedRouteIsBehindTheChecks(t *testing.T) {
 	}
 	if status, _ := d.request("GET", "/v1/mine", "", "Authorization", "Bearer secret"); status != 204 {
 		t.Errorf("with it: %d", status)
+	}
+}
+
+func TestErrorsSayWhatToDo(t *testing.T) {
+	d := serve(t, nothing, func(o *job.Options[ops.HiveOp]) { o.Token = "secret" })
+	good := []string{"Authorization", "Bearer secret"}
+	for _, tt := range []struct {
+		name         string
+		method, path string
+		header       []string
+		want         ops.Error
+	}{
+		{"no token", "GET", "/v1/jobs", nil, ops.Error{
+			Code: ops.CodeDenied, Message: "a bearer token is wanted",
+			Hint: "send \"Authorization: Bearer TOKEN\"; `rbee queen token` prints it on the queen's machine",
+		}},
+		{"unknown route", "GET", "/v1/job", good, ops.Error{Code: ops.CodeNotFound, Message: "there is no such route"}},
+		{"wrong method", "PUT", "/v1/jobs", good, ops.Error{Code: ops.CodeInvalid, Message: "the route does not take this method"}},
+		{"unknown job", "DELETE", "/v1/jobs/none", good, ops.Error{
+			Code: ops.CodeNotFound, Message: `there is no job "none"`,
+			Hint: "`rbee job list` shows the jobs there are; finished ones are forgotten after 1h0m0s",
+		}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			_, text := d.request(tt.method, tt.path, "", tt.header...)
+			var got ops.Error
+			if err := json.Unmarshal([]byte(text), &got); err != nil {
+				t.Fatalf("%s: %v", text, err)
+			}
+			if diff := cmp.Diff(tt.want, got, cmpopts.IgnoreUnexported(ops.Error{})); diff != "" {
+				t.Errorf("error (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestHealthTellsWhoServes(t *testing.T) {
+	d := serve(t, nothing)
+	_, text := d.request("GET", "/health", "")
+	var got ops.Health
+	if err := json.Unmarshal([]byte(text), &got); err != nil {
+		t.Fatal(err)
+	}
+	want := ops.Health{Status: "ok", Mode: "test", Version: "0", Build: "test", PID: os.Getpid()}
+	if got != want {
+		t.Errorf("health %+v, want %+v", got, want)
+	}
+}
+
+func TestJobsAreListedNewestFirst(t *testing.T) {
+	d := serve(t, nothing)
+	var want, got []string
+	for range 5 {
+		want = append([]string{d.submit(infer)}, want...)
+	}
+	for _, j := range d.list() {
+		got = append(got, j.ID)
+		if string(j.Op) != infer || j.Operation != "infer" || j.CreatedAt.IsZero() || j.StartedAt == nil {
+			t.Errorf("job %+v", j)
+		}
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("jobs (-want +got):\n%s", diff)
 	}
 }

@@ -21,3 +21,6 @@ func (s *Server[O]) Streams() int {
 	defer s.streams.mu.Unlock()
 	return s.streams.n
 }
+
+// Unread is closed when no stream is open.
+func (s *Server[O]) Unread() <-chan struct{} { return s.streams.empty() }

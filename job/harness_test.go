@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"strconv"
@@ -84,6 +85,17 @@ func (d *daemon) job(id string) ops.Job {
 	return j
 }
 
+// list asks for all jobs.
+func (d *daemon) list() []ops.Job {
+	d.t.Helper()
+	status, text := d.request(http.MethodGet, "/v1/jobs", "")
+	var list ops.Jobs
+	if err := json.Unmarshal([]byte(text), &list); status != http.StatusOK || err != nil {
+		d.t.Fatalf("jobs: %d %s", status, text)
+	}
+	return list.Jobs
+}
+
 // frame is one event as it came.
 type frame struct {
 	id         uint64
@@ -115,6 +127,9 @@ func (d *daemon) eachFrame(ctx context.Context, id string, after uint64, see fun
 		return err
 	}
 	defer answer.Body.Close()
+	if answer.StatusCode != http.StatusOK {
+		return fmt.Errorf("the stream answers %s", answer.Status)
+	}
 	var now frame
 	lines := bufio.NewReader(answer.Body)
 	for {

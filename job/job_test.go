@@ -3,17 +3,12 @@ package job_test
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/http"
-	"path/filepath"
-	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
-	"time"
 
-	"rbee.dev/rbee/job"
 	"rbee.dev/rbee/ops"
 )
 
@@ -110,67 +105,5 @@ func TestTheSubmittersIDMakesAJobRunOnce(t *testing.T) {
 	status, text := d.request(http.MethodPost, "/v1/jobs", strings.Replace(body, `"x"`, `"y"`, 1))
 	if status != http.StatusConflict || !strings.Contains(text, "job_id") {
 		t.Errorf("another operation under the id: %d %s", status, text)
-	}
-}
-
-func TestFinishedJobsAreForgotten(t *testing.T) {
-	var dir string
-	d := serve(t, func(context.Context, ops.HiveOp) (any, error) { return nil, nil },
-		func(o *job.Options[ops.HiveOp]) { o.MaxFinished, dir = 3, o.Dir })
-	var ids []string
-	for range 6 {
-		id := d.submit(infer)
-		d.all(id)
-		ids = append(ids, id)
-	}
-	if status, _ := d.request("GET", "/v1/jobs/"+ids[0], ""); status != http.StatusNotFound {
-		t.Errorf("the oldest job: %d, want 404", status)
-	}
-	d.job(ids[5])
-	if files, _ := filepath.Glob(filepath.Join(dir, "*")); len(files) != 3 {
-		t.Errorf("%d logs are left, want 3", len(files))
-	}
-}
-
-func TestRetentionByTime(t *testing.T) {
-	d := serve(t, func(context.Context, ops.HiveOp) (any, error) { return nil, nil },
-		func(o *job.Options[ops.HiveOp]) { o.Retain = time.Nanosecond })
-	id := d.submit(infer)
-	for range 1000 { // it is running until it is forgotten
-		if status, _ := d.request("GET", "/v1/jobs/"+id, ""); status == http.StatusNotFound {
-			return
-		}
-		time.Sleep(time.Millisecond)
-	}
-	t.Error("it is not forgotten")
-}
-
-func TestMemoryIsBounded(t *testing.T) {
-	const jobs, events = 40, 2000
-	text := strings.Repeat("x", 500) // 40 MB in all
-	d := serve(t, func(ctx context.Context, _ ops.HiveOp) (any, error) {
-		for range events {
-			ops.Emit(ctx, ops.TokenEvent{Text: text})
-		}
-		return "done", nil
-	}, func(o *job.Options[ops.HiveOp]) { o.TailBytes = 8 << 10 })
-	heap := func() uint64 {
-		runtime.GC()
-		var m runtime.MemStats
-		runtime.ReadMemStats(&m)
-		return m.HeapAlloc
-	}
-	before := heap()
-	var ids []string
-	for i := range jobs {
-		ids = append(ids, d.submit(fmt.Sprintf(`{"operation":"infer","prompt":"x","seed":%d}`, i)))
-	}
-	for _, id := range ids {
-		for d.job(id).FinishedAt == nil {
-			time.Sleep(time.Millisecond)
-		}
-	}
-	if grown := int64(heap()) - int64(before); grown > 8<<20 {
-		t.Errorf("%d jobs with %d bytes each left %d bytes of memory in use", jobs, events*len(text), grown)
 	}
 }

@@ -265,6 +265,13 @@ func (l *eventLog) failure() error {
 	return l.broken
 }
 
+// isRead reports whether somebody reads the log at this moment.
+func (l *eventLog) isRead() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.readers > 0
+}
+
 // where is the file's path.
 func (l *eventLog) where() string {
 	l.mu.Lock()

@@ -114,7 +114,6 @@ func (s *Server[O]) getStream(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	defer reader.Close()
 	s.stream(c.Response().Writer, c.Request(), j, reader)
 	return nil
 }

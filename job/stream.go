@@ -91,10 +91,11 @@ func lastEventID(r *http.Request) (uint64, error) {
 }
 
 // stream sends what reader pulls of the job to one reader, until the last event
-// or until the reader goes.
+// or until the reader goes, and closes reader.
 func (s *Server[O]) stream(w http.ResponseWriter, r *http.Request, j *job, reader *reader) {
 	ctx, leave := s.enterStream(r)
 	defer leave()
+	defer reader.Close()
 	f, err := newFrames(w, s.WriteTimeout)
 	if err != nil {
 		return // the reader is gone

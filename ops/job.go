@@ -34,7 +34,7 @@ func (s JobState) Finished() bool {
 type Job struct {
 	ID         string          `json:"id"`
 	Operation  string          `json:"operation"`             // the op's name
-	Op         json.RawMessage `json:"op"`                    // the op as it was submitted
+	Op         json.RawMessage `json:"op"`                    // as submitted; null in a list when it is over 4 KiB and the job has finished
 	State      JobState        `json:"state"`                 // see the constants
 	Events     uint64          `json:"events"`                // id of the newest event
 	CreatedAt  time.Time       `json:"created_at"`            // UTC

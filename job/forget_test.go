@@ -1,0 +1,113 @@
+package job_test
+
+import (
+	"context"
+	"net/http"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"rbee.dev/rbee/job"
+	"rbee.dev/rbee/ops"
+)
+
+// run runs a job to its end and until nobody reads it any more.
+func (d *daemon) run(body string) (id string) {
+	d.t.Helper()
+	id = d.submit(body)
+	d.all(id)
+	<-d.Unread()
+	return id
+}
+
+// known checks that the job is remembered.
+func (d *daemon) known(id string, want bool) {
+	d.t.Helper()
+	status, text := d.request(http.MethodGet, "/v1/jobs/"+id, "")
+	if known := status == http.StatusOK; known != want {
+		d.t.Errorf("job %s: %d %s, want it remembered: %t", id, status, text, want)
+	}
+}
+
+// logs counts the files in the daemon's folder.
+func (d *daemon) logs() int {
+	d.t.Helper()
+	files, err := filepath.Glob(filepath.Join(d.Options.Dir, "*"))
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	return len(files)
+}
+
+func TestTheOldestFinishedJobsAreForgottenWithTheirFiles(t *testing.T) {
+	d := serve(t, nothing, func(o *job.Options[ops.HiveOp]) { o.MaxFinished = 3 })
+	var ids []string
+	for range 6 {
+		ids = append(ids, d.run(infer))
+	}
+	for i, id := range ids {
+		d.known(id, i >= 3)
+	}
+	if n := d.logs(); n != 3 {
+		t.Errorf("%d logs are left, want 3", n)
+	}
+	d.client.CloseIdleConnections() // a POST is not tried again on another
+	d.Restart(nothing)
+	ids = append(ids, d.run(infer))
+	for i, id := range ids {
+		d.known(id, i >= 4)
+	}
+}
+
+func TestAFinishedJobIsForgottenAfterItsTime(t *testing.T) {
+	began, end := make(chan struct{}), make(chan struct{})
+	d := serve(t, func(ctx context.Context, _ ops.HiveOp) (any, error) {
+		tokens(ctx, 1)
+		close(began)
+		<-end
+		return "done", nil
+	}, func(o *job.Options[ops.HiveOp]) { o.Retain = time.Nanosecond })
+	id := d.submit(`{"operation":"infer","prompt":"x","job_id":"aaaaaaaaaaaaaaaa"}`)
+	<-began
+	d.known(id, true) // it runs, however long
+	first, rest := d.following(id)
+	<-first
+	close(end)
+	<-rest
+	<-d.Unread()
+	d.known(id, false)
+	if n := d.logs(); n != 0 {
+		t.Errorf("%d logs are left, want none", n)
+	}
+	_, text := d.request(http.MethodGet, "/v1/jobs/"+id+"/stream", "")
+	if !strings.Contains(text, "forgotten after 1ns") {
+		t.Errorf("the stream of a forgotten job: %s", text)
+	}
+}
+
+func TestAJobThatIsReadIsNotForgotten(t *testing.T) {
+	const n = 4000
+	big := strings.Repeat("x", 1000)
+	d := serve(t, func(ctx context.Context, _ ops.HiveOp) (any, error) {
+		for range n {
+			ops.Emit(ctx, ops.TokenEvent{Text: big})
+		}
+		return "done", nil
+	}, func(o *job.Options[ops.HiveOp]) { o.MaxFinished = 1 })
+	id, got := d.submit(infer), 0
+	err := d.eachFrame(t.Context(), id, 0, func(frame) bool {
+		if got++; got == 1 { // most of it is still in the file
+			for range 3 {
+				d.all(d.submit(infer))
+			}
+			d.known(id, true)
+		}
+		return true
+	})
+	if err != nil || got != n+2 {
+		t.Errorf("%d events, %v, want %d", got, err, n+2)
+	}
+	<-d.Unread()
+	d.known(id, false)
+}
