@@ -87,17 +87,19 @@ func TestAFinishedJobIsForgottenAfterItsTime(t *testing.T) {
 }
 
 func TestAJobThatIsReadIsNotForgotten(t *testing.T) {
-	const n = 4000
-	big := strings.Repeat("x", 1000)
-	d := serve(t, func(ctx context.Context, _ ops.HiveOp) (any, error) {
-		for range n {
-			ops.Emit(ctx, ops.TokenEvent{Text: big})
+	const n = 20
+	big := strings.Repeat("x", 1<<20) // n of them are more than connections hold
+	d := serve(t, func(ctx context.Context, o ops.HiveOp) (any, error) {
+		if o.(ops.Infer).Prompt == "much" {
+			for range n {
+				ops.Emit(ctx, ops.TokenEvent{Text: big})
+			}
 		}
 		return "done", nil
 	}, func(o *job.Options[ops.HiveOp]) { o.MaxFinished = 1 })
-	id, got := d.submit(infer), 0
+	id, got := d.submit(`{"operation":"infer","prompt":"much"}`), 0
 	err := d.eachFrame(t.Context(), id, 0, func(frame) bool {
-		if got++; got == 1 { // most of it is still in the file
+		if got++; got == 1 { // most is still to be sent
 			for range 3 {
 				d.all(d.submit(infer))
 			}
@@ -109,5 +111,6 @@ func TestAJobThatIsReadIsNotForgotten(t *testing.T) {
 		t.Errorf("%d events, %v, want %d", got, err, n+2)
 	}
 	<-d.Unread()
+	d.run(infer)
 	d.known(id, false)
 }

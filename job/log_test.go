@@ -92,7 +92,7 @@ func numbered(events []event, first uint64, ended bool) error {
 }
 
 func TestReadersAtTheFilesEdgeLoseNothing(t *testing.T) {
-	const n = 3000
+	const n = 1000
 	l := newLog(t, 1) // memory holds one event, so readers read what was just written
 	var readers sync.WaitGroup
 	for range 8 {

@@ -66,7 +66,7 @@ func TestAThousandJobsAtOnce(t *testing.T) {
 }
 
 func TestFinishedJobsTakeLittleMemory(t *testing.T) {
-	const jobs, events = 40, 500
+	const jobs, events = 20, 100
 	text := strings.Repeat("x", 2000)
 	var running sync.WaitGroup
 	d := serve(t, func(ctx context.Context, _ ops.HiveOp) (any, error) {
@@ -78,7 +78,7 @@ func TestFinishedJobsTakeLittleMemory(t *testing.T) {
 	})
 	before := heap()
 	running.Add(jobs)
-	for range jobs { // 12 MB of operations, 40 MB of events
+	for range jobs { // 6 MB of operations, 4 MB of events
 		d.submit(large)
 	}
 	running.Wait()
@@ -86,7 +86,7 @@ func TestFinishedJobsTakeLittleMemory(t *testing.T) {
 		d.all(j.ID) // to the end, so that the job is over
 	}
 	d.client.CloseIdleConnections()
-	if grown := heap() - before; grown > 6<<20 {
+	if grown := heap() - before; grown > 2<<20 {
 		t.Errorf("%d finished jobs hold %d bytes of memory", jobs, grown)
 	}
 }
