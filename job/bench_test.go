@@ -32,3 +32,14 @@ func BenchmarkEmit(b *testing.B) {
 		})
 	}
 }
+
+// What a short job costs from its submission to the end of its stream.
+func BenchmarkJob(b *testing.B) {
+	d := serve(b, func(ctx context.Context, _ ops.HiveOp) (any, error) {
+		tokens(ctx, 1)
+		return "done", nil
+	})
+	for b.Loop() {
+		d.all(d.submit(infer))
+	}
+}
