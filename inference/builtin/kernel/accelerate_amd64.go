@@ -37,13 +37,13 @@ func bf16Rows4(out *float32, w *byte, stride int, x *float32, n int)
 func bf16Cols4(out *float32, w *byte, x0, x1, x2, x3 *float32, n int)
 
 //go:noescape
-func q8Rows4(out *float32, w *byte, stride int, q *int8, d *float32, blocks int)
+func q8Rows(out *float32, w *byte, rows int, q *int8, d *float32, blocks int)
 
 //go:noescape
 func q8Cols4(out *float32, w *byte, v *columns, blocks int)
 
 //go:noescape
-func q4Rows4(out *float32, w *byte, stride int, q *int8, d *float32, blocks int)
+func q4Rows(out *float32, w *byte, rows int, q *int8, d *float32, blocks int)
 
 //go:noescape
 func q4Cols4(out *float32, w *byte, v *columns, blocks int)
@@ -63,15 +63,15 @@ func accelerate(table map[gguf.Type]*format) {
 	floats(table[gguf.F32], f32Rows4, f32Cols4)
 	floats(table[gguf.F16], f16Rows4, f16Cols4)
 	floats(table[gguf.BF16], bf16Rows4, bf16Cols4)
-	blocks(table[gguf.Q8_0], q8Rows4, q8Cols4)
-	blocks(table[gguf.Q4_0], q4Rows4, q4Cols4)
+	blocks(table[gguf.Q8_0], q8Rows, q8Cols4)
+	blocks(table[gguf.Q4_0], q4Rows, q4Cols4)
 	accelerateLarge(table)
 }
 
 type (
 	floatRows func(out *float32, w *byte, stride int, x *float32, n int)
 	floatCols func(out *float32, w *byte, x0, x1, x2, x3 *float32, n int)
-	blockRows func(out *float32, w *byte, stride int, q *int8, d *float32, blocks int)
+	blockRows func(out *float32, w *byte, rows int, q *int8, d *float32, blocks int)
 	blockCols func(out *float32, w *byte, v *columns, blocks int)
 )
 
@@ -102,8 +102,8 @@ func floats(f *format, rows floatRows, cols floatCols) {
 
 // blocks sets the kernels of a type with blocks of 32.
 func blocks(f *format, rows blockRows, cols blockCols) {
-	f.rows4 = func(out *[4]float32, w []byte, stride int, v vector) {
-		rows(&out[0], &w[0], stride, &v.q[0], &v.d[0], len(v.d))
+	f.rows = func(out []float32, w []byte, v vector) {
+		rows(&out[0], &w[0], len(out), &v.q[0], &v.d[0], len(v.d))
 	}
 	f.cols4 = func(out *[4]float32, w []byte, v *[4]vector) {
 		c := columns{
@@ -112,7 +112,11 @@ func blocks(f *format, rows blockRows, cols blockCols) {
 		}
 		cols(&out[0], &w[0], &c, len(v[0].d))
 	}
-	f.dot = single(f.rows4)
+	f.dot = func(w []byte, v vector) float32 {
+		var out [1]float32
+		f.rows(out[:], w, v)
+		return out[0]
+	}
 }
 
 // single does one row with a kernel of four: the same row four times. Only the

@@ -135,18 +135,39 @@
 	VMULPS       Y9, Y6, Y9       \
 	PRODUCT(Y4, Y5, Y8, Y7, Y9, ACC)
 
-#define BLOCKROWS4 \
-	MOVQ out+0(FP), DI        \
-	MOVQ w+8(FP), SI          \
-	MOVQ stride+16(FP), AX    \
-	MOVQ q+24(FP), DX         \
-	MOVQ d+32(FP), R11        \
-	MOVQ blocks+40(FP), CX    \
-	LEAQ (SI)(AX*1), R8       \
-	LEAQ (R8)(AX*1), R9       \
-	LEAQ (R9)(AX*1), R10      \
-	LEAQ (AX*4), R12          \
-	ZERO4
+// BLOCKROWS begins a kernel of any number of rows with one vector. It does one
+// row after the other: memory likes to be read from end to end, and a matrix
+// comes from memory once a token. Measured, that is twice as fast as four rows
+// at once.
+#define BLOCKROWS \
+	MOVQ out+0(FP), DI      \
+	MOVQ w+8(FP), SI        \
+	MOVQ rows+16(FP), R13   \
+	MOVQ q+24(FP), R8       \
+	MOVQ d+32(FP), R9       \
+	MOVQ blocks+40(FP), R10
+
+#define ROWBEGIN \
+	MOVQ   R8, DX      \
+	MOVQ   R9, R11     \
+	MOVQ   R10, CX     \
+	VXORPS Y0, Y0, Y0
+
+#define ROWSTEP(LOAD, SIZE) \
+	PREFETCHT0   1088(SI)   \
+	VMOVDQU      (DX), Y8   \
+	VBROADCASTSS (R11), Y9  \
+	ROW(SI, LOAD, Y0)       \
+	ADDQ         $SIZE, SI  \
+	ADDQ         $32, DX    \
+	ADDQ         $4, R11    \
+	DECQ         CX
+
+#define ROWEND \
+	SUM(Y0, X0, X8)    \
+	VMOVSS X0, (DI)    \
+	ADDQ   $4, DI      \
+	DECQ   R13
 
 #define BLOCKCOLS4 \
 	MOVQ out+0(FP), DI     \
@@ -164,27 +185,6 @@
 	SHLQ $2, CX            \
 	XORQ BX, BX            \
 	ZERO4
-
-// The four rows after these are fetched meanwhile: a matrix is read once a
-// token, and the processor does not guess well where four streams go on.
-#define ROWSSTEP(LOAD, SIZE) \
-	PREFETCHT0 (SI)(R12*1)    \
-	PREFETCHT0 (R8)(R12*1)    \
-	PREFETCHT0 (R9)(R12*1)    \
-	PREFETCHT0 (R10)(R12*1)   \
-	VMOVDQU      (DX), Y8     \
-	VBROADCASTSS (R11), Y9    \
-	ROW(SI, LOAD, Y0)         \
-	ROW(R8, LOAD, Y1)         \
-	ROW(R9, LOAD, Y2)         \
-	ROW(R10, LOAD, Y3)        \
-	ADDQ $SIZE, SI            \
-	ADDQ $SIZE, R8            \
-	ADDQ $SIZE, R9            \
-	ADDQ $SIZE, R10           \
-	ADDQ $32, DX              \
-	ADDQ $4, R11              \
-	DECQ CX
 
 // BX counts the bytes of scales, four a block; eight times that is 32 values.
 #define COLSSTEP(LOAD, SIZE) \

@@ -109,16 +109,6 @@ loop:
 
 // --- Q8_0 and Q4_0 -----------------------------------------------------------
 
-// func q8Rows4(out *float32, w *byte, stride int, q *int8, d *float32, blocks int)
-TEXT ·q8Rows4(SB), NOSPLIT, $0-48
-	BLOCKROWS4
-	ONES
-loop:
-	ROWSSTEP(LOADQ8, 34)
-	JNZ loop
-	STORE4
-	RET
-
 // func q8Cols4(out *float32, w *byte, v *columns, blocks int)
 TEXT ·q8Cols4(SB), NOSPLIT, $0-32
 	BLOCKCOLS4
@@ -126,17 +116,6 @@ TEXT ·q8Cols4(SB), NOSPLIT, $0-32
 loop:
 	COLSSTEP(LOADQ8, 34)
 	JLT loop
-	STORE4
-	RET
-
-// func q4Rows4(out *float32, w *byte, stride int, q *int8, d *float32, blocks int)
-TEXT ·q4Rows4(SB), NOSPLIT, $0-48
-	BLOCKROWS4
-	ONES
-	NIBBLES
-loop:
-	ROWSSTEP(LOADQ4, 18)
-	JNZ loop
 	STORE4
 	RET
 
@@ -149,4 +128,33 @@ loop:
 	COLSSTEP(LOADQ4, 18)
 	JLT loop
 	STORE4
+	RET
+
+// func q8Rows(out *float32, w *byte, rows int, q *int8, d *float32, blocks int)
+TEXT ·q8Rows(SB), NOSPLIT, $0-48
+	BLOCKROWS
+	ONES
+row:
+	ROWBEGIN
+loop:
+	ROWSTEP(LOADQ8, 34)
+	JNZ loop
+	ROWEND
+	JNZ row
+	VZEROUPPER
+	RET
+
+// func q4Rows(out *float32, w *byte, rows int, q *int8, d *float32, blocks int)
+TEXT ·q4Rows(SB), NOSPLIT, $0-48
+	BLOCKROWS
+	ONES
+	NIBBLES
+row:
+	ROWBEGIN
+loop:
+	ROWSTEP(LOADQ4, 18)
+	JNZ loop
+	ROWEND
+	JNZ row
+	VZEROUPPER
 	RET

@@ -23,9 +23,10 @@ type format struct {
 	row func(dst []float32, w []byte)
 	// dot is the product of one row with one prepared vector.
 	dot func(w []byte, v vector) float32
-	// rows4 and cols4 are four products at once, of four rows with one vector
-	// and of one row with four; nil where there is no faster form. They give
-	// the same numbers as dot.
+	// rows is the products of neighbouring rows with one vector; rows4 of four
+	// rows and cols4 of one row with four vectors. They are nil where there is
+	// no faster form, and give the same numbers as dot.
+	rows  func(out []float32, w []byte, v vector)
 	rows4 func(out *[4]float32, w []byte, stride int, v vector)
 	cols4 func(out *[4]float32, w []byte, v *[4]vector)
 }
@@ -105,6 +106,10 @@ func (m Matrix) mulCols4(v *[4]vector, out []float32, stride, lo, hi int) {
 }
 
 func (m Matrix) mulOne(v vector, out []float32, lo, hi int) {
+	if m.format.rows != nil && lo < hi {
+		m.format.rows(out[lo:hi], m.data[lo*m.stride:hi*m.stride], v)
+		return
+	}
 	r := lo
 	if m.format.rows4 != nil {
 		for ; r+4 <= hi; r += 4 {
