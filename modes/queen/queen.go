@@ -39,13 +39,14 @@ type Queen struct {
 	jobs    *job.Server[ops.Op]
 	stopper *daemon.Stopper
 	ln      net.Listener
+	ready   chan struct{} // closed when jobs is set: a job of before a restart may run earlier
 }
 
 var _ ops.QueenHandler = (*Queen)(nil)
 
 // New takes the pid file, the address and the database. It runs no job yet.
 func New(o Options) (_ *Queen, err error) {
-	q := &Queen{Options: o, started: time.Now().UTC(), stopper: daemon.NewStopper()}
+	q := &Queen{Options: o, started: time.Now().UTC(), stopper: daemon.NewStopper(), ready: make(chan struct{})}
 	if q.build, err = daemon.Build(o.Home, o.Binary); err != nil {
 		return nil, err
 	}
@@ -131,6 +132,7 @@ func (q *Queen) Run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	close(q.ready)
 	q.jobs.Mount(http.MethodPost, daemon.ShutdownPath, q.stopper)
 	watching, endWatch := context.WithCancel(context.WithoutCancel(ctx))
 	var watch sync.WaitGroup
@@ -166,6 +168,7 @@ func (q *Queen) close() error {
 
 // do runs one operation as a job.
 func (q *Queen) do(ctx context.Context, o ops.Op) (any, error) {
+	<-q.ready
 	ctx = ops.As(ctx, "queen")
 	switch o := o.(type) {
 	case ops.QueenOp:
