@@ -41,8 +41,7 @@ func loadModel(f *gguf.File, k *kernel.Kernels, vocab int) (*model, error) {
 		return nil, err
 	}
 	m := &model{params: p, file: f, kernels: k, vocab: vocab}
-	l := loader{model: m}
-	kv := p.kvHeads * p.headDim
+	l := loader{model: m, used: map[string]bool{}}
 	m.embedding = l.matrix("token_embd.weight", vocab, p.width)
 	m.outputNorm = l.vector("output_norm.weight", p.width)
 	m.output = m.embedding
@@ -53,33 +52,50 @@ func loadModel(f *gguf.File, k *kernel.Kernels, vocab int) (*model, error) {
 		m.ropeFactors = l.vector("rope_freqs.weight", p.ropeDims/2)
 	}
 	for i := range p.layers {
-		at := fmt.Sprintf("blk.%d.", i)
-		b := layer{
-			attnNorm: l.vector(at+"attn_norm.weight", p.width), ffnNorm: l.vector(at+"ffn_norm.weight", p.width),
-			q: l.matrix(at+"attn_q.weight", p.heads*p.headDim, p.width),
-			k: l.matrix(at+"attn_k.weight", kv, p.width), v: l.matrix(at+"attn_v.weight", kv, p.width),
-			attnOut: l.matrix(at+"attn_output.weight", p.width, p.heads*p.headDim),
-			gate:    l.matrix(at+"ffn_gate.weight", p.ffn, p.width), up: l.matrix(at+"ffn_up.weight", p.ffn, p.width),
-			down: l.matrix(at+"ffn_down.weight", p.width, p.ffn),
-		}
-		if p.bias {
-			b.qBias, b.kBias, b.vBias = l.vector(at+"attn_q.bias", p.heads*p.headDim), l.vector(at+"attn_k.bias", kv), l.vector(at+"attn_v.bias", kv)
-		}
-		if p.headNorm {
-			b.qNorm, b.kNorm = l.vector(at+"attn_q_norm.weight", p.headDim), l.vector(at+"attn_k_norm.weight", p.headDim)
-		}
+		m.layerList = append(m.layerList, l.layer(fmt.Sprintf("blk.%d.", i)))
 		if l.err != nil {
 			return nil, l.err
 		}
-		m.layerList = append(m.layerList, b)
 	}
-	return m, l.err
+	return m, l.unknown()
+}
+
+func (l *loader) layer(at string) layer {
+	p := l.model.params
+	wide, kv := p.heads*p.headDim, p.kvHeads*p.headDim
+	b := layer{
+		attnNorm: l.vector(at+"attn_norm.weight", p.width), ffnNorm: l.vector(at+"ffn_norm.weight", p.width),
+		q: l.matrix(at+"attn_q.weight", wide, p.width),
+		k: l.matrix(at+"attn_k.weight", kv, p.width), v: l.matrix(at+"attn_v.weight", kv, p.width),
+		attnOut: l.matrix(at+"attn_output.weight", p.width, wide),
+		gate:    l.matrix(at+"ffn_gate.weight", p.ffn, p.width), up: l.matrix(at+"ffn_up.weight", p.ffn, p.width),
+		down: l.matrix(at+"ffn_down.weight", p.width, p.ffn),
+	}
+	if p.bias {
+		b.qBias, b.kBias, b.vBias = l.vector(at+"attn_q.bias", wide), l.vector(at+"attn_k.bias", kv), l.vector(at+"attn_v.bias", kv)
+	}
+	if p.headNorm {
+		b.qNorm, b.kNorm = l.vector(at+"attn_q_norm.weight", p.headDim), l.vector(at+"attn_k_norm.weight", p.headDim)
+	}
+	return b
 }
 
 // loader takes tensors out of the file and remembers the first error.
 type loader struct {
 	model *model
+	used  map[string]bool
 	err   error
+}
+
+// unknown refuses a file with tensors that were not asked for: what they would
+// add to the answers is not known here. llama.cpp refuses them too.
+func (l *loader) unknown() error {
+	for _, t := range l.model.file.Tensors() {
+		if !l.used[t.Name] && l.err == nil {
+			l.err = unsupported("its tensor %s is not one of the %s models known here", t.Name, l.model.arch)
+		}
+	}
+	return l.err
 }
 
 // tensor finds a tensor of the wanted shape.
@@ -87,6 +103,7 @@ func (l *loader) tensor(name string, rows, cols int) (gguf.Tensor, bool) {
 	if l.err != nil {
 		return gguf.Tensor{}, false
 	}
+	l.used[name] = true
 	t, ok := l.model.file.Tensor(name)
 	if !ok {
 		l.err = unsupported("it has no tensor %s", name)

@@ -1,28 +1,78 @@
 package builtin
 
-import "sync"
+import (
+	"fmt"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+)
 
-// pool is the threads that compute a step. Work is split by index; what an
-// index computes does not depend on how many threads there are.
-type pool struct {
-	threads int
-	tasks   chan task
-	done    sync.WaitGroup
+// work is a loop that several threads share. What an index computes must not
+// depend on how the indices are divided.
+type work interface {
+	// do computes the indices lo to hi. No two run at once with one thread.
+	do(thread, lo, hi int)
 }
 
-type task struct {
-	run    func(lo, hi int)
-	lo, hi int
-	ready  *sync.WaitGroup
+// pool is the threads that compute a step. One goroutine uses it, and is one of
+// the threads itself; the others sleep while there is nothing to do.
+type pool struct {
+	threads int
+	wake    chan struct{} // one element for each thread that is to join in
+	ended   sync.WaitGroup
+
+	// The loop that is being run.
+	work     work
+	count    int
+	share    int // indices taken at a time
+	next     atomic.Int64
+	busy     sync.WaitGroup
+	panicked atomic.Pointer[workPanic]
+}
+
+// workPanic is what a thread panicked with, carried to the pool's user.
+type workPanic struct {
+	value any
+	at    string
+}
+
+// recovered makes a workPanic of what recover returned; called by the deferred
+// function itself, it finds the line that panicked.
+func recovered(value any) *workPanic {
+	if p, ok := value.(*workPanic); ok {
+		return p
+	}
+	return &workPanic{value, panicLine()}
+}
+
+// panicLine is the file and line of the panic that is being recovered from.
+func panicLine() string {
+	callers := make([]uintptr, 32)
+	frames := runtime.CallersFrames(callers[:runtime.Callers(1, callers)])
+	panicking := false
+	for {
+		frame, more := frames.Next()
+		switch inRuntime := strings.HasPrefix(frame.Function, "runtime."); {
+		case inRuntime:
+			panicking = true
+		case panicking:
+			return fmt.Sprintf("%s:%d", filepath.Base(frame.File), frame.Line)
+		}
+		if !more {
+			return "an unknown line"
+		}
+	}
 }
 
 func newPool(threads int) *pool {
-	p := &pool{threads: threads, tasks: make(chan task)}
-	for range threads - 1 { // the caller is one itself
-		p.done.Go(func() {
-			for t := range p.tasks {
-				t.run(t.lo, t.hi)
-				t.ready.Done()
+	p := &pool{threads: max(1, threads), wake: make(chan struct{}, threads)}
+	for thread := 1; thread < p.threads; thread++ {
+		p.ended.Go(func() {
+			for range p.wake {
+				p.join(thread)
+				p.busy.Done()
 			}
 		})
 	}
@@ -31,30 +81,55 @@ func newPool(threads int) *pool {
 
 // close ends the threads.
 func (p *pool) close() {
-	close(p.tasks)
-	p.done.Wait()
+	close(p.wake)
+	p.ended.Wait()
 }
 
-// each splits 0 to n among the threads, in multiples of four where it can, and
-// returns when all is done. Small work is not worth waking a thread for: cost
-// is about how many multiplications there are.
-func (p *pool) each(n, cost int, run func(lo, hi int)) {
+// each runs the indices 0 to n and returns when all are done. Small work is not
+// worth waking a thread for: cost is about how many multiplications there are.
+// A panic on any thread becomes one here, after the others have stopped.
+func (p *pool) each(n, cost int, w work) {
 	parts := min(p.threads, n, 1+cost/worthwhile)
 	if parts <= 1 {
-		run(0, n)
+		w.do(0, 0, n)
 		return
 	}
-	size := (n/parts + 3) &^ 3
-	var ready sync.WaitGroup
-	lo := 0
-	for ; lo+size < n; lo += size {
-		ready.Add(1)
-		p.tasks <- task{run, lo, lo + size, &ready}
+	// Threads take a few shares each, so that one that is held up by something
+	// else on the machine holds up little. Kernels like multiples of four.
+	p.work, p.count, p.share = w, n, (n/(parts*sharesEach)+4)&^3
+	p.next.Store(0)
+	p.busy.Add(parts - 1)
+	for range parts - 1 {
+		p.wake <- struct{}{}
 	}
-	run(lo, n)
-	ready.Wait()
+	p.join(0)
+	p.busy.Wait()
+	if failure := p.panicked.Swap(nil); failure != nil {
+		panic(failure)
+	}
 }
 
-// worthwhile is how many multiplications take longer than waking a thread does,
-// some 5 µs.
-const worthwhile = 100_000
+// join computes shares until none is left.
+func (p *pool) join(thread int) {
+	defer func() {
+		if v := recover(); v != nil {
+			p.panicked.CompareAndSwap(nil, recovered(v))
+		}
+	}()
+	for {
+		hi := int(p.next.Add(int64(p.share)))
+		lo := hi - p.share
+		if lo >= p.count {
+			return
+		}
+		p.work.do(thread, lo, min(hi, p.count))
+	}
+}
+
+const (
+	// worthwhile is how many multiplications take longer than waking a thread
+	// does, some 5 µs.
+	worthwhile = 100_000
+	// sharesEach is how many shares there are for each thread.
+	sharesEach = 4
+)

@@ -2,21 +2,26 @@ package builtin
 
 import (
 	"fmt"
+	"slices"
 	"sync"
+	"time"
 
 	"rbee.dev/rbee/ops"
 )
-
-// chunk is how many tokens of prompts a step computes at most. A longer step
-// would keep other requests waiting for their next token.
-const chunk = 64
 
 // scheduler runs requests in slots. One goroutine owns the slots and the
 // runner: it takes requests in order, and computes a step for all that run.
 type scheduler struct {
 	runner *runner
 	isEnd  func(int32) bool
-	slots  []*slot
+	// budget is how many tokens of prompts the next step may take.
+	budget func() int
+	pace   pace
+
+	idle    []*slot // the one that ended first comes first
+	running []*slot // in the order in which their requests came
+	batch   []place
+	asking  []*slot // those whose scores come, in order
 
 	mu      sync.Mutex
 	queue   []*request
@@ -27,21 +32,24 @@ type scheduler struct {
 
 func newScheduler(r *runner, slots int, isEnd func(int32) bool) *scheduler {
 	s := &scheduler{runner: r, isEnd: isEnd, wake: make(chan struct{}, 1)}
+	s.budget = s.pace.tokens
 	for range slots {
-		s.slots = append(s.slots, &slot{cache: newCache(r.m)})
+		s.idle = append(s.idle, &slot{cache: newCache(r.m)})
 	}
-	s.stopped.Go(s.run)
 	return s
 }
 
-// submit queues a request; its out is closed when it has ended.
-func (s *scheduler) submit(r *request) error {
+// start begins to take requests.
+func (s *scheduler) start() { s.stopped.Go(s.run) }
+
+// submit queues requests in order; each one's out is closed when it has ended.
+func (s *scheduler) submit(list ...*request) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
 		return errClosed
 	}
-	s.queue = append(s.queue, r)
+	s.queue = append(s.queue, list...)
 	s.poke()
 	return nil
 }
@@ -55,7 +63,7 @@ func (s *scheduler) poke() {
 	}
 }
 
-// close ends what runs and waits for it.
+// close ends what runs and waits for it. It may be called twice.
 func (s *scheduler) close() {
 	s.mu.Lock()
 	s.closed = true
@@ -64,14 +72,24 @@ func (s *scheduler) close() {
 	s.stopped.Wait()
 }
 
+func (s *scheduler) isClosed() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.closed
+}
+
 func (s *scheduler) run() {
 	for {
 		if s.admit() {
 			s.abort()
 			return
 		}
-		if !s.step() {
+		if len(s.running) == 0 {
 			<-s.wake
+			continue
+		}
+		if err := s.step(); err != nil {
+			s.fail(err)
 		}
 	}
 }
@@ -79,21 +97,24 @@ func (s *scheduler) run() {
 // admit drops requests that nobody waits for any more, puts queued ones into
 // free slots, and reports whether the scheduler is closed.
 func (s *scheduler) admit() (closed bool) {
-	for _, slot := range s.slots {
+	for _, slot := range s.running {
 		if slot.req != nil && slot.req.ctx.Err() != nil {
 			slot.end(slot.req.ctx.Err())
 		}
 	}
+	s.release()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	waiting := s.queue[:0]
 	for _, r := range s.queue {
-		if r.ctx.Err() != nil {
-			r.err = r.ctx.Err()
-			close(r.out)
-		} else if free := s.free(r); free != nil {
-			free.begin(r)
-		} else {
+		switch {
+		case r.ctx.Err() != nil:
+			r.finish(r.ctx.Err())
+		case len(s.idle) > 0:
+			slot := s.take(r)
+			slot.begin(r)
+			s.running = append(s.running, slot)
+		default:
 			waiting = append(waiting, r)
 		}
 	}
@@ -102,57 +123,87 @@ func (s *scheduler) admit() (closed bool) {
 	return s.closed
 }
 
-// free returns the free slot that has most of the request's prompt cached.
-func (s *scheduler) free(r *request) *slot {
-	var best *slot
-	for _, slot := range s.slots {
-		if slot.req == nil && (best == nil || common(slot.cached, r.prompt) > common(best.cached, r.prompt)) {
-			best = slot
+// release moves slots whose requests have ended to the idle ones.
+func (s *scheduler) release() {
+	s.running = slices.DeleteFunc(s.running, func(slot *slot) bool {
+		if slot.req == nil {
+			s.idle = append(s.idle, slot)
+		}
+		return slot.req == nil
+	})
+}
+
+// take removes and returns the idle slot that has most of the request's prompt
+// cached; among equals, the one that has been idle for longest.
+func (s *scheduler) take(r *request) *slot {
+	best := 0
+	for i, slot := range s.idle {
+		if slot.keeps(r) > s.idle[best].keeps(r) {
+			best = i
 		}
 	}
-	return best
+	slot := s.idle[best]
+	s.idle = slices.Delete(s.idle, best, best+1)
+	return slot
 }
 
 // step computes one batch: the next token of each slot that answers, and a
-// piece of the prompts of others. It reports whether there was anything to do.
-func (s *scheduler) step() bool {
-	var batch []place
-	var asking []*slot // those whose scores come, in order
-	left := chunk      // tokens of prompts that still fit
-	for _, slot := range s.slots {
-		if slot.req == nil || slot.pending() > 0 && left == 0 {
-			continue
-		}
-		part := min(slot.pending(), left)
-		left -= part
-		batch = slot.feed(batch, part)
-		if batch[len(batch)-1].logits {
-			asking = append(asking, slot)
-		}
-	}
-	if len(batch) == 0 {
-		return false
-	}
-	scores, err := s.compute(batch)
-	if err != nil {
-		s.fail(err)
-		return true
-	}
-	for i, slot := range asking {
-		s.advance(slot, scores[i])
-	}
-	return true
-}
-
-// compute runs the step and makes an error of a panic: the requests fail, the
-// worker lives.
-func (s *scheduler) compute(batch []place) (scores [][]float32, err error) {
+// piece of the prompts of others, those who came first before the rest. A panic
+// in it is an error: the requests fail, the process lives.
+func (s *scheduler) step() (err error) {
 	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("the engine failed in a step: %v", p)
+		if v := recover(); v != nil {
+			p := recovered(v)
+			err = fmt.Errorf("the engine failed in a step: %v (%s)", p.value, p.at)
 		}
 	}()
-	return s.runner.step(batch), nil
+	s.gather()
+	began := time.Now()
+	scores, ok := s.runner.step(s.batch, s.abandoned)
+	if !ok {
+		return nil // admit ends the requests; nothing of them is cached
+	}
+	s.pace.took(len(s.batch), time.Since(began))
+	for _, slot := range s.running {
+		slot.computed()
+		if slot.req.sum != nil && slot.pending() == 0 {
+			slot.end(nil)
+		}
+	}
+	for i, slot := range s.asking {
+		s.advance(slot, scores[i])
+	}
+	return nil
+}
+
+// gather makes the batch.
+func (s *scheduler) gather() {
+	s.batch, s.asking = s.batch[:0], s.asking[:0]
+	left := s.budget()
+	for _, slot := range s.running {
+		part := min(slot.pending(), left)
+		if slot.pending() > 0 && part == 0 {
+			continue
+		}
+		left -= part
+		s.batch = slot.feed(s.batch, part)
+		if s.batch[len(s.batch)-1].logits {
+			s.asking = append(s.asking, slot)
+		}
+	}
+}
+
+// abandoned reports whether nobody waits for the step.
+func (s *scheduler) abandoned() bool {
+	if s.isClosed() {
+		return true
+	}
+	for _, slot := range s.running {
+		if slot.req.ctx.Err() == nil {
+			return false
+		}
+	}
+	return true
 }
 
 // advance chooses the slot's next token and hands it on.
@@ -179,12 +230,13 @@ func (s *scheduler) advance(slot *slot, scores []float32) {
 // fail ends every request that runs, and forgets what is cached, which may be
 // half-written.
 func (s *scheduler) fail(err error) {
-	for _, slot := range s.slots {
+	for _, slot := range s.running {
 		slot.cached = slot.cached[:0]
 		if slot.req != nil {
 			slot.end(err)
 		}
 	}
+	s.release()
 }
 
 // abort ends everything, running and queued.
@@ -193,8 +245,7 @@ func (s *scheduler) abort() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, r := range s.queue {
-		r.err = errClosed
-		close(r.out)
+		r.finish(errClosed)
 	}
 	s.queue = nil
 }

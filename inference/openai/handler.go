@@ -27,6 +27,7 @@ func NewHandler(model string, g Generator) *Handler {
 	h := &Handler{model: model, generator: g}
 	h.mux.HandleFunc("POST /v1/chat/completions", func(w http.ResponseWriter, r *http.Request) { h.complete(w, r, chatForm) })
 	h.mux.HandleFunc("POST /v1/completions", func(w http.ResponseWriter, r *http.Request) { h.complete(w, r, textForm) })
+	h.mux.HandleFunc("POST /v1/embeddings", h.embed)
 	h.mux.HandleFunc("GET /v1/models", h.models)
 	h.mux.HandleFunc("GET /health", func(w http.ResponseWriter, _ *http.Request) {
 		writeJSON(w, http.StatusOK, map[string]string{"status": "ok"})

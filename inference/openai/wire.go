@@ -46,13 +46,19 @@ type contentPart struct {
 // decodeCall reads a body and says which field is wrong, if one is.
 func decodeCall(body []byte) (call, error) {
 	var c call
-	if err := json.Unmarshal(body, &c); err != nil {
-		if t, ok := errors.AsType[*json.UnmarshalTypeError](err); ok && t.Field != "" {
-			return c, ops.Invalid(t.Field, "has the wrong type: %s", t.Value)
-		}
-		return c, ops.Invalid("", "the body is not JSON: %w", err)
+	err := decode(body, &c)
+	return c, err
+}
+
+func decode(body []byte, into any) error {
+	err := json.Unmarshal(body, into)
+	if t, ok := errors.AsType[*json.UnmarshalTypeError](err); ok && t.Field != "" {
+		return ops.Invalid(t.Field, "has the wrong type: %s", t.Value)
 	}
-	return c, nil
+	if err != nil {
+		return ops.Invalid("", "the body is not JSON: %w", err)
+	}
+	return nil
 }
 
 // request checks the call's values and gives them defaults: OpenAI's
