@@ -1,0 +1,191 @@
+package ssh
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+	"time"
+
+	xssh "golang.org/x/crypto/ssh"
+
+	"rbee.dev/rbee/ops"
+)
+
+// maxNoise is how much output before the command's own is read past: what a
+// login shell prints as it starts.
+const maxNoise = 1 << 20
+
+// killGrace is how long a command has to end by itself once it was told to.
+const killGrace = 500 * time.Millisecond
+
+// Process is a command that runs on the other machine.
+type Process struct {
+	// Stdin is the command's standard input; closing it is its end.
+	Stdin io.WriteCloser
+	// Stdout is its standard output. It must be read, or the command waits.
+	Stdout io.Reader
+
+	conn    *Conn
+	session *xssh.Session
+	stderr  *tail
+	exited  chan struct{}
+	err     error // of the session, once exited is closed
+	end     sync.Once
+}
+
+// Start starts a command and leaves it running until it ends, [Process.Close]
+// or the end of the connection. The context bounds the start alone: the start
+// is done when the machine's shell has begun to run the command, whose own
+// failures come later. Stdin of cmd is not used.
+func (c *Conn) Start(ctx context.Context, cmd Command) (*Process, error) {
+	line, marker, err := cmd.line()
+	if err != nil {
+		return nil, err
+	}
+	session, err := bounded(ctx, c, "open a session on", c.client.NewSession, closeSession)
+	if err != nil {
+		return nil, c.errSession(err)
+	}
+	p := &Process{conn: c, session: session, stderr: newTail(marker), exited: make(chan struct{})}
+	session.Stderr = p.stderr
+	if err := p.start(ctx, line, marker); err != nil {
+		p.Close()
+		return nil, err
+	}
+	return p, nil
+}
+
+func closeSession(s *xssh.Session) { _ = s.Close() }
+
+func (c *Conn) errSession(err error) error {
+	if refused, ok := errors.AsType[*xssh.OpenChannelError](err); ok {
+		return ops.Errorf(ops.CodeUnavailable, "%s opens no more sessions: %w", c.name, refused).
+			WithHint("its sshd_config may limit them (MaxSessions); try again")
+	}
+	return c.lost(err, "open a session on")
+}
+
+// lost gives a failure of the connection its code.
+func (c *Conn) lost(err error, doing string) error {
+	if _, ok := errors.AsType[*ops.Error](err); ok {
+		return err
+	}
+	return ops.Errorf(ops.CodeUnavailable, "%s %s: %w", doing, c.name, err).WithHint("see whether the machine is still reachable, and try again")
+}
+
+// start sends the line and waits for the marker.
+func (p *Process) start(ctx context.Context, line, marker string) error {
+	stdin, err := p.session.StdinPipe()
+	if err != nil {
+		return p.conn.lost(err, "run a command on")
+	}
+	stdout, err := p.session.StdoutPipe()
+	if err != nil {
+		return p.conn.lost(err, "run a command on")
+	}
+	own := bufio.NewReaderSize(stdout, 32<<10)
+	p.Stdin, p.Stdout = stdin, own
+	begin := func() (struct{}, error) {
+		if err := p.session.Start(line); err != nil {
+			return struct{}{}, p.conn.lost(err, "run a command on")
+		}
+		if !p.conn.spawn(func() { p.err = p.session.Wait(); close(p.exited) }) {
+			return struct{}{}, p.conn.Err()
+		}
+		return struct{}{}, p.skipNoise(own, marker)
+	}
+	_, err = bounded(ctx, p.conn, "run a command on", begin, func(struct{}) {})
+	return err
+}
+
+// skipNoise reads up to the marker.
+func (p *Process) skipNoise(r *bufio.Reader, marker string) error {
+	var noise bytes.Buffer
+	for noise.Len() < maxNoise {
+		part, err := r.ReadSlice('\n')
+		if i := bytes.Index(part, []byte(marker)); i >= 0 {
+			return nil
+		}
+		noise.Write(part)
+		if err != nil && !errors.Is(err, bufio.ErrBufferFull) {
+			return p.errShell(noise.String())
+		}
+	}
+	return p.errShell(noise.String())
+}
+
+// errShell is an account whose login shell did not run the command.
+func (p *Process) errShell(said string) error {
+	if err := p.conn.Err(); err != nil {
+		return err
+	}
+	said = strings.TrimSpace(strings.TrimSpace(said) + "\n" + p.stderr.String())
+	if said == "" {
+		said = "nothing"
+	}
+	return ops.Errorf(ops.CodeUnavailable, "the shell of %s did not run the command; it said: %s", p.conn.name, clip(said)).
+		WithHint("see whether this account may run commands: ssh %s true", p.conn.hop.Name)
+}
+
+// Wait waits until the command has ended, by itself or by Close, and returns
+// its exit status: 128 and the signal's number for one that a signal ended.
+// The error is that of a lost connection, not of a command that failed.
+func (p *Process) Wait() (int, error) {
+	<-p.exited
+	if p.err == nil {
+		return 0, nil
+	}
+	if status, ok := errors.AsType[*xssh.ExitError](p.err); ok {
+		return status.ExitStatus(), nil
+	}
+	if err := p.conn.Err(); err != nil {
+		return -1, err
+	}
+	return -1, p.conn.lost(fmt.Errorf("the command ended without a status: %w", p.err), "run a command on")
+}
+
+// Done is closed when the command has ended.
+func (p *Process) Done() <-chan struct{} { return p.exited }
+
+// Stderr is the end of what the command has written to its standard error so
+// far, at most 16 KiB.
+func (p *Process) Stderr() string { return p.stderr.String() }
+
+// Close ends the command: asked first, then killed, as far as the server
+// passes signals on. It does not wait for the end; the session is gone, and
+// the connection's Close waits for the rest.
+func (p *Process) Close() {
+	p.end.Do(func() {
+		if !p.conn.spawn(p.kill) {
+			_ = p.session.Close()
+		}
+	})
+}
+
+func (p *Process) kill() {
+	defer closeSession(p.session)
+	for _, s := range []xssh.Signal{xssh.SIGTERM, xssh.SIGKILL} {
+		select {
+		case <-p.exited:
+			return
+		default:
+		}
+		if p.session.Signal(s) != nil {
+			return
+		}
+		grace := time.NewTimer(killGrace)
+		defer grace.Stop()
+		select {
+		case <-p.exited:
+			return
+		case <-p.conn.done:
+			return
+		case <-grace.C:
+		}
+	}
+}
