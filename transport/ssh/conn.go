@@ -27,10 +27,12 @@ type Conn struct {
 	err     error // why, once done is closed
 	closing sync.Once
 	work    sync.WaitGroup // every goroutine of the connection
+	tunnel  tunnel
 }
 
 func newConn(d *dialer, hop Hop) *Conn {
 	c := &Conn{dialer: d, client: d.clients[len(d.clients)-1], options: d.options, hop: hop, name: d.label(hop), done: make(chan struct{})}
+	c.tunnel.starting = make(chan struct{}, 1)
 	c.options.Secrets = Secrets{} // they have served
 	c.spawn(func() {
 		err := c.client.Wait()
