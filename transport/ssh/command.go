@@ -25,7 +25,8 @@ type Command struct {
 	Args []string
 	// Env are variables added to the environment.
 	Env map[string]string
-	// Stdin is what the command reads; nil is nothing. For [Conn.Run] only.
+	// Stdin is what the command reads; nil is nothing. For [Conn.Run] only,
+	// which waits for its end, or for a Read that waits when the command ends.
 	Stdin io.Reader
 }
 
@@ -53,7 +54,7 @@ func (c Command) line() (line, marker string, err error) {
 	if err != nil {
 		return "", "", err
 	}
-	line = `exec /bin/sh -c 'eval "$(printf %b "$0")"' '` + escape(text) + `'`
+	line = `exec /bin/sh -c 'eval "$(printf %b "$1")"' rbee '` + escape(text) + `'`
 	if len(line) > maxCommand {
 		return "", "", ops.Errorf(ops.CodeInvalid, "the command is too long: %d bytes of at most %d", len(line), maxCommand).
 			WithHint("send what is long over its standard input")

@@ -51,15 +51,21 @@ func (c *Conn) Run(ctx context.Context, cmd Command) (Output, error) {
 	if !c.spawn(collect) {
 		return Output{}, c.Err()
 	}
+	var r result
 	select {
 	case <-ctx.Done():
 		return Output{}, errContext(ctx, "run a command on", c.name)
-	case r := <-ended:
-		if r.err == nil {
-			r.err = fedWell(fed)
-		}
-		return r.out, r.err
+	case r = <-ended:
 	}
+	select {
+	case <-ctx.Done():
+		return Output{}, errContext(ctx, "run a command on", c.name)
+	case err := <-fed:
+		if err != nil && r.err == nil {
+			r.err = ops.Errorf(ops.CodeInternal, "read the input of a command: %w", err)
+		}
+	}
+	return r.out, r.err
 }
 
 // feed writes the input and closes. A command that does not read all of it,
@@ -72,19 +78,6 @@ func feed(w io.WriteCloser, r io.Reader) error {
 	in := &noted{r: r}
 	_, _ = io.Copy(w, in)
 	return in.err
-}
-
-// fedWell is the error of an input that has failed by now. An input that still
-// blocks is left to itself.
-func fedWell(fed <-chan error) error {
-	select {
-	case err := <-fed:
-		if err != nil {
-			return ops.Errorf(ops.CodeInternal, "read the input of a command: %w", err)
-		}
-	default:
-	}
-	return nil
 }
 
 // noted keeps the error of a reader.

@@ -148,9 +148,12 @@ func (r *session) signal(s syscall.Signal) {
 }
 
 func (r *session) sftp() {
-	var through io.ReadWriteCloser = r.ch
 	_, _ = io.WriteString(r.ch, r.server.options.Noise)
-	server, err := sftp.NewServer(through, sftp.WithServerWorkingDirectory(r.server.Home))
+	if r.server.options.SFTPFails > 0 {
+		r.brokenSFTP()
+		return
+	}
+	server, err := sftp.NewServer(r.ch, sftp.WithServerWorkingDirectory(r.server.Home))
 	if err != nil {
 		r.exit(1)
 		return
@@ -159,3 +162,32 @@ func (r *session) sftp() {
 	_ = server.Close()
 	r.exit(0)
 }
+
+// brokenSFTP serves files that take so many bytes and then fail.
+func (r *session) brokenSFTP() {
+	f := failing{left: r.server.options.SFTPFails}
+	server := sftp.NewRequestServer(r.ch, sftp.Handlers{FileGet: &f, FilePut: &f, FileCmd: &f, FileList: &f})
+	_ = server.Serve()
+	_ = server.Close()
+	r.exit(0)
+}
+
+// failing is a file system whose disk is full after so many bytes.
+type failing struct {
+	mu   sync.Mutex
+	left int64
+}
+
+func (f *failing) WriteAt(p []byte, _ int64) (int, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.left -= int64(len(p)); f.left < 0 {
+		return 0, syscall.ENOSPC
+	}
+	return len(p), nil
+}
+
+func (f *failing) Filewrite(*sftp.Request) (io.WriterAt, error)  { return f, nil }
+func (f *failing) Fileread(*sftp.Request) (io.ReaderAt, error)   { return nil, os.ErrNotExist }
+func (f *failing) Filecmd(*sftp.Request) error                   { return nil }
+func (f *failing) Filelist(*sftp.Request) (sftp.ListerAt, error) { return nil, os.ErrNotExist }
