@@ -79,6 +79,17 @@ func (c *Conn) fail(err error) {
 	_ = c.dialer.base.Close()
 }
 
+// lives asks the other side, and reports whether it answered. The library has
+// one answer, io.EOF, for a channel that ended and for a connection that did;
+// a connection that still answers has not ended. Where it has, Err says why.
+func (c *Conn) lives() bool {
+	if _, _, err := c.client.SendRequest("keepalive@openssh.com", true, nil); err == nil {
+		return true
+	}
+	<-c.done
+	return false
+}
+
 // Close ends the connection with all that runs over it, and waits until its
 // goroutines have ended.
 func (c *Conn) Close() error {

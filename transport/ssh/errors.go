@@ -107,7 +107,7 @@ func errHandshake(ctx context.Context, h Hop, err error) *ops.Error {
 		return ops.Errorf(ops.CodeUnsupported, "%s and rbee share no algorithm: %w", h.Address(), a).
 			WithHint("the SSH server is too old, or too strict; rbee speaks what OpenSSH 8.8 and later speak")
 	}
-	if strings.Contains(err.Error(), "Too many authentication failures") { // the type is not exported
+	if strings.Contains(strings.ToLower(err.Error()), "too many authentication failures") { // the type is not exported
 		return ops.Errorf(ops.CodeDenied, "%s ended the login after too many keys", h).
 			WithHint("say which key it takes: IdentityFile and \"IdentitiesOnly yes\" for %s in ~/.ssh/config", h.Name)
 	}

@@ -54,22 +54,34 @@ var plainAlgorithms = []string{
 	xssh.KeyAlgoSKED25519, xssh.KeyAlgoSKECDSA256, xssh.KeyAlgoRSASHA512, xssh.KeyAlgoRSASHA256,
 }
 
+// certificateAlgorithms are those of hosts that an authority speaks for.
+var certificateAlgorithms = []string{
+	xssh.CertAlgoED25519v01, xssh.CertAlgoECDSA256v01, xssh.CertAlgoECDSA384v01, xssh.CertAlgoECDSA521v01,
+	xssh.CertAlgoSKED25519v01, xssh.CertAlgoSKECDSA256v01, xssh.CertAlgoRSASHA512v01, xssh.CertAlgoRSASHA256v01,
+}
+
 // algorithms has those of the keys that are known first, so that a host with
 // several shows one that can be checked. The others follow: a host that has
 // none of the known keys left is to be refused for that, with what it shows.
+// Certificates are asked for where an authority is known, of any type: the
+// authority's own says nothing about its hosts'.
 func (k *hostKeys) algorithms() []string {
-	var known []string
+	var first []string
 	for _, a := range k.db.HostKeyAlgorithms(k.hop.keyName()) {
-		if a != xssh.KeyAlgoRSA && a != xssh.CertAlgoRSAv01 && !strings.HasPrefix(a, "ssh-dss") {
-			known = append(known, a)
+		switch {
+		case strings.Contains(a, "-cert-"):
+			first = slices.Concat(certificateAlgorithms, first)
+		case slices.Contains(plainAlgorithms, a): // no SHA-1
+			first = append(first, a)
 		}
 	}
-	for _, a := range plainAlgorithms {
-		if !slices.Contains(known, a) {
-			known = append(known, a)
+	var all []string
+	for _, a := range append(first, plainAlgorithms...) {
+		if !slices.Contains(all, a) {
+			all = append(all, a)
 		}
 	}
-	return known
+	return all
 }
 
 // check is an [xssh.HostKeyCallback]. It is called once the host has proved

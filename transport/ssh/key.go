@@ -15,13 +15,19 @@ import (
 )
 
 // Key is a private key of rbee's own. It is never printed.
-type Key struct {
-	signer xssh.Signer
-	pem    []byte
-}
+type Key struct{ signer xssh.Signer }
 
 // NewKey makes an ed25519 key.
 func NewKey() (*Key, error) {
+	text, err := newKeyFile()
+	if err != nil {
+		return nil, err
+	}
+	return parseKey(text)
+}
+
+// newKeyFile is a new key as OpenSSH writes it to a file.
+func newKeyFile() ([]byte, error) {
 	_, private, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
 		return nil, fmt.Errorf("make a key: %w", err)
@@ -30,7 +36,7 @@ func NewKey() (*Key, error) {
 	if err != nil {
 		return nil, fmt.Errorf("write a key: %w", err)
 	}
-	return parseKey(pem.EncodeToMemory(block))
+	return pem.EncodeToMemory(block), nil
 }
 
 func parseKey(text []byte) (*Key, error) {
@@ -38,7 +44,7 @@ func parseKey(text []byte) (*Key, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read a key: %w", err)
 	}
-	return &Key{signer: signer, pem: text}, nil
+	return &Key{signer: signer}, nil
 }
 
 // LoadOrCreateKey reads the key at path, or makes one there that only the
@@ -64,7 +70,7 @@ func LoadOrCreateKey(path string) (*Key, error) {
 
 // createKey writes a new key to path unless there is one by then.
 func createKey(path string) error {
-	key, err := NewKey()
+	text, err := newKeyFile()
 	if err != nil {
 		return err
 	}
@@ -73,7 +79,7 @@ func createKey(path string) error {
 		return fmt.Errorf("make the key %s: %w", path, err)
 	}
 	defer func() { _ = os.Remove(f.Name()) }()
-	_, err = f.Write(key.pem)
+	_, err = f.Write(text)
 	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
 		return fmt.Errorf("write the key %s: %w", path, err)
 	}
@@ -86,7 +92,7 @@ func createKey(path string) error {
 
 // AuthorizedKeyLine is the public half as a line of authorized_keys (sshd(8)),
 // without a newline. Control characters in the comment become spaces.
-func (k *Key) AuthorizedKeyLine(comment string) string {
+func (k Key) AuthorizedKeyLine(comment string) string {
 	line := strings.TrimSpace(string(xssh.MarshalAuthorizedKey(k.signer.PublicKey())))
 	comment = strings.TrimSpace(strings.Map(func(r rune) rune {
 		if r < ' ' || r == 0x7f {
@@ -101,10 +107,10 @@ func (k *Key) AuthorizedKeyLine(comment string) string {
 }
 
 // Fingerprint is the public half's, as "SHA256:…".
-func (k *Key) Fingerprint() string { return xssh.FingerprintSHA256(k.signer.PublicKey()) }
+func (k Key) Fingerprint() string { return xssh.FingerprintSHA256(k.signer.PublicKey()) }
 
 // String is the fingerprint.
-func (k *Key) String() string { return "key " + k.Fingerprint() }
+func (k Key) String() string { return "key " + k.Fingerprint() }
 
 // GoString is String, so that %#v does not show the private half.
-func (k *Key) GoString() string { return k.String() }
+func (k Key) GoString() string { return k.String() }

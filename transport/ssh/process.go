@@ -121,8 +121,8 @@ func (p *Process) skipNoise(r *bufio.Reader, marker string) error {
 
 // errShell is an account whose login shell did not run the command.
 func (p *Process) errShell(said string) error {
-	if err := p.conn.Err(); err != nil {
-		return err
+	if !p.conn.lives() {
+		return p.conn.Err()
 	}
 	said = strings.TrimSpace(strings.TrimSpace(said) + "\n" + p.stderr.String())
 	if said == "" {
@@ -143,8 +143,8 @@ func (p *Process) Wait() (int, error) {
 	if status, ok := errors.AsType[*xssh.ExitError](p.err); ok {
 		return status.ExitStatus(), nil
 	}
-	if err := p.conn.Err(); err != nil {
-		return -1, err
+	if !p.conn.lives() {
+		return -1, p.conn.Err()
 	}
 	return -1, p.conn.lost(fmt.Errorf("the command ended without a status: %w", p.err), "run a command on")
 }

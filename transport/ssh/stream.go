@@ -88,14 +88,13 @@ func (s *stream) pump() {
 	}
 }
 
-// ended tells the socket's end from the connection's. The library reports
-// both as io.EOF, and an answer cut short must not look whole; a connection
-// that still answers has not ended.
+// ended tells the socket's end from the connection's: an answer cut short must
+// not look whole.
 func (s *stream) ended(err error) error {
 	if err != io.EOF { //nolint:errorlint // readers return io.EOF itself
 		return err
 	}
-	if _, _, err := s.conn.client.SendRequest("keepalive@openssh.com", true, nil); err != nil {
+	if !s.conn.lives() {
 		return io.ErrUnexpectedEOF
 	}
 	return io.EOF
