@@ -62,12 +62,13 @@ func (c Command) line() (line, marker string, err error) {
 	return line, marker, nil
 }
 
-// script is the whole text for sh.
+// script is the whole text for sh. The marker's line on its standard output
+// has the process id as well.
 func (c Command) script(marker string) (string, error) {
 	var b strings.Builder
 	// In halves, so that a shell that only repeats the line does not pass.
 	one, two := marker[:len(marker)/2], marker[len(marker)/2:]
-	fmt.Fprintf(&b, "printf '%%s%%s\\n' %s %s\nprintf '%%s%%s\\n' %s %s >&2\n", one, two, one, two)
+	fmt.Fprintf(&b, "printf '%%s%%s %%s\\n' %s %s $$\nprintf '%%s%%s\\n' %s %s >&2\n", one, two, one, two)
 	for _, name := range slices.Sorted(maps.Keys(c.Env)) {
 		if !variable(name) {
 			return "", ops.Errorf(ops.CodeInvalid, "%q is no name for an environment variable", clip(name)).

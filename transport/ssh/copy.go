@@ -125,9 +125,6 @@ func (u *upload) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// Size lets SFTP choose how many requests to have under way.
-func (u *upload) Size() int64 { return u.file.Size }
-
 // send copies the content to the temporary file.
 func (u *upload) send(ctx context.Context) error {
 	ok, err := u.sftp(ctx)

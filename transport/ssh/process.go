@@ -23,6 +23,9 @@ const maxNoise = 1 << 20
 // killGrace is how long a command has to end by itself once it was told to.
 const killGrace = 500 * time.Millisecond
 
+// killTime bounds what is done to end a command that does not.
+const killTime = 5 * time.Second
+
 // Process is a command that runs on the other machine.
 type Process struct {
 	// Stdin is the command's standard input; closing it is its end.
@@ -33,8 +36,10 @@ type Process struct {
 	conn    *Conn
 	session *xssh.Session
 	stderr  *tail
+	pid     string // of the command over there
 	exited  chan struct{}
-	err     error // of the session, once exited is closed
+	err     error         // of the session, once exited is closed
+	dropped chan struct{} // closed once Close has given up the session
 	end     sync.Once
 }
 
@@ -51,7 +56,7 @@ func (c *Conn) Start(ctx context.Context, cmd Command) (*Process, error) {
 	if err != nil {
 		return nil, c.errSession(err)
 	}
-	p := &Process{conn: c, session: session, stderr: newTail(marker), exited: make(chan struct{})}
+	p := &Process{conn: c, session: session, stderr: newTail(marker), exited: make(chan struct{}), dropped: make(chan struct{})}
 	session.Stderr = p.stderr
 	if err := p.start(ctx, line, marker); err != nil {
 		p.Close()
@@ -109,6 +114,7 @@ func (p *Process) skipNoise(r *bufio.Reader, marker string) error {
 	for noise.Len() < maxNoise {
 		part, err := r.ReadSlice('\n')
 		if i := bytes.Index(part, []byte(marker)); i >= 0 {
+			p.pid = strings.TrimSpace(string(part[i+len(marker):]))
 			return nil
 		}
 		noise.Write(part)
@@ -136,7 +142,11 @@ func (p *Process) errShell(said string) error {
 // its exit status: 128 and the signal's number for one that a signal ended.
 // The error is that of a lost connection, not of a command that failed.
 func (p *Process) Wait() (int, error) {
-	<-p.exited
+	select {
+	case <-p.exited:
+	case <-p.dropped:
+		return -1, ops.Errorf(ops.CodeCancelled, "the command on %s was ended", p.conn.name)
+	}
 	if p.err == nil {
 		return 0, nil
 	}
@@ -156,36 +166,62 @@ func (p *Process) Done() <-chan struct{} { return p.exited }
 // far, at most 16 KiB.
 func (p *Process) Stderr() string { return p.stderr.String() }
 
-// Close ends the command: asked first, then killed, as far as the server
-// passes signals on. It does not wait for the end; the session is gone, and
-// the connection's Close waits for the rest.
+// Close ends the command: asked first, then killed. It does not wait for that.
 func (p *Process) Close() {
 	p.end.Do(func() {
 		if !p.conn.spawn(p.kill) {
-			_ = p.session.Close()
+			p.drop()
 		}
 	})
 }
 
+// drop gives the session up. A server may keep it until the command has ended.
+func (p *Process) drop() {
+	_ = p.session.Close()
+	close(p.dropped)
+}
+
+// killScript ends the process group $1. It is the command's own: servers begin
+// a session (setsid(2)) for each.
+const killScript = `
+kill -s TERM -- "-$1" 2>/dev/null && sleep 1 && kill -s KILL -- "-$1" 2>/dev/null
+exit 0
+`
+
+// kill asks by a signal of the session's, and where that does not help by a
+// command: OpenSSH passes no signals on for root, others for nobody.
 func (p *Process) kill() {
-	defer closeSession(p.session)
-	for _, s := range []xssh.Signal{xssh.SIGTERM, xssh.SIGKILL} {
+	defer p.drop()
+	select {
+	case <-p.exited:
+		return
+	default:
+	}
+	if p.session.Signal(xssh.SIGTERM) != nil {
+		return
+	}
+	grace := time.NewTimer(killGrace)
+	defer grace.Stop()
+	select {
+	case <-p.exited:
+		return
+	case <-p.conn.done:
+		return
+	case <-grace.C:
+	}
+	if p.pid == "" {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), killTime)
+	defer cancel()
+	// Run would end what it starts in the same way, without end.
+	if k, err := p.conn.Start(ctx, Command{Script: killScript, Args: []string{p.pid}}); err == nil {
+		_ = k.Stdin.Close()
 		select {
-		case <-p.exited:
-			return
-		default:
-		}
-		if p.session.Signal(s) != nil {
-			return
-		}
-		grace := time.NewTimer(killGrace)
-		defer grace.Stop()
-		select {
-		case <-p.exited:
-			return
+		case <-k.exited:
+		case <-ctx.Done():
 		case <-p.conn.done:
-			return
-		case <-grace.C:
 		}
+		k.end.Do(k.drop)
 	}
 }

@@ -23,7 +23,8 @@ type Output struct {
 	Truncated bool
 }
 
-// Run runs a command to its end. An exit status other than 0 is no error. When
+// Run runs a command to its end, which is that of its output: what it leaves
+// running must have its outputs redirected. An exit status other than 0 is no error. When
 // ctx ends first, the command is ended too, as far as the server passes
 // signals on, and the error has the code cancelled or timeout.
 func (c *Conn) Run(ctx context.Context, cmd Command) (Output, error) {

@@ -122,12 +122,17 @@ func TestMuchOutputIsCutOffAndTheCommandEnds(t *testing.T) {
 }
 
 func TestACommandThatIsCancelledEndsOverThere(t *testing.T) {
-	for name, script := range map[string]string{
-		"when asked":  `echo $$ > pid; sleep 1000`,
-		"when killed": `trap "" TERM; echo $$ > pid; while :; do sleep 1000; done`,
+	for name, tt := range map[string]struct {
+		server sshtest.Options
+		script string
+	}{
+		"when asked":          {sshtest.Options{}, `echo $$ > pid; sleep 1000`},
+		"when killed":         {sshtest.Options{}, `trap "" TERM; echo $$ > pid; while :; do sleep 1000; done`},
+		"without signals":     {sshtest.Options{NoSignals: true}, `echo $$ > pid; sleep 1000`},
+		"in the middle of it": {sshtest.Options{NoSignals: true}, `(sleep 1000) & echo $$ > pid; wait`},
 	} {
 		t.Run(name, func(t *testing.T) {
-			c, s := to(t, sshtest.Options{})
+			c, s := to(t, tt.server)
 			ctx, cancel := context.WithCancel(within(t))
 			go func() {
 				for ctx.Err() == nil {
@@ -137,7 +142,7 @@ func TestACommandThatIsCancelledEndsOverThere(t *testing.T) {
 					time.Sleep(time.Millisecond)
 				}
 			}()
-			_, err := c.Run(ctx, ssh.Command{Script: script})
+			_, err := c.Run(ctx, ssh.Command{Script: tt.script})
 			wantError(t, err, ops.CodeCancelled, "run a command on")
 			for s.Sessions() > 0 {
 				if within(t).Err() != nil {

@@ -15,7 +15,6 @@ type tail struct {
 	marker []byte // nil once it was seen
 	kept   []byte
 	limit  int
-	more   bool // something was dropped since the marker
 }
 
 func newTail(marker string) *tail { return &tail{marker: []byte(marker + "\n"), limit: maxStderr} }
@@ -31,7 +30,6 @@ func (t *tail) Write(p []byte) (int, error) {
 	}
 	if over := len(t.kept) - t.limit; over > 0 {
 		t.kept = append(t.kept[:0], t.kept[over:]...)
-		t.more = t.marker == nil
 	}
 	return len(p), nil
 }

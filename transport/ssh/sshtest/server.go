@@ -50,6 +50,8 @@ type Options struct {
 	// RefuseSockets is the reason for which Unix sockets are not forwarded; 0
 	// forwards them. OpenSSH gives ConnectionFailed for every reason.
 	RefuseSockets xssh.RejectionReason
+	// NoSignals passes none on, as OpenSSH does for root.
+	NoSignals bool
 	// MaxSessions is how many sessions a connection may have; 0 is 10.
 	MaxSessions int
 	// Silent accepts connections and says nothing.
@@ -75,6 +77,7 @@ type Server struct {
 
 	mu    sync.Mutex
 	conns map[*conn]bool
+	ended chan struct{}
 
 	freeze   *gate
 	accepted atomic.Int64
@@ -95,7 +98,7 @@ func New(t testing.TB, o Options) *Server {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &Server{Addr: l.Addr().String(), Home: o.Home, options: o, listener: l, keys: o.HostKeys, conns: map[*conn]bool{}, freeze: newGate()}
+	s := &Server{Addr: l.Addr().String(), Home: o.Home, options: o, listener: l, keys: o.HostKeys, conns: map[*conn]bool{}, freeze: newGate(), ended: make(chan struct{})}
 	s.config = s.serverConfig()
 	s.work.Go(s.accept)
 	t.Cleanup(s.Close)
@@ -128,6 +131,7 @@ func (s *Server) KnownHosts() string {
 // Close ends the server, its connections and the commands they run.
 func (s *Server) Close() {
 	_ = s.listener.Close()
+	close(s.ended)
 	s.Thaw()
 	s.Drop()
 	s.work.Wait()

@@ -31,12 +31,20 @@ func (s *Server) session(nc xssh.NewChannel) {
 			r.begin = nil
 		}
 	}
-	// The channel is closed: like sshd, close the pipes and leave the command
-	// to notice. A test must not leave it behind, though.
+	// The channel is closed: like sshd, leave it to the command to notice.
+	// Only the end of the test kills it.
 	_ = ch.Close()
-	r.signal(syscall.SIGHUP)
-	r.signal(syscall.SIGKILL)
-	r.work.Wait()
+	ended := make(chan struct{})
+	go func() {
+		r.work.Wait()
+		close(ended)
+	}()
+	select {
+	case <-ended:
+	case <-s.ended:
+		r.signal(syscall.SIGKILL)
+		<-ended
+	}
 }
 
 type session struct {
@@ -65,7 +73,7 @@ func (r *session) request(q *xssh.Request) bool {
 		r.begin = r.sftp
 		return true
 	case "signal":
-		if xssh.Unmarshal(q.Payload, &text) == nil {
+		if xssh.Unmarshal(q.Payload, &text) == nil && !r.server.options.NoSignals {
 			r.signal(map[string]syscall.Signal{"TERM": syscall.SIGTERM, "KILL": syscall.SIGKILL, "INT": syscall.SIGINT}[text.Value])
 		}
 		return true
