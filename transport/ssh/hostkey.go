@@ -1,6 +1,7 @@
 package ssh
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -21,7 +22,8 @@ type hostKeys struct {
 	hop     Hop
 	options Options
 	db      *knownhosts.HostKeyDB
-	err     *ops.Error // why the key was refused
+	err     *ops.Error        // why the key was refused
+	origin  map[string]string // the files that those in db are copies of
 }
 
 func newHostKeys(hop Hop, o Options) (*hostKeys, error) {
@@ -41,6 +43,10 @@ func (k *hostKeys) load() (*knownhosts.HostKeyDB, error) {
 		files = append(files, f)
 	}
 	db, err := knownhosts.NewDB(files...)
+	if err != nil {
+		// Perhaps only for lines that ssh passes over.
+		db, k.origin, err = loadReadable(files)
+	}
 	if err != nil {
 		return nil, ops.Errorf(ops.CodeInvalid, "read the known hosts: %w", err).WithHint("remove or correct that line; ssh-keygen -l -f FILE shows which are sound")
 	}
@@ -105,7 +111,7 @@ func (k *hostKeys) refusal(err error, key xssh.PublicKey) *ops.Error {
 		return e
 	}
 	if revoked, ok := errors.AsType[*xknownhosts.RevokedError](err); ok {
-		return ops.Errorf(ops.CodeDenied, "the host key of %s is revoked: %s, by %s:%d", host, shown, revoked.Revoked.Filename, revoked.Revoked.Line).
+		return ops.Errorf(ops.CodeDenied, "the host key of %s is revoked: %s, by %s:%d", host, shown, k.place(revoked.Revoked.Filename), revoked.Revoked.Line).
 			WithHint("do not connect; ask the machine's administrator for its new key")
 	}
 	changed, ok := errors.AsType[*xknownhosts.KeyError](err)
@@ -115,7 +121,7 @@ func (k *hostKeys) refusal(err error, key xssh.PublicKey) *ops.Error {
 	}
 	var known []string
 	for _, w := range changed.Want {
-		known = append(known, fmt.Sprintf("%s (%s:%d)", describe(w.Key), w.Filename, w.Line))
+		known = append(known, fmt.Sprintf("%s (%s:%d)", describe(w.Key), k.place(w.Filename), w.Line))
 	}
 	return ops.Errorf(ops.CodeDenied, "the host key of %s has changed: it is %s, known is %s", host, shown, strings.Join(known, ", ")).
 		WithHint("somebody may be in between. If the machine was set up anew and the first fingerprint is its own: ssh-keygen -R '%s'", knownhosts.Normalize(k.hop.keyName()))
@@ -138,3 +144,6 @@ func (k *hostKeys) unknown(remote net.Addr, key xssh.PublicKey) error {
 }
 
 func describe(key xssh.PublicKey) string { return key.Type() + " " + xssh.FingerprintSHA256(key) }
+
+// place is the file that a person knows.
+func (k *hostKeys) place(file string) string { return cmp.Or(k.origin[file], file) }

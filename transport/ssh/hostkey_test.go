@@ -72,7 +72,10 @@ func TestOnlyAHostWithAKnownKeyIsSpokenWith(t *testing.T) {
 		"another type now":        {[]xssh.Signer{ec}, func(a string) string { return entry(a, other.PublicKey()) }, ops.CodeDenied, "has changed: it is ecdsa"},
 		"revoked":                 {nil, func(a string) string { return entry(a, host.PublicKey()) + "@revoked " + entry("*", host.PublicKey()) }, ops.CodeDenied, "is revoked"},
 		"revoked, never seen":     {nil, func(string) string { return "@revoked " + entry("*", host.PublicKey()) }, ops.CodeDenied, "is revoked"},
-		"a broken file":           {nil, func(string) string { return "gibberish\n" }, ops.CodeInvalid, "known_hosts:1"},
+		"among gibberish":         {nil, func(a string) string { return "gibberish\nh unknown-type AAAA\n" + entry(a, host.PublicKey()) }, "", ""},
+		"changed, in gibberish":   {nil, func(a string) string { return "gibberish\n\n" + entry(a, other.PublicKey()) }, ops.CodeDenied, "known_hosts:3)"},
+		"revoked, in gibberish":   {nil, func(string) string { return "gibberish\n@revoked " + entry("*", host.PublicKey()) }, ops.CodeDenied, "known_hosts:2"},
+		"a broken revocation":     {nil, func(a string) string { return entry(a, host.PublicKey()) + "@revoked * ssh-ed25519 AAAA\n" }, ops.CodeInvalid, "known_hosts:2"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			a := newAccount(t)

@@ -146,8 +146,9 @@ type processPipe struct{ p *Process }
 func (r processPipe) Read(b []byte) (int, error)  { return r.p.Stdout.Read(b) }
 func (r processPipe) Write(b []byte) (int, error) { return r.p.Stdin.Write(b) }
 
+// Close leaves the input open: the library cannot close it while a Write, which
+// may wait, is under way.
 func (r processPipe) Close() error {
-	_ = r.p.Stdin.Close()
 	r.p.Close()
 	return nil
 }

@@ -7,8 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	xssh "golang.org/x/crypto/ssh"
@@ -36,7 +38,7 @@ type Process struct {
 	conn    *Conn
 	session *xssh.Session
 	stderr  *tail
-	pid     string // of the command over there
+	pid     atomic.Int64 // of the command over there, once known
 	exited  chan struct{}
 	err     error         // of the session, once exited is closed
 	dropped chan struct{} // closed once Close has given up the session
@@ -114,7 +116,8 @@ func (p *Process) skipNoise(r *bufio.Reader, marker string) error {
 	for noise.Len() < maxNoise {
 		part, err := r.ReadSlice('\n')
 		if i := bytes.Index(part, []byte(marker)); i >= 0 {
-			p.pid = strings.TrimSpace(string(part[i+len(marker):]))
+			pid, _ := strconv.ParseInt(strings.TrimSpace(string(part[i+len(marker):])), 10, 64)
+			p.pid.Store(pid)
 			return nil
 		}
 		noise.Write(part)
@@ -209,13 +212,14 @@ func (p *Process) kill() {
 		return
 	case <-grace.C:
 	}
-	if p.pid == "" {
+	pid := p.pid.Load()
+	if pid <= 1 {
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), killTime)
 	defer cancel()
 	// Run would end what it starts in the same way, without end.
-	if k, err := p.conn.Start(ctx, Command{Script: killScript, Args: []string{p.pid}}); err == nil {
+	if k, err := p.conn.Start(ctx, Command{Script: killScript, Args: []string{strconv.FormatInt(pid, 10)}}); err == nil {
 		_ = k.Stdin.Close()
 		select {
 		case <-k.exited:

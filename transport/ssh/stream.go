@@ -38,7 +38,8 @@ type stream struct {
 	rest    []byte // what is left of it
 
 	readBy, writeBy deadline
-	writing         atomic.Int32
+	writing         atomic.Int32 // Writes under way
+	order           sync.Mutex   // the library has CloseWrite and Write not at once
 	closed          chan struct{}
 	closing         sync.Once
 }
@@ -141,15 +142,22 @@ func (s *stream) Write(p []byte) (int, error) {
 	if s.writeBy.isPast() { // else the deadline finds us writing
 		return 0, os.ErrDeadlineExceeded
 	}
+	s.order.Lock()
 	n, err := s.under.Write(p)
+	s.order.Unlock()
 	if err != nil && s.writeBy.isPast() {
 		err = os.ErrDeadlineExceeded
 	}
 	return n, err
 }
 
-// CloseWrite tells the socket that nothing more comes; Read goes on.
-func (s *stream) CloseWrite() error { return s.under.CloseWrite() }
+// CloseWrite tells the socket that nothing more comes, after the Writes that
+// are under way; Read goes on.
+func (s *stream) CloseWrite() error {
+	s.order.Lock()
+	defer s.order.Unlock()
+	return s.under.CloseWrite()
+}
 
 // Close does not wait for the other side.
 func (s *stream) Close() error {
