@@ -44,10 +44,18 @@ type queenCommands struct {
 }
 
 type hiveCommands struct {
-	Serve  hive.ServeCmd                              `cmd:"" help:"Run this machine's hive in the foreground."`
-	List   keeper.Operation[ops.HiveList, ops.Hives]  `cmd:"" help:"List the hives that the queen knows."`
-	Get    keeper.Operation[ops.HiveGet, ops.Hive]    `cmd:"" help:"Show what the queen knows of a hive."`
-	Status keeper.Operation[ops.HiveStatus, ops.Hive] `cmd:"" help:"Ask a hive itself how it is."`
+	Test      keeper.HiveTest                            `cmd:"" help:"Tell what a machine is, and whether a hive could run there."`
+	Install   keeper.HiveInstall                         `cmd:"" help:"Put a hive onto a machine that SSH reaches."`
+	Update    keeper.HiveUpdate                          `cmd:"" help:"Give a hive this build, another address or another name."`
+	Start     keeper.HiveStart                           `cmd:"" help:"Start a hive that is down."`
+	Stop      keeper.HiveStop                            `cmd:"" help:"End a hive and its workers."`
+	Uninstall keeper.HiveUninstall                       `cmd:"" help:"Remove a hive from its machine."`
+	List      keeper.Operation[ops.HiveList, ops.Hives]  `cmd:"" help:"List the hives that the queen knows."`
+	Get       keeper.Operation[ops.HiveGet, ops.Hive]    `cmd:"" help:"Show what the queen knows of a hive."`
+	Status    keeper.Operation[ops.HiveStatus, ops.Hive] `cmd:"" help:"Ask a hive itself how it is."`
+	Serve     hive.ServeCmd                              `cmd:"" help:"Run this machine's hive in the foreground."`
+	Pipe      hive.PipeCmd                               `cmd:"" hidden:"" help:"Carry connections to this machine's sockets."`
+	End       hive.EndCmd                                `cmd:"" hidden:"" help:"End what still runs of this machine's hive."`
 }
 
 type workerCommands struct {

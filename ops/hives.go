@@ -83,10 +83,12 @@ type SSHTest struct {
 // SSHReport is the answer to [SSHTest].
 type SSHReport struct {
 	Host          string   `json:"host"`
+	User          string   `json:"user"`
 	OS            string   `json:"os"`
 	Architecture  string   `json:"architecture"`
 	Devices       []Device `json:"devices"`
 	DiskFreeBytes uint64   `json:"disk_free_bytes"`
+	Service       string   `json:"service"`  // what would run the hive: systemd, or detached
 	Problems      []string `json:"problems"` // what would be in the way; empty when nothing is
 }
 
@@ -103,16 +105,22 @@ func (o SSHTest) onQueen(ctx context.Context, h QueenHandler) (any, error) {
 	return done(o, r, err)
 }
 
-// HiveInstall copies the queen's binary to a machine and starts a hive there.
+// HiveInstall copies the queen's binary to a machine and starts a hive there as
+// a service. Without a host it is the queen's own machine.
 type HiveInstall struct {
 	op[Hive] `kong:"-" json:"-"`
 	// HiveID is the name the hive gets; empty takes the host's.
-	HiveID string `json:"hive_id,omitempty" name:"name" help:"Name for the hive."`
+	HiveID string `json:"hive_id,omitempty" name:"name" placeholder:"NAME" help:"Name for the hive (default: the host's)."`
 	SSHAddress
-	// Port makes the hive listen on TCP as well, 1 to 65535; 0 is not.
-	Port int `json:"port,omitempty" help:"TCP port to listen on as well."`
-	// BinaryPath is a binary to install in place of the queen's own.
-	BinaryPath string `json:"binary_path,omitempty" name:"binary" help:"Binary to install."`
+	// Port makes the hive listen on TCP as well, on every address of its machine
+	// and with a token, 1 to 65535; 0 is not.
+	Port int `json:"port,omitempty" help:"TCP port to listen on as well, for those who want TCP; it wants a token."`
+	// BinaryPath is a binary to install in place of the queen's own, on the
+	// queen's machine.
+	BinaryPath string `json:"binary_path,omitempty" name:"binary" placeholder:"FILE" help:"Binary to install, in place of the queen's own."`
+	// AddKey lets the queen's own key into the account, so that the queen gets
+	// in when the person's agent is gone; uninstalling takes it back.
+	AddKey bool `json:"add_key,omitempty" help:"Let the queen's own key into the account, for when your agent is gone."`
 }
 
 // Name returns "hive_install".
@@ -135,6 +143,8 @@ type HiveUninstall struct {
 	HiveID string `json:"hive_id" arg:"" name:"hive" help:"Hive to remove."`
 	// CatalogOnly forgets the hive and leaves its machine alone.
 	CatalogOnly bool `json:"catalog_only,omitempty" help:"Only forget it; for a machine that is gone."`
+	// Models removes the machine's models too.
+	Models bool `json:"models,omitempty" help:"Remove its models too."`
 }
 
 // Name returns "hive_uninstall".
@@ -150,14 +160,18 @@ func (o HiveUninstall) onQueen(ctx context.Context, h QueenHandler) (any, error)
 	return done(o, r, err)
 }
 
-// HiveUpdate changes what the queen knows of a hive, and renews its binary.
+// HiveUpdate changes what the queen knows of a hive, and renews its binary where
+// the queen's is another. Its workers and their answers go on.
 type HiveUpdate struct {
 	op[Hive] `kong:"-" json:"-"`
 	// HiveID names the hive.
 	HiveID string `json:"hive_id" arg:"" name:"hive" help:"Hive to update."`
+	// NewName is what the hive is called from now on; empty leaves its name.
+	NewName string `json:"new_name,omitempty" name:"name" placeholder:"NAME" help:"New name for the hive."`
 	SSHAddress
-	// BinaryPath is a binary to install in place of the queen's own.
-	BinaryPath string `json:"binary_path,omitempty" name:"binary" help:"Binary to install."`
+	// BinaryPath is a binary to install in place of the queen's own, on the
+	// queen's machine.
+	BinaryPath string `json:"binary_path,omitempty" name:"binary" placeholder:"FILE" help:"Binary to install, in place of the queen's own."`
 	// RefreshCapabilities reads the machine's devices again.
 	RefreshCapabilities bool `json:"refresh_capabilities,omitempty" help:"Read the devices again."`
 }
@@ -167,7 +181,7 @@ func (HiveUpdate) Name() string { return "hive_update" }
 
 // Validate wants a hive and checks what is to change.
 func (o HiveUpdate) Validate() error {
-	return firstError(checkRequired("hive_id", o.HiveID), checkName("hive_id", o.HiveID), o.validate())
+	return firstError(checkRequired("hive_id", o.HiveID), checkName("hive_id", o.HiveID), checkName("new_name", o.NewName), o.validate())
 }
 
 func (o HiveUpdate) onQueen(ctx context.Context, h QueenHandler) (any, error) {

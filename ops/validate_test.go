@@ -60,6 +60,7 @@ func TestValidateTakesEachSampleAndRefusesWhatIsOutOfRange(t *testing.T) {
 		{ops.HiveUninstall{HiveID: "a b"}, "hive_id"},
 		{ops.HiveUpdate{HiveID: "gpu1"}, ""},
 		{ops.HiveUpdate{}, "hive_id"},
+		{ops.HiveUpdate{HiveID: "gpu1", NewName: "; rm -rf"}, "new_name"},
 		{ops.HiveUpdate{HiveID: "gpu1", SSHAddress: address("", "$HOME", 0)}, "ssh_user"},
 		{ops.HiveUpdate{HiveID: "gpu1", SSHAddress: address("", "", 70000)}, "ssh_port"},
 		{ops.HiveStart{}, ""},

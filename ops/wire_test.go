@@ -25,9 +25,9 @@ func samples() []ops.Op {
 	return []ops.Op{
 		ops.Status{},
 		ops.SSHTest{SSHAddress: ssh},
-		ops.HiveInstall{HiveID: "gpu1", SSHAddress: ssh, Port: 7834, BinaryPath: "/tmp/rbee"},
-		ops.HiveUninstall{HiveID: "gpu1", CatalogOnly: true},
-		ops.HiveUpdate{HiveID: "gpu1", SSHAddress: ssh, BinaryPath: "/tmp/rbee", RefreshCapabilities: true},
+		ops.HiveInstall{HiveID: "gpu1", SSHAddress: ssh, Port: 7834, BinaryPath: "/tmp/rbee", AddKey: true},
+		ops.HiveUninstall{HiveID: "gpu1", CatalogOnly: true, Models: true},
+		ops.HiveUpdate{HiveID: "gpu1", NewName: "gpu2", SSHAddress: ssh, BinaryPath: "/tmp/rbee", RefreshCapabilities: true},
 		ops.HiveStart{HiveID: "gpu1"},
 		ops.HiveStop{HiveID: "gpu1"},
 		ops.HiveList{},

@@ -12,7 +12,8 @@ import (
 
 // ServeCmd is `rbee hive serve`.
 type ServeCmd struct {
-	Name string `help:"The hive's name." default:"localhost"`
+	Name   string `help:"The hive's name." default:"localhost"`
+	Listen string `help:"TCP address to listen on beside the socket; it wants the token in the state folder's hive.token." placeholder:"HOST:PORT"`
 }
 
 // Help is shown by --help.
@@ -38,7 +39,7 @@ func (c *ServeCmd) Run(ctx context.Context, h home.Home, stderr io.Writer) error
 	if err != nil {
 		return fmt.Errorf("find the own binary: %w", err)
 	}
-	hive, err := New(Options{Home: h, Name: c.Name, Binary: exe, Log: log})
+	hive, err := New(Options{Home: h, Name: c.Name, Listen: c.Listen, Binary: exe, Log: log})
 	if err != nil {
 		log.Error().Err(err).Msg("the hive cannot start")
 		return err

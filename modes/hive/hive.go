@@ -21,6 +21,7 @@ import (
 type Options struct {
 	Home   home.Home
 	Name   string
+	Listen string // TCP address to listen on beside the socket, or ""
 	Binary string // absolute path of rbee, which workers are started from
 	Log    zerolog.Logger
 }
@@ -32,6 +33,7 @@ type Hive struct {
 	started time.Time
 	pid     *daemon.PIDFile
 	ln      net.Listener
+	tcp     net.Listener // nil without Listen
 	stopper *daemon.Stopper
 	jobs    *job.Server[ops.HiveOp]
 	models  *models
@@ -71,6 +73,11 @@ func New(o Options) (_ *Hive, err error) {
 	if h.models, err = openModels(o.Home.Models(), o.Name); err != nil {
 		return nil, errors.Join(err, h.ln.Close())
 	}
+	if o.Listen != "" {
+		if h.tcp, err = net.Listen("tcp", o.Listen); err != nil { //nolint:noctx // there is no context before Run
+			return nil, errors.Join(ops.Errorf(ops.CodeUnavailable, "cannot listen on %s: %w", o.Listen, err), h.ln.Close())
+		}
+	}
 	h.fleet = newFleet(o.Home, o.Name, o.Binary, o.Log, h.changed)
 	return h, nil
 }
@@ -86,6 +93,9 @@ func (h *Hive) Run(ctx context.Context) (err error) {
 		err = errors.Join(err, h.models.Close(), h.pid.Release())
 	}()
 	if err := h.begin(ctx); err != nil {
+		if h.tcp != nil {
+			err = errors.Join(err, h.tcp.Close())
+		}
 		return errors.Join(err, h.ln.Close())
 	}
 	background.Go(func() { h.publishing(running) })
@@ -94,11 +104,28 @@ func (h *Hive) Run(ctx context.Context) (err error) {
 		h.changed()
 	})
 	stopServing := daemon.Listen(ctx, h.ln, h.jobs)
+	stopTCP, err := h.serveTCP(ctx)
+	if err != nil {
+		return errors.Join(err, stopServing())
+	}
 	h.Log.Info().Str("socket", h.Home.HiveSocket()).Str("build", h.build).Int("pid", daemon.Self().PID).Msg("the hive is up")
 
 	scope := h.stopper.Wait(ctx, daemon.ScopeSelf)
 	h.Log.Info().Str("scope", string(scope)).Msg("the hive is stopping")
-	return errors.Join(h.stop(context.WithoutCancel(ctx), scope), stopServing())
+	return errors.Join(h.stop(context.WithoutCancel(ctx), scope), stopServing(), stopTCP())
+}
+
+// serveTCP serves the same on TCP, where that is wanted.
+func (h *Hive) serveTCP(ctx context.Context) (stop func() error, err error) {
+	if h.tcp == nil {
+		return func() error { return nil }, nil
+	}
+	token, err := tokenAt(h.Home.HiveToken())
+	if err != nil {
+		return nil, errors.Join(err, h.tcp.Close())
+	}
+	h.Log.Info().Str("address", h.tcp.Addr().String()).Msg("the hive listens on TCP too")
+	return daemon.Listen(ctx, h.tcp, overTCP(token, h.jobs)), nil
 }
 
 // begin finds out what there is, and takes up the jobs that were left.

@@ -77,6 +77,9 @@ func (h Home) Database() string { return filepath.Join(h.State, "queen.db") }
 // Token is the file with the bearer token of the queen's API.
 func (h Home) Token() string { return filepath.Join(h.State, "queen.token") }
 
+// Key is the queen's own SSH key.
+func (h Home) Key() string { return filepath.Join(h.State, "queen.key") }
+
 // StartLock is locked by the one keeper that is starting a queen.
 func (h Home) StartLock() string { return filepath.Join(h.State, "queen.starting") }
 
@@ -94,6 +97,9 @@ func (h Home) Log(mode string) string { return filepath.Join(h.Logs(), mode+".lo
 
 // HiveSocket is where the hive listens.
 func (h Home) HiveSocket() string { return filepath.Join(h.State, "hive.sock") }
+
+// HiveToken is the bearer token of the hive's TCP listener, where it has one.
+func (h Home) HiveToken() string { return filepath.Join(h.State, "hive.token") }
 
 // Workers is the folder of the hive's workers, one folder each.
 func (h Home) Workers() string { return filepath.Join(h.State, "workers") }

@@ -3,6 +3,12 @@ package keeper
 // examples is what --help shows for each operation's command.
 var examples = map[string]string{
 	"status":         "rbee status",
+	"ssh_test":       "rbee hive test --host alice@gpu1",
+	"hive_install":   "rbee hive install --host alice@gpu1 --name gpu1",
+	"hive_update":    "rbee hive update gpu1",
+	"hive_start":     "rbee hive start gpu1",
+	"hive_stop":      "rbee hive stop gpu1",
+	"hive_uninstall": "rbee hive uninstall gpu1",
 	"hive_list":      "rbee hive list -o json | jq -r '.hives[].id'",
 	"hive_get":       "rbee hive get localhost",
 	"hive_status":    "rbee hive status --refresh-capabilities",

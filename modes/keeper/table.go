@@ -21,6 +21,10 @@ func (k *Keeper) table(result any) error {
 		hives(w, r.Hives)
 	case ops.Hive:
 		hive(w, r)
+	case ops.HiveRemoved:
+		row(w, "hive "+r.ID+" is removed")
+	case ops.SSHReport:
+		sshReport(w, r)
 	case ops.Workers:
 		workers(w, r.Workers)
 	case ops.Worker:
@@ -111,7 +115,26 @@ func hive(w io.Writer, h ops.Hive) {
 		pair(w, "last seen", when(*h.LastSeen))
 	}
 	pair(w, "log", h.LogPath)
-	for _, d := range h.Devices {
+	devices(w, h.Devices)
+}
+
+func sshReport(w io.Writer, r ops.SSHReport) {
+	pair(w, "host", r.Host)
+	pair(w, "account", r.User)
+	pair(w, "system", r.OS+"/"+r.Architecture)
+	devices(w, r.Devices)
+	pair(w, "disk", size(int64(r.DiskFreeBytes))+" free") //nolint:gosec // a disk's size
+	pair(w, "service", map[string]string{"systemd": "a systemd unit of the account's own", "detached": "a process of its own: there is no systemd for the account"}[r.Service])
+	for _, p := range r.Problems {
+		pair(w, "in the way", p)
+	}
+	if len(r.Problems) == 0 {
+		pair(w, "in the way", "nothing: a hive can be installed")
+	}
+}
+
+func devices(w io.Writer, list []ops.Device) {
+	for _, d := range list {
 		text := d.Name
 		if d.Cores > 0 {
 			text += fmt.Sprintf(", %d cores", d.Cores)

@@ -16,37 +16,67 @@ type books struct {
 }
 
 type entry struct {
+	host     string // user@host:port; empty for the queen's own machine
 	snapshot ops.HiveSnapshot
 	seen     time.Time // zero when it never said anything
 	state    ops.HiveState
 	err      string // why it is down, when that was not asked for
 }
 
-// load takes over what the database remembers. Nothing is up until it says so.
-func (b *books) load(ctx context.Context, s *store) error {
-	snapshot, seen, err := s.Hive(ctx, ops.LocalHive)
+// load takes over what the database remembers of the local hive and of those
+// that were installed. Nothing is up until it says so.
+func (b *books) load(ctx context.Context, s *store, remotes map[string]record) error {
+	if err := b.add(ctx, s, ops.LocalHive, ""); err != nil {
+		return err
+	}
+	for id, r := range remotes {
+		if err := b.add(ctx, s, id, r.address()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// add takes a hive into the books, with what it said last.
+func (b *books) add(ctx context.Context, s *store, id, host string) error {
+	snapshot, seen, err := s.Hive(ctx, id)
 	if err != nil {
 		return err
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.hives = map[string]*entry{ops.LocalHive: {snapshot: snapshot, seen: seen, state: ops.HiveDown}}
+	if b.hives == nil {
+		b.hives = map[string]*entry{}
+	}
+	b.hives[id] = &entry{host: host, snapshot: snapshot, seen: seen, state: ops.HiveDown}
 	return nil
+}
+
+// remove takes a hive out of the books.
+func (b *books) remove(id string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	delete(b.hives, id)
 }
 
 // heard notes what hive id says of itself.
 func (b *books) heard(id string, snapshot ops.HiveSnapshot, at time.Time) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.hives[id] = &entry{snapshot: snapshot, seen: at, state: ops.HiveUp}
+	if e := b.hives[id]; e != nil {
+		b.hives[id] = &entry{host: e.host, snapshot: snapshot, seen: at, state: ops.HiveUp}
+	}
 }
 
-// lost notes that hive id went away; its models stay known, its workers do not
-// count any more. It reports whether the hive was up before.
-func (b *books) lost(id, why string) bool { //nolint:unparam // the books are of all hives, whichever there are
+// lost notes that hive id is down and why; its models stay known, its workers do
+// not count any more. It reports whether the hive was up before.
+func (b *books) lost(id, why string) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	e := b.hives[id]
+	if e == nil {
+		return false
+	}
 	was := e.state == ops.HiveUp
 	e.state, e.err = ops.HiveDown, why
 	return was
@@ -89,7 +119,7 @@ func (b *books) workers() []ops.Worker {
 
 func (e *entry) hive(id string) ops.Hive {
 	h := e.snapshot.Hive
-	h.ID, h.State, h.Error = id, e.state, e.err
+	h.ID, h.Host, h.State, h.Error = id, e.host, e.state, e.err
 	h.Models = len(e.snapshot.Models)
 	if h.Devices == nil {
 		h.Devices = []ops.Device{}
@@ -104,6 +134,17 @@ func (e *entry) hive(id string) ops.Hive {
 	}
 	h.PID, h.StartedAt, h.Workers = 0, nil, 0
 	return h
+}
+
+// snapshot returns what hive id said last, and whether it is up.
+func (b *books) snapshot(id string) (ops.HiveSnapshot, bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	e := b.hives[id]
+	if e == nil {
+		return ops.HiveSnapshot{}, false
+	}
+	return e.snapshot, e.state == ops.HiveUp
 }
 
 // running counts the workers that have not failed.

@@ -15,7 +15,7 @@ func TestTheBooksTellWhatIsUpAndRememberWhatWas(t *testing.T) {
 	}
 	defer s.Close()
 	var b books
-	if err := b.load(t.Context(), s); err != nil {
+	if err := b.load(t.Context(), s, nil); err != nil {
 		t.Fatal(err)
 	}
 	if h, ok := b.get(ops.LocalHive); !ok || h.State != ops.HiveDown || h.Devices == nil {

@@ -15,7 +15,8 @@ const DefaultListen = "127.0.0.1:7833"
 
 // ServeCmd is `rbee queen serve`.
 type ServeCmd struct {
-	Listen string `help:"Address to listen on, loopback only; port 0 takes any free one." default:"127.0.0.1:7833" env:"RBEE_LISTEN" placeholder:"HOST:PORT"`
+	Listen   string `help:"Address to listen on, loopback only; port 0 takes any free one." default:"127.0.0.1:7833" env:"RBEE_LISTEN" placeholder:"HOST:PORT"`
+	Releases string `help:"URL of a folder with release archives, for machines of another kind than this one." env:"RBEE_RELEASES" placeholder:"URL"`
 }
 
 // Help is shown by --help.
@@ -41,7 +42,7 @@ func (c *ServeCmd) Run(ctx context.Context, h home.Home, stderr io.Writer) (err 
 	if err != nil {
 		return fmt.Errorf("find the own binary: %w", err)
 	}
-	q, err := New(Options{Home: h, Listen: c.Listen, Binary: exe, Log: log})
+	q, err := New(Options{Home: h, Listen: c.Listen, Binary: exe, Releases: c.Releases, Log: log})
 	if err != nil {
 		log.Error().Err(err).Msg("the queen cannot start")
 		return err

@@ -50,11 +50,11 @@ func (q *Queen) HiveStatus(ctx context.Context, o ops.HiveStatus) (ops.Hive, err
 	if err != nil {
 		return ops.Hive{}, err
 	}
-	snapshot, err := q.local.probe(ctx, o.RefreshCapabilities)
+	snapshot, err := q.probe(ctx, id, o.RefreshCapabilities)
 	if err != nil {
 		return ops.Hive{}, err
 	}
-	q.note(ctx, snapshot)
+	q.note(ctx, id, snapshot)
 	h, _ := q.books.get(id)
 	return h, nil
 }

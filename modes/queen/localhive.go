@@ -12,6 +12,7 @@ import (
 
 	"rbee.dev/rbee/modes/daemon"
 	"rbee.dev/rbee/modes/home"
+	"rbee.dev/rbee/modes/queen/install"
 	"rbee.dev/rbee/ops"
 	"rbee.dev/rbee/transport"
 )
@@ -31,14 +32,16 @@ type localHive struct {
 	raw, client *transport.Client
 
 	starting chan struct{} // holds one token: who has it may start the hive
-	stopped  chan struct{} // closed when the hive must not be started any more
-	stopOnce sync.Once
+
+	mu      sync.Mutex
+	down    bool    // the hive must not be started
+	service *record // where the hive is a service of its own
 }
 
 func newLocalHive(h home.Home, binary, build string, log zerolog.Logger) *localHive {
 	l := &localHive{
 		home: h, binary: binary, build: build, log: log,
-		starting: make(chan struct{}, 1), stopped: make(chan struct{}),
+		starting: make(chan struct{}, 1),
 	}
 	options := transport.Unix(h.HiveSocket())
 	options.Name = "the hive " + ops.LocalHive
@@ -62,6 +65,12 @@ func newLocalHive(h home.Home, binary, build string, log zerolog.Logger) *localH
 	return l
 }
 
+// jobs starts the hive where none runs.
+func (l *localHive) jobs() *transport.Client { return l.client }
+
+// direct speaks to the hive that runs.
+func (l *localHive) direct() *transport.Client { return l.raw }
+
 // Close gives the connections up.
 func (l *localHive) Close() {
 	l.raw.Close()
@@ -82,10 +91,8 @@ func (l *localHive) ensure(ctx context.Context) error {
 	if _, err := l.raw.Health(ctx); err == nil { // another one started it meanwhile
 		return nil
 	}
-	select {
-	case <-l.stopped:
-		return ops.Errorf(ops.CodeUnavailable, "the queen is stopping and starts no hive any more")
-	default:
+	if l.isStopped() {
+		return ops.Errorf(ops.CodeUnavailable, "the hive %s is stopped", ops.LocalHive).WithHint("`rbee hive start` starts it")
 	}
 	return l.start(ctx)
 }
@@ -93,6 +100,9 @@ func (l *localHive) ensure(ctx context.Context) error {
 // start starts the hive and waits for its first answer.
 func (l *localHive) start(ctx context.Context) error {
 	ops.Narrate(ctx, "hive_start", "starting the hive %s on this machine", ops.LocalHive)
+	if r, ok := l.installed(); ok {
+		return l.startService(ctx, r)
+	}
 	logPath := l.home.Log("hive")
 	child, err := daemon.Spawn(daemon.Command{
 		Binary: l.binary, Args: []string{"hive", "serve", "--name", ops.LocalHive}, Log: logPath,
@@ -121,9 +131,22 @@ func (l *localHive) start(ctx context.Context) error {
 	}
 }
 
+// startService starts the hive where it is a service of this machine.
+func (l *localHive) startService(ctx context.Context, r record) error {
+	s := install.Service{Shell: install.Here{}, Site: r.Site, Name: ops.LocalHive, Listen: r.Listen}
+	if _, err := s.Start(ctx); err != nil {
+		return ops.Errorf(ops.CodeUnavailable, "start the hive's service: %w", err)
+	}
+	return (&deployment{service: s, direct: l.raw}).answers(ctx, r.Build)
+}
+
 // renew replaces a running hive of another build by one of the queen's. Its
-// workers and their streams go on.
+// workers and their streams go on. A service keeps its binary until it is
+// updated.
 func (l *localHive) renew(ctx context.Context) error {
+	if _, service := l.installed(); service {
+		return nil
+	}
 	health, err := l.raw.Health(ctx)
 	if err != nil || health.Build == l.build {
 		return nil // none runs, or the right one
@@ -135,10 +158,10 @@ func (l *localHive) renew(ctx context.Context) error {
 	return l.ensure(ctx)
 }
 
-// stop ends the hive and its workers, and keeps it from being started again. A
-// hive that does not leave in time is killed, and then its workers are.
+// stop ends the hive and its workers, and keeps it from being started until it
+// is allowed again. A hive that does not leave in time is killed, and then its workers are.
 func (l *localHive) stop(ctx context.Context) error {
-	l.stopOnce.Do(func() { close(l.stopped) })
+	l.allow(false)
 	if err := l.shutdown(ctx, daemon.ScopeAll); err != nil {
 		l.log.Warn().Err(err).Msg("the hive does not stop by itself")
 	}
@@ -159,12 +182,33 @@ func (l *localHive) shutdown(ctx context.Context, scope daemon.Scope) error {
 	return daemon.WaitEnd(ctx, record.Process)
 }
 
-// probe asks the hive for its devices and state anew.
-func (l *localHive) probe(ctx context.Context, refresh bool) (ops.HiveSnapshot, error) {
-	if err := l.ensure(ctx); err != nil {
-		return ops.HiveSnapshot{}, err
+// isStopped reports whether the hive is to stay down.
+func (l *localHive) isStopped() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.down
+}
+
+// installed is the record of the hive where it is a service of this machine.
+func (l *localHive) installed() (record, bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.service == nil {
+		return record{}, false
 	}
-	var snapshot ops.HiveSnapshot
-	err := l.raw.Post(ctx, "/v1/probe", map[string]bool{"refresh_capabilities": refresh}, &snapshot)
-	return snapshot, err
+	return *l.service, true
+}
+
+// setInstalled notes that the hive is a service, or with nil that it is none.
+func (l *localHive) setInstalled(r *record) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.service = r
+}
+
+// allow lets the hive be started again, or not.
+func (l *localHive) allow(start bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.down = !start
 }

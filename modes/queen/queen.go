@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"sync"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -15,6 +14,7 @@ import (
 	"rbee.dev/rbee/modes/daemon"
 	"rbee.dev/rbee/modes/home"
 	"rbee.dev/rbee/ops"
+	"rbee.dev/rbee/transport/ssh"
 )
 
 // Options say how a queen runs.
@@ -22,7 +22,10 @@ type Options struct {
 	Home   home.Home
 	Listen string // host:port on loopback; port 0 takes any free one
 	Binary string // absolute path of rbee, which hives are started from
-	Log    zerolog.Logger
+	// Releases is the URL of a folder of release archives, for machines that
+	// Binary does not run on; "" is none.
+	Releases string
+	Log      zerolog.Logger
 }
 
 // Queen is one queen process.
@@ -32,14 +35,19 @@ type Queen struct {
 	started time.Time
 	address string
 
-	pid     *daemon.PIDFile
-	store   *store
-	local   *localHive
-	books   books
-	jobs    *job.Server[ops.Op]
-	stopper *daemon.Stopper
-	ln      net.Listener
-	ready   chan struct{} // closed when jobs is set: a job of before a restart may run earlier
+	pid      *daemon.PIDFile
+	store    *store
+	identity string   // by which machines know whose hive they have
+	key      *ssh.Key // the queen's own
+	local    *localHive
+	hives    hives
+	books    books
+	logins   logins
+	reserved reserved
+	jobs     *job.Server[ops.Op]
+	stopper  *daemon.Stopper
+	ln       net.Listener
+	ready    chan struct{} // closed when jobs is set: a job of before a restart may run earlier
 }
 
 var _ ops.QueenHandler = (*Queen)(nil)
@@ -74,6 +82,13 @@ func New(o Options) (_ *Queen, err error) {
 		return nil, err
 	}
 	if q.store, err = openStore(context.Background(), o.Home.Database()); err != nil {
+		return nil, err
+	}
+	undo = append(undo, q.store.Close)
+	if q.identity, err = q.store.Identity(context.Background()); err != nil {
+		return nil, err
+	}
+	if q.key, err = ssh.LoadOrCreateKey(o.Home.Key()); err != nil {
 		return nil, err
 	}
 	q.local = newLocalHive(o.Home, o.Binary, q.build, o.Log)
@@ -119,7 +134,9 @@ func (q *Queen) Run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	if err := q.books.load(ctx, q.store); err != nil {
+	watching, endWatch := context.WithCancel(context.WithoutCancel(ctx))
+	defer endWatch()
+	if err := q.meet(watching); err != nil {
 		return err
 	}
 	if err := q.local.renew(ctx); err != nil {
@@ -134,18 +151,36 @@ func (q *Queen) Run(ctx context.Context) (err error) {
 	}
 	close(q.ready)
 	q.jobs.Mount(http.MethodPost, daemon.ShutdownPath, q.stopper)
-	watching, endWatch := context.WithCancel(context.WithoutCancel(ctx))
-	var watch sync.WaitGroup
-	watch.Go(func() { q.watch(watching) })
+	q.jobs.Mount(http.MethodPost, ops.LoginPath, http.HandlerFunc(q.serveLogin))
 	stopServing := daemon.Listen(ctx, q.ln, q.jobs)
 	q.Log.Info().Str("address", q.address).Str("build", q.build).Int("pid", daemon.Self().PID).Msg("the queen is up")
 
 	scope := q.stopper.Wait(ctx, daemon.ScopeAll)
 	q.Log.Info().Str("scope", string(scope)).Msg("the queen is stopping")
 	err = q.endJobs(context.WithoutCancel(ctx), scope)
-	endWatch()
-	watch.Wait()
 	return errors.Join(err, stopServing())
+}
+
+// meet makes the hives that the queen knows, and begins to watch them.
+func (q *Queen) meet(ctx context.Context) error {
+	remotes, err := q.store.Remotes(ctx)
+	if err != nil {
+		return err
+	}
+	if r, ok := remotes[ops.LocalHive]; ok {
+		q.local.setInstalled(&r)
+		delete(remotes, ops.LocalHive)
+	}
+	if err := q.books.load(ctx, q.store, remotes); err != nil {
+		return err
+	}
+	q.hives.add(ctx, ops.LocalHive, q.local, q.watchLocal)
+	for id, r := range remotes {
+		if err := q.adopt(ctx, id, newRemoteHive(id, r, q.newLink(r, false), q.Log)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // endJobs ends what runs: for a restart jobs are left as they are, to be taken
@@ -157,11 +192,16 @@ func (q *Queen) endJobs(ctx context.Context, scope daemon.Scope) error {
 		return q.jobs.Detach(ctx)
 	}
 	err := q.jobs.Stop(ctx)
+	if _, service := q.local.installed(); service {
+		return err // which runs without a queen
+	}
 	return errors.Join(err, q.local.stop(ctx))
 }
 
 func (q *Queen) close() error {
+	q.hives.close()
 	q.local.Close()
+	q.logins.close()
 	err := q.store.Close()
 	return errors.Join(err, q.pid.Release())
 }

@@ -104,15 +104,3 @@ func TestHivesAreFoundByNameOrNearTo(t *testing.T) {
 		t.Errorf("another name: %v", err)
 	}
 }
-
-func TestWhatNeedsAnotherMachineIsRefusedClearly(t *testing.T) {
-	q := &Queen{}
-	for _, o := range []ops.QueenOp{
-		ops.SSHTest{}, ops.HiveInstall{}, ops.HiveUninstall{}, ops.HiveUpdate{}, ops.HiveStart{}, ops.HiveStop{},
-	} {
-		_, err := ops.HandleQueen(t.Context(), q, o)
-		if ops.CodeOf(err) != ops.CodeUnsupported || !strings.Contains(err.Error(), o.Name()) {
-			t.Errorf("%s: %v", o.Name(), err)
-		}
-	}
-}

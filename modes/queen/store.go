@@ -2,6 +2,7 @@ package queen
 
 import (
 	"context"
+	"crypto/rand"
 	"database/sql"
 	"embed"
 	"encoding/json"
@@ -68,18 +69,18 @@ func migrate(ctx context.Context, db *sql.DB) error {
 // Close closes the database.
 func (s *store) Close() error { return s.db.Close() }
 
-// SaveHive remembers what a hive said of itself at the time seen.
-func (s *store) SaveHive(ctx context.Context, snapshot ops.HiveSnapshot, seen time.Time) error {
+// SaveHive remembers what hive id said of itself at the time seen.
+func (s *store) SaveHive(ctx context.Context, id string, snapshot ops.HiveSnapshot, seen time.Time) error {
 	text, err := json.Marshal(snapshot)
 	if err != nil {
-		return fmt.Errorf("save hive %s: %w", snapshot.Hive.ID, err)
+		return fmt.Errorf("save hive %s: %w", id, err)
 	}
 	_, err = s.db.ExecContext(ctx,
 		`INSERT INTO hives (id, snapshot, seen_at) VALUES (?, ?, ?)
 		 ON CONFLICT (id) DO UPDATE SET snapshot = excluded.snapshot, seen_at = excluded.seen_at`,
-		snapshot.Hive.ID, string(text), seen.UTC().UnixMilli())
+		id, string(text), seen.UTC().UnixMilli())
 	if err != nil {
-		return fmt.Errorf("save hive %s: %w", snapshot.Hive.ID, err)
+		return fmt.Errorf("save hive %s: %w", id, err)
 	}
 	return nil
 }
@@ -100,5 +101,67 @@ func (s *store) Hive(ctx context.Context, id string) (ops.HiveSnapshot, time.Tim
 	if err := json.Unmarshal([]byte(text), &snapshot); err != nil {
 		return ops.HiveSnapshot{}, time.Time{}, fmt.Errorf("read hive %s: %w", id, err)
 	}
+	if millis == 0 {
+		return snapshot, time.Time{}, nil
+	}
 	return snapshot, time.UnixMilli(millis).UTC(), nil
+}
+
+// Remotes returns the records of the hives that were installed, by name.
+func (s *store) Remotes(ctx context.Context) (map[string]record, error) {
+	rows, err := s.db.QueryContext(ctx, "SELECT id, remote FROM hives WHERE remote <> ''")
+	if err != nil {
+		return nil, fmt.Errorf("read the hives: %w", err)
+	}
+	defer rows.Close()
+	all := map[string]record{}
+	for rows.Next() {
+		var id, text string
+		if err := rows.Scan(&id, &text); err != nil {
+			return nil, fmt.Errorf("read the hives: %w", err)
+		}
+		var r record
+		if err := json.Unmarshal([]byte(text), &r); err != nil {
+			return nil, fmt.Errorf("read hive %s: %w", id, err)
+		}
+		all[id] = r
+	}
+	return all, rows.Err()
+}
+
+// SaveRemote remembers the record of hive id.
+func (s *store) SaveRemote(ctx context.Context, id string, r record) error {
+	text, err := json.Marshal(r)
+	if err != nil {
+		return fmt.Errorf("save hive %s: %w", id, err)
+	}
+	_, err = s.db.ExecContext(ctx,
+		`INSERT INTO hives (id, snapshot, seen_at, remote) VALUES (?, ?, 0, ?)
+		 ON CONFLICT (id) DO UPDATE SET remote = excluded.remote`,
+		id, `{"hive":{"id":"`+id+`"}}`, string(text))
+	if err != nil {
+		return fmt.Errorf("save hive %s: %w", id, err)
+	}
+	return nil
+}
+
+// Forget forgets hive id.
+func (s *store) Forget(ctx context.Context, id string) error {
+	if _, err := s.db.ExecContext(ctx, "DELETE FROM hives WHERE id = ?", id); err != nil {
+		return fmt.Errorf("forget hive %s: %w", id, err)
+	}
+	return nil
+}
+
+// Identity is the queen's id, by which a machine knows whose hive it has. It is
+// made once.
+func (s *store) Identity(ctx context.Context) (string, error) {
+	if _, err := s.db.ExecContext(ctx, "INSERT INTO settings (name, value) VALUES ('identity', ?) ON CONFLICT DO NOTHING", rand.Text()); err != nil {
+		return "", fmt.Errorf("keep the queen's identity: %w", err)
+	}
+	var id string
+	if err := s.db.QueryRowContext(ctx, "SELECT value FROM settings WHERE name = 'identity'").Scan(&id); err != nil {
+		return "", fmt.Errorf("read the queen's identity: %w", err)
+	}
+	return id, nil
 }

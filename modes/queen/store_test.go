@@ -28,7 +28,7 @@ func TestWhatAHiveSaidLastSurvivesARestart(t *testing.T) {
 	now := time.UnixMilli(time.Now().UnixMilli()).UTC()
 	for _, version := range []string{"0", "1"} { // the newer replaces the older
 		want.Hive.Version = version
-		if err := s.SaveHive(t.Context(), want, now); err != nil {
+		if err := s.SaveHive(t.Context(), "gpu1", want, now); err != nil {
 			t.Fatal(err)
 		}
 	}

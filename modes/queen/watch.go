@@ -11,25 +11,31 @@ import (
 
 	"rbee.dev/rbee/modes/daemon"
 	"rbee.dev/rbee/ops"
+	"rbee.dev/rbee/transport"
 )
 
-// watch holds the local hive's state stream for as long as the queen runs. A
-// hive that was never needed is not started by it; one that goes away without
-// having been asked to is started again.
-func (q *Queen) watch(ctx context.Context) {
+func newRetry() *backoff.ExponentialBackOff {
 	retry := &backoff.ExponentialBackOff{
 		InitialInterval: 50 * time.Millisecond, MaxInterval: 5 * time.Second, Multiplier: 2, RandomizationFactor: 0.3,
 	}
 	retry.Reset()
+	return retry
+}
+
+// watchLocal holds the local hive's state stream for as long as the queen runs.
+// A hive that was never needed is not started by it; one that goes away without
+// having been asked to is started again.
+func (q *Queen) watchLocal(ctx context.Context) {
+	retry := newRetry()
 	for ctx.Err() == nil {
-		heard, err := q.listen(ctx)
+		heard, err := q.listenLocal(ctx)
 		if ctx.Err() != nil {
 			return
 		}
 		if heard {
 			retry.Reset()
 		}
-		if q.books.lost(ops.LocalHive, downReason(heard, err)) {
+		if q.books.lost(ops.LocalHive, downReason(heard, err)) && !q.local.isStopped() {
 			q.Log.Warn().Err(err).Msg("the hive went away; starting it again")
 			if err := q.local.ensure(ctx); err != nil {
 				q.Log.Error().Err(err).Msg("the hive does not come back")
@@ -37,11 +43,7 @@ func (q *Queen) watch(ctx context.Context) {
 			}
 			continue
 		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-time.After(retry.NextBackOff()):
-		}
+		pause(ctx, retry.NextBackOff())
 	}
 }
 
@@ -52,13 +54,71 @@ func downReason(heard bool, err error) string {
 	return err.Error()
 }
 
-// listen follows the state of the hive that runs until the connection breaks,
-// and reports whether it heard anything.
-func (q *Queen) listen(ctx context.Context) (heard bool, err error) {
+// listenLocal follows the state of the local hive, if one runs.
+func (q *Queen) listenLocal(ctx context.Context) (heard bool, err error) {
 	if _, alive, err := daemon.Running(q.Home.PIDFile("hive")); err != nil || !alive {
 		return false, err
 	}
-	for text, err := range q.local.raw.State(ctx) {
+	return q.listen(ctx, ops.LocalHive, q.local.direct())
+}
+
+// watchRemote holds the state stream of a hive behind SSH. One that is down is
+// shown as down, with the reason; one whose machine is there without it, though
+// nobody stopped it, is started.
+func (q *Queen) watchRemote(ctx context.Context, r *remoteHive) {
+	retry := newRetry()
+	for ctx.Err() == nil {
+		if !q.waitForLink(ctx, r) {
+			return // the hive is given up
+		}
+		heard, err := q.listen(ctx, r.id, r.direct())
+		if ctx.Err() != nil {
+			return
+		}
+		if heard {
+			retry.Reset()
+		}
+		if q.books.lost(r.id, r.why(err)) {
+			q.Log.Warn().Err(err).Str("hive", r.id).Msg("the hive is lost")
+		}
+		if err := r.revive(ctx); err != nil {
+			q.books.lost(r.id, err.Error())
+		}
+		pause(ctx, retry.NextBackOff())
+	}
+}
+
+// waitForLink returns when the machine is reached, and meanwhile tells the books
+// why it is not. It reports false when ctx has ended.
+func (q *Queen) waitForLink(ctx context.Context, r *remoteHive) bool {
+	for {
+		state, changed := r.link.State()
+		if state.Up {
+			return true
+		}
+		if state.Err != nil {
+			q.books.lost(r.id, r.why(nil))
+		}
+		select {
+		case <-ctx.Done():
+			return false
+		case <-changed:
+		}
+	}
+}
+
+// pause waits, or until ctx ends.
+func pause(ctx context.Context, d time.Duration) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(d):
+	}
+}
+
+// listen follows the state of hive id until the connection breaks, and reports
+// whether it heard anything.
+func (q *Queen) listen(ctx context.Context, id string, c *transport.Client) (heard bool, err error) {
+	for text, err := range c.State(ctx) {
 		if err != nil {
 			return heard, err
 		}
@@ -67,16 +127,16 @@ func (q *Queen) listen(ctx context.Context) (heard bool, err error) {
 			return heard, err
 		}
 		heard = true
-		q.note(ctx, snapshot)
+		q.note(ctx, id, snapshot)
 	}
 	return heard, io.EOF
 }
 
-// note takes over what the local hive says of itself.
-func (q *Queen) note(ctx context.Context, snapshot ops.HiveSnapshot) {
+// note takes over what hive id says of itself.
+func (q *Queen) note(ctx context.Context, id string, snapshot ops.HiveSnapshot) {
 	now := time.Now().UTC()
-	q.books.heard(ops.LocalHive, snapshot, now)
-	if err := q.store.SaveHive(ctx, snapshot, now); err != nil && !errors.Is(err, context.Canceled) {
+	q.books.heard(id, snapshot, now)
+	if err := q.store.SaveHive(ctx, id, snapshot, now); err != nil && !errors.Is(err, context.Canceled) {
 		q.Log.Warn().Err(err).Msg("what the hive says is not remembered")
 	}
 }

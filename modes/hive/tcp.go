@@ -1,0 +1,57 @@
+package hive
+
+import (
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/subtle"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/http"
+	"os"
+	"strings"
+
+	"github.com/google/renameio/v2"
+
+	"rbee.dev/rbee/ops"
+)
+
+// overTCP is the hive's API for those who want TCP: the same, but nothing at all
+// without the token, since whoever reaches the port is not yet somebody of the
+// account. Web pages are refused; a browser has no business here.
+func overTCP(token string, h http.Handler) http.Handler {
+	want := sha256.Sum256([]byte(token))
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		scheme, given, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+		got := sha256.Sum256([]byte(given))
+		switch {
+		case r.Header.Get("Origin") != "":
+			refuse(w, ops.Errorf(ops.CodeDenied, "requests from web pages are not taken"))
+		case !strings.EqualFold(scheme, "Bearer") || subtle.ConstantTimeCompare(got[:], want[:]) != 1:
+			w.Header().Set("WWW-Authenticate", "Bearer")
+			w.Header().Set("Content-Type", "application/json")
+			w.WriteHeader(http.StatusUnauthorized)
+			_, _ = w.Write([]byte(`{"code":"denied","message":"the hive's bearer token is wanted","hint":"it is in hive.token in the hive's state folder"}`))
+		default:
+			r.Host = "localhost" // the machine may be called anything; the token says enough
+			h.ServeHTTP(w, r)
+		}
+	})
+}
+
+// tokenAt reads the token of the hive's TCP listener, and makes one where there
+// is none.
+func tokenAt(path string) (string, error) {
+	text, err := os.ReadFile(path)
+	if err == nil && len(strings.TrimSpace(string(text))) > 0 {
+		return strings.TrimSpace(string(text)), nil
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return "", fmt.Errorf("read the hive's token: %w", err)
+	}
+	token := rand.Text()
+	if err := renameio.WriteFile(path, []byte(token+"\n"), 0o600); err != nil {
+		return "", fmt.Errorf("keep the hive's token: %w", err)
+	}
+	return token, nil
+}

@@ -1,0 +1,16 @@
+# Ends the hive's service and whatever is left of the hive and its workers.
+# $1: data folder, $2: state folder, $3: text of hive.env or "".
+data=$1 state=$2
+XDG_RUNTIME_DIR=${XDG_RUNTIME_DIR:-/run/user/$(id -u)}
+export XDG_RUNTIME_DIR
+if [ -e "$HOME/.config/systemd/user/rbee-hive.service" ] && command -v systemctl >/dev/null 2>&1; then
+  systemctl --user disable --quiet rbee-hive.service 2>/dev/null
+  systemctl --user stop rbee-hive.service 2>/dev/null
+fi
+if [ -r "$state/supervise.pid" ] && read -r pid <"$state/supervise.pid"; then
+  kill "$pid" 2>/dev/null
+  rm -f "$state/supervise.pid"
+fi
+unset RBEE_HOME XDG_STATE_HOME XDG_CACHE_HOME XDG_CONFIG_HOME
+if [ -r "$state/hive.env" ]; then . "$state/hive.env"; fi
+if [ -x "$data/rbee" ]; then exec "$data/rbee" hive end; fi
