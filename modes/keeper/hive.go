@@ -32,7 +32,7 @@ func (c *HiveTest) Run(ctx context.Context, k *Keeper) error {
 	if err := c.Op.Validate(); err != nil {
 		return err
 	}
-	if _, err := k.login(ctx, ops.Login{SSHAddress: c.Op.SSHAddress}, c.Trust); err != nil {
+	if err := k.login(ctx, ops.Login{SSHAddress: c.Op.SSHAddress}, c.Trust); err != nil {
 		return err
 	}
 	return do(ctx, k, c.Op)
@@ -66,7 +66,7 @@ func (c *HiveInstall) Run(ctx context.Context, k *Keeper) error {
 		return err
 	}
 	if c.Op.SSHHost != "" {
-		if _, err := k.login(ctx, ops.Login{SSHAddress: c.Op.SSHAddress}, c.Trust); err != nil {
+		if err := k.login(ctx, ops.Login{SSHAddress: c.Op.SSHAddress}, c.Trust); err != nil {
 			return err
 		}
 		if !c.Op.AddKey {
@@ -99,7 +99,7 @@ func (c *HiveUpdate) Run(ctx context.Context, k *Keeper) error {
 		return err
 	}
 	if c.Op.SSHHost != "" {
-		if _, err := k.login(ctx, ops.Login{SSHAddress: c.Op.SSHAddress}, c.Trust); err != nil {
+		if err := k.login(ctx, ops.Login{SSHAddress: c.Op.SSHAddress}, c.Trust); err != nil {
 			return err
 		}
 	} else if err := k.helpLink(ctx, c.Op.HiveID, c.Trust); err != nil {

@@ -19,10 +19,10 @@ const mostQuestions = 12
 // login has the queen connect to a machine, and asks the person for what that
 // needs: to trust a new host key, a key's passphrase, a password. The answers
 // go to the queen in this call and nowhere else.
-func (k *Keeper) login(ctx context.Context, l ops.Login, trust Trust) (ops.LoggedIn, error) {
+func (k *Keeper) login(ctx context.Context, l ops.Login, trust Trust) error {
 	c, err := k.client(ctx)
 	if err != nil {
-		return ops.LoggedIn{}, err
+		return err
 	}
 	defer c.Close()
 	l.AcceptNewHostKey = trust.AcceptNewHostKey
@@ -30,16 +30,16 @@ func (k *Keeper) login(ctx context.Context, l ops.Login, trust Trust) (ops.Logge
 	for range mostQuestions {
 		var in ops.LoggedIn
 		if err := c.Post(ctx, ops.LoginPath, l, &in); err != nil {
-			return in, err
+			return err
 		}
 		if in.Needs == "" {
-			return in, nil
+			return nil
 		}
 		if err := k.answer(ctx, &l, in, trust); err != nil {
-			return in, err
+			return err
 		}
 	}
-	return ops.LoggedIn{}, ops.Errorf(ops.CodeDenied, "the machine does not let anybody in after %d questions", mostQuestions)
+	return ops.Errorf(ops.CodeDenied, "the machine does not let anybody in after %d questions", mostQuestions)
 }
 
 // answer asks for what a login needs. Without a terminal, or when the person
@@ -91,7 +91,7 @@ func (k *Keeper) helpLink(ctx context.Context, hive string, trust Trust) error {
 	if err != nil || strings.Contains(string(raw), `"state":"up"`) {
 		return err
 	}
-	if _, err := k.login(ctx, ops.Login{HiveID: hive}, trust); err != nil {
+	if err := k.login(ctx, ops.Login{HiveID: hive}, trust); err != nil {
 		k.say("keeper: cannot log in to the machine of %s: %v", hive, err)
 	}
 	return nil

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"rbee.dev/rbee/modes/daemon"
@@ -41,11 +42,12 @@ func (d *deployment) steps() []install.Step {
 }
 
 func (d *deployment) copy(ctx context.Context) (err error) {
-	ops.Narrate(ctx, "binary_copy", "copying rbee, build %s, %.1f MB", d.binary.Build(), float64(d.binary.Size)/1e6)
-	d.copied, err = d.service.Copy(ctx, d.binary, d.facts.Binaries)
-	if err == nil && !d.copied {
-		ops.Narrate(ctx, "binary_there", "the same binary is there already; nothing is copied")
+	if slices.Contains(d.facts.Binaries, d.binary.Name()) {
+		ops.Narrate(ctx, "binary_there", "rbee, build %s, is there already; nothing is copied", d.binary.Build())
+	} else {
+		ops.Narrate(ctx, "binary_copy", "copying rbee, build %s, %.1f MB", d.binary.Build(), float64(d.binary.Size)/1e6)
 	}
+	d.copied, err = d.service.Copy(ctx, d.binary, d.facts.Binaries)
 	return err
 }
 

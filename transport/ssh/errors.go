@@ -23,6 +23,7 @@ type UnknownHostKey struct {
 	Fingerprint string // "SHA256:…", as [Options.AcceptFingerprint] takes it
 }
 
+// Error shows the fingerprint.
 func (e *UnknownHostKey) Error() string {
 	return fmt.Sprintf("the host key of %s is not known: %s %s", e.Host, e.KeyType, e.Fingerprint)
 }
@@ -34,6 +35,7 @@ type NeedsPassphrase struct {
 	Wrong bool   // a passphrase was given and does not fit
 }
 
+// Error names the key file.
 func (e *NeedsPassphrase) Error() string {
 	if e.Wrong {
 		return "the passphrase given for " + e.Path + " is wrong"
@@ -48,6 +50,7 @@ type NeedsPassword struct {
 	Wrong   bool   // a password was given and refused
 }
 
+// Error names the account.
 func (e *NeedsPassword) Error() string {
 	if e.Wrong {
 		return e.Account + " refused the password"

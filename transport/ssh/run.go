@@ -89,7 +89,7 @@ type noted struct {
 
 func (n *noted) Read(p []byte) (int, error) {
 	k, err := n.r.Read(p)
-	if err != nil && err != io.EOF { //nolint:errorlint // readers return io.EOF itself
+	if err != nil && err != io.EOF {
 		n.err = err
 	}
 	return k, err

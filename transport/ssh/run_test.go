@@ -228,8 +228,11 @@ func TestACommandThatCannotRunIsAClearError(t *testing.T) {
 		"a bad variable":   {sshtest.Options{}, ssh.Command{Script: "true", Env: map[string]string{"A;B": ""}}, ops.CodeInvalid, "environment variable"},
 		"too long":         {sshtest.Options{}, ssh.Command{Argv: []string{strings.Repeat("long ", 40_000)}}, ops.CodeInvalid, "too long"},
 		"too many at once": {sshtest.Options{MaxSessions: -1}, ssh.Command{Argv: []string{"true"}}, ops.CodeUnavailable, "no more sessions"},
-		"a broken input": {sshtest.Options{}, ssh.Command{Argv: []string{"cat"}, Stdin: io.MultiReader(bytes.NewReader([]byte("x")), broken{})},
-			ops.CodeInternal, "read the input"},
+		"a broken input": {
+			sshtest.Options{},
+			ssh.Command{Argv: []string{"cat"}, Stdin: io.MultiReader(bytes.NewReader([]byte("x")), broken{})},
+			ops.CodeInternal, "read the input",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c, _ := to(t, tt.server)

@@ -45,7 +45,7 @@ func tunnelTo(t *testing.T, refuse xssh.RejectionReason) (*ssh.Conn, *sshtest.Se
 // listen serves each connection to a new Unix socket, until the test ends.
 func listen(t *testing.T, serve func(*net.UnixConn)) string {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "tunnel") // a short path
+	dir, err := os.MkdirTemp("", "tunnel") //nolint:usetesting // a short path
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -351,7 +351,7 @@ func TestACutConnectionIsNoCleanEnd(t *testing.T) {
 func TestManyHTTPRequestsShareOneConnection(t *testing.T) {
 	eachWay(t, func(t *testing.T, refuse xssh.RejectionReason) {
 		c, s := tunnelTo(t, refuse)
-		dir, err := os.MkdirTemp("", "tunnel")
+		dir, err := os.MkdirTemp("", "tunnel") //nolint:usetesting // a short path
 		if err != nil {
 			t.Fatal(err)
 		}

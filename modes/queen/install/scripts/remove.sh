@@ -8,10 +8,12 @@ if [ -e "$unit" ]; then
 fi
 rm -f "$data"/rbee "$data"/rbee-* "$data"/supervise.sh "$data"/.rbee-*
 rm -rf "$state/workers" "$state/jobs/hive"
-rm -f "$state"/hive.sock "$state"/hive.pid "$state"/hive.owner "$state"/hive.env "$state"/hive.token "$state"/supervise.pid "$state"/logs/hive.log
+rm -f "$state"/hive.sock "$state"/hive.pid "$state"/hive.pid.lock "$state"/hive.owner "$state"/hive.env "$state"/hive.token "$state"/supervise.pid "$state"/logs/hive.log
 if [ -n "$models" ]; then
   rm -rf "$models"
   rmdir "$(dirname "$models")" 2>/dev/null
 fi
+rm -f "$HOME/.cache/rbee/bin/last.json"
+rmdir "$HOME/.cache/rbee/bin" "$HOME/.cache/rbee" 2>/dev/null
 rmdir "$state/jobs" "$state/logs" "$state" "$data" 2>/dev/null
 exit 0

@@ -13,4 +13,6 @@ if [ -r "$state/supervise.pid" ] && read -r pid <"$state/supervise.pid"; then
 fi
 unset RBEE_HOME XDG_STATE_HOME XDG_CACHE_HOME XDG_CONFIG_HOME
 if [ -r "$state/hive.env" ]; then . "$state/hive.env"; fi
-if [ -x "$data/rbee" ]; then exec "$data/rbee" hive end; fi
+if [ -x "$data/rbee" ]; then
+  "$data/rbee" hive end || [ $? -ge 126 ] # a binary that cannot run has left nothing
+fi
