@@ -186,6 +186,9 @@ func (s Service) unit() string {
 	}
 	for i := range args {
 		args[i] = unitQuote(args[i])
+		if i > 0 { // variables are expanded in arguments, not in the program's path
+			args[i] = strings.ReplaceAll(args[i], "$", "$$")
+		}
 	}
 	fmt.Fprintf(&b, "ExecStart=%s\n", strings.Join(args, " "))
 	b.WriteString("UnsetEnvironment=RBEE_HOME XDG_STATE_HOME XDG_CACHE_HOME XDG_CONFIG_HOME\n")
@@ -197,7 +200,7 @@ func (s Service) unit() string {
 }
 
 // unitQuote quotes a word for a unit file: C escapes in double quotes, with
-// specifiers and variables switched off by doubling.
+// specifiers switched off by doubling.
 func unitQuote(s string) string {
-	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`, `%`, `%%`, `$`, `$$`, "\n", `\n`).Replace(s) + `"`
+	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`, `%`, `%%`, "\n", `\n`).Replace(s) + `"`
 }

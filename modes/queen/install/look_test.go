@@ -1,0 +1,94 @@
+package install
+
+import (
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"rbee.dev/rbee/ops"
+)
+
+func TestFactsAreReadFromWhatAMachineSays(t *testing.T) {
+	got, err := parseFacts(strings.Join([]string{
+		"Welcome to gpu1!", // a profile's noise
+		"os=Linux", "arch=aarch64", "home=/home/a b", "user=alice", "host=gpu1", "now=1700000000",
+		"data=/home/a b/.local/share/rbee", "disk_free_kib=2048", "writable=yes", "executable=no",
+		"cpu=", "cores=8", "flags=fp asimd asimddp sve", "memory_kib=1024", "memory_free_kib=512",
+		"gpu=0, NVIDIA H100, with a comma? no, 81559, 80000, 550.1, 9.0", // not of the shape
+		"gpu=1, NVIDIA H100 80GB HBM3, 81559, 80000, 550.1, 9.0",
+		"systemd=yes", `owner={"queen":"Q","of":"bob@desk","hive":"attic"}`, "current=rbee-abc", "binary=rbee-abc", "binary=rbee-def",
+	}, "\r\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := Facts{
+		Host: "gpu1", User: "alice", Home: "/home/a b", Platform: Platform{"linux", "arm64"}, DiskFree: 2 << 20,
+		Clock: time.Unix(1700000000, 0), Data: "/home/a b/.local/share/rbee", State: "/home/a b/.local/state/rbee",
+		Systemd: true, Writable: true, Claim: &Claim{Queen: "Q", Of: "bob@desk", Hive: "attic"},
+		Current: "rbee-abc", Binaries: []string{"rbee-abc", "rbee-def"},
+		Devices: []ops.Device{
+			{ID: "cpu", Kind: "cpu", Name: "aarch64", Cores: 8, MemoryBytes: 1 << 20, MemoryFreeBytes: 512 << 10, InstructionSets: "asimd asimddp"},
+			{ID: "cuda:1", Kind: "cuda", Name: "NVIDIA H100 80GB HBM3", MemoryBytes: 81559 << 20, MemoryFreeBytes: 80000 << 20, DriverVersion: "550.1", ComputeCapability: "9.0"},
+		},
+	}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Error(d)
+	}
+	if _, err := parseFacts("'uname' is not recognized as an internal or external command"); ops.CodeOf(err) != ops.CodeUnsupported {
+		t.Errorf("of no Unix: %v", err)
+	}
+	if f, err := parseFacts("os=Linux\nhome=/h\ndata=/d\nowner=garbage"); err != nil || f.Claim == nil {
+		t.Errorf("a claim that cannot be read is one all the same: %+v, %v", f.Claim, err)
+	}
+}
+
+func TestThisMachineCanBeLookedAt(t *testing.T) {
+	home := filepath.Join(t.TempDir(), `it's a "home"`)
+	if err := os.Mkdir(home, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("HOME", home)
+	f, err := Look(t.Context(), Here{}, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if f.Platform != own() || f.Home != home || f.Data != home+"/.local/share/rbee" || f.Claim != nil || f.Current != "" {
+		t.Errorf("got %+v", f)
+	}
+	if f.Devices[0].Cores != runtime.NumCPU() || f.Devices[0].MemoryBytes == 0 || f.DiskFree == 0 {
+		t.Errorf("its hardware: %+v, %d bytes free", f.Devices, f.DiskFree)
+	}
+	if off := time.Since(f.Clock).Abs(); off > time.Minute {
+		t.Errorf("its clock is off by %s", off)
+	}
+	if left, err := os.ReadDir(home); err != nil || len(left) != 0 {
+		t.Errorf("looking left %v behind, %v", left, err)
+	}
+	if p := f.Problems(1 << 20); len(p) != 0 {
+		t.Errorf("in the way: %q", p)
+	}
+}
+
+func TestProblemsAreNamed(t *testing.T) {
+	good := Facts{Platform: Platform{"linux", "amd64"}, Writable: true, Executable: true, DiskFree: 1 << 30, Data: "/d"}
+	for want, spoil := range map[string]func(*Facts){
+		"":                func(*Facts) {},
+		"does not run on": func(f *Facts) { f.Platform.Arch = "riscv64" },
+		"cannot write":    func(f *Facts) { f.Writable = false },
+		"noexec":          func(f *Facts) { f.Executable = false },
+		"10 MB are free":  func(f *Facts) { f.DiskFree = 10 << 20 },
+		"a hive needs 94": func(f *Facts) { f.DiskFree = 90 << 20 },
+	} {
+		f := good
+		spoil(&f)
+		got := strings.Join(f.Problems(30<<20), "; ")
+		if want == "" && got != "" || !strings.Contains(got, want) {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+}
