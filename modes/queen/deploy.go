@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"rbee.dev/rbee/modes/daemon"
@@ -108,8 +109,10 @@ func (d *deployment) startOld(ctx context.Context) error {
 	if err := endHive(ctx, d.direct, daemon.ScopeSelf); err != nil {
 		return err
 	}
-	_, err := d.service.Start(ctx)
-	return err
+	if _, err := d.service.Start(ctx); err != nil {
+		return err
+	}
+	return d.answers(ctx, strings.TrimPrefix(d.before, "rbee-"))
 }
 
 // answers waits until a hive of the build answers.
@@ -139,7 +142,10 @@ func (d *deployment) noAnswer(ctx context.Context, err error) error {
 	if tail := d.service.Tail(ctx); tail != "" {
 		e = ops.Errorf(ops.CodeTimeout, "it does not answer within %s; its log ends with: %s", answerWithin, tail)
 	}
-	return e.WithHint("its log on the machine was %s", d.service.Log())
+	if d.fresh {
+		return e.WithHint("what was done before is undone: the machine is as it was")
+	}
+	return e.WithHint("the hive that was there before is started again; the log on the machine is %s", d.service.Log())
 }
 
 // endHive asks the hive that c speaks to to end, and waits until it has: until

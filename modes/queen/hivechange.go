@@ -49,7 +49,11 @@ func (q *Queen) change(name string) (id string, release func(), err error) {
 		return id, free, nil
 	}
 	h.changing.Lock()
-	return id, func() { h.changing.Unlock(); free() }, nil
+	return id, func() {
+		h.changing.Unlock()
+		free()
+		h.look()
+	}, nil
 }
 
 func (q *Queen) stopHere(ctx context.Context) error {

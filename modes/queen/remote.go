@@ -33,6 +33,7 @@ type remoteHive struct {
 	id   string
 	link *ssh.Link
 	log  zerolog.Logger
+	poke chan struct{} // holds a token when the watch has reason to look now
 
 	// changing is held by who changes the hive on its machine.
 	changing sync.Mutex
@@ -47,7 +48,7 @@ type remoteHive struct {
 
 // newRemoteHive makes the hive of a record; link is its machine's.
 func newRemoteHive(id string, r record, link *ssh.Link, log zerolog.Logger) *remoteHive {
-	h := &remoteHive{id: id, link: link, record: r, log: log.With().Str("hive", id).Logger()}
+	h := &remoteHive{id: id, link: link, record: r, poke: make(chan struct{}, 1), log: log.With().Str("hive", id).Logger()}
 	options := transport.Options{
 		Name: "the hive " + id,
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
@@ -76,6 +77,14 @@ func (h *remoteHive) change(f func(*record)) record {
 	defer h.mu.Unlock()
 	f(&h.record)
 	return h.record
+}
+
+// look has the watch look now.
+func (h *remoteHive) look() {
+	select {
+	case h.poke <- struct{}{}:
+	default:
+	}
 }
 
 // jobs outlasts a lost link.
@@ -124,6 +133,7 @@ func (h *remoteHive) answering(ctx context.Context) error {
 	for wait := 20 * time.Millisecond; ; wait = min(2*wait, time.Second) {
 		_, err := h.raw.Health(ctx)
 		if err == nil {
+			h.look()
 			return nil
 		}
 		if pause(ctx, wait); ctx.Err() != nil {

@@ -84,7 +84,11 @@ func (q *Queen) watchRemote(ctx context.Context, r *remoteHive) {
 		if err := r.revive(ctx); err != nil {
 			q.books.lost(r.id, err.Error())
 		}
-		pause(ctx, retry.NextBackOff())
+		select {
+		case <-ctx.Done():
+		case <-r.poke:
+		case <-time.After(retry.NextBackOff()):
+		}
 	}
 }
 

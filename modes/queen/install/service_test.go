@@ -14,6 +14,7 @@ import (
 // hiveScript stands for rbee: it serves until its state folder has a file called
 // end, and fails once there is one called crash.
 const hiveScript = `#!/bin/sh
+if [ "$1" = --version ]; then echo rbee; exit 0; fi
 if [ "$2" = end ]; then touch "$HOME/.local/state/rbee/ended"; exit 0; fi
 state="$HOME/.local/state/rbee"
 echo "$RBEE_HOME|$*" >>"$state/served"
@@ -183,8 +184,13 @@ func TestSwitchingTellsWhatWasThereAndPruningKeepsIt(t *testing.T) {
 	if before := put(t, s, next); before != b.Name() {
 		t.Errorf("before the second there was %q, want %q", before, b.Name())
 	}
-	if _, err := s.Switch(t.Context(), "rbee-none"); err == nil {
-		t.Error("switched to a binary that is not there")
+	if err := os.WriteFile(filepath.Join(s.Data, "rbee-broken"), []byte("#!/bin/sh\necho it lacks a library; exit 127\n"), 0o700); err != nil { //nolint:gosec // it is to be run
+		t.Fatal(err)
+	}
+	for _, name := range []string{"rbee-none", "rbee-broken"} {
+		if _, err := s.Switch(t.Context(), name); err == nil {
+			t.Errorf("switched to %s", name)
+		}
 	}
 	if err := s.Prune(t.Context(), next.Name()); err != nil {
 		t.Fatal(err)

@@ -71,5 +71,5 @@ func stepFailed(title string, err, undone error) error {
 	case e.Hint != "":
 		return failed.WithHint("%s", e.Hint)
 	}
-	return failed.WithHint("what was done before is undone; nothing is left on the machine")
+	return failed.WithHint("what was done before is undone: the machine is as it was")
 }

@@ -13,6 +13,9 @@ if [ -r "$state/supervise.pid" ] && read -r pid <"$state/supervise.pid"; then
 fi
 unset RBEE_HOME XDG_STATE_HOME XDG_CACHE_HOME XDG_CONFIG_HOME
 if [ -r "$state/hive.env" ]; then . "$state/hive.env"; fi
-if [ -x "$data/rbee" ]; then
-  "$data/rbee" hive end || [ $? -ge 126 ] # a binary that cannot run has left nothing
+if [ -x "$data/rbee" ] && ! "$data/rbee" hive end; then
+  # A binary that cannot run may be why it is to stop: then nothing may be left.
+  pid=$(sed -n 's/.*"pid": *\([0-9][0-9]*\).*/\1/p' "$state/hive.pid" 2>/dev/null | head -n 1)
+  if [ -n "$pid" ] && kill -0 "$pid" 2>/dev/null; then exit 1; fi
 fi
+exit 0
