@@ -24,8 +24,9 @@ import (
 // place is a home of rbee's own, with a model whose answers take seconds, so
 // that there is time to kill something in the middle of one.
 type place struct {
-	t    *testing.T
-	home string
+	t     *testing.T
+	home  string
+	flags []string // flags that say which hive answers; none is the queen's choice
 }
 
 // slow is a random model: what it says is no language, but always the same.
@@ -135,12 +136,15 @@ func (a *answer) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-var slowly = []string{"infer", "--model", "slow", "--raw", "--temperature", "0", "--max-tokens", "350", "Once upon a time"}
+// slowly is the command whose answer takes seconds.
+func (p *place) slowly() []string {
+	return append([]string{"infer", "--model", "slow", "--raw", "--temperature", "0", "--max-tokens", "350", "Once upon a time"}, p.flags...)
+}
 
 // begin starts an answer and returns when it is in the middle.
 func (p *place) begin() *answer {
 	p.t.Helper()
-	a := &answer{cmd: p.command(slowly...), some: make(chan struct{})}
+	a := &answer{cmd: p.command(p.slowly()...), some: make(chan struct{})}
 	a.cmd.Stdout, a.cmd.Stderr = a, &a.stderr
 	if err := a.cmd.Start(); err != nil {
 		p.t.Fatal(err)
@@ -163,7 +167,7 @@ func (a *answer) end() (string, int) {
 // undisturbed is the answer that the others are held against.
 func (p *place) undisturbed() string {
 	p.t.Helper()
-	text := p.rbee(slowly...)
+	text := p.rbee(p.slowly()...)
 	if len(text) < 500 {
 		p.t.Fatalf("the slow model says too little: %d bytes", len(text))
 	}
@@ -183,7 +187,7 @@ func TestAKilledWorkerFailsItsAnswerAndTheNextOneWorks(t *testing.T) {
 	if list := p.workers(); len(list) != 1 || list[0].State != ops.WorkerFailed || list[0].Error == "" {
 		t.Errorf("the worker is shown as %+v", list)
 	}
-	if got := p.rbee(slowly...); got != want {
+	if got := p.rbee(p.slowly()...); got != want {
 		t.Error("the next answer is another")
 	}
 }

@@ -119,6 +119,8 @@ func (d *deployment) startOld(ctx context.Context) error {
 func (d *deployment) answers(ctx context.Context, build string) error {
 	bounded, cancel := context.WithTimeout(ctx, answerWithin)
 	defer cancel()
+	look := time.NewTicker(2 * time.Second)
+	defer look.Stop()
 	for wait := 10 * time.Millisecond; ; wait = min(2*wait, 250*time.Millisecond) {
 		health, err := d.direct.Health(bounded)
 		switch {
@@ -130,17 +132,24 @@ func (d *deployment) answers(ctx context.Context, build string) error {
 		}
 		if pause(bounded, wait); ctx.Err() != nil {
 			return context.Cause(ctx)
-		} else if bounded.Err() != nil {
+		}
+		select {
+		case <-bounded.Done():
 			return d.noAnswer(ctx, err)
+		case <-look.C: // one that crashes again and again will not answer later either
+			if strings.Count(d.service.Tail(bounded), "the hive crashed") > 1 {
+				return d.noAnswer(ctx, err)
+			}
+		default:
 		}
 	}
 }
 
 // noAnswer says what the hive's log ends with.
 func (d *deployment) noAnswer(ctx context.Context, err error) error {
-	e := ops.Errorf(ops.CodeTimeout, "it does not answer within %s: %w", answerWithin, err)
+	e := ops.Errorf(ops.CodeTimeout, "it does not answer: %w", err)
 	if tail := d.service.Tail(ctx); tail != "" {
-		e = ops.Errorf(ops.CodeTimeout, "it does not answer within %s; its log ends with: %s", answerWithin, tail)
+		e = ops.Errorf(ops.CodeTimeout, "it does not answer; its log ends with: %s", tail)
 	}
 	if d.fresh {
 		return e.WithHint("what was done before is undone: the machine is as it was")

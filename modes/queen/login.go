@@ -125,6 +125,12 @@ func (q *Queen) login(ctx context.Context, l ops.Login) (ops.LoggedIn, error) {
 	if err != nil {
 		return ops.LoggedIn{}, err
 	}
+	h := q.hives.remote(l.HiveID)
+	if h != nil {
+		if state, _ := h.link.State(); state.Up { // a working connection is not replaced
+			return ops.LoggedIn{Host: h.now().address()}, nil
+		}
+	}
 	o := q.sshOptions()
 	hops, _, err := ssh.Resolve(t, o)
 	if err != nil {
@@ -143,7 +149,7 @@ func (q *Queen) login(ctx context.Context, l ops.Login) (ops.LoggedIn, error) {
 		answer.Error = ops.AsError(err)
 		return answer, nil
 	}
-	if h := q.hives.remote(l.HiveID); h != nil {
+	if h != nil {
 		h.link.Use(conn)
 		return answer, nil
 	}

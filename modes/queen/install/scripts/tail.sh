@@ -1,2 +1,2 @@
 # Prints the last lines of a log. $1: the log.
-tail -n 3 "$1" 2>/dev/null | cut -c 1-400
+tail -n 6 "$1" 2>/dev/null | cut -c 1-400
