@@ -33,6 +33,10 @@ ci:
 llamacpp folder="/opt/rbee-llamacpp":
     bash testdata/llamacpp/root.sh {{folder}}
 
+# Fetch real vocabularies into a folder, for comparisons.
+vocab folder="/opt/rbee-vocabs":
+    bash testdata/vocab/fetch.sh {{folder}}
+
 # Measure rbee as a whole: first tokens, memory, one hop of the chain.
 bench:
     go test -run '^$' -bench . -benchtime 20x ./modes

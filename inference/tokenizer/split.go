@@ -52,17 +52,42 @@ func splitSmolLM(text string) int {
 	return n
 }
 
-// splitDefault takes runs of punctuation and of digits by threes out first,
-// then splits as GPT-2 does.
+// splitDefault splits by four expressions in turn, each what the one before has
+// left: runs of punctuation, what GPT-2 splits, runs of digits, and within those
+// [0-9][0-9][0-9].
 func splitDefault(text string) int {
 	r, _ := utf8.DecodeRuneInString(text)
 	switch {
 	case isPunctuation(r):
 		return run(text, isPunctuation, -1)
 	case isNumber(r):
-		return run(text, isNumber, -1)
+		return threeDigits(text[:run(text, isNumber, -1)])
 	}
-	return splitGPT2(cutAt(text, func(r rune) bool { return isPunctuation(r) || isNumber(r) }))
+	part := cutAt(text, isPunctuation)
+	n := splitGPT2(part)
+	if r, _ := utf8.DecodeRuneInString(part[1:n]); text[0] == ' ' && isNumber(r) {
+		return 1 // the space before a number
+	}
+	return n
+}
+
+// threeDigits is where a run of digits is cut: behind the first three of ASCII,
+// or before them.
+func threeDigits(digits string) int {
+	ascii := 0
+	for i := range len(digits) {
+		if digits[i] < '0' || digits[i] > '9' {
+			ascii = 0
+			continue
+		}
+		if ascii++; ascii == 3 {
+			if i == 2 {
+				return 3
+			}
+			return i - 2
+		}
+	}
+	return len(digits)
 }
 
 // splitLlama3 is (?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|

@@ -67,7 +67,8 @@ func New(md Metadata) (*Tokenizer, error) {
 	if len(t.pieces) > maxVocabulary {
 		return nil, fmt.Errorf("read the tokenizer: %d tokens are more than %d", len(t.pieces), maxVocabulary)
 	}
-	t.types, _ = md.Ints("tokenizer.ggml.token_type")
+	types, _ := md.Ints("tokenizer.ggml.token_type")
+	t.types = slices.Clone(types) // some change below
 	if t.types != nil && len(t.types) != len(t.pieces) {
 		return nil, fmt.Errorf("read the tokenizer: %d tokens have %d types", len(t.pieces), len(t.types))
 	}
@@ -104,7 +105,8 @@ func (t *Tokenizer) chooseEncoder(model string, md Metadata) (err error) {
 
 // readSpecial finds the tokens that mean something beside their text.
 func (t *Tokenizer) readSpecial(model string, md Metadata) error {
-	t.addBOS = model == "llama"
+	pre, _ := md.String("tokenizer.ggml.pre")
+	t.addBOS = model == "llama" || pre == "llama-bpe" // what files that do not say mean (llama-vocab.cpp)
 	for _, s := range []struct {
 		key string
 		id  *int32
@@ -124,6 +126,7 @@ func (t *Tokenizer) readSpecial(model string, md Metadata) error {
 	if add, ok := md.Bool("tokenizer.ggml.add_eos_token"); ok {
 		t.addEOS = add
 	}
+	t.markEnds()
 	for i, p := range t.pieces {
 		kind := t.kind(int32(i)) //nolint:gosec // below maxVocabulary
 		if p != "" && (kind == typeControl || kind == typeUserDefined || kind == typeUnknown) {
@@ -139,6 +142,16 @@ func (t *Tokenizer) readSpecial(model string, md Metadata) error {
 var endTexts = []string{
 	"<|eot_id|>", "<|im_end|>", "<|end|>", "<end_of_turn>", "<|endoftext|>", "<EOT>", "_<EOT>",
 	"<|eom_id|>", "<|end_of_text|>", "</s>", "<|return|>",
+}
+
+// markEnds makes control tokens of those that look like ends, as llama.cpp does:
+// some vocabularies have them as ordinary pieces.
+func (t *Tokenizer) markEnds() {
+	for _, text := range endTexts {
+		if id, ok := t.ids[text]; ok && t.types != nil && t.types[id] == typeNormal {
+			t.types[id] = typeControl
+		}
+	}
 }
 
 func (t *Tokenizer) findEnds(md Metadata) {

@@ -114,6 +114,53 @@ func TestByteLevelBPEMergesByRankAndNotAcrossPieces(t *testing.T) {
 	}
 }
 
+func TestTheDefaultSplitTakesDigitsByThreesAndSpacesApart(t *testing.T) {
+	tok, err := tokenizer.New(bytePairs("default", "1 2", "12 3", "3 4", "Ġ Ġ", "Ġ 1", "4 5"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for text, want := range map[string][]string{
+		"12345":       {"123", "45"},
+		"123412":      {"123", "4", "12"},
+		"  12":        {" ", " ", "12"},
+		"a, 1":        {"a", ",", " ", "1"},
+		"\u066312345": {"\xd9", "\xa3", "123", "45"}, // three digits of ASCII, wherever they begin
+	} {
+		var got []string
+		for _, id := range tok.Encode(text, false, false) {
+			got = append(got, string(tok.Piece(id)))
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%q: %s", text, diff)
+		}
+	}
+}
+
+func TestWhatAFileDoesNotSayIsAsInLlamaCpp(t *testing.T) {
+	for pre, want := range map[string]bool{"llama-bpe": true, "qwen2": false, "gpt-2": false} {
+		md := bytePairs(pre)
+		pieces := append(slices.Clone(md["tokenizer.ggml.tokens"].([]string)), "<|begin|>", "</s>")
+		types := slices.Repeat([]int32{1}, len(pieces))
+		md["tokenizer.ggml.tokens"], md["tokenizer.ggml.token_type"] = pieces, types
+		md["tokenizer.ggml.bos_token_id"] = uint64(len(pieces) - 2)
+		delete(md, "tokenizer.ggml.add_bos_token")
+		tok, err := tokenizer.New(md)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := tok.Encode("a", true, true)
+		if begins := int(got[0]) == len(pieces)-2; begins != want {
+			t.Errorf("%s: a text begins with BOS: %v", pre, begins)
+		}
+		if got := tok.Encode("</s>", false, true); len(got) != 1 || !tok.IsEnd(got[0]) {
+			t.Errorf("%s: a piece that looks like an end is %v", pre, got)
+		}
+		if types[len(pieces)-1] != 1 {
+			t.Error("the file's types were changed")
+		}
+	}
+}
+
 func TestByteLevelBPEGivesTheTextBack(t *testing.T) {
 	for _, pre := range []string{"default", "gpt-2", "llama-bpe", "smollm", "qwen2"} {
 		tok, err := tokenizer.New(bytePairs(pre, "a b"))

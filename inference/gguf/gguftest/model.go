@@ -132,6 +132,9 @@ func (w *writer) copyVocabulary(f *gguf.File) int {
 			w.b.Set(key, v)
 		}
 	}
+	if template, ok := f.String("tokenizer.chat_template"); ok {
+		w.b.Set("tokenizer.chat_template", template)
+	}
 	return len(tokens)
 }
 
