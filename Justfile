@@ -39,8 +39,12 @@ vocab folder="/opt/rbee-vocabs":
 
 # Measure rbee as a whole: first tokens, memory, one hop of the chain.
 bench:
-    go test -run '^$' -bench . -benchtime 20x ./modes
+    go test -run '^$' -bench 'First|Idle' -benchtime 20x ./modes
     go test -run '^$' -bench Hop ./transport
+
+# Measure what the chain adds to a job sent to a worker directly.
+bench-chain:
+    go test -run '^$' -bench Chain -benchtime 1x ./modes
 
 # Measure the builtin engine beside llama.cpp on one file and one thread.
 bench-engine folder="/opt/rbee-llamacpp":

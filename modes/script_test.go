@@ -14,6 +14,9 @@ import (
 var binary string
 
 func TestMain(m *testing.M) {
+	if pace := os.Getenv(paced); pace != "" {
+		os.Exit(runPaced(pace, os.Args))
+	}
 	dir, err := os.MkdirTemp("", "rbee-test")
 	if err == nil {
 		binary = filepath.Join(dir, "rbee")

@@ -1,0 +1,219 @@
+package modes_test
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/alecthomas/kong"
+
+	"rbee.dev/rbee/inference"
+	"rbee.dev/rbee/inference/enginetest"
+	"rbee.dev/rbee/modes"
+	"rbee.dev/rbee/modes/daemon"
+	"rbee.dev/rbee/modes/home"
+	"rbee.dev/rbee/modes/worker"
+	"rbee.dev/rbee/ops"
+	"rbee.dev/rbee/transport"
+)
+
+// paced is set in the environment of an rbee whose engine makes text at that
+// pace (a duration) in place of computing it: the test binary itself.
+const paced = "RBEE_TEST_PACE"
+
+// runPaced is rbee with the paced engine: real daemons that speak real HTTP.
+func runPaced(pace string, args []string) int {
+	if len(args) < 3 || args[1] != "worker" || args[2] != "serve" {
+		return modes.Main(args, os.Stdin, os.Stdout, os.Stderr)
+	}
+	var commands struct {
+		Worker struct {
+			Serve worker.ServeCmd `cmd:""`
+		} `cmd:""`
+	}
+	commands.Worker.Serve.Engines = map[string]worker.Open{
+		"builtin": func(ctx context.Context, s inference.Spec) (inference.Engine, error) {
+			d, err := time.ParseDuration(pace)
+			if err != nil {
+				return nil, err
+			}
+			return enginetest.Open(ctx, s, enginetest.Options{Pace: d, Pieces: 1000})
+		},
+	}
+	parser, err := kong.New(&commands)
+	if err == nil {
+		var parsed *kong.Context
+		if parsed, err = parser.Parse(args[1:]); err == nil {
+			var h home.Home
+			if h, err = home.Find(os.Getenv); err == nil {
+				ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+				defer stop()
+				parsed.BindTo(ctx, (*context.Context)(nil))
+				parsed.BindTo(os.Stderr, (*io.Writer)(nil))
+				parsed.Bind(h)
+				err = parsed.Run()
+			}
+		}
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return 0
+}
+
+// chain is a queen, a hive and a paced worker, and the ways to talk to them.
+type chain struct {
+	queen, direct *transport.Client
+	pid           int // the queen's
+}
+
+// newChain starts them.
+func newChain(tb testing.TB, pace string, slots int) *chain {
+	tb.Helper()
+	exe, err := os.Executable()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	root := tb.TempDir()
+	if dir := os.Getenv("RBEE_BENCH_HOME"); dir != "" {
+		if root, err = os.MkdirTemp(dir, "rbee"); err != nil { //nolint:usetesting // where the person wants it
+			tb.Fatal(err)
+		}
+		tb.Cleanup(func() { _ = os.RemoveAll(root) })
+	}
+	run := func(args ...string) {
+		tb.Helper()
+		cmd := exec.Command(exe, args...)
+		cmd.Env = append(os.Environ(), "RBEE_HOME="+root, "RBEE_LISTEN=127.0.0.1:0", "RBEE_QUEEN=", paced+"="+pace)
+		if out, err := cmd.CombinedOutput(); err != nil {
+			tb.Fatalf("rbee %s: %v: %s", strings.Join(args, " "), err, out)
+		}
+	}
+	run("worker", "spawn", "tinybee", "--parallel", strconv.Itoa(slots))
+	tb.Cleanup(func() { run("queen", "stop") })
+	record, err := daemon.Read(filepath.Join(root, "state", "queen.pid"))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	token, err := os.ReadFile(filepath.Join(root, "state", "queen.token"))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	sockets, err := filepath.Glob(filepath.Join(root, "state", "workers", "*", "worker.sock"))
+	if err != nil || len(sockets) != 1 {
+		tb.Fatalf("workers: %v, %v", sockets, err)
+	}
+	c := &chain{
+		queen:  transport.New(transport.Options{BaseURL: "http://" + record.Address, Token: strings.TrimSpace(string(token))}),
+		direct: transport.New(transport.Unix(sockets[0])), pid: record.PID,
+	}
+	tb.Cleanup(c.queen.Close)
+	tb.Cleanup(c.direct.Close)
+	return c
+}
+
+// asked is how one answer came.
+type asked struct {
+	first time.Duration // to the first token
+	whole time.Duration
+	text  string
+	err   error
+}
+
+func ask(ctx context.Context, c *transport.Client, tokens int) (a asked) {
+	began := time.Now()
+	var text strings.Builder
+	_, a.err = c.Do(ctx, ops.Infer{Model: "tinybee", Prompt: "Once upon a time", MaxTokens: tokens}, "", func(r transport.Received) error {
+		if t, ok := r.Event.(ops.TokenEvent); ok {
+			if text.Len() == 0 {
+				a.first = time.Since(began)
+			}
+			text.WriteString(t.Text)
+		}
+		return nil
+	})
+	a.whole, a.text = time.Since(began), text.String()
+	return a
+}
+
+// together asks for several answers at once.
+func together(tb testing.TB, c *transport.Client, streams, tokens int) []asked {
+	tb.Helper()
+	all := make([]asked, streams)
+	var running sync.WaitGroup
+	for i := range all {
+		running.Go(func() { all[i] = ask(tb.Context(), c, tokens) })
+	}
+	running.Wait()
+	for _, a := range all {
+		if a.err != nil || a.text != enginetest.Text(tokens) {
+			tb.Fatalf("%v: %q", a.err, a.text)
+		}
+	}
+	return all
+}
+
+func median(list []time.Duration) time.Duration {
+	slices.Sort(list)
+	return list[len(list)/2]
+}
+
+// BenchmarkChain compares a job through queen, hive and worker with the same job
+// sent to the worker itself, turn and turn about: what it adds to the first
+// token, and the share of the throughput that is left, of an engine that makes
+// 100 tokens a second.
+func BenchmarkChain(b *testing.B) {
+	for _, streams := range []int{1, 32} {
+		b.Run(fmt.Sprintf("%d streams", streams), func(b *testing.B) {
+			const rounds, tokens = 15, 100
+			c := newChain(b, "10ms", streams)
+			var first, whole [2][]time.Duration
+			for b.Loop() {
+				for range rounds {
+					for i, client := range []*transport.Client{c.direct, c.queen} {
+						for _, a := range together(b, client, streams, tokens) {
+							first[i], whole[i] = append(first[i], a.first), append(whole[i], a.whole)
+						}
+					}
+				}
+			}
+			added := median(first[1]) - median(first[0])
+			b.ReportMetric(float64(added.Microseconds())/1000, "added-ms")
+			b.ReportMetric(float64(median(whole[0]))/float64(median(whole[1])), "throughput-share")
+			b.ReportMetric(float64(first[1][len(first[1])*9/10]-first[0][len(first[0])*9/10])/1e6, "added-p90-ms")
+			b.ReportMetric(0, "ns/op")
+		})
+	}
+}
+
+// TestAThousandAnswersAtOnceThroughOneQueen holds that none is lost and none
+// reordered, and that the queen's memory does not grow from one thousand to the
+// next.
+func TestAThousandAnswersAtOnceThroughOneQueen(t *testing.T) {
+	const jobs, rounds = 1000, 3
+	c := newChain(t, "0s", 64)
+	start := int(resident(t, c.pid))
+	var after []int
+	for range rounds {
+		together(t, c.queen, jobs, 50)
+		after = append(after, int(resident(t, c.pid)))
+	}
+	t.Logf("the queen's resident memory: %d MB at the start, %v after each %d answers", start, after, jobs)
+	// What the runtime keeps varies with when it collects; a leak of a thousand
+	// logs would show each time.
+	if grown := after[2] - max(after[0], after[1]); grown > after[1]/3 {
+		t.Errorf("the queen grew by %d MB more", grown)
+	}
+}
