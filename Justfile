@@ -20,6 +20,10 @@ test:
 race:
     go test -race ./... ./testdata
 
+# Run the engine's tests for arm64, under emulation (qemu-user).
+test-arm64:
+    CGO_ENABLED=0 GOARCH=arm64 go test -exec qemu-aarch64 ./inference/...
+
 # Check the code.
 lint:
     go vet ./... ./testdata

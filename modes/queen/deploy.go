@@ -14,6 +14,9 @@ import (
 	"rbee.dev/rbee/transport"
 )
 
+// askWithin is how long one question whether a hive answers may take.
+const askWithin = 3 * time.Second
+
 // answerWithin is how long a hive may take from its start to its first answer.
 const answerWithin = 20 * time.Second
 
@@ -75,7 +78,7 @@ func (d *deployment) switchBack(ctx context.Context) error {
 // start replaces the hive that runs, whose workers go on, and waits for the new
 // one to answer. A hive that is as it should be already is left alone.
 func (d *deployment) start(ctx context.Context) (err error) {
-	if health, err := d.direct.Health(ctx); err == nil {
+	if health, err := d.health(ctx); err == nil {
 		if health.Build == d.binary.Build() && !d.restart {
 			d.started.Kept = true
 			return nil
@@ -122,7 +125,7 @@ func (d *deployment) answers(ctx context.Context, build string) error {
 	look := time.NewTicker(2 * time.Second)
 	defer look.Stop()
 	for wait := 10 * time.Millisecond; ; wait = min(2*wait, 250*time.Millisecond) {
-		health, err := d.direct.Health(bounded)
+		health, err := d.health(bounded)
 		switch {
 		case err == nil && health.Build == build:
 			ops.Narrate(ctx, "hive_ready", "the hive answers, pid %d", health.PID)
@@ -145,11 +148,19 @@ func (d *deployment) answers(ctx context.Context, build string) error {
 	}
 }
 
+// health asks once, and not for long: what was asked before the hive listened
+// may never be answered.
+func (d *deployment) health(ctx context.Context) (ops.Health, error) {
+	ctx, cancel := context.WithTimeout(ctx, askWithin)
+	defer cancel()
+	return d.direct.Health(ctx)
+}
+
 // noAnswer says what the hive's log ends with.
 func (d *deployment) noAnswer(ctx context.Context, err error) error {
 	e := ops.Errorf(ops.CodeTimeout, "it does not answer: %w", err)
 	if tail := d.service.Tail(ctx); tail != "" {
-		e = ops.Errorf(ops.CodeTimeout, "it does not answer; its log ends with: %s", tail)
+		e = ops.Errorf(ops.CodeTimeout, "it does not answer: %w; its log ends with: %s", err, tail)
 	}
 	if d.fresh {
 		return e.WithHint("what was done before is undone: the machine is as it was")
