@@ -152,6 +152,12 @@ func (u *upload) undo(ctx context.Context, err error) error {
 	later, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTime)
 	defer cancel()
 	out, gone := u.conn.Run(later, Command{Script: undoScript, Args: []string{u.temp, u.folder}})
+	if gone != nil { // what a dying connection says first is not always that it dies
+		select {
+		case <-u.conn.Done():
+		case <-time.After(killGrace):
+		}
+	}
 	e, ok := errors.AsType[*ops.Error](err)
 	if ok && e.Code != ops.CodeUnavailable {
 		return err // known well enough

@@ -242,6 +242,9 @@ func TestTheNextUploadRemovesWhatACutOneLeft(t *testing.T) {
 			close(hold)
 			f.Reader = signalling{io.LimitReader(f.Reader, 1<<20), s.Drop, hold}
 			wantError(t, c.Upload(within(t), f), ops.CodeUnavailable, "the connection was cut")
+			for s.Sessions() > 0 { // what wrote over there ends a moment later
+				time.Sleep(10 * time.Millisecond)
+			}
 			if left, _ := filepath.Glob(filepath.Join(s.Home, ".rbee-upload-*")); len(left) != 1 {
 				t.Fatalf("there is %q, want one temporary file", left)
 			}

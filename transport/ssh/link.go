@@ -95,8 +95,12 @@ func (l *Link) Wake() {
 
 // Use hands the link a connection that was made with what the link has not: a
 // password, say. It takes the place of the link's own, which is closed, and is
-// the link's to close. On a closed link it is closed at once.
+// the link's to close, and has the link's Pipe from now on: nothing may have
+// been dialled over it before. On a closed link it is closed at once.
 func (l *Link) Use(c *Conn) {
+	if c.options.Pipe.IsZero() {
+		c.options.Pipe = l.options.Pipe
+	}
 	select {
 	case l.adopt <- c:
 	case <-l.ended:
