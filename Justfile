@@ -41,6 +41,12 @@ llamacpp folder="/opt/rbee-llamacpp":
 vocab folder="/opt/rbee-vocabs":
     bash testdata/vocab/fetch.sh {{folder}}
 
+# Make machines in network namespaces and run the tests that need them (root, Debian).
+lab folder="/opt/rbee-lab":
+    bash testdata/lab/root.sh {{folder}}
+    RBEE_LAB_ROOT={{folder}} go test -v ./transport/ssh/lab
+    RBEE_LAB_ROOT={{folder}} go test -v -run Lab ./modes
+
 # Measure rbee as a whole: first tokens, memory, one hop of the chain.
 bench:
     go test -run '^$' -bench 'First|Idle' -benchtime 20x ./modes

@@ -120,7 +120,7 @@ func TestWorkThatDoesNotHeedARestartIsLeftToTheNextProcess(t *testing.T) {
 
 func TestReadersReadToTheEndBeforeTheDaemonStops(t *testing.T) {
 	const n = 20
-	big := strings.Repeat("x", 1<<20) // n of them are more than connections hold
+	big := strings.Repeat("x", 1<<19) // n of them are more than connections hold
 	said := make(chan struct{})
 	d := serve(t, func(ctx context.Context, _ ops.HiveOp) (any, error) {
 		for range n {

@@ -73,4 +73,8 @@ func (s *Server[O]) finish(j *job, state ops.JobState, result json.RawMessage, f
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.finished = append(s.finished, j)
+	// A job that ended a moment later may have come here first.
+	for i := len(s.finished) - 1; i > 0 && s.finished[i-1].endedAt().After(*j.endedAt()); i-- {
+		s.finished[i], s.finished[i-1] = s.finished[i-1], s.finished[i]
+	}
 }

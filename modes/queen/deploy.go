@@ -78,7 +78,7 @@ func (d *deployment) switchBack(ctx context.Context) error {
 // start replaces the hive that runs, whose workers go on, and waits for the new
 // one to answer. A hive that is as it should be already is left alone.
 func (d *deployment) start(ctx context.Context) (err error) {
-	if health, err := d.health(ctx); err == nil {
+	if health, err := health(ctx, d.direct); err == nil {
 		if health.Build == d.binary.Build() && !d.restart {
 			d.started.Kept = true
 			return nil
@@ -125,7 +125,7 @@ func (d *deployment) answers(ctx context.Context, build string) error {
 	look := time.NewTicker(2 * time.Second)
 	defer look.Stop()
 	for wait := 10 * time.Millisecond; ; wait = min(2*wait, 250*time.Millisecond) {
-		health, err := d.health(bounded)
+		health, err := health(bounded, d.direct)
 		switch {
 		case err == nil && health.Build == build:
 			ops.Narrate(ctx, "hive_ready", "the hive answers, pid %d", health.PID)
@@ -148,12 +148,12 @@ func (d *deployment) answers(ctx context.Context, build string) error {
 	}
 }
 
-// health asks once, and not for long: what was asked before the hive listened
+// health asks a hive once how it is, and not for long: what was asked before the hive listened
 // may never be answered.
-func (d *deployment) health(ctx context.Context) (ops.Health, error) {
+func health(ctx context.Context, c *transport.Client) (ops.Health, error) {
 	ctx, cancel := context.WithTimeout(ctx, askWithin)
 	defer cancel()
-	return d.direct.Health(ctx)
+	return c.Health(ctx)
 }
 
 // noAnswer says what the hive's log ends with.
@@ -171,7 +171,7 @@ func (d *deployment) noAnswer(ctx context.Context, err error) error {
 // endHive asks the hive that c speaks to to end, and waits until it has: until
 // nobody answers, or another process does.
 func endHive(ctx context.Context, c *transport.Client, scope daemon.Scope) error {
-	before, err := c.Health(ctx)
+	before, err := health(ctx, c)
 	if err != nil {
 		return nil //nolint:nilerr // there is none that could be asked
 	}
@@ -180,7 +180,7 @@ func endHive(ctx context.Context, c *transport.Client, scope daemon.Scope) error
 		return fmt.Errorf("ask the hive to end: %w", err)
 	}
 	for {
-		now, err := c.Health(ctx)
+		now, err := health(ctx, c)
 		switch {
 		case ctx.Err() != nil:
 			return fmt.Errorf("wait for the hive to end: %w", context.Cause(ctx))

@@ -131,7 +131,7 @@ func (h *remoteHive) ensure(ctx context.Context) error {
 // do after a restart.
 func (h *remoteHive) answering(ctx context.Context) error {
 	for wait := 20 * time.Millisecond; ; wait = min(2*wait, time.Second) {
-		_, err := h.raw.Health(ctx)
+		_, err := health(ctx, h.raw)
 		if err == nil {
 			h.look()
 			return nil
@@ -184,7 +184,7 @@ func (h *remoteHive) revive(ctx context.Context) error {
 		return nil
 	}
 	defer h.changing.Unlock()
-	if _, err := h.raw.Health(ctx); err == nil {
+	if _, err := health(ctx, h.raw); err == nil {
 		h.mu.Lock()
 		h.missing = time.Time{}
 		h.mu.Unlock()

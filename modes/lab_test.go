@@ -1,0 +1,201 @@
+package modes_test
+
+import (
+	"bytes"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"rbee.dev/rbee/transport/ssh/lab"
+)
+
+// site is the queen's machine of a lab, with a home of rbee's own.
+type site struct {
+	t    *testing.T
+	lab  *lab.Lab
+	home string
+}
+
+func newSite(t *testing.T, machines ...lab.Machine) *site {
+	t.Helper()
+	s := &site{t: t, lab: lab.Start(t, machines...), home: t.TempDir()}
+	t.Cleanup(func() { s.rbee("queen", "stop") })
+	return s
+}
+
+func (s *site) command(args ...string) *exec.Cmd {
+	cmd := s.lab.Command(binary, args...)
+	cmd.Env = append(cmd.Env, "RBEE_HOME="+s.home, "RBEE_LISTEN=127.0.0.1:0", "RBEE_QUEEN=")
+	return cmd
+}
+
+// rbee runs a command to its end, which must be good.
+func (s *site) rbee(args ...string) string {
+	s.t.Helper()
+	cmd := s.command(args...)
+	var stdout, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	if err := cmd.Run(); err != nil {
+		s.t.Errorf("rbee %s: %v: %s", strings.Join(args, " "), err, stderr.String())
+	}
+	return stdout.String()
+}
+
+func (s *site) refused(args ...string) string {
+	s.t.Helper()
+	out, err := s.command(args...).CombinedOutput()
+	if err == nil {
+		s.t.Errorf("rbee %s: it should fail: %s", strings.Join(args, " "), out)
+	}
+	return string(out)
+}
+
+// files lists what alice has on a machine, beside what she had.
+func (s *site) files(m *lab.Machine) string {
+	return m.Run(`cd "$1"; find . -type f ! -path './.ssh/*' ! -name '.*rc' ! -name .profile ! -name .bash_logout ! -path './.cache/rbee/models/*' ! -path './.config/fish/*' ! -path './.local/share/fish/*'`, m.Alice())
+}
+
+func TestLabHivesOnMachinesOfAllKinds(t *testing.T) {
+	machines := []lab.Machine{
+		{Name: "plain"},
+		{Name: "fishy", Shell: "/usr/bin/fish"},
+		{Name: "cshy", Shell: "/usr/bin/tcsh"},
+		{Name: "noisy", Setup: `printf 'echo Welcome; echo beware >&2\n' | tee /home/alice/.bashrc >/home/alice/.profile`},
+		{Name: "noforward", SSHD: "AllowStreamLocalForwarding no\nAllowTcpForwarding no"},
+		{Name: "nosftp", NoSFTP: true},
+		{Name: "noexec", Setup: "mount -t tmpfs -o noexec,mode=1777 tmpfs /tmp"},
+		{Name: "space", Home: "/home/al ice"},
+		{Name: "inner", Through: "plain"},
+	}
+	s := newSite(t, machines...)
+	want := s.rbee("infer", "-q", "-n", "12", "--seed", "1", "Once upon a time")
+	for _, m := range machines {
+		t.Run(m.Name, func(t *testing.T) {
+			s := &site{t: t, lab: s.lab, home: s.home}
+			before := s.files(s.lab.Machine(m.Name))
+			if out := s.rbee("hive", "test", "--host", m.Name); !strings.Contains(out, "linux/") || !strings.Contains(out, "nothing: a hive can be installed") {
+				t.Errorf("tested: %s", out)
+			}
+			s.rbee("hive", "install", "--host", m.Name)
+			if got := s.rbee("infer", "-q", "--hive", m.Name, "-n", "12", "--seed", "1", "Once upon a time"); got != want {
+				t.Errorf("it says %q, this machine %q", got, want)
+			}
+			s.rbee("hive", "update", m.Name)
+			s.rbee("hive", "stop", m.Name)
+			s.rbee("hive", "start", m.Name)
+			s.rbee("hive", "uninstall", m.Name)
+			if left := s.files(s.lab.Machine(m.Name)); left != before {
+				t.Errorf("left over there: %s", left)
+			}
+			const running = `for i in $(seq 50); do left=$(pgrep -u alice -fa rbee) || exit 0; sleep 0.1; done; echo "$left"`
+			if left := s.lab.Machine(m.Name).Run(running); left != "" {
+				t.Errorf("still running over there: %s", left)
+			}
+		})
+	}
+}
+
+func TestLabAnswersGoOnThroughCuts(t *testing.T) {
+	s := newSite(t, lab.Machine{Name: "gpu1"})
+	m := s.lab.Machine("gpu1")
+	model := filepath.Join(t.TempDir(), "slow.gguf")
+	if err := os.WriteFile(model, slow(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s.rbee("hive", "install", "--host", "gpu1")
+	text, err := os.ReadFile(model)
+	if err != nil {
+		t.Fatal(err)
+	}
+	put := m.Run // brought there as a person would copy it
+	put("mkdir -p /home/alice/.cache/rbee/models/slow")
+	if err := m.Write("/home/alice/.cache/rbee/models/slow/slow.gguf", text); err != nil {
+		t.Fatal(err)
+	}
+	put("chown -R alice: /home/alice/.cache")
+	slowly := []string{"infer", "-q", "--hive", "gpu1", "--model", "slow", "--raw", "--temperature", "0", "--max-tokens", "150", "Once upon a time"}
+	want := s.rbee(slowly...)
+	const streams = 8
+	for _, tt := range []struct {
+		name string
+		cut  func()
+	}{
+		{"the link is cut for 5 s", func() { m.Cut(); time.Sleep(5 * time.Second); m.Restore() }},
+		{"the sessions are killed", m.KillSessions},
+		{"packets are lost", func() { m.Lose(10); t.Cleanup(func() { m.Lose(0) }) }},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			var all sync.WaitGroup
+			said := make([]bytes.Buffer, streams)
+			errs := make([]error, streams)
+			for i := range streams {
+				all.Go(func() {
+					cmd := s.command(slowly...)
+					cmd.Stdout = &said[i]
+					errs[i] = cmd.Run()
+				})
+			}
+			time.Sleep(time.Second) // in the middle
+			tt.cut()
+			all.Wait()
+			for i := range streams {
+				if errs[i] != nil || said[i].String() != want {
+					t.Errorf("stream %d: %v, %d bytes of %d", i, errs[i], said[i].Len(), len(want))
+				}
+			}
+		})
+	}
+	s.rbee("hive", "uninstall", "gpu1")
+}
+
+func TestLabBadLuck(t *testing.T) {
+	s := newSite(t,
+		lab.Machine{Name: "full", Setup: "mount -t tmpfs -o size=20m tmpfs /home/alice; chown alice: /home/alice"},
+		lab.Machine{Name: "filling", Setup: "mount -t tmpfs -o size=120m tmpfs /home/alice; chown alice: /home/alice"},
+		lab.Machine{Name: "changed"},
+		lab.Machine{Name: "readonly", Setup: "mkdir -p /home/alice/.local/share; mount -t tmpfs -o ro tmpfs /home/alice/.local/share"},
+		lab.Machine{Name: "cut"},
+	)
+	if said := s.refused("hive", "install", "--host", "full"); !strings.Contains(said, "MB are free") {
+		t.Errorf("a full disk: %s", said)
+	}
+	if said := s.refused("hive", "install", "--host", "readonly"); !strings.Contains(said, "cannot write") {
+		t.Errorf("a folder that cannot be written: %s", said)
+	}
+
+	s.lab.Machine("changed").NewHostKey()
+	if said := s.refused("hive", "install", "--host", "changed", "--accept-new-host-key"); strings.Count(said, "SHA256:") != 2 {
+		t.Errorf("a changed key, which must show both fingerprints: %s", said)
+	}
+	if said := s.refused("hive", "install", "--host", "nobody@plain.invalid"); !strings.Contains(said, "plain.invalid") {
+		t.Errorf("an unknown host: %s", said)
+	}
+
+	// The link goes away in the middle of the copy.
+	m := s.lab.Machine("cut")
+	m.Limit("40mbit")
+	installing := s.command("hive", "install", "--host", "cut")
+	var said bytes.Buffer
+	installing.Stdout, installing.Stderr = &said, &said
+	if err := installing.Start(); err != nil {
+		t.Fatal(err)
+	}
+	for m.Run("ls /home/alice/.local/share/rbee 2>/dev/null; ls -A /home/alice/.local/share/rbee 2>/dev/null | grep -c upload || true") == "0\n" {
+		time.Sleep(50 * time.Millisecond)
+	}
+	m.Cut()
+	if err := installing.Wait(); err == nil || !strings.Contains(said.String(), "could not copy the binary") {
+		t.Errorf("a cut in the middle of the copy: %v: %s", err, said.String())
+	}
+	m.Restore()
+	m.Limit("")
+	s.rbee("hive", "install", "--host", "cut") // removes what was left
+	if left := m.Run("ls -A /home/alice/.local/share/rbee | grep -c upload || true"); left != "0\n" {
+		t.Errorf("temporary files are left: %s", left)
+	}
+	s.rbee("hive", "uninstall", "cut")
+}

@@ -1,0 +1,118 @@
+package lab_test
+
+import (
+	"fmt"
+	"os/exec"
+	"strings"
+	"testing"
+
+	"go.uber.org/goleak"
+
+	"rbee.dev/rbee/transport/ssh/lab"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func TestTheMachinesAreWhatTheySay(t *testing.T) {
+	l := lab.Start(t,
+		lab.Machine{Name: "plain"},
+		lab.Machine{Name: "fishy", Shell: "/usr/bin/fish"},
+		lab.Machine{Name: "noforward", SSHD: "AllowStreamLocalForwarding no"},
+		lab.Machine{Name: "nosftp", NoSFTP: true},
+		lab.Machine{Name: "space", Home: "/home/al ice"},
+		lab.Machine{Name: "inner", Through: "plain"},
+	)
+	ssh := func(args ...string) (string, error) {
+		out, err := l.Command("ssh", append([]string{"-o", "ConnectTimeout=5", "-o", "StrictHostKeyChecking=yes"}, args...)...).CombinedOutput()
+		return strings.TrimSpace(string(out)), err
+	}
+	for _, name := range []string{"plain", "fishy", "noforward", "nosftp", "space", "inner"} {
+		if out, err := ssh(name, "whoami; hostname; pwd"); err != nil || out != "alice\n"+name+"\n"+l.Machine(name).Alice() {
+			t.Errorf("%s: %v: %s", name, err, out)
+		}
+	}
+	if out, _ := ssh("fishy", "echo $FISH_VERSION$version"); out == "" {
+		t.Error("the login shell of fishy is no fish")
+	}
+	if out, err := l.Command("bash", "-c", "timeout 2 bash -c '</dev/tcp/"+l.Machine("inner").Addr()+"/22'").CombinedOutput(); err == nil {
+		t.Errorf("inner is reached directly: %s", out)
+	}
+	for name, works := range map[string]bool{"plain": true, "nosftp": false} {
+		out, err := ssh("-s", name, "sftp")
+		if strings.Contains(out, "subsystem request failed") == works {
+			t.Errorf("%s has SFTP: %v: %s", name, err, out)
+		}
+	}
+	if seen := l.Machine("plain").Run("ps ax"); strings.Contains(seen, "go test") || strings.Count(seen, "-D -e") != 1 {
+		t.Errorf("plain sees processes that are not its own:\n%s", seen)
+	}
+}
+
+func TestCablesAndSessionsCanBeCut(t *testing.T) {
+	l := lab.Start(t, lab.Machine{Name: "gpu1"})
+	m := l.Machine("gpu1")
+	try := func() error {
+		out, err := l.Command("ssh", "-o", "ConnectTimeout=2", "gpu1", "true").CombinedOutput()
+		if err != nil {
+			return fmt.Errorf("%w: %s", err, out)
+		}
+		return nil
+	}
+	if err := try(); err != nil {
+		t.Fatal(err)
+	}
+	m.Cut()
+	if try() == nil {
+		t.Error("the machine is reached without a cable")
+	}
+	m.Restore()
+	if err := try(); err != nil {
+		t.Errorf("the cable is back: %v", err)
+	}
+
+	session := l.Command("ssh", "gpu1", "echo up; sleep 60")
+	out, err := session.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := session.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := out.Read(make([]byte, 8)); err != nil {
+		t.Fatal(err)
+	}
+	m.KillSessions()
+	if err := session.Wait(); err == nil {
+		t.Error("the session went on")
+	}
+
+	m.NewHostKey()
+	if out, err := l.Command("ssh", "-o", "StrictHostKeyChecking=yes", "gpu1", "true").CombinedOutput(); err == nil {
+		t.Errorf("another host key was taken: %s", out)
+	}
+	m.Limit("10mbit")
+	m.Lose(10)
+	if left := m.Run("cat /proc/net/dev"); !strings.Contains(left, "eth0") {
+		t.Errorf("interfaces: %s", left)
+	}
+	m.Lose(0)
+	m.Limit("")
+}
+
+func TestNothingIsLeftOfALab(t *testing.T) {
+	t.Run("a lab", func(t *testing.T) { lab.Start(t, lab.Machine{Name: "gpu1"}) })
+	if t.Skipped() {
+		return
+	}
+	for _, look := range [][]string{{"ip", "netns", "list"}, {"cat", "/proc/mounts"}, {"ps", "axww"}} {
+		out, err := exec.Command(look[0], look[1:]...).Output()
+		if err != nil {
+			t.Skip(err)
+		}
+		for line := range strings.Lines(string(out)) {
+			if strings.Contains(line, "TestNothingIsLeftOfALab") {
+				t.Errorf("left behind: %s", line)
+			}
+		}
+	}
+}
