@@ -64,6 +64,6 @@ bench-engine folder="/opt/rbee-llamacpp":
 bench-kernels:
     go test -run '^$' -bench . ./inference/builtin/kernel
 
-# Train the built-in model anew and write its file (about an hour on two cores).
+# Train the built-in model anew and write its file (an hour and a half on two cores).
 tinybee:
     cd testdata/tinybee && /usr/bin/python3 train.py --out build && /usr/bin/python3 export.py --build build --out ../tinybee.gguf

@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"rbee.dev/rbee/inference"
+	"rbee.dev/rbee/inference/gguf"
+	"rbee.dev/rbee/inference/gguf/gguftest"
 	"rbee.dev/rbee/inference/openai"
 	"rbee.dev/rbee/ops"
 )
@@ -24,7 +26,7 @@ func dot(a, b []float32) (sum float64) {
 func TestTextsThatAreAlikeHaveVectorsThatAre(t *testing.T) {
 	e := open(t, inference.Spec{})
 	vectors, tokens, err := e.Embed(t.Context(), []string{
-		"The little bee flew over the meadow.", "A small bee flew across the meadow.", "Her friends were all asleep in the hive.",
+		"The little bee flew over the green meadow.", "The little bee flew over the old garden.", "Nobody knew what to do.",
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -39,6 +41,25 @@ func TestTextsThatAreAlikeHaveVectorsThatAre(t *testing.T) {
 	}
 	if near, far := dot(vectors[0], vectors[1]), dot(vectors[0], vectors[2]); near <= far {
 		t.Errorf("alike %.3f, not alike %.3f", near, far)
+	}
+}
+
+func TestVectorsAreLlamaCpps(t *testing.T) {
+	texts := []string{"The little bee flew over the meadow.", "x", "Nobody knew what to do, but Mila had an idea."}
+	model := gguftest.Model{Type: gguf.F32, Seed: 2, Vocabulary: vocabulary(t)}.Bytes()
+	server := startLlamaServer(t, model, "-c", "512", "--embeddings", "--pooling", "mean", "--cache-type-k", "f32", "--cache-type-v", "f32", "-fa", "off")
+	var want struct {
+		Data []struct{ Embedding []float32 }
+	}
+	server.post(t, "/v1/embeddings", map[string]any{"input": texts}, &want)
+	got, _, err := openBytes(t, model).Embed(t.Context(), texts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, text := range texts {
+		if alike := dot(got[i], want.Data[i].Embedding); alike < 0.9999 {
+			t.Errorf("%q: the cosine of ours and llama.cpp's is %v", text, alike)
+		}
 	}
 }
 

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"rbee.dev/rbee/inference"
+	"rbee.dev/rbee/inference/builtin"
 	"rbee.dev/rbee/inference/gguf"
 	"rbee.dev/rbee/inference/gguf/gguftest"
 	"rbee.dev/rbee/inference/openai"
@@ -119,9 +120,7 @@ func vocabulary(t *testing.T) *gguf.File {
 	return f
 }
 
-func openBytes(t *testing.T, model []byte) interface {
-	Generate(context.Context, openai.Request, func(string) error) (openai.Outcome, error)
-} {
+func openBytes(t *testing.T, model []byte) *builtin.Engine {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "m.gguf")
 	if err := os.WriteFile(path, model, 0o600); err != nil {

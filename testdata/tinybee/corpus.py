@@ -25,11 +25,11 @@ OPENINGS = ["Once upon a time there was {a} {t} bee named {n}.", "Once upon a ti
             "There was once {a} {t} bee whose name was {n}.", "In {p} there lived {a} {t} bee named {n}.",
             "Long ago, {a} {t} bee named {n} lived in {p}.", "{n} was {a} {t} bee.", "This is the story of {n}, {a} {t} bee.",
             "One day {a} {t} bee named {n} flew out of the hive.", "A long time ago there was {a} {t} bee called {n}."]
-LIVES = ["She lived in {h} with her sisters.", "Her home was {h} in {p}.", "She lived with a thousand sisters in {h}.",
+LIVES = ["{n} lived in {h} with her sisters.", "Her home was {h} in {p}.", "{n} lived with a thousand sisters in {h}.",
          "She and her sisters lived in {h}, and they were happy there.", "Every day she worked in {h} in {p}."]
-LOVES = ["She loved the smell of {f} more than anything.", "Her favourite flowers were {f}.", "She liked to sing while she worked.",
-         "She liked to sleep in the sun when the work was done.", "She could dance better than any other bee.",
-         "She knew every flower in {p}.", "She had never been far from home.", "She dreamed of seeing the world."]
+LOVES = ["She loved the smell of {f} more than anything.", "Her favourite flowers were {f}.", "{n} liked to sing while she worked.",
+         "{n} liked to sleep in the sun when the work was done.", "She could dance better than any other bee.",
+         "{n} knew every flower in {p}.", "{n} had never been far from home.", "She dreamed of seeing the world."]
 WEATHER = {
     "sun": ["The sun was shining and the air was warm.", "It was a bright morning and the sky was blue.", "It was the first warm day of spring."],
     "wind": ["A strong wind blew over {p}.", "The wind was so strong that the trees were bending.", "That day the wind came from the north."],
@@ -39,7 +39,7 @@ ASKS = ["\"{n}, we need {g},\" said the queen.", "The queen called her and said,
         "\"There is no more {g} in the hive,\" said the queen. \"Can you find some, {n}?\"", "Her sisters told her that the hive needed {g}."]
 GOODS = ["honey", "nectar", "pollen", "fresh water", "wax"]
 GOES = ["So {n} flew to {q}.", "{n} spread her wings and flew to {q}.", "\"I will do it,\" said {n}, and she flew away to {q}.",
-        "She said goodbye to her sisters and flew to {q}.", "So she set off at once, over the trees and on to {q}."]
+        "{n} said goodbye to her sisters and flew to {q}.", "So she set off at once, over the trees and on to {q}."]
 MEETS = ["There she met {b} {k} named {m}.", "On the way she met {b} {k} named {m}.", "Under a leaf sat {b} {k} named {m}.",
          "Next to the path she saw {b} {k}. His name was {m}."]
 TROUBLES = {

@@ -87,10 +87,13 @@ def vocabulary(stories, prefix):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", default="build", help="folder for vocabulary and checkpoints")
-    parser.add_argument("--steps", type=int, default=1000)
+    parser.add_argument("--steps", type=int, default=3000, help="steps of the schedule, over which the rate falls")
+    parser.add_argument("--until", type=int, default=0, help="stop after so many of them; 0 does all")
+    parser.add_argument("--resume", action="store_true", help="go on with the weights and the vocabulary in --out, on a schedule of their own")
     parser.add_argument("--batch", type=int, default=20, help="sequences in a step")
     parser.add_argument("--length", type=int, default=192, help="tokens in a sequence")
     parser.add_argument("--rate", type=float, default=3e-3, help="learning rate at its highest")
+    parser.add_argument("--names", type=float, default=4, help="how much a name counts, other words counting 1")
     parser.add_argument("--stories", type=int, default=60000)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--threads", type=int, default=2)
@@ -102,31 +105,44 @@ def main():
 
     r = random.Random(o.seed)
     stories = [corpus.story(r) for _ in range(o.stories)]
-    pieces = vocabulary(stories, str(out / "tinybee"))
+    if o.resume:
+        pieces = sentencepiece.SentencePieceProcessor(model_file=str(out / "tinybee.model"))
+    else:
+        pieces = vocabulary(stories, str(out / "tinybee"))
     stream = []
     for ids in pieces.encode(stories):
         stream += [1] + ids + [2]
     data = torch.tensor(stream)
+    # A sequence begins with a story, so that it holds the name that comes again
+    # later; and names count more than other words, or the model, which sees few
+    # of them, learns late to whom a story belongs.
+    starts = (data == 1).nonzero().flatten()
+    starts = starts[starts < len(data) - o.length - 1]
+    weight = torch.ones(SHAPE["vocab"])
+    weight[[pieces.encode("a " + name)[-1] for name in corpus.NAMES]] = o.names
     model = Model()
+    if o.resume:
+        model.load_state_dict(torch.load(out / "tinybee.pt")["weights"])
+        torch.manual_seed(o.seed + 1)  # other stories than the first time
     print(f"{len(stories)} stories, {len(data)} tokens, {sum(p.numel() for p in model.parameters())} weights", flush=True)
 
     optimizer = torch.optim.AdamW(model.parameters(), lr=o.rate, betas=(0.9, 0.95), weight_decay=0.05)
     began = time.time()
-    for step in range(1, o.steps + 1):
+    for step in range(1, (o.until or o.steps) + 1):
         warm = min(1, step / 50)
         rate = o.rate * warm * (0.05 + 0.95 * 0.5 * (1 + math.cos(math.pi * step / o.steps)))
         for group in optimizer.param_groups:
             group["lr"] = rate
-        at = torch.randint(len(data) - o.length - 1, (o.batch,))
+        at = starts[torch.randint(len(starts), (o.batch,))]
         tokens = torch.stack([data[i:i + o.length + 1] for i in at])
-        loss = F.cross_entropy(model(tokens[:, :-1]).flatten(0, 1), tokens[:, 1:].flatten())
+        loss = F.cross_entropy(model(tokens[:, :-1]).flatten(0, 1), tokens[:, 1:].flatten(), weight)
         optimizer.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         if step % 20 == 0:
             print(f"step {step} loss {loss.item():.3f} {(time.time() - began) / step:.2f} s/step", flush=True)
-        if step % 100 == 0 or step == o.steps:
+        if step % 100 == 0 or step == (o.until or o.steps):
             torch.save({"shape": SHAPE, "step": step, "loss": loss.item(), "weights": model.state_dict()}, out / "tinybee.pt")
 
 
