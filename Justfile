@@ -56,6 +56,10 @@ bench:
 bench-chain:
     go test -run '^$' -bench Chain -benchtime 1x ./modes
 
+# Measure installing over a link of 1 Gbit/s beside scp, and a list of fifty hives.
+bench-hives folder="/opt/rbee-lab":
+    RBEE_LAB_ROOT={{folder}} go test -run '^$' -bench 'LabInstall|FiftyHives' -benchtime 5x ./modes
+
 # Measure the builtin engine beside llama.cpp on one file and one thread.
 bench-engine folder="/opt/rbee-llamacpp":
     RBEE_LLAMACPP_ROOT={{folder}} go test -run '^$' -bench OneThread -benchtime 3x -timeout 30m ./inference/builtin

@@ -34,7 +34,6 @@ type Machine struct {
 	lab    *Lab
 	number int // last part of the address
 	init   *exec.Cmd
-	log    bytes.Buffer
 	pid    int // of the machine's first process, seen from outside
 }
 
@@ -102,11 +101,27 @@ func (m *Machine) start() {
 	}
 	m.init = exec.Command("ip", "netns", "exec", m.namespace(), "unshare", "--mount", "--pid", "--uts", "--ipc", "--fork", "--kill-child",
 		"/bin/sh", "-c", boot, "boot", folder, l.root, m.Name, setup+m.Setup)
-	m.init.Stdout, m.init.Stderr = &m.log, &m.log
+	log, err := os.Create(m.logPath())
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	defer log.Close()
+	m.init.Stdout, m.init.Stderr = log, log
 	m.init.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
 	if err := m.init.Start(); err != nil {
 		l.t.Fatal(err)
 	}
+}
+
+func (m *Machine) logPath() string { return filepath.Join(m.lab.dir, m.Name+".log") }
+
+// log is what the machine's first process has said, which is its SSH server.
+func (m *Machine) log() string {
+	text, err := os.ReadFile(m.logPath())
+	if err != nil {
+		return err.Error()
+	}
+	return string(text)
 }
 
 // plug connects the machine with the bridge, or with the one it is reached by.
@@ -137,11 +152,11 @@ func (m *Machine) await() {
 			if err == nil && string(out) == "SSH-" {
 				return
 			}
-		} else if strings.Contains(m.log.String(), "Server listening") {
+		} else if strings.Contains(m.log(), "Server listening") {
 			return
 		}
 		if time.Now().After(end) {
-			m.lab.t.Fatalf("%s does not come up: %s", m.Name, m.log.String())
+			m.lab.t.Fatalf("%s does not come up: %s", m.Name, m.log())
 		}
 	}
 }
@@ -158,7 +173,7 @@ func (m *Machine) first() int {
 			}
 		}
 		if time.Now().After(end) {
-			m.lab.t.Fatalf("%s has no process: %s", m.Name, m.log.String())
+			m.lab.t.Fatalf("%s has no process: %s", m.Name, m.log())
 		}
 	}
 	return m.pid
@@ -202,7 +217,7 @@ func (m *Machine) wait(script string) {
 	m.lab.t.Helper()
 	for end := time.Now().Add(patience); m.inside(script).Run() != nil; time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(end) {
-			m.lab.t.Fatalf("on %s it never holds that %s: %s", m.Name, script, m.log.String())
+			m.lab.t.Fatalf("on %s it never holds that %s: %s", m.Name, script, m.log())
 		}
 	}
 }

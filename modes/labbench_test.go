@@ -1,0 +1,93 @@
+package modes_test
+
+import (
+	"database/sql"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+
+	_ "modernc.org/sqlite" // the database driver of queens
+
+	"rbee.dev/rbee/transport/ssh/lab"
+)
+
+// timed runs a command on the queen's machine of a lab, which must succeed.
+func timed(b *testing.B, cmd *exec.Cmd) time.Duration {
+	b.Helper()
+	began := time.Now()
+	if out, err := cmd.CombinedOutput(); err != nil {
+		b.Fatalf("%v: %v: %s", cmd.Args, err, out)
+	}
+	return time.Since(began)
+}
+
+// BenchmarkLabInstall installs the stripped binary over a link of 1 Gbit/s: from
+// the command to the hive's answer, the copy beside scp's of the same file, and
+// again with nothing to do.
+func BenchmarkLabInstall(b *testing.B) {
+	stripped := filepath.Join(b.TempDir(), "rbee")
+	build := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w", "-o", stripped, "rbee.dev/rbee")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	timed(b, build)
+	l := lab.Start(b, lab.Machine{Name: "gpu1"})
+	l.Machine("gpu1").Limit("1gbit")
+	home := b.TempDir()
+	rbee := func(args ...string) time.Duration {
+		b.Helper()
+		cmd := l.Command(stripped, args...)
+		cmd.Env = append(cmd.Env, "RBEE_HOME="+home, "RBEE_LISTEN=127.0.0.1:0", "RBEE_QUEEN=")
+		return timed(b, cmd)
+	}
+	rbee("queen", "start")
+	b.Cleanup(func() { rbee("queen", "stop") })
+	var fresh, again, scp []time.Duration
+	for b.Loop() {
+		fresh = append(fresh, rbee("hive", "install", "--host", "gpu1"))
+		again = append(again, rbee("hive", "install", "--host", "gpu1"))
+		rbee("hive", "uninstall", "gpu1")
+		scp = append(scp, timed(b, l.Command("scp", "-q", "-F", filepath.Join(l.Home, ".ssh", "config"), stripped, "gpu1:copy")))
+	}
+	b.ReportMetric(float64(median(fresh).Milliseconds()), "install-ms")
+	b.ReportMetric(float64(median(again).Milliseconds()), "again-ms")
+	b.ReportMetric(float64(median(scp).Milliseconds()), "scp-ms")
+	b.ReportMetric(0, "ns/op")
+}
+
+// BenchmarkListOfFiftyHives lists fifty hives, half of which refuse connections
+// and half of which never answer.
+func BenchmarkListOfFiftyHives(b *testing.B) {
+	home := b.TempDir()
+	rbee := func(args ...string) time.Duration {
+		b.Helper()
+		cmd := exec.Command(binary, args...)
+		cmd.Env = append(os.Environ(), "RBEE_HOME="+home, "RBEE_LISTEN=127.0.0.1:0", "RBEE_QUEEN=")
+		return timed(b, cmd)
+	}
+	rbee("queen", "start")
+	rbee("queen", "stop")
+	db, err := sql.Open("sqlite", filepath.Join(home, "state", "queen.db"))
+	if err != nil {
+		b.Fatal(err)
+	}
+	for i := range 50 {
+		host := []string{"127.0.0.1", "192.0.2.1"}[i%2] // one refuses, of the other nothing is ever heard (RFC 5737)
+		remote := fmt.Sprintf(`{"host":%q,"port":1,"user":"alice","site":{"data":"/d","state":"/s","models":"/m"}}`, host)
+		if _, err := db.ExecContext(b.Context(), "INSERT INTO hives (id, snapshot, seen_at, remote) VALUES (?, '{}', 0, ?)", fmt.Sprintf("hive%d", i), remote); err != nil {
+			b.Fatal(err)
+		}
+	}
+	if err := db.Close(); err != nil {
+		b.Fatal(err)
+	}
+	rbee("queen", "start")
+	b.Cleanup(func() { rbee("queen", "stop") })
+	var list []time.Duration
+	for b.Loop() {
+		list = append(list, rbee("hive", "list"))
+	}
+	b.ReportMetric(float64(median(list).Microseconds())/1000, "list-ms")
+	b.ReportMetric(0, "ns/op")
+}
