@@ -2,6 +2,7 @@ package queen
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
@@ -21,6 +22,7 @@ type entry struct {
 	seen     time.Time // zero when it never said anything
 	state    ops.HiveState
 	err      string // why it is down, when that was not asked for
+	unsaved  bool   // the database has not seen the snapshot yet
 }
 
 // load takes over what the database remembers of the local hive and of those
@@ -64,7 +66,7 @@ func (b *books) heard(id string, snapshot ops.HiveSnapshot, at time.Time) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if e := b.hives[id]; e != nil {
-		b.hives[id] = &entry{host: e.host, snapshot: snapshot, seen: at, state: ops.HiveUp}
+		b.hives[id] = &entry{host: e.host, snapshot: snapshot, seen: at, state: ops.HiveUp, unsaved: true}
 	}
 }
 
@@ -145,6 +147,24 @@ func (b *books) snapshot(id string) (ops.HiveSnapshot, bool) {
 		return ops.HiveSnapshot{}, false
 	}
 	return e.snapshot, e.state == ops.HiveUp
+}
+
+// save writes down what hives have said since the last time.
+func (b *books) save(ctx context.Context, s *store) error {
+	b.mu.Lock()
+	fresh := map[string]entry{}
+	for id, e := range b.hives {
+		if e.unsaved {
+			fresh[id] = *e
+			e.unsaved = false
+		}
+	}
+	b.mu.Unlock()
+	var errs []error
+	for id, e := range fresh {
+		errs = append(errs, s.SaveHive(ctx, id, e.snapshot, e.seen))
+	}
+	return errors.Join(errs...)
 }
 
 // running counts the workers that have not failed.

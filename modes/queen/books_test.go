@@ -42,3 +42,35 @@ func TestTheBooksTellWhatIsUpAndRememberWhatWas(t *testing.T) {
 		t.Errorf("a hive that went down: %+v", h)
 	}
 }
+
+func TestTheBooksAreSavedOnceForWhatIsNew(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "queen.db")
+	s, err := openStore(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	var b books
+	if err := b.load(t.Context(), s, map[string]record{"gpu1": {Host: "gpu1", User: "alice"}}); err != nil {
+		t.Fatal(err)
+	}
+	if h, _ := b.get("gpu1"); h.Host != "alice@gpu1" {
+		t.Errorf("the host is %q", h.Host)
+	}
+	for _, version := range []string{"1", "2"} {
+		b.heard("gpu1", ops.HiveSnapshot{Hive: ops.Hive{ID: "gpu1", Version: version}}, time.Now())
+	}
+	b.heard("mars", ops.HiveSnapshot{}, time.Now()) // removed meanwhile
+	if err := b.save(t.Context(), s); err != nil {
+		t.Fatal(err)
+	}
+	if snapshot, seen, err := s.Hive(t.Context(), "gpu1"); err != nil || snapshot.Hive.Version != "2" || seen.IsZero() {
+		t.Errorf("saved: %+v, %v, %v", snapshot, seen, err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.save(t.Context(), s); err != nil {
+		t.Errorf("there is nothing new to save: %v", err)
+	}
+}

@@ -54,7 +54,7 @@ func (q *Queen) HiveStatus(ctx context.Context, o ops.HiveStatus) (ops.Hive, err
 	if err != nil {
 		return ops.Hive{}, err
 	}
-	q.note(ctx, id, snapshot)
+	q.note(id, snapshot)
 	h, _ := q.books.get(id)
 	return h, nil
 }

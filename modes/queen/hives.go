@@ -101,11 +101,16 @@ func (w *watched) close() {
 	<-w.over
 }
 
-// reach returns the hive called id, up and answering.
+// reach returns the hive called id. One whose state stream stands is up and is
+// not asked first, which would cost each job a round trip; a hive that died this
+// moment is noticed by whoever speaks to it next.
 func (q *Queen) reach(ctx context.Context, id string) (hive, error) {
 	h := q.hives.get(id)
 	if h == nil {
 		return nil, ops.Errorf(ops.CodeUnavailable, "the hive %s is being removed, or the queen stops", id)
+	}
+	if _, up := q.books.snapshot(id); up {
+		return h, nil
 	}
 	return h, h.ensure(ctx)
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -135,6 +136,8 @@ func (q *Queen) Run(ctx context.Context) (err error) {
 		return err
 	}
 	watching, endWatch := context.WithCancel(context.WithoutCancel(ctx))
+	var saving sync.WaitGroup
+	defer saving.Wait()
 	defer endWatch()
 	if err := q.meet(watching); err != nil {
 		return err
@@ -150,6 +153,7 @@ func (q *Queen) Run(ctx context.Context) (err error) {
 		return err
 	}
 	close(q.ready)
+	saving.Go(func() { q.saving(watching) })
 	q.jobs.Mount(http.MethodPost, daemon.ShutdownPath, q.stopper)
 	q.jobs.Mount(http.MethodPost, ops.LoginPath, http.HandlerFunc(q.serveLogin))
 	stopServing := daemon.Listen(ctx, q.ln, q.jobs)

@@ -167,6 +167,9 @@ func (q *Queen) probe(ctx context.Context, id string, refresh bool) (ops.HiveSna
 	if err != nil {
 		return snapshot, err
 	}
+	if err := h.ensure(ctx); err != nil {
+		return snapshot, err
+	}
 	err = h.direct().Post(ctx, "/v1/probe", map[string]bool{"refresh_capabilities": refresh}, &snapshot)
 	return snapshot, err
 }

@@ -3,7 +3,6 @@ package queen
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"io"
 	"time"
 
@@ -131,16 +130,32 @@ func (q *Queen) listen(ctx context.Context, id string, c *transport.Client) (hea
 			return heard, err
 		}
 		heard = true
-		q.note(ctx, id, snapshot)
+		q.note(id, snapshot)
 	}
 	return heard, io.EOF
 }
 
 // note takes over what hive id says of itself.
-func (q *Queen) note(ctx context.Context, id string, snapshot ops.HiveSnapshot) {
-	now := time.Now().UTC()
-	q.books.heard(id, snapshot, now)
-	if err := q.store.SaveHive(ctx, id, snapshot, now); err != nil && !errors.Is(err, context.Canceled) {
-		q.Log.Warn().Err(err).Msg("what the hive says is not remembered")
+func (q *Queen) note(id string, snapshot ops.HiveSnapshot) {
+	q.books.heard(id, snapshot, time.Now().UTC())
+}
+
+// saveEvery is how often the books are written to the database. A hive under
+// load says something new fifty times a second, and only the newest counts.
+const saveEvery = time.Second
+
+// saving writes the books to the database now and then, and a last time when
+// ctx ends.
+func (q *Queen) saving(ctx context.Context) {
+	tick := time.NewTicker(saveEvery)
+	defer tick.Stop()
+	for ctx.Err() == nil {
+		select {
+		case <-ctx.Done():
+		case <-tick.C:
+		}
+		if err := q.books.save(context.WithoutCancel(ctx), q.store); err != nil {
+			q.Log.Warn().Err(err).Msg("what the hives say is not remembered")
+		}
 	}
 }
