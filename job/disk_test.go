@@ -84,7 +84,7 @@ func TestAJobWhoseLogHasNoRoomFailsAndSaysWhy(t *testing.T) {
 				if status, _ := d.request(http.MethodGet, "/v1/jobs/"+id, ""); status != http.StatusNotFound {
 					t.Errorf("after a restart the job is %d, want 404: it had failed, and its end is lost", status)
 				}
-				if left, _ := filepath.Glob(filepath.Join(d.Options.Dir, "*")); len(left) > 0 {
+				if left, _ := filepath.Glob(filepath.Join(d.Options.Dir, "[^.]*")); len(left) > 0 {
 					t.Errorf("%v are left", left)
 				}
 			})

@@ -33,7 +33,7 @@ func (d *daemon) known(id string, want bool) {
 // logs counts the files in the daemon's folder.
 func (d *daemon) logs() int {
 	d.t.Helper()
-	files, err := filepath.Glob(filepath.Join(d.Options.Dir, "*"))
+	files, err := filepath.Glob(filepath.Join(d.Options.Dir, "[^.]*"))
 	if err != nil {
 		d.t.Fatal(err)
 	}

@@ -71,10 +71,13 @@ type eventLog struct {
 
 // createLog starts the log of a new job in the file at path, which must not
 // exist, with head as its first line.
-func createLog(path string, head header, tailBytes int) (*eventLog, error) {
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_APPEND|os.O_WRONLY, 0o600)
-	if err != nil {
-		return nil, fmt.Errorf("open the job's log: %w", err)
+func createLog(path string, head header, tailBytes int, ready *spare) (*eventLog, error) {
+	f := ready.take(path)
+	if f == nil {
+		var err error
+		if f, err = os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_APPEND|os.O_WRONLY, 0o600); err != nil {
+			return nil, fmt.Errorf("open the job's log: %w", err)
+		}
 	}
 	line, err := json.Marshal(head)
 	if err == nil {

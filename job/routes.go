@@ -2,6 +2,7 @@ package job
 
 import (
 	"io"
+	"mime"
 	"net/http"
 	"os"
 	"slices"
@@ -63,6 +64,9 @@ func (s *Server[O]) postJob(c echo.Context) error {
 	if err != nil {
 		return err
 	}
+	if wantsStream(c.Request()) {
+		return s.follow(c, j, 0)
+	}
 	return c.JSON(http.StatusAccepted, ops.Accepted{JobID: j.id, SSEURL: "/v1/jobs/" + j.id + "/stream"})
 }
 
@@ -110,6 +114,18 @@ func (s *Server[O]) getStream(c echo.Context) error {
 	if err != nil {
 		return err
 	}
+	return s.follow(c, j, after)
+}
+
+// wantsStream reports whether a submitter asks for the job's stream at once, in
+// place of its address.
+func wantsStream(r *http.Request) bool {
+	kind, _, err := mime.ParseMediaType(r.Header.Get("Accept"))
+	return err == nil && kind == "text/event-stream"
+}
+
+// follow answers with the job's events behind the one called after.
+func (s *Server[O]) follow(c echo.Context, j *job, after uint64) error {
 	reader, err := j.log.reader(after)
 	if err != nil {
 		return err

@@ -70,6 +70,7 @@ type Server[O ops.Op] struct {
 	echo    *echo.Echo
 	state   feed
 	streams attendance
+	spare   spare
 
 	base    context.Context //nolint:containedctx // of all jobs; ends at Detach and Stop
 	endBase context.CancelCauseFunc
@@ -94,6 +95,7 @@ func NewServer[O ops.Op](o Options[O]) (*Server[O], error) {
 	s := &Server[O]{Options: o, jobs: map[string]*job{}}
 	s.base, s.endBase = context.WithCancelCause(context.Background())
 	s.open, s.close = context.WithCancel(context.Background())
+	s.spare.dir = o.Dir
 	s.state.changed = make(chan struct{})
 	s.echo = s.routes()
 	unfinished, err := s.restore()
@@ -105,6 +107,7 @@ func NewServer[O ops.Op](o Options[O]) (*Server[O], error) {
 	for _, j := range unfinished {
 		s.resume(j)
 	}
+	s.spare.prepare()
 	return s, nil
 }
 
@@ -145,7 +148,7 @@ func (s *Server[O]) submit(o O, id string) (*job, error) {
 		return nil, ops.Errorf(ops.CodeUnavailable, "the %s is stopping and takes no more jobs", s.Mode)
 	}
 	head := header{ID: id, Operation: o.Name(), Op: text, CreatedAt: time.Now().UTC()}
-	log, err := createLog(filepath.Join(s.Dir, id+logSuffix), head, s.TailBytes)
+	log, err := createLog(filepath.Join(s.Dir, id+logSuffix), head, s.TailBytes, &s.spare)
 	if err != nil {
 		return nil, ops.Errorf(ops.CodeInternal, "cannot start the job: %w", err).
 			WithHint("the folder %s must be writable and its disk must have room", s.Dir)

@@ -73,6 +73,7 @@ const readersLeave = 2 * time.Second
 // HTTP server.
 func (s *Server[O]) endStreams(ctx context.Context) {
 	s.close()
+	s.spare.drop()
 	ctx, cancel := context.WithTimeout(ctx, readersLeave)
 	defer cancel()
 	select {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"strconv"
 	"strings"
 	"sync"
@@ -303,5 +304,27 @@ func TestTheStateStreamSkipsToTheNewest(t *testing.T) {
 	}
 	if strings.Contains(text, `{"n":8}`) {
 		t.Errorf("a late reader got old states: %s", text)
+	}
+}
+
+func TestASubmitterMayAskForTheStreamAtOnce(t *testing.T) {
+	d := serve(t, func(ctx context.Context, _ ops.HiveOp) (any, error) {
+		tokens(ctx, 3)
+		return "done", nil
+	})
+	const body = `{"operation":"infer","prompt":"x","job_id":"aaaaaaaaaaaaaaaa"}`
+	status, first := d.request(http.MethodPost, "/v1/jobs", body, "Accept", "text/event-stream")
+	if status != http.StatusOK || !strings.HasSuffix(first, "data: [DONE]\n\n") {
+		t.Fatalf("%d %s", status, first)
+	}
+	if err := inOrder(d.all("aaaaaaaaaaaaaaaa"), 3); err != nil {
+		t.Error(err)
+	}
+	if _, again := d.request(http.MethodPost, "/v1/jobs", body, "Accept", "text/event-stream"); again != first {
+		t.Errorf("the same submission again gives %q, want the same stream %q", again, first)
+	}
+	status, _ = d.request(http.MethodPost, "/v1/jobs", `{"operation":"nap"}`, "Accept", "text/event-stream")
+	if status != http.StatusBadRequest {
+		t.Errorf("a bad operation gives %d", status)
 	}
 }

@@ -70,6 +70,7 @@ func (s *Server[O]) finish(j *job, state ops.JobState, result json.RawMessage, f
 	if !j.finish(state, result, failure) {
 		return
 	}
+	s.spare.prepare()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.finished = append(s.finished, j)

@@ -25,6 +25,7 @@ const jobID = "job-of-the-test-01"
 type daemon struct {
 	*httptest.Server
 	submit func(n int, w http.ResponseWriter) // the n-th submission, from 1; nil takes it
+	older  bool                               // it answers a submission with the stream's address only
 	stream func(s *streamer)
 
 	mu        sync.Mutex
@@ -76,6 +77,10 @@ func (d *daemon) routes() http.Handler {
 		d.mu.Unlock()
 		if d.submit != nil {
 			d.submit(n, w)
+			return
+		}
+		if !d.older && r.Header.Get("Accept") == "text/event-stream" {
+			d.serveStream(w, r)
 			return
 		}
 		writeJSON(w, http.StatusAccepted, ops.Accepted{JobID: id, SSEURL: "/v1/jobs/" + id + "/stream"})

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/json"
+	"iter"
 
 	"rbee.dev/rbee/ops"
 )
@@ -33,10 +34,7 @@ func (c *Client) Do(ctx context.Context, o ops.Op, id string, see func(Received)
 	if id == "" {
 		id = rand.Text()
 	}
-	if _, err := c.Submit(ctx, o, id); err != nil {
-		return nil, err
-	}
-	end, err := c.finish(ctx, id, 0, see)
+	end, err := c.finish(ctx, id, c.begin(ctx, o, id), see)
 	if err != nil {
 		return nil, err
 	}
@@ -56,11 +54,11 @@ func (o outcome) result() (json.RawMessage, error) {
 	return o.raw, nil
 }
 
-// finish follows a job from the event after `after` to its end. Its error says
-// why it did not get there; the job is cancelled then.
-func (c *Client) finish(ctx context.Context, id string, after uint64, see func(Received) error) (outcome, error) {
+// finish takes a job's events to the last. Its error says why it did not get
+// there; the job is cancelled then.
+func (c *Client) finish(ctx context.Context, id string, events iter.Seq2[Received, error], see func(Received) error) (outcome, error) {
 	var end outcome
-	for r, err := range c.Follow(ctx, id, after) {
+	for r, err := range events {
 		if err == nil {
 			switch e := r.Event.(type) {
 			case ops.ResultEvent:

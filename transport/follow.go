@@ -36,8 +36,28 @@ func (c *Client) Follow(ctx context.Context, id string, after uint64) iter.Seq2[
 type follower struct {
 	client *Client
 	path   string
+	submit []byte // submits the job, for as long as no event of it was heard; nil of one that is known
+	sent   bool   // the daemon may have the job
 	last   uint64 // newest event that was yielded
 	yield  func(Received, error) bool
+}
+
+// begin yields the events of the job that is submitted as o under id. One
+// request does both: submitting first and following then would cost another way
+// there and back. A request whose answer was lost is sent again under the same
+// id, which the daemon takes for the same job: the operation never runs twice.
+// Where nobody listens, begin fails at once.
+func (c *Client) begin(ctx context.Context, o ops.Op, id string) iter.Seq2[Received, error] {
+	return func(yield func(Received, error) bool) {
+		f := follower{client: c, path: jobPath(id) + "/stream", yield: yield}
+		var err error
+		if f.submit, err = ops.Encode(o, id); err == nil {
+			err = f.run(ctx)
+		}
+		if err != nil {
+			yield(Received{}, err)
+		}
+	}
 }
 
 // run connects until the end was seen. It returns nil when the reader has all
@@ -53,7 +73,10 @@ func (f *follower) run(ctx context.Context) error {
 			return nil
 		case ctx.Err() != nil:
 			return context.Cause(ctx)
-		case permanent(err):
+		case errors.Is(err, errAccepted):
+			f.submit = nil
+			continue
+		case permanent(err) || f.unsubmitted(err):
 			return err
 		}
 		if f.last > before {
@@ -81,11 +104,23 @@ func permanent(err error) bool {
 	return ok && e.Code != ops.CodeUnavailable
 }
 
+// unsubmitted reports whether the job certainly was not taken: nobody was there,
+// or the daemon takes none.
+func (f *follower) unsubmitted(err error) bool {
+	return f.submit != nil && (!f.sent || !errors.Is(err, ErrUnreachable))
+}
+
 // connect reads one connection of the stream until it breaks, and says whether
 // anything came.
 func (f *follower) connect(ctx context.Context) (heard bool, err error) {
-	s := connection{client: f.client, path: f.path, after: f.last, see: f.see}
+	s := connection{client: f.client, path: f.path, submit: f.submit, after: f.last, see: f.see}
+	if f.submit != nil {
+		s.path = "/v1/jobs"
+	}
 	err = s.read(ctx)
+	if _, none := errors.AsType[notDialled](err); !none {
+		f.sent = true
+	}
 	return s.body.heard.Load(), err
 }
 
@@ -106,7 +141,7 @@ func (f *follower) see(e *sse.Event) error {
 		return ops.Errorf(ops.CodeInternal, "read event %d of %s: %w", id, f.client.Name, err).
 			WithHint("do both sides run the same version of rbee?")
 	}
-	f.last = id
+	f.last, f.submit = id, nil
 	more := f.yield(Received{ID: id, Event: event}, nil)
 	if _, last := event.(ops.EndEvent); last {
 		return errLast

@@ -44,12 +44,11 @@ func ForwardAs(ctx context.Context, c *Client, target string, o ops.Op, id strin
 	}
 	// With nothing heard yet it is not certain that the job was submitted.
 	// Submitting it again is safe: the same id is the same job.
+	events := c.Follow(ctx, id, at.Last)
 	if at.Last == 0 {
-		if _, err := c.Submit(ctx, o, id); err != nil {
-			return nil, err
-		}
+		events = c.begin(ctx, o, id)
 	}
-	end, err := c.finish(ctx, id, at.Last, func(r Received) error {
+	end, err := c.finish(ctx, id, events, func(r Received) error {
 		at.Last = r.ID
 		sink.Mark(r.Event, at)
 		return nil

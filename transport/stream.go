@@ -2,6 +2,7 @@ package transport
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -31,6 +32,9 @@ var (
 	errEnough = errors.New("the reader has enough")
 	// errLast ends a stream that the daemon ends by itself now.
 	errLast = errors.New("that was the last event")
+	// errAccepted is the answer of a daemon that takes a job and tells where its
+	// stream is, as an older build does that is asked for the stream itself.
+	errAccepted = errors.New("the job was taken; its stream is elsewhere")
 )
 
 // connection is one connection of an event stream, without any retry. The
@@ -39,6 +43,7 @@ var (
 type connection struct {
 	client *Client
 	path   string
+	submit []byte                   // submits the job whose stream it is, if not nil
 	after  uint64                   // id of the newest event that is known
 	see    func(e *sse.Event) error // takes each event; its error ends the reading
 	body   watchedBody
@@ -84,6 +89,11 @@ func (s *connection) read(ctx context.Context) error {
 func (s *connection) reader() *sse.Client {
 	reader := sse.NewClient(s.client.BaseURL+s.path, sse.ClientMaxBufferSize(maxEvent))
 	reader.Connection = s.client.http
+	if s.submit != nil {
+		posting := *s.client.http
+		posting.Transport = submission{s.client.pool, s.submit}
+		reader.Connection = &posting
+	}
 	reader.ReconnectStrategy = &backoff.StopBackOff{}
 	if s.after > 0 {
 		reader.LastEventID.Store([]byte(strconv.FormatUint(s.after, 10)))
@@ -101,8 +111,27 @@ func (s *connection) reader() *sse.Client {
 	return reader
 }
 
+// submission turns the only request that the r3labs client can make, a GET, into
+// the POST of a job whose answer is the job's stream.
+type submission struct {
+	next http.RoundTripper
+	body []byte
+}
+
+// RoundTrip sends the submission in place of r.
+func (s submission) RoundTrip(r *http.Request) (*http.Response, error) {
+	post := r.Clone(r.Context())
+	post.Method = http.MethodPost
+	post.Header.Set("Content-Type", "application/json")
+	post.Body, post.ContentLength = io.NopCloser(bytes.NewReader(s.body)), int64(len(s.body))
+	return s.next.RoundTrip(post)
+}
+
 // check wants an event stream.
 func (s *connection) check(answer *http.Response) error {
+	if s.submit != nil && answer.StatusCode == http.StatusAccepted {
+		return errAccepted
+	}
 	if answer.StatusCode != http.StatusOK {
 		return s.client.failure(answer)
 	}
