@@ -71,6 +71,7 @@ type Server[O ops.Op] struct {
 	state   feed
 	streams attendance
 	spare   spare
+	idle    idleness
 
 	base    context.Context //nolint:containedctx // of all jobs; ends at Detach and Stop
 	endBase context.CancelCauseFunc

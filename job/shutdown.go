@@ -74,6 +74,7 @@ const readersLeave = 2 * time.Second
 func (s *Server[O]) endStreams(ctx context.Context) {
 	s.close()
 	s.spare.drop()
+	s.idle.stop()
 	ctx, cancel := context.WithTimeout(ctx, readersLeave)
 	defer cancel()
 	select {

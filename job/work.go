@@ -16,7 +16,9 @@ func (s *Server[O]) start(j *job, o O) {
 	j.cancel = cancel
 	ctx = ops.WithSink(j.logger.WithContext(ctx), j)
 	j.begin()
+	s.idle.began()
 	s.work.Go(func() {
+		defer s.idle.ended()
 		defer cancel(nil)
 		j.logger.Info().Msg("job started")
 		result, err := s.perform(ctx, j, o)
