@@ -60,6 +60,10 @@ bench-chain:
 bench-hives folder="/opt/rbee-lab":
     RBEE_LAB_ROOT={{folder}} go test -run '^$' -bench 'LabInstall|FiftyHives' -benchtime 5x ./modes
 
+# Measure what the SSH connection adds to an answer, beside a hive on this machine.
+bench-tunnel folder="/opt/rbee-lab":
+    RBEE_LAB_ROOT={{folder}} go test -run '^$' -bench LabTunnel -benchtime 1x ./modes
+
 # Measure the builtin engine beside llama.cpp on one file and one thread.
 bench-engine folder="/opt/rbee-llamacpp":
     RBEE_LLAMACPP_ROOT={{folder}} go test -run '^$' -bench OneThread -benchtime 3x -timeout 30m ./inference/builtin

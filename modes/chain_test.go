@@ -132,10 +132,14 @@ type asked struct {
 	err   error
 }
 
-func ask(ctx context.Context, c *transport.Client, tokens int) (a asked) {
+func ask(ctx context.Context, c *transport.Client, tokens int) asked {
+	return askFor(ctx, c, ops.Infer{Model: "tinybee", Prompt: "Once upon a time", MaxTokens: tokens})
+}
+
+func askFor(ctx context.Context, c *transport.Client, o ops.Infer) (a asked) {
 	began := time.Now()
 	var text strings.Builder
-	_, a.err = c.Do(ctx, ops.Infer{Model: "tinybee", Prompt: "Once upon a time", MaxTokens: tokens}, "", func(r transport.Received) error {
+	_, a.err = c.Do(ctx, o, "", func(r transport.Received) error {
 		if t, ok := r.Event.(ops.TokenEvent); ok {
 			if text.Len() == 0 {
 				a.first = time.Since(began)

@@ -4,12 +4,13 @@ import (
 	"bytes"
 	"os"
 	"os/exec"
-	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"rbee.dev/rbee/inference/enginetest"
 	"rbee.dev/rbee/transport/ssh/lab"
 )
 
@@ -99,52 +100,45 @@ func TestLabHivesOnMachinesOfAllKinds(t *testing.T) {
 	}
 }
 
+// TestLabAnswersGoOnThroughCuts has 32 people read answers from a machine whose
+// connection is cut in the middle: each gets every token once.
 func TestLabAnswersGoOnThroughCuts(t *testing.T) {
-	s := newSite(t, lab.Machine{Name: "gpu1"})
-	m := s.lab.Machine("gpu1")
-	model := filepath.Join(t.TempDir(), "slow.gguf")
-	if err := os.WriteFile(model, slow(), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	s.rbee("hive", "install", "--host", "gpu1")
-	text, err := os.ReadFile(model)
+	exe, err := os.Executable() // with an engine of an even pace
 	if err != nil {
 		t.Fatal(err)
 	}
-	put := m.Run // brought there as a person would copy it
-	put("mkdir -p /home/alice/.cache/rbee/models/slow")
-	if err := m.Write("/home/alice/.cache/rbee/models/slow/slow.gguf", text); err != nil {
-		t.Fatal(err)
-	}
-	put("chown -R alice: /home/alice/.cache")
-	slowly := []string{"infer", "-q", "--hive", "gpu1", "--model", "slow", "--raw", "--temperature", "0", "--max-tokens", "150", "Once upon a time"}
-	want := s.rbee(slowly...)
-	const streams = 8
+	s := newSite(t, lab.Machine{Name: "gpu1", SSHD: "SetEnv " + paced + "=20ms"})
+	m := s.lab.Machine("gpu1")
+	s.rbee("hive", "install", "--host", "gpu1", "--binary", exe)
+	s.rbee("worker", "spawn", "tinybee", "--hive", "gpu1", "--parallel", "32")
+	const streams, tokens = 32, 300
+	want := enginetest.Text(tokens) + "\n"
 	for _, tt := range []struct {
 		name string
 		cut  func()
 	}{
 		{"the link is cut for 5 s", func() { m.Cut(); time.Sleep(5 * time.Second); m.Restore() }},
+		{"the link is cut for 40 s", func() { m.Cut(); time.Sleep(40 * time.Second); m.Restore() }},
 		{"the sessions are killed", m.KillSessions},
 		{"packets are lost", func() { m.Lose(10); t.Cleanup(func() { m.Lose(0) }) }},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			var all sync.WaitGroup
-			said := make([]bytes.Buffer, streams)
+			said, told := make([]bytes.Buffer, streams), make([]bytes.Buffer, streams)
 			errs := make([]error, streams)
 			for i := range streams {
 				all.Go(func() {
-					cmd := s.command(slowly...)
-					cmd.Stdout = &said[i]
+					cmd := s.command("infer", "-q", "--hive", "gpu1", "-n", strconv.Itoa(tokens), "Once upon a time")
+					cmd.Stdout, cmd.Stderr = &said[i], &told[i]
 					errs[i] = cmd.Run()
 				})
 			}
-			time.Sleep(time.Second) // in the middle
+			time.Sleep(3 * time.Second) // in the middle
 			tt.cut()
 			all.Wait()
 			for i := range streams {
 				if errs[i] != nil || said[i].String() != want {
-					t.Errorf("stream %d: %v, %d bytes of %d", i, errs[i], said[i].Len(), len(want))
+					t.Errorf("stream %d: %v, %d bytes of %d: %s", i, errs[i], said[i].Len(), len(want), told[i].String())
 				}
 			}
 		})

@@ -17,6 +17,9 @@ func TestMain(m *testing.M) {
 	if pace := os.Getenv(paced); pace != "" {
 		os.Exit(runPaced(pace, os.Args))
 	}
+	if queen := os.Getenv(asking); queen != "" {
+		os.Exit(runAsking(queen, os.Args))
+	}
 	dir, err := os.MkdirTemp("", "rbee-test")
 	if err == nil {
 		binary = filepath.Join(dir, "rbee")

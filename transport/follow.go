@@ -97,11 +97,12 @@ func (f *follower) run(ctx context.Context) error {
 	}
 }
 
-// permanent reports whether connecting again cannot help: the daemon answered,
-// and not that it is unavailable.
+// permanent reports whether connecting again cannot help: the daemon or the way
+// to it has answered, and not that it is unavailable or was too slow, as a cut
+// link is.
 func permanent(err error) bool {
 	e, ok := errors.AsType[*ops.Error](err)
-	return ok && e.Code != ops.CodeUnavailable
+	return ok && e.Code != ops.CodeUnavailable && e.Code != ops.CodeTimeout
 }
 
 // unsubmitted reports whether the job certainly was not taken: nobody was there,

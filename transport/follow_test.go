@@ -374,3 +374,33 @@ func TestStreamsLeaveTheirConnectionsForTheNextRequest(t *testing.T) {
 		t.Errorf("20 jobs in turn took %d connections, want them to share", n)
 	}
 }
+
+func TestAWayThatIsCutForAWhileIsTakenAgain(t *testing.T) {
+	d := newDaemon(t)
+	events := story(4)
+	d.stream = func(s *streamer) {
+		if s.n == 1 {
+			s.send(1, events[0])
+			s.drop()
+		}
+		s.sendAll(events)
+	}
+	dials := 0
+	c := d.client(t, func(o *transport.Options) {
+		o.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
+			switch dials++; dials {
+			case 2:
+				return nil, ops.Errorf(ops.CodeTimeout, "the connection was lost: no answer for 10s")
+			case 3:
+				return nil, ops.Errorf(ops.CodeUnavailable, "the machine cannot be reached")
+			}
+			return (&net.Dialer{}).DialContext(ctx, network, address)
+		}
+	})
+	if text, err := do(t, c); err != nil || text != told(events) {
+		t.Errorf("Do() = %q, %v", text, err)
+	}
+	if dials < 4 {
+		t.Errorf("dialled %d times", dials)
+	}
+}
