@@ -50,6 +50,9 @@ func (k *Keeper) answer(ctx context.Context, l *ops.Login, in ops.LoggedIn, trus
 		return in.Error
 	}
 	defer tty.Close()
+	if l.Passphrases[in.Of]+l.Passwords[in.Of] != "" {
+		fmt.Fprintln(tty, in.Error.Message) // it was wrong
+	}
 	switch in.Needs {
 	case ops.NeedHostKey:
 		if !yes(ctx, tty, fmt.Sprintf("%s\nTrust this key from now on?", in.Error.Message)) {

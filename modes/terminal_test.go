@@ -1,0 +1,103 @@
+package modes_test
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// sitting is a person at a terminal (pts(4)) in which a command runs.
+type sitting struct {
+	t      *testing.T
+	master *os.File
+	read   chan struct{} // closed when the terminal has said all
+
+	mu   sync.Mutex
+	seen strings.Builder
+}
+
+// sit runs cmd in a terminal of its own, standard output apart.
+func sit(t *testing.T, cmd *exec.Cmd) *sitting {
+	t.Helper()
+	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
+	if err != nil {
+		t.Skipf("no terminals here: %v", err)
+	}
+	fd := int(master.Fd())
+	if err := unix.IoctlSetPointerInt(fd, unix.TIOCSPTLCK, 0); err != nil {
+		t.Fatal(err)
+	}
+	number, err := unix.IoctlGetInt(fd, unix.TIOCGPTN)
+	if err != nil {
+		t.Fatal(err)
+	}
+	slave, err := os.OpenFile(fmt.Sprintf("/dev/pts/%d", number), os.O_RDWR|unix.O_NOCTTY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd.Stdin, cmd.Stderr = slave, slave
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	_ = slave.Close() // the command has it
+	s := &sitting{t: t, master: master, read: make(chan struct{})}
+	go s.watch() // ends with the command
+	return s
+}
+
+func (s *sitting) watch() {
+	defer close(s.read)
+	buf := make([]byte, 4096)
+	for {
+		n, err := s.master.Read(buf)
+		s.mu.Lock()
+		s.seen.Write(buf[:n])
+		s.mu.Unlock()
+		if err != nil {
+			return
+		}
+	}
+}
+
+// text is what the terminal has shown.
+func (s *sitting) text() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.seen.String()
+}
+
+// answer waits until the terminal shows question and types text.
+func (s *sitting) answer(question, text string) {
+	s.t.Helper()
+	for !strings.Contains(s.text(), question) {
+		select {
+		case <-s.read:
+			if !strings.Contains(s.text(), question) {
+				s.t.Errorf("it ended without asking %q: %s", question, s.text())
+			}
+			return
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+	time.Sleep(50 * time.Millisecond) // echo is off by then, as for a person
+	if _, err := s.master.WriteString(text + "\n"); err != nil {
+		s.t.Error(err)
+	}
+}
+
+// end waits for the command's end and returns what the terminal has shown.
+func (s *sitting) end(cmd *exec.Cmd) (text string, code int) {
+	s.t.Helper()
+	_ = cmd.Wait() // the code tells
+	<-s.read
+	_ = s.master.Close()
+	return s.text(), cmd.ProcessState.ExitCode()
+}
