@@ -1,0 +1,72 @@
+package process
+
+import (
+	"errors"
+	"fmt"
+	"os/exec"
+	"regexp"
+	"slices"
+	"strings"
+	"syscall"
+)
+
+// Death is how a program ended that nobody had asked to.
+type Death struct {
+	// Name is what the program is called.
+	Name string
+	// Status says how it ended, as "exit status 1".
+	Status string
+	// Lines are the last lines that it wrote, at most a hundred, the oldest
+	// first.
+	Lines []string
+}
+
+// Error says how the program ended, with those of its last lines that say most.
+func (d *Death) Error() string {
+	text := fmt.Sprintf("%s ended (%s)", d.Name, d.Status)
+	if said := d.telling(); len(said) > 0 {
+		text += "; its last lines: " + strings.Join(said, " | ")
+	}
+	return text
+}
+
+var (
+	// complaint is what lines that tell of a failure have in them.
+	complaint = regexp.MustCompile(`(?i)error|fail|abort|assert|exception|fatal|invalid|unsupported|out of memory|unable|cannot|couldn't|killed`)
+	// stamp is what programs put before what they say: llama-server's time
+	// since its start and level, or a date and time.
+	stamp = regexp.MustCompile(`^(\d+\.\d\d\.\d{3}\.\d{3} [A-Z] +|\d{4}-\d\d-\d\d[T ][\d:.,]+Z? +)`)
+)
+
+// telling picks, of the newest lines, those that tell of a failure, or else the
+// newest two.
+func (d *Death) telling() []string {
+	const most, fewest = 5, 2
+	var said []string
+	for _, line := range slices.Backward(d.Lines) {
+		line = stamp.ReplaceAllString(line, "")
+		if len(said) < most && complaint.MatchString(line) && !slices.Contains(said, line) {
+			said = append(said, line)
+		}
+	}
+	if len(said) == 0 {
+		for _, line := range slices.Backward(d.Lines[max(0, len(d.Lines)-fewest):]) {
+			said = append(said, stamp.ReplaceAllString(line, ""))
+		}
+	}
+	slices.Reverse(said)
+	return said
+}
+
+// status says in words how a process ended, by what Wait returned.
+func status(err error) string {
+	if err == nil {
+		return "exit status 0"
+	}
+	if e, ok := errors.AsType[*exec.ExitError](err); ok {
+		if w, ok := e.Sys().(syscall.WaitStatus); ok && w.Signaled() {
+			return fmt.Sprintf("signal %d, %s", w.Signal(), w.Signal())
+		}
+	}
+	return err.Error()
+}

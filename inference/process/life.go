@@ -1,0 +1,178 @@
+package process
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httputil"
+	"time"
+
+	"rbee.dev/rbee/ops"
+)
+
+// life is one process from its start to its end, as requests see it.
+type life struct {
+	server *Server
+	// settled is closed when the process can be used or never will be; what
+	// follows is written before and not changed after.
+	settled chan struct{}
+	pid     int
+	proxy   *httputil.ReverseProxy
+	client  *http.Client
+	output  *tail
+	failure error
+	// ended is closed when the process is gone; why is written before.
+	ended chan struct{}
+	why   error
+}
+
+func (s *Server) newLife() *life {
+	return &life{server: s, settled: make(chan struct{}), ended: make(chan struct{})}
+}
+
+// stillborn is a life that never was, for the given reason.
+func (s *Server) stillborn(why error) *life {
+	l := s.newLife()
+	l.failure = why
+	close(l.settled)
+	return l
+}
+
+// finish says that the process is gone, and why. It is called once.
+func (l *life) finish(why error) {
+	l.why = why
+	select {
+	case <-l.settled:
+	default:
+		l.failure = why
+		close(l.settled)
+	}
+	close(l.ended)
+}
+
+// lead starts the process and returns when it has ended: how long it could be
+// used, and why it ended. The end of ctx ends it.
+func (l *life) lead(ctx context.Context) (lasted time.Duration, why error) {
+	o := l.server.options
+	launch, err := o.Prepare()
+	if err != nil {
+		return 0, err
+	}
+	l.output = newTail()
+	c, err := start(launch, l.output)
+	if err != nil {
+		return 0, ops.Errorf(ops.CodeUnavailable, "start %s: %w", o.Name, err)
+	}
+	l.connect(launch)
+	defer l.client.CloseIdleConnections()
+	if l.answers(ctx, c) {
+		began := time.Now()
+		l.pid = c.pid
+		close(l.settled)
+		select {
+		case <-c.done:
+		case <-ctx.Done():
+		}
+		lasted = max(1, time.Since(began))
+	}
+	if ctx.Err() != nil {
+		c.stop(o.Patience)
+		return lasted, errClosed
+	}
+	return lasted, ops.Errorf(ops.CodeUnavailable, "%w", &Death{Name: o.Name, Status: c.status, Lines: l.output.list()})
+}
+
+// connect makes the client and the proxy that reach the process.
+func (l *life) connect(launch Launch) {
+	transport := &http.Transport{
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return (&net.Dialer{}).DialContext(ctx, launch.Network, launch.Address)
+		},
+		// A kept connection may be closed by the other side just as a request
+		// is written to it, and a POST is not sent twice. A new one to the
+		// same machine takes microseconds.
+		DisableKeepAlives:  true,
+		DisableCompression: true, // clients may ask for it
+	}
+	var through http.RoundTripper = transport
+	if launch.Key != "" {
+		through = keyed{transport, "Bearer " + launch.Key}
+	}
+	l.client = &http.Client{Transport: through}
+	l.proxy = l.newProxy(through)
+}
+
+// keyed sends requests with a key.
+type keyed struct {
+	*http.Transport
+	authorization string
+}
+
+// RoundTrip sends the request, with the key in place of what it had.
+func (k keyed) RoundTrip(r *http.Request) (*http.Response, error) {
+	r = r.Clone(r.Context())
+	r.Header.Set("Authorization", k.authorization)
+	return k.Transport.RoundTrip(r)
+}
+
+// How long to wait between looks at whether a process answers. Output of the
+// process makes the next look come at once.
+const (
+	lookSoon = time.Millisecond
+	lookLate = 50 * time.Millisecond
+)
+
+// answers returns true once the process can be used, and false when it ends
+// before, or ctx does.
+func (l *life) answers(ctx context.Context, c *child) bool {
+	for pause := lookSoon; ; pause = min(2*pause, lookLate) {
+		timer := time.NewTimer(pause)
+		select {
+		case <-timer.C:
+		case <-l.output.wrote:
+			pause = lookSoon
+		case <-c.done:
+		case <-ctx.Done():
+		}
+		timer.Stop()
+		if ctx.Err() != nil {
+			return false
+		}
+		select {
+		case <-c.done:
+			return false
+		default:
+		}
+		if l.looksReady(ctx) {
+			return true
+		}
+	}
+}
+
+// looksReady asks the process once.
+func (l *life) looksReady(ctx context.Context) bool {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	for _, path := range l.server.options.Ready {
+		answer, err := l.get(ctx, path)
+		if err != nil {
+			return false
+		}
+		_, _ = io.Copy(io.Discard, io.LimitReader(answer.Body, 64<<10)) // what it says does not matter
+		_ = answer.Body.Close()
+		if answer.StatusCode != http.StatusNotFound {
+			return answer.StatusCode == http.StatusOK
+		}
+	}
+	return false
+}
+
+func (l *life) get(ctx context.Context, path string) (*http.Response, error) {
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://engine"+path, nil)
+	if err != nil {
+		return nil, fmt.Errorf("ask for %s: %w", path, err)
+	}
+	return l.client.Do(r)
+}

@@ -1,0 +1,102 @@
+package process
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+	"log"
+	"net/http"
+	"net/http/httputil"
+	"sync"
+	"time"
+
+	"rbee.dev/rbee/ops"
+)
+
+// noticeWithin is how long the end of a process may take to be noticed after
+// its connections broke.
+const noticeWithin = time.Second
+
+// newProxy makes what passes requests on as they come and answers as they come.
+func (l *life) newProxy(through http.RoundTripper) *httputil.ReverseProxy {
+	return &httputil.ReverseProxy{
+		Transport:     through,
+		FlushInterval: -1,
+		BufferPool:    &l.server.buffers,
+		ErrorLog:      log.New(io.Discard, "", 0), // errors are answers
+		Rewrite: func(p *httputil.ProxyRequest) {
+			p.Out.URL.Scheme, p.Out.URL.Host = "http", "engine"
+		},
+		ModifyResponse: l.guard,
+		ErrorHandler: func(w http.ResponseWriter, r *http.Request, err error) {
+			refuse(w, l.explain(r, err))
+		},
+	}
+}
+
+// silentKey is the context's key of a *bool, which is set when an answer broke
+// off and its reader was not told.
+type silentKey struct{}
+
+// serve passes one request on. An answer that breaks off without a word for it
+// breaks the client's connection, too.
+func (l *life) serve(w http.ResponseWriter, r *http.Request) {
+	silent := false
+	l.proxy.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), silentKey{}, &silent)))
+	if silent {
+		panic(http.ErrAbortHandler)
+	}
+}
+
+// explain says why the process did not answer.
+func (l *life) explain(r *http.Request, err error) error {
+	if r.Context().Err() != nil {
+		return ops.Errorf(ops.CodeCancelled, "nobody waits for the answer any more")
+	}
+	if l.gone(noticeWithin) {
+		return l.why
+	}
+	return ops.Errorf(ops.CodeUnavailable, "%s broke its answer off: %w", l.server.options.Name, err)
+}
+
+// gone reports whether the process ends within d.
+func (l *life) gone(d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-l.ended:
+		return true
+	case <-timer.C:
+		return false
+	}
+}
+
+// refuse answers with an error in OpenAI's form.
+func refuse(w http.ResponseWriter, err error) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(ops.AsError(err).Code.HTTPStatus())
+	_, _ = w.Write(append(body(err), '\n')) // the client may be gone
+}
+
+// body is an error in OpenAI's form.
+func body(err error) []byte {
+	e := ops.AsError(err)
+	text, _ := json.Marshal(map[string]any{ // strings alone
+		"error": map[string]string{"message": e.Message, "type": "server_error", "code": string(e.Code)},
+	})
+	return text
+}
+
+// buffers lends the proxies the buffers that answers are copied through.
+type buffers struct{ pool sync.Pool }
+
+// Get lends a buffer.
+func (b *buffers) Get() []byte {
+	if p, ok := b.pool.Get().(*[]byte); ok {
+		return *p
+	}
+	return make([]byte, 32<<10)
+}
+
+// Put takes a buffer back.
+func (b *buffers) Put(p []byte) { b.pool.Put(&p) }

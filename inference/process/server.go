@@ -1,0 +1,218 @@
+package process
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"sync"
+	"time"
+
+	"rbee.dev/rbee/ops"
+)
+
+// Launch is how one process is started, and how it is reached.
+type Launch struct {
+	// Path is the program's file, and Args are its arguments.
+	Path string
+	Args []string
+	// Env is its environment; nil is this process's.
+	Env []string
+	// Network is unix or tcp, and Address is where it will listen.
+	Network, Address string
+	// Key is sent to it as a bearer token; "" sends what clients send.
+	Key string
+}
+
+// Options say what a [Server] runs, and how.
+type Options struct {
+	// Name is what errors call the program.
+	Name string
+	// Prepare is asked before each start.
+	Prepare func() (Launch, error)
+	// Ready are paths of which the first that the program knows must answer
+	// with 200 once it can be used; none means /health.
+	Ready []string
+	// Pause is how long to wait before a start, when failures lives in a row
+	// were short; nil means [Backoff].
+	Pause func(failures int) time.Duration
+	// Patience is how long the program may take to end after SIGTERM; 0 means
+	// a second and a half.
+	Patience time.Duration
+}
+
+// steadyAfter is how long a process must have been ready for its end not to
+// count as a failure to start.
+const steadyAfter = 10 * time.Second
+
+// Backoff is none before the first start again, then half a second, doubled up
+// to half a minute.
+func Backoff(failures int) time.Duration {
+	const first, last = 500 * time.Millisecond, 30 * time.Second
+	if failures < 2 {
+		return 0
+	}
+	return min(first<<min(failures-2, 10), last)
+}
+
+// errClosed is what requests get that come after Close.
+var errClosed = ops.Errorf(ops.CodeUnavailable, "the engine is stopping")
+
+// Server runs a program and starts it again when it dies. One goroutine, in
+// own, has the process; requests look at the life it leads now.
+type Server struct {
+	options Options
+	buffers buffers
+	end     context.CancelFunc
+	done    chan struct{} // closed once there is no process any more
+
+	mu  sync.Mutex
+	now *life
+}
+
+// Start starts the program and returns when it can be used, or with the reason
+// why it never could. The context is for the start alone.
+func Start(ctx context.Context, o Options) (*Server, error) {
+	if len(o.Ready) == 0 {
+		o.Ready = []string{"/health"}
+	}
+	if o.Pause == nil {
+		o.Pause = Backoff
+	}
+	if o.Patience == 0 {
+		o.Patience = 1500 * time.Millisecond
+	}
+	s := &Server{options: o, done: make(chan struct{})}
+	first := s.newLife()
+	s.now = first
+	var running context.Context
+	running, s.end = context.WithCancel(context.WithoutCancel(ctx))
+	go func() { // Close waits for it
+		defer close(s.done)
+		s.own(running, first)
+	}()
+	select {
+	case <-first.settled:
+		if first.failure == nil {
+			return s, nil
+		}
+		return nil, errors.Join(first.failure, s.Close())
+	case <-ctx.Done():
+		return nil, errors.Join(context.Cause(ctx), s.Close())
+	}
+}
+
+// Close ends the program and waits until it is gone.
+func (s *Server) Close() error {
+	s.end()
+	<-s.done
+	return nil
+}
+
+// PID is the process's id now, or 0 while there is none.
+func (s *Server) PID() int {
+	l := s.current()
+	select {
+	case <-l.settled:
+		return l.pid
+	default:
+		return 0
+	}
+}
+
+// own leads one life after the other until ctx ends or the first one fails.
+func (s *Server) own(ctx context.Context, l *life) {
+	for first, failures := true, 0; ; first = false {
+		lasted, err := l.lead(ctx)
+		switch {
+		case ctx.Err() != nil:
+			s.replace(l, s.stillborn(errClosed), err)
+			return
+		case first && lasted == 0: // it never could be used
+			l.finish(err)
+			return
+		case lasted >= steadyAfter:
+			failures = 0
+		}
+		failures++
+		next := s.newLife()
+		if pause := s.options.Pause(failures); pause > 0 {
+			s.replace(l, s.stillborn(fmt.Errorf("%w (it is started again %s after that)", err, pause)), err)
+			l = s.current()
+			if !sleep(ctx, pause) {
+				s.replace(l, s.stillborn(errClosed), err)
+				return
+			}
+		}
+		s.replace(l, next, err)
+		l = next
+	}
+}
+
+// replace makes next what requests see, and then says of l why it ended: who
+// waits for l's end finds the next one.
+func (s *Server) replace(l, next *life, why error) {
+	s.mu.Lock()
+	s.now = next
+	s.mu.Unlock()
+	l.finish(why)
+}
+
+func (s *Server) current() *life {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.now
+}
+
+// await returns the life that a request can be sent to, once there is one.
+func (s *Server) await(ctx context.Context) (*life, error) {
+	for {
+		l := s.current()
+		select {
+		case <-l.settled:
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+		if l.failure != nil {
+			return nil, l.failure
+		}
+		select {
+		case <-l.ended: // there is another
+		default:
+			return l, nil
+		}
+	}
+}
+
+// ServeHTTP passes the request on to the program. While that is being started
+// again it waits; while it cannot be, the answer is why.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	l, err := s.await(r.Context())
+	if err != nil {
+		refuse(w, err)
+		return
+	}
+	l.serve(w, r)
+}
+
+// Get asks the program itself, beside what clients ask of it. The caller closes
+// the answer's body.
+func (s *Server) Get(ctx context.Context, path string) (*http.Response, error) {
+	l, err := s.await(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return l.get(ctx, path)
+}
+
+// sleep reports whether d passed before ctx ended.
+func sleep(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+		return true
+	}
+}
