@@ -137,7 +137,8 @@ func (s *Server) own(ctx context.Context, l *life) {
 		failures++
 		next := s.newLife()
 		if pause := s.options.Pause(failures); pause > 0 {
-			s.replace(l, s.stillborn(fmt.Errorf("%w (it is started again %s after that)", err, pause)), err)
+			err = fmt.Errorf("%w (it is started again %s after that)", err, pause)
+			s.replace(l, s.stillborn(err), err)
 			l = s.current()
 			if !sleep(ctx, pause) {
 				s.replace(l, s.stillborn(errClosed), err)
