@@ -71,6 +71,8 @@ func TestLabHivesOnMachinesOfAllKinds(t *testing.T) {
 		{Name: "noexec", Setup: "mount -t tmpfs -o noexec,mode=1777 tmpfs /tmp"},
 		{Name: "space", Home: "/home/al ice"},
 		{Name: "inner", Through: "plain"},
+		{Name: "systemd", Systemd: true},
+		{Name: "nolinger", Systemd: true, Setup: "systemctl mask polkit.service"}, // nobody allows it
 	}
 	s := newSite(t, machines...)
 	want := s.rbee("infer", "-q", "-n", "12", "--seed", "1", "Once upon a time")
@@ -97,6 +99,56 @@ func TestLabHivesOnMachinesOfAllKinds(t *testing.T) {
 				t.Errorf("still running over there: %s", left)
 			}
 		})
+	}
+}
+
+// TestLabAHiveIsAUserServiceOfSystemd installs one on a machine whose init is
+// systemd.
+func TestLabAHiveIsAUserServiceOfSystemd(t *testing.T) {
+	s := newSite(t, lab.Machine{Name: "gpu1", Systemd: true})
+	m := s.lab.Machine("gpu1")
+	alice := func(script string) string {
+		t.Helper()
+		return strings.TrimSpace(m.Run(`exec setpriv --reuid alice --regid alice --init-groups env HOME=/home/alice XDG_RUNTIME_DIR=/run/user/$(id -u alice) sh -c "$1"`, script))
+	}
+	const main = "systemctl --user show rbee-hive.service -p MainPID --value"
+	workers := func() string {
+		t.Helper()
+		return alice("pgrep -u alice -f 'rbee.* [w]orker serve' | tr '\n' ' '")
+	}
+	s.rbee("hive", "install", "--host", "gpu1")
+	if state := alice("systemctl --user is-active rbee-hive.service; systemctl --user is-enabled rbee-hive.service; loginctl show-user alice -p Linger --value"); state != "active\nenabled\nyes" {
+		t.Errorf("the service is %q, want it active, enabled and lingering", state)
+	}
+	s.rbee("infer", "-q", "--hive", "gpu1", "-n", "3", "Once upon a time")
+	hive, kept := alice(main), workers()
+	if kept == "" {
+		t.Error("there is no worker")
+	}
+
+	s.rbee("queen", "stop") // with which alice's last session ends
+	m.KillSessions()
+	if now := alice(main); now != hive {
+		t.Errorf("without a session the hive is %s, it was %s", now, hive)
+	}
+	alice("kill -KILL " + hive)
+	s.rbee("infer", "-q", "--hive", "gpu1", "-n", "3", "Once upon a time")
+	if now := alice(main); now == hive || now == "0" {
+		t.Errorf("the hive that was killed is %s, and is %s now", hive, now)
+	}
+	s.rbee("hive", "update", "gpu1", "--binary", otherBuild(t))
+	s.rbee("infer", "-q", "--hive", "gpu1", "-n", "3", "Once upon a time")
+	if now := workers(); now != kept {
+		t.Errorf("the workers are %q, they were %q", now, kept)
+	}
+	s.rbee("hive", "stop", "gpu1")
+	if left := workers(); left != "" || alice("systemctl --user is-active rbee-hive.service || true") != "inactive" {
+		t.Errorf("stopped, and there are workers %q", left)
+	}
+	s.rbee("hive", "start", "gpu1")
+	s.rbee("hive", "uninstall", "gpu1")
+	if unit := alice("systemctl --user list-unit-files rbee-hive.service --no-legend; ls ~/.config/systemd/user 2>/dev/null || true"); strings.Contains(unit, "rbee") {
+		t.Errorf("left of the unit: %s", unit)
 	}
 }
 

@@ -20,6 +20,7 @@ type Record struct {
 	Build     string    `json:"build"`
 	Address   string    `json:"address"` // host:port or socket path
 	StartedAt time.Time `json:"started_at"`
+	Service   bool      `json:"service,omitempty"` // of its machine, so no queen's to end
 }
 
 // ErrRunning is returned by [Lock] when another process holds the pid file.

@@ -14,6 +14,8 @@ import (
 type ServeCmd struct {
 	Name   string `help:"The hive's name." default:"localhost"`
 	Listen string `help:"TCP address to listen on beside the socket; it wants the token in the state folder's hive.token." placeholder:"HOST:PORT"`
+
+	Service bool `hidden:"" help:"It is a service of this machine, which runs without a queen."`
 }
 
 // Help is shown by --help.
@@ -39,7 +41,7 @@ func (c *ServeCmd) Run(ctx context.Context, h home.Home, stderr io.Writer) error
 	if err != nil {
 		return fmt.Errorf("find the own binary: %w", err)
 	}
-	hive, err := New(Options{Home: h, Name: c.Name, Listen: c.Listen, Binary: exe, Log: log})
+	hive, err := New(Options{Home: h, Name: c.Name, Listen: c.Listen, Service: c.Service, Binary: exe, Log: log})
 	if err != nil {
 		log.Error().Err(err).Msg("the hive cannot start")
 		return err

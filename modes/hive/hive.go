@@ -22,8 +22,11 @@ type Options struct {
 	Home   home.Home
 	Name   string
 	Listen string // TCP address to listen on beside the socket, or ""
-	Binary string // absolute path of rbee, which workers are started from
-	Log    zerolog.Logger
+	// Service says that the hive is a service of its machine, which no queen ends
+	// with herself.
+	Service bool
+	Binary  string // absolute path of rbee, which workers are started from
+	Log     zerolog.Logger
 }
 
 // Hive is one hive process.
@@ -54,7 +57,7 @@ func New(o Options) (_ *Hive, err error) {
 	var holder daemon.Record
 	h.pid, holder, err = daemon.Lock(o.Home.PIDFile("hive"), daemon.Record{
 		Process: daemon.Self(), Binary: o.Binary, Version: daemon.Version, Build: h.build,
-		Address: o.Home.HiveSocket(), StartedAt: h.started,
+		Address: o.Home.HiveSocket(), StartedAt: h.started, Service: o.Service,
 	})
 	if errors.Is(err, daemon.ErrRunning) {
 		return nil, ops.Errorf(ops.CodeConflict, "a hive is already running, pid %d on %s", holder.PID, holder.Address)

@@ -118,14 +118,17 @@ func (QueenStop) Run(ctx context.Context, k *Keeper) error {
 			return err
 		}
 	}
-	if err := daemon.KillLeftovers(k.Home); err != nil {
+	ended := "the queen, its hive and its workers have ended"
+	if hive, err := daemon.Read(k.Home.PIDFile("hive")); err == nil && hive.Service {
+		ended = "the queen has ended; this machine's hive is a service and goes on (`rbee hive stop` ends it)"
+	} else if err := daemon.KillLeftovers(k.Home); err != nil {
 		return err
 	}
 	if !running {
 		k.say("keeper: no queen was running")
 		return nil
 	}
-	k.say("keeper: the queen, its hive and its workers have ended")
+	k.say("keeper: %s", ended)
 	return nil
 }
 

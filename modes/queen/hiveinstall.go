@@ -212,9 +212,7 @@ func (i *installation) record(ctx context.Context) error {
 			r.Systemd = d.started.Systemd
 		}
 	})
-	if d.started.NoLinger {
-		ops.Warn(ctx, "no_linger", "the hive ends when %s logs out of %s: `sudo loginctl enable-linger %s` there keeps it", i.facts.User, i.facts.Host, i.facts.User)
-	}
+	d.warnOfLogout(ctx)
 	if err := i.queen.store.SaveRemote(ctx, i.id, r); err != nil {
 		return err
 	}
@@ -227,6 +225,14 @@ func (i *installation) record(ctx context.Context) error {
 		ops.Warn(ctx, "prune", "older binaries stay on the machine: %v", err)
 	}
 	return nil
+}
+
+// warnOfLogout says why the hive is no service where it could have been one.
+func (d *deployment) warnOfLogout(ctx context.Context) {
+	if d.started.NoLinger {
+		ops.Warn(ctx, "no_linger", "systemd on %s would end the hive when %s logs out, so it is a process of its own, which a restart of the machine ends; after `sudo loginctl enable-linger %s` there, `rbee hive stop` and installing again make it a service",
+			d.facts.Host, d.facts.User, d.facts.User)
+	}
 }
 
 // adopt takes a hive behind SSH into the books and watches it.
@@ -292,6 +298,7 @@ func (q *Queen) deployHere(ctx context.Context, d *deployment) (ops.Hive, error)
 	defer q.local.allow(true)
 	claim := install.Step{Title: "make the hive's folders", Run: func(ctx context.Context) error { return d.service.Prepare(ctx, nil) }}
 	save := install.Step{Title: "record the hive", Run: func(ctx context.Context) error {
+		d.warnOfLogout(ctx)
 		r := record{Site: d.service.Site, Systemd: d.started.Systemd, Listen: d.service.Listen, Build: d.binary.Build()}
 		q.local.setInstalled(&r)
 		return q.store.SaveRemote(ctx, ops.LocalHive, r)

@@ -7,7 +7,7 @@
 #   RBEE_LAB_ROOT=/opt/rbee-lab go test ./modes -run Lab
 set -euo pipefail
 root=${1:?usage: root.sh FOLDER}
-if [ -e "$root/.complete" ]; then
+if [ -e "$root/.complete" ] && [ -e "$root/lib/systemd/systemd" ]; then
   exit 0
 fi
 missing=()
@@ -27,6 +27,11 @@ rm -rf "$root"
 debootstrap --variant=minbase --include=openssh-server,openssh-sftp-server,procps "$suite" "$root" ${mirror:+"$mirror"} >"$root.log" 2>&1 ||
   { tail -n 20 "$root.log"; exit 1; }
 chroot "$root" apt-get install -y -qq --no-install-recommends fish tcsh >>"$root.log" 2>&1 || { tail -n 20 "$root.log"; exit 1; }
+# Its unit is in place before systemd is, so that one machine can have it as init.
+chroot "$root" apt-get install -y -qq --no-install-recommends systemd dbus-user-session libpam-systemd polkitd >>"$root.log" 2>&1 ||
+  { tail -n 20 "$root.log"; exit 1; }
+chroot "$root" systemctl enable --quiet ssh.service
+chroot "$root" systemctl mask --quiet systemd-networkd.service systemd-resolved.service systemd-timesyncd.service
 chroot "$root" useradd -m -s /bin/bash alice
 chroot "$root" usermod -p '*' alice
 mkdir -p "$root/run/sshd"

@@ -102,7 +102,7 @@ func (s Service) Switch(ctx context.Context, name string) (before string, err er
 // Started is how the service was started.
 type Started struct {
 	Systemd  bool
-	NoLinger bool // a logout may end it
+	NoLinger bool // there is systemd, but a logout would end its service
 	Kept     bool // it ran already, as it should
 }
 
@@ -180,7 +180,7 @@ func (s Service) settings() string {
 func (s Service) unit() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "[Unit]\nDescription=rbee hive %s\nStartLimitIntervalSec=0\n\n[Service]\nType=exec\n", s.Name)
-	args := []string{s.Binary(), "hive", "serve", "--name", s.Name}
+	args := []string{s.Binary(), "hive", "serve", "--service", "--name", s.Name}
 	if s.Listen != "" {
 		args = append(args, "--listen", s.Listen)
 	}

@@ -106,7 +106,7 @@ func TestAServiceLivesAndLeavesNothingBehind(t *testing.T) {
 	}
 	served := filepath.Join(s.State, "served")
 	eventually(t, "the hive serves", func() bool { return lines(served) == 1 })
-	if text, _ := os.ReadFile(served); string(text) != "a 'b' $c|hive serve --name gpu1\n" {
+	if text, _ := os.ReadFile(served); string(text) != "a 'b' $c|hive serve --service --name gpu1\n" {
 		t.Errorf("it was started as %q", text)
 	}
 
@@ -235,7 +235,7 @@ func TestTheUnitIsOneThatSystemdTakes(t *testing.T) {
 	s := Service{Site: Site{Data: `/home/a b/100% $x`, State: "/s", Env: []string{`RBEE_HOME=/x "y"`}}, Name: "gpu1", Listen: ":$7834"}
 	unit := s.unit()
 	for _, want := range []string{
-		`ExecStart="/home/a b/100%% $x/rbee" "hive" "serve" "--name" "gpu1" "--listen" ":$$7834"`,
+		`ExecStart="/home/a b/100%% $x/rbee" "hive" "serve" "--service" "--name" "gpu1" "--listen" ":$$7834"`,
 		`Environment="RBEE_HOME=/x \"y\""`, "KillMode=process", "Restart=on-failure", "WantedBy=default.target",
 	} {
 		if !strings.Contains(unit, want) {

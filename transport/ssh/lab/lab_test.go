@@ -48,6 +48,14 @@ func TestTheMachinesAreWhatTheySay(t *testing.T) {
 	}
 }
 
+func TestAMachineMayHaveSystemd(t *testing.T) {
+	l := lab.Start(t, lab.Machine{Name: "gpu1", Systemd: true})
+	out, err := l.Command("ssh", "gpu1", "systemctl --user is-active basic.target; loginctl show-user alice -p Linger").CombinedOutput()
+	if err != nil || string(out) != "active\nLinger=no\n" {
+		t.Errorf("%v: %s", err, out)
+	}
+}
+
 func TestCablesAndSessionsCanBeCut(t *testing.T) {
 	l := lab.Start(t, lab.Machine{Name: "gpu1"})
 	m := l.Machine("gpu1")

@@ -27,6 +27,9 @@ type Machine struct {
 	// Setup is a script that runs as root on the machine before its SSH server
 	// starts.
 	Setup string
+	// Systemd makes systemd the machine's first process, which starts the SSH
+	// server and, at alice's login, her own service manager.
+	Systemd bool
 	// Through names the machine by which this one is reached: the queen's own
 	// network has no way to it.
 	Through string
@@ -67,11 +70,25 @@ mkdir "$1/upper" "$1/work" "$1/root"
 mount -t overlay overlay -o "lowerdir=$2,upperdir=$1/upper,workdir=$1/work" "$1/root"
 cd "$1/root"
 mount -t proc proc proc
-mount --rbind /dev dev
+if [ -z "$5" ]; then
+	mount --rbind /dev dev
+else
+	mount -t tmpfs -o mode=755 tmpfs dev # systemd makes links in it
+	for d in null zero full random urandom tty; do touch dev/$d; mount --bind /dev/$d dev/$d; done
+	mkdir dev/pts dev/shm
+	mount -t devpts -o newinstance,ptmxmode=0666 devpts dev/pts
+	ln -s pts/ptmx dev/ptmx
+	ln -s /proc/self/fd dev/fd
+	mount -t sysfs sysfs sys
+	mount -t tmpfs -o mode=755 tmpfs run
+	mount -t cgroup2 cgroup2 sys/fs/cgroup
+	: >etc/machine-id
+	export container=lab
+fi
 hostname "$3"
 cp "$1/../$3.sshd_config" etc/ssh/sshd_config
 mkdir -p run/sshd
-exec chroot . /bin/sh -c 'hash -r; sh -ec "$1"; touch /run/lab-ready; exec /usr/sbin/sshd -D -e' sh "$4"
+exec chroot . /bin/sh -c 'hash -r; sh -ec "$1"; touch /run/lab-ready; exec $2' sh "$4" "${5:-/usr/sbin/sshd -D -e}"
 `
 
 // start starts the machine.
@@ -81,7 +98,11 @@ func (m *Machine) start() {
 	l.run("ip", "netns", "add", m.namespace())
 	l.ip(m.namespace(), "link", "set", "lo", "up")
 	m.plug()
-	config := "PermitRootLogin no\nPasswordAuthentication no\nKbdInteractiveAuthentication no\nUsePAM no\nStrictModes no\nUseDNS no\n" + m.SSHD + "\n"
+	pam, first := "no", ""
+	if m.Systemd {
+		pam, first = "yes", "/lib/systemd/systemd --log-target=console" // a login through PAM starts alice's manager
+	}
+	config := "PermitRootLogin no\nPasswordAuthentication no\nKbdInteractiveAuthentication no\nUsePAM " + pam + "\nStrictModes no\nUseDNS no\n" + m.SSHD + "\n"
 	if !m.NoSFTP {
 		config += "Subsystem sftp /usr/lib/openssh/sftp-server\n"
 	}
@@ -100,7 +121,7 @@ func (m *Machine) start() {
 		setup += "usermod -m -d '" + m.Home + "' alice\n"
 	}
 	m.init = exec.Command("ip", "netns", "exec", m.namespace(), "unshare", "--mount", "--pid", "--uts", "--ipc", "--fork", "--kill-child",
-		"/bin/sh", "-c", boot, "boot", folder, l.root, m.Name, setup+m.Setup)
+		"/bin/sh", "-c", boot, "boot", folder, l.root, m.Name, setup+m.Setup, first)
 	log, err := os.Create(m.logPath())
 	if err != nil {
 		l.t.Fatal(err)
@@ -243,7 +264,7 @@ func (m *Machine) NewHostKey() {
 // KillSessions ends the SSH connections from the side of the server.
 func (m *Machine) KillSessions() {
 	m.lab.t.Helper()
-	m.Run("pkill -KILL -f '^sshd: ' || true")
+	m.Run("pkill -KILL -f '^sshd: alice' || true")
 }
 
 // Cut takes the machine's cable out; Restore puts it back. Nothing tells the
