@@ -2,6 +2,7 @@ package modes_test
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"os/exec"
 	"strconv"
@@ -63,6 +64,7 @@ func (s *site) files(m *lab.Machine) string {
 func TestLabHivesOnMachinesOfAllKinds(t *testing.T) {
 	machines := []lab.Machine{
 		{Name: "plain"},
+		{Name: "early", Setup: tells("date", `exec /bin/date -d "1 year ago" "$@"`)},
 		{Name: "fishy", Shell: "/usr/bin/fish"},
 		{Name: "cshy", Shell: "/usr/bin/tcsh"},
 		{Name: "noisy", Setup: `printf 'echo Welcome; echo beware >&2\n' | tee /home/alice/.bashrc >/home/alice/.profile`},
@@ -82,6 +84,9 @@ func TestLabHivesOnMachinesOfAllKinds(t *testing.T) {
 			before := s.files(s.lab.Machine(m.Name))
 			if out := s.rbee("hive", "test", "--host", m.Name); !strings.Contains(out, "linux/") || !strings.Contains(out, "nothing: a hive can be installed") {
 				t.Errorf("tested: %s", out)
+			}
+			if said, err := s.command("hive", "test", "--host", m.Name).CombinedOutput(); err != nil || bytes.Contains(said, []byte("clock")) != (m.Name == "early") {
+				t.Errorf("of its clock: %v: %s", err, said)
 			}
 			s.rbee("hive", "install", "--host", m.Name)
 			if got := s.rbee("infer", "-q", "--hive", m.Name, "-n", "12", "--seed", "1", "Once upon a time"); got != want {
@@ -198,8 +203,14 @@ func TestLabAnswersGoOnThroughCuts(t *testing.T) {
 	s.rbee("hive", "uninstall", "gpu1")
 }
 
+// tells makes a machine's program say what script does.
+func tells(program, script string) string {
+	return fmt.Sprintf("printf '%%s\\n' '#!/bin/sh' '%s' >/usr/local/bin/%s; chmod 755 /usr/local/bin/%[2]s", script, program)
+}
+
 func TestLabBadLuck(t *testing.T) {
 	s := newSite(t,
+		lab.Machine{Name: "arm", Setup: tells("uname", `if [ "$1" = -m ]; then echo aarch64; else exec /bin/uname "$@"; fi`)},
 		lab.Machine{Name: "full", Setup: "mount -t tmpfs -o size=20m tmpfs /home/alice; chown alice: /home/alice"},
 		lab.Machine{Name: "filling", Setup: "mount -t tmpfs -o size=120m tmpfs /home/alice; chown alice: /home/alice"},
 		lab.Machine{Name: "changed"},
@@ -211,6 +222,17 @@ func TestLabBadLuck(t *testing.T) {
 	}
 	if said := s.refused("hive", "install", "--host", "readonly"); !strings.Contains(said, "cannot write") {
 		t.Errorf("a folder that cannot be written: %s", said)
+	}
+
+	before := s.files(s.lab.Machine("arm"))
+	if said := s.refused("hive", "install", "--host", "arm"); !strings.Contains(said, "GOARCH=arm64") {
+		t.Errorf("another architecture: %s", said)
+	}
+	if said := s.refused("hive", "install", "--host", "arm", "--binary", binary); !strings.Contains(said, "linux/amd64") {
+		t.Errorf("a binary for another architecture: %s", said)
+	}
+	if left := s.files(s.lab.Machine("arm")); left != before {
+		t.Errorf("left on a machine of another architecture: %s", left)
 	}
 
 	s.lab.Machine("changed").NewHostKey()

@@ -79,16 +79,25 @@ func TestAPersonIsAskedForWhatALoginNeeds(t *testing.T) {
 		secret    string
 	}{
 		{
-			"a passphrase", sshtest.Options{}, nil,
-			[][2]string{{"Trust this key", "y"}, {"Passphrase for ", thePassphrase}, {"Add the queen's own key", "n"}}, thePassphrase,
+			"a passphrase",
+			sshtest.Options{},
+			nil,
+			[][2]string{{"Trust this key", "y"}, {"Passphrase for ", thePassphrase}, {"Add the queen's own key", "n"}},
+			thePassphrase,
 		},
 		{
-			"a password", sshtest.Options{Password: thePassword}, []string{"--ask-password"},
-			[][2]string{{"Trust this key", "yes"}, {"Password for ", thePassword}, {"Add the queen's own key", ""}}, thePassword,
+			"a password",
+			sshtest.Options{Password: thePassword},
+			[]string{"--ask-password"},
+			[][2]string{{"Trust this key", "yes"}, {"Password for ", thePassword}, {"Add the queen's own key", ""}},
+			thePassword,
 		},
 		{
-			"a password, interactively", sshtest.Options{Password: thePassword, Interactive: true}, []string{"--ask-password", "--accept-new-host-key"},
-			[][2]string{{"Password for ", thePassword}, {"Add the queen's own key", "n"}}, thePassword,
+			"a password, interactively",
+			sshtest.Options{Password: thePassword, Interactive: true},
+			[]string{"--ask-password", "--accept-new-host-key"},
+			[][2]string{{"Password for ", thePassword}, {"Add the queen's own key", "n"}},
+			thePassword,
 		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -26,6 +26,7 @@ func (q *Queen) SSHTest(ctx context.Context, o ops.SSHTest) (ops.SSHReport, erro
 	if err != nil {
 		return ops.SSHReport{}, err
 	}
+	wrongClock(ctx, facts)
 	service := "detached"
 	if facts.Systemd {
 		service = "systemd"

@@ -258,7 +258,14 @@ func (m *Machine) stop() {
 // installed anew.
 func (m *Machine) NewHostKey() {
 	m.lab.t.Helper()
+	const up = "Server listening on 0.0.0.0"
+	before := strings.Count(m.log(), up)
 	m.Run("rm -f /etc/ssh/ssh_host_*; ssh-keygen -q -t ed25519 -N '' -f /etc/ssh/ssh_host_ed25519_key; kill -HUP 1")
+	for end := time.Now().Add(patience); strings.Count(m.log(), up) == before; time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(end) {
+			m.lab.t.Fatalf("the SSH server of %s does not come back: %s", m.Name, m.log())
+		}
+	}
 }
 
 // KillSessions ends the SSH connections from the side of the server.
