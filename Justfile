@@ -41,8 +41,13 @@ llamacpp folder="/opt/rbee-llamacpp":
 vocab folder="/opt/rbee-vocabs":
     bash testdata/vocab/fetch.sh {{folder}}
 
-# Make machines in network namespaces and run the tests that need them (root, Debian).
+# Make machines in network namespaces to try things on, until Ctrl-C (root, Debian).
 lab folder="/opt/rbee-lab":
+    bash testdata/lab/root.sh {{folder}}
+    RBEE_LAB_ROOT={{folder}} RBEE_LAB_HOLD=1 go test -v -count 1 -timeout 0 -run ForAPerson ./transport/ssh/lab
+
+# Run the tests that need those machines.
+test-lab folder="/opt/rbee-lab":
     bash testdata/lab/root.sh {{folder}}
     RBEE_LAB_ROOT={{folder}} go test -v ./transport/ssh/lab
     RBEE_LAB_ROOT={{folder}} go test -v -run Lab ./modes
@@ -56,7 +61,7 @@ bench:
 bench-chain:
     go test -run '^$' -bench Chain -benchtime 1x ./modes
 
-# Measure installing over a link of 1 Gbit/s beside scp, and a list of fifty hives.
+# Measure installing over a link of 1 Gbit/s and 1 ms beside scp, and a list of fifty hives.
 bench-hives folder="/opt/rbee-lab":
     RBEE_LAB_ROOT={{folder}} go test -run '^$' -bench 'LabInstall|FiftyHives' -benchtime 5x ./modes
 

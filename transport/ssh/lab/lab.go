@@ -3,12 +3,15 @@ package lab
 import (
 	"bytes"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/crypto/ssh/knownhosts"
 )
 
 // prefix begins the name of every namespace and link that a lab makes.
@@ -143,11 +146,12 @@ func (l *Lab) person() {
 	var config, known bytes.Buffer
 	for _, m := range l.machines {
 		m.authorize(public)
-		fmt.Fprintf(&config, "Host %s\n  HostName %s\n  User alice\n  IdentityFile %s\n  UserKnownHostsFile %s/known_hosts\n", m.Name, m.Addr(), key, folder)
+		host, port := m.reached()
+		fmt.Fprintf(&config, "Host %s\n  HostName %s\n  Port %s\n  User alice\n  IdentityFile %s\n  UserKnownHostsFile %s/known_hosts\n", m.Name, host, port, key, folder)
 		if m.Through != "" {
 			fmt.Fprintf(&config, "  ProxyJump %s\n", m.Through)
 		}
-		fmt.Fprintf(&known, "%s %s", m.Addr(), m.hostKey())
+		fmt.Fprintf(&known, "%s %s", knownhosts.Normalize(net.JoinHostPort(host, port)), m.hostKey())
 	}
 	for name, text := range map[string][]byte{"config": config.Bytes(), "known_hosts": known.Bytes()} {
 		if err := os.WriteFile(filepath.Join(folder, name), text, 0o600); err != nil {

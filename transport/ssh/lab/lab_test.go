@@ -2,9 +2,13 @@ package lab_test
 
 import (
 	"fmt"
+	"os"
 	"os/exec"
+	"os/signal"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
@@ -45,6 +49,20 @@ func TestTheMachinesAreWhatTheySay(t *testing.T) {
 	}
 	if seen := l.Machine("plain").Run("ps ax"); strings.Contains(seen, "go test") || strings.Count(seen, "-D -e") != 1 {
 		t.Errorf("plain sees processes that are not its own:\n%s", seen)
+	}
+}
+
+func TestAMachineMayBeFarAway(t *testing.T) {
+	const away = 100 * time.Millisecond
+	l := lab.Start(t, lab.Machine{Name: "far", Delay: away})
+	began := time.Now()
+	out, err := l.Command("ssh", "-o", "StrictHostKeyChecking=yes", "far", "hostname").CombinedOutput()
+	if err != nil || string(out) != "far\n" {
+		t.Fatalf("%v: %s", err, out)
+	}
+	// A login and a command go there and back several times.
+	if took := time.Since(began); took < 4*away {
+		t.Errorf("it took %s only", took)
 	}
 }
 
@@ -123,4 +141,29 @@ func TestNothingIsLeftOfALab(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestALabForAPerson keeps a lab up, for whoever wants to try something in it,
+// until Ctrl-C.
+func TestALabForAPerson(t *testing.T) {
+	if os.Getenv("RBEE_LAB_HOLD") == "" {
+		t.Skip("only when asked for: RBEE_LAB_HOLD=1")
+	}
+	ctx, stop := signal.NotifyContext(t.Context(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	l := lab.Start(t,
+		lab.Machine{Name: "gpu1"},
+		lab.Machine{Name: "systemd", Systemd: true},
+		lab.Machine{Name: "fishy", Shell: "/usr/bin/fish"},
+		lab.Machine{Name: "nosftp", NoSFTP: true},
+		lab.Machine{Name: "noforward", SSHD: "AllowStreamLocalForwarding no"},
+		lab.Machine{Name: "far", Delay: 20 * time.Millisecond},
+		lab.Machine{Name: "inner", Through: "gpu1"},
+	)
+	t.Logf(`the lab is up: gpu1, systemd, fishy, nosftp, noforward, far, inner. In another shell:
+	%s env HOME=%s bash
+	ssh -F ~/.ssh/config gpu1
+	rbee hive install --host gpu1
+Ctrl-C takes the lab down.`, strings.Join(l.Command("X").Args[:4], " "), l.Home)
+	<-ctx.Done()
 }

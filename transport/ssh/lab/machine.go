@@ -27,6 +27,8 @@ type Machine struct {
 	// Setup is a script that runs as root on the machine before its SSH server
 	// starts.
 	Setup string
+	// Delay is how long every byte is under way, in each direction.
+	Delay time.Duration
 	// Systemd makes systemd the machine's first process, which starts the SSH
 	// server and, at alice's login, her own service manager.
 	Systemd bool
