@@ -2,15 +2,20 @@ package modes_test
 
 import (
 	"database/sql"
+	"encoding/json"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	_ "modernc.org/sqlite" // the database driver of queens
 
+	"rbee.dev/rbee/modes/daemon"
+	"rbee.dev/rbee/ops"
 	"rbee.dev/rbee/transport/ssh/lab"
 )
 
@@ -44,17 +49,58 @@ func BenchmarkLabInstall(b *testing.B) {
 	}
 	rbee("queen", "start")
 	b.Cleanup(func() { rbee("queen", "stop") })
-	var fresh, again, scp []time.Duration
+	token := func() string {
+		text, err := os.ReadFile(filepath.Join(home, "state", "queen.token"))
+		if err != nil {
+			b.Fatal(err)
+		}
+		return strings.TrimSpace(string(text))
+	}
+	var fresh, again, scp, copied []time.Duration
 	for b.Loop() {
 		fresh = append(fresh, rbee("hive", "install", "--host", "gpu1"))
+		copied = append(copied, copying(b, l, home, token()))
 		again = append(again, rbee("hive", "install", "--host", "gpu1"))
 		rbee("hive", "uninstall", "gpu1")
 		scp = append(scp, timed(b, l.Command("scp", "-q", "-F", filepath.Join(l.Home, ".ssh", "config"), stripped, "gpu1:copy")))
 	}
 	b.ReportMetric(float64(median(fresh).Milliseconds()), "install-ms")
 	b.ReportMetric(float64(median(again).Milliseconds()), "again-ms")
+	b.ReportMetric(float64(median(copied).Milliseconds()), "copy-ms")
 	b.ReportMetric(float64(median(scp).Milliseconds()), "scp-ms")
 	b.ReportMetric(0, "ns/op")
+}
+
+// copying is how long the copy of the newest install took, by what the job said:
+// from the copy's beginning, the check of what arrived included, to the start of
+// the hive.
+func copying(b *testing.B, l *lab.Lab, home, token string) time.Duration {
+	b.Helper()
+	record, err := daemon.Read(filepath.Join(home, "state", "queen.pid"))
+	if err != nil {
+		b.Fatal(err)
+	}
+	get := func(path string) []byte {
+		b.Helper()
+		out, err := l.Command("curl", "-sS", "-H", "Authorization: Bearer "+token, "http://"+record.Address+path).Output()
+		if err != nil {
+			b.Fatal(err)
+		}
+		return out
+	}
+	var list ops.Jobs
+	if err := json.Unmarshal(get("/v1/jobs"), &list); err != nil {
+		b.Fatal(err)
+	}
+	newest := slices.IndexFunc(list.Jobs, func(j ops.Job) bool { return j.Operation == "hive_install" })
+	at := map[string]time.Time{}
+	for line := range strings.Lines(string(get("/v1/jobs/" + list.Jobs[newest].ID + "/stream"))) {
+		var n ops.NarrationEvent
+		if data, ok := strings.CutPrefix(line, "data: {"); ok && json.Unmarshal([]byte("{"+data), &n) == nil && n.Action != "" && !n.At.IsZero() {
+			at[n.Action] = n.At
+		}
+	}
+	return at["hive_start"].Sub(at["binary_copy"])
 }
 
 // BenchmarkListOfFiftyHives lists fifty hives, half of which refuse connections
