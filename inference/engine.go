@@ -20,6 +20,15 @@ type Spec struct {
 	ContextLength int
 	// Threads is how many threads compute; 0 means one for each processor.
 	Threads int
+	// Flags are settings of the engine's own, each name or name=value. An
+	// engine refuses what it does not know and what it would not let a client
+	// choose.
+	Flags []string
+	// Command is the command line of an engine that is one; others ignore it.
+	Command string
+	// Folder is where an engine may keep what lasts as long as itself, as its
+	// socket; it must exist, for its owner alone. "" means a temporary one.
+	Folder string
 }
 
 // The defaults of [Spec].

@@ -41,21 +41,30 @@ var (
 // telling picks, of the newest lines, those that tell of a failure, or else the
 // newest two.
 func (d *Death) telling() []string {
-	const most, fewest = 5, 2
+	const most, fewest = 6, 2
 	var said []string
 	for _, line := range slices.Backward(d.Lines) {
-		line = stamp.ReplaceAllString(line, "")
+		line = clip(stamp.ReplaceAllString(line, ""))
 		if len(said) < most && complaint.MatchString(line) && !slices.Contains(said, line) {
 			said = append(said, line)
 		}
 	}
 	if len(said) == 0 {
 		for _, line := range slices.Backward(d.Lines[max(0, len(d.Lines)-fewest):]) {
-			said = append(said, stamp.ReplaceAllString(line, ""))
+			said = append(said, clip(stamp.ReplaceAllString(line, "")))
 		}
 	}
 	slices.Reverse(said)
 	return said
+}
+
+// clip shortens a line that is longer than a person reads.
+func clip(line string) string {
+	const most = 240
+	if runes := []rune(line); len(runes) > most {
+		return string(runes[:most]) + "…"
+	}
+	return line
 }
 
 // status says in words how a process ended, by what Wait returned.

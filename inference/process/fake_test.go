@@ -70,6 +70,7 @@ func serveAs(how string) int {
 
 // stream sends events until told how to end by the query.
 func stream(w http.ResponseWriter, r *http.Request) {
+	_, _ = io.Copy(io.Discard, r.Body)
 	q := r.URL.Query()
 	kind := "text/event-stream"
 	if q.Has("plain") {

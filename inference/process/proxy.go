@@ -3,6 +3,7 @@ package process
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"log"
 	"net/http"
@@ -26,12 +27,38 @@ func (l *life) newProxy(through http.RoundTripper) *httputil.ReverseProxy {
 		ErrorLog:      log.New(io.Discard, "", 0), // errors are answers
 		Rewrite: func(p *httputil.ProxyRequest) {
 			p.Out.URL.Scheme, p.Out.URL.Host = "http", "engine"
+			if p.Out.ContentLength > 0 {
+				p.Out.Body = io.NopCloser(&exact{p.In.Body, p.Out.ContentLength})
+			}
 		},
 		ModifyResponse: l.guard,
 		ErrorHandler: func(w http.ResponseWriter, r *http.Request, err error) {
 			refuse(w, l.explain(r, err))
 		},
 	}
+}
+
+// exact reads a body of known length and never looks beyond it: a server closes
+// the body as soon as an answer begins, and the look would then break the
+// connection that a fast answer comes through.
+type exact struct {
+	body io.Reader
+	left int64
+}
+
+// Read reads what is left, and says with its last byte that it is the last.
+func (e *exact) Read(p []byte) (int, error) {
+	if e.left == 0 {
+		return 0, io.EOF
+	}
+	n, err := e.body.Read(p[:min(int64(len(p)), e.left)])
+	if e.left -= int64(n); e.left == 0 {
+		return n, io.EOF
+	}
+	if errors.Is(err, io.EOF) {
+		err = io.ErrUnexpectedEOF
+	}
+	return n, err
 }
 
 // silentKey is the context's key of a *bool, which is set when an answer broke

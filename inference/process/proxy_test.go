@@ -111,3 +111,18 @@ func TestTheTailKeepsTheLastLines(t *testing.T) {
 		t.Errorf("%d lines, the last ones %.20q", n, list[len(list)-4:])
 	}
 }
+
+func TestAFastAnswerIsNotCutShort(t *testing.T) {
+	url := front(t, run(t, fake(t, "well"))) + "/stream"
+	for range 300 {
+		answer, err := http.Post(url, "application/json", strings.NewReader(`{"prompt":"bee"}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, err := io.ReadAll(answer.Body)
+		_ = answer.Body.Close()
+		if err != nil || !strings.HasSuffix(string(text), "data: [DONE]\n\n") {
+			t.Fatalf("got %q, %v", text, err)
+		}
+	}
+}

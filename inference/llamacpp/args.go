@@ -1,0 +1,91 @@
+package llamacpp
+
+import (
+	"strconv"
+	"strings"
+
+	"rbee.dev/rbee/inference"
+	"rbee.dev/rbee/ops"
+)
+
+// arguments are the program's, but for where it listens.
+func arguments(s inference.Spec, m model) ([]string, error) {
+	own, err := flags(s.Flags)
+	if err != nil {
+		return nil, err
+	}
+	context, err := contextLength(s, m)
+	if err != nil {
+		return nil, err
+	}
+	parallel := s.Parallel
+	if parallel <= 0 {
+		parallel = inference.DefaultParallel
+	}
+	args := []string{
+		"--model", m.path, "--alias", s.ModelID, "--parallel", strconv.Itoa(parallel),
+		"--ctx-size", strconv.Itoa(context * parallel), // of all slots together
+	}
+	if s.Threads > 0 {
+		args = append(args, "--threads", strconv.Itoa(s.Threads))
+	}
+	if d := device(s.Device); d != "" {
+		args = append(args, "--device", d)
+	}
+	if m.projector != "" {
+		args = append(args, "--mmproj", m.projector)
+	}
+	switch m.pooling {
+	case poolNone:
+	case poolRank:
+		args = append(args, "--reranking")
+	default:
+		args = append(args, "--embeddings")
+	}
+	if m.pooling != poolNone { // a text to embed is one batch
+		args = append(args, "--batch-size", strconv.Itoa(context), "--ubatch-size", strconv.Itoa(context))
+	}
+	return append(args, own...), nil // the last of a kind counts
+}
+
+// contextLength is how many tokens a slot gets.
+func contextLength(s inference.Spec, m model) (int, error) {
+	stretched := false // beyond what the model was made for
+	for _, f := range s.Flags {
+		name := strings.TrimLeft(f, "-")
+		stretched = stretched || strings.HasPrefix(name, "rope-") || strings.HasPrefix(name, "yarn-")
+	}
+	switch {
+	case m.context > 0 && s.ContextLength > m.context && !stretched:
+		return 0, ops.Invalid("context_length", "is %d tokens, and the model was made for %d", s.ContextLength, m.context)
+	case s.ContextLength > 0:
+		return s.ContextLength, nil
+	case m.context > 0:
+		return min(m.context, inference.DefaultContextLength), nil
+	}
+	return inference.DefaultContextLength, nil
+}
+
+// families are the names that llama.cpp's backends give their devices, which
+// they count from 0, by the names that rbee has for them.
+var families = map[string]string{"cuda": "CUDA", "rocm": "ROCm", "vulkan": "Vulkan", "metal": "MTL", "sycl": "SYCL"}
+
+// device is llama.cpp's name for a device, as CUDA0 for cuda:0; none keeps
+// everything on the CPU, and "" leaves it to the program, which takes the GPUs
+// that it can use.
+func device(name string) string {
+	switch name {
+	case "", "auto":
+		return ""
+	case "cpu":
+		return "none"
+	}
+	family, number, _ := strings.Cut(name, ":")
+	if number == "" {
+		number = "0"
+	}
+	if known, ok := families[strings.ToLower(family)]; ok {
+		return known + number
+	}
+	return name
+}

@@ -1,0 +1,120 @@
+package llamacpp
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+
+	"rbee.dev/rbee/inference"
+	"rbee.dev/rbee/inference/process"
+	"rbee.dev/rbee/ops"
+)
+
+// Name is the program's.
+const Name = "llama-server"
+
+// Options say which program runs.
+type Options struct {
+	// Path is the program's file; "" looks for it (see [Find]).
+	Path string
+}
+
+// Engine is a llama-server that has a model loaded.
+type Engine struct {
+	*process.Server
+	slots   int
+	context int
+	folder  string // to remove at the end, or ""
+}
+
+var _ inference.Engine = (*Engine)(nil)
+
+// Open starts llama-server and returns when it has loaded the model. A model
+// or setting that it does not take is an error with its last lines.
+func Open(ctx context.Context, s inference.Spec, o Options) (_ *Engine, err error) {
+	program, err := Find(o.Path)
+	if err != nil {
+		return nil, err
+	}
+	m, err := inspect(s.ModelPath)
+	if err != nil {
+		return nil, err
+	}
+	args, err := arguments(s, m)
+	if err != nil {
+		return nil, err
+	}
+	folder, temporary, err := process.Folder(s.Folder)
+	if err != nil {
+		return nil, err
+	}
+	e := &Engine{}
+	if temporary {
+		e.folder = folder
+	}
+	socket := filepath.Join(folder, process.Socket)
+	e.Server, err = process.Start(ctx, process.Options{Name: Name, Prepare: func() (process.Launch, error) {
+		if err := os.RemoveAll(socket); err != nil { // a dead one's stays behind
+			return process.Launch{}, fmt.Errorf("make room for the socket: %w", err)
+		}
+		return process.Launch{
+			Path: program, Args: append([]string{"--host", socket}, args...), Env: environment(os.Environ()),
+			Network: "unix", Address: socket,
+		}, nil
+	}})
+	if err == nil {
+		err = e.learn(ctx)
+	}
+	if err != nil {
+		return nil, errors.Join(err, e.Close())
+	}
+	return e, nil
+}
+
+// learn asks the program how it has divided its memory.
+func (e *Engine) learn(ctx context.Context) error {
+	answer, err := e.Get(ctx, "/props")
+	if err != nil {
+		return fmt.Errorf("ask %s for its properties: %w", Name, err)
+	}
+	defer answer.Body.Close()
+	var props struct {
+		TotalSlots int `json:"total_slots"`
+		Settings   struct {
+			Context int `json:"n_ctx"`
+		} `json:"default_generation_settings"`
+	}
+	if answer.StatusCode != http.StatusOK {
+		return ops.Errorf(ops.CodeUnsupported, "%s does not tell its properties: %s", Name, answer.Status)
+	}
+	if err := json.NewDecoder(answer.Body).Decode(&props); err != nil {
+		return fmt.Errorf("read the properties of %s: %w", Name, err)
+	}
+	e.slots, e.context = props.TotalSlots, props.Settings.Context
+	if e.slots < 1 || e.context < 1 {
+		return ops.Errorf(ops.CodeUnsupported, "%s tells of %d slots and %d tokens", Name, e.slots, e.context)
+	}
+	return nil
+}
+
+// Slots is how many requests run at once.
+func (e *Engine) Slots() int { return e.slots }
+
+// ContextLength is how many tokens each request may hold.
+func (e *Engine) ContextLength() int { return e.context }
+
+// Close ends the program and waits until it is gone.
+func (e *Engine) Close() error {
+	var err error
+	if e.Server != nil {
+		err = e.Server.Close()
+	}
+	if e.folder != "" {
+		err = errors.Join(err, os.RemoveAll(e.folder))
+	}
+	return err
+}
