@@ -20,7 +20,8 @@ type machine struct {
 // look reads the devices anew. What cannot be read is left out: a device
 // without a name is of more use than an error.
 func (m *machine) look(ctx context.Context) {
-	devices := append([]ops.Device{findCPU(ctx)}, findNVIDIA(ctx)...)
+	cpu := findCPU(ctx)
+	devices := slices.Concat([]ops.Device{cpu}, findNVIDIA(ctx), findAMD(sysfs), findApple(cpu))
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.devices = devices

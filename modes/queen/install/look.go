@@ -51,7 +51,7 @@ func Look(ctx context.Context, s Shell, data string) (Facts, error) {
 
 // parseFacts reads what look.sh prints.
 func parseFacts(text string) (Facts, error) {
-	one, gpus := map[string]string{}, []string(nil)
+	one, gpus, amd := map[string]string{}, []string(nil), []string(nil)
 	f := Facts{}
 	for line := range strings.Lines(text) {
 		key, value, ok := strings.Cut(strings.TrimRight(line, "\r\n"), "=")
@@ -60,6 +60,8 @@ func parseFacts(text string) (Facts, error) {
 			continue // something that the account's profile printed
 		case key == "gpu":
 			gpus = append(gpus, value)
+		case key == "amd":
+			amd = append(amd, value)
 		case key == "binary":
 			f.Binaries = append(f.Binaries, value)
 		default:
@@ -76,7 +78,7 @@ func parseFacts(text string) (Facts, error) {
 	f.DiskFree = kib(one["disk_free_kib"])
 	f.Clock = time.Unix(int64(number(one["now"])), 0) //nolint:gosec // seconds
 	f.Systemd, f.Writable, f.Executable = one["systemd"] == "yes", one["writable"] == "yes", one["executable"] == "yes"
-	f.Devices = devices(one, gpus)
+	f.Devices = devices(one, gpus, amd)
 	if owner := one["owner"]; owner != "" {
 		f.Claim = &Claim{}
 		if json.Unmarshal([]byte(owner), f.Claim) != nil {
@@ -96,7 +98,7 @@ func number(s string) uint64 {
 func kib(s string) uint64 { return number(s) << 10 }
 
 // devices makes devices of what the script read.
-func devices(one map[string]string, gpus []string) []ops.Device {
+func devices(one map[string]string, gpus, amd []string) []ops.Device {
 	cpu := ops.Device{
 		ID: "cpu", Kind: "cpu", Name: one["cpu"], Cores: int(number(one["cores"])), //nolint:gosec // a count
 		MemoryBytes: kib(one["memory_kib"]), MemoryFreeBytes: kib(one["memory_free_kib"]),
@@ -120,6 +122,17 @@ func devices(one map[string]string, gpus []string) []ops.Device {
 				DriverVersion: c[4], ComputeCapability: c[5],
 			})
 		}
+	}
+	for _, line := range amd {
+		if c := strings.SplitN(line, ", ", 4); len(c) == 4 {
+			total := number(c[1])
+			list = append(list, ops.Device{
+				ID: "rocm:" + c[0], Kind: "rocm", Name: c[3], MemoryBytes: total, MemoryFreeBytes: total - min(number(c[2]), total),
+			})
+		}
+	}
+	if one["metal"] != "" {
+		list = append(list, ops.Device{ID: "metal:0", Kind: "metal", Name: one["metal"], MemoryBytes: cpu.MemoryBytes, MemoryFreeBytes: cpu.MemoryFreeBytes})
 	}
 	return list
 }

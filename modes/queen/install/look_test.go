@@ -21,6 +21,7 @@ func TestFactsAreReadFromWhatAMachineSays(t *testing.T) {
 		"cpu=", "cores=8", "flags=fp asimd asimddp sve", "memory_kib=1024", "memory_free_kib=512",
 		"gpu=0, NVIDIA H100, with a comma? no, 81559, 80000, 550.1, 9.0", // not of the shape
 		"gpu=1, NVIDIA H100 80GB HBM3, 81559, 80000, 550.1, 9.0",
+		"amd=0, 25753026560, 10485760, AMD Radeon RX 7900 XTX, OEM", "amd=nothing", "metal=Apple M2",
 		"systemd=yes", `owner={"queen":"Q","of":"bob@desk","hive":"attic"}`, "current=rbee-abc", "binary=rbee-abc", "binary=rbee-def",
 	}, "\r\n"))
 	if err != nil {
@@ -34,6 +35,8 @@ func TestFactsAreReadFromWhatAMachineSays(t *testing.T) {
 		Devices: []ops.Device{
 			{ID: "cpu", Kind: "cpu", Name: "aarch64", Cores: 8, MemoryBytes: 1 << 20, MemoryFreeBytes: 512 << 10, InstructionSets: "asimd asimddp"},
 			{ID: "cuda:1", Kind: "cuda", Name: "NVIDIA H100 80GB HBM3", MemoryBytes: 81559 << 20, MemoryFreeBytes: 80000 << 20, DriverVersion: "550.1", ComputeCapability: "9.0"},
+			{ID: "rocm:0", Kind: "rocm", Name: "AMD Radeon RX 7900 XTX, OEM", MemoryBytes: 25753026560, MemoryFreeBytes: 25753026560 - 10485760},
+			{ID: "metal:0", Kind: "metal", Name: "Apple M2", MemoryBytes: 1 << 20, MemoryFreeBytes: 512 << 10},
 		},
 	}
 	if d := cmp.Diff(want, got); d != "" {

@@ -109,7 +109,7 @@ func (d *delayed) pass(from, to net.Conn) {
 			}
 		}
 		_ = to.Close()
-		for range way { //nolint:revive // so that nobody waits to send
+		for range way { // so that nobody waits to send
 		}
 	})
 	defer close(way)

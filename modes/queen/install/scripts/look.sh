@@ -39,6 +39,15 @@ if command -v nvidia-smi >/dev/null 2>&1; then
   nvidia-smi --query-gpu=index,name,memory.total,memory.free,driver_version,compute_cap --format=csv,noheader,nounits 2>/dev/null |
     while IFS= read -r line; do say gpu "$line"; done
 fi
+n=0
+for card in /sys/class/drm/card*/device; do
+  if [ "$(cat "$card/vendor" 2>/dev/null)" != 0x1002 ] || [ ! -r "$card/mem_info_vram_total" ]; then continue; fi
+  name=$(cat "$card/product_name" 2>/dev/null)
+  if [ -z "$name" ]; then name="AMD GPU $(cat "$card/device" 2>/dev/null)"; fi
+  say amd "$n, $(cat "$card/mem_info_vram_total"), $(cat "$card/mem_info_vram_used" 2>/dev/null), $name"
+  n=$((n + 1))
+done
+if [ "$(uname -s)-$(uname -m)" = Darwin-arm64 ]; then say metal "$(sysctl -n machdep.cpu.brand_string)"; fi
 
 runtime=${XDG_RUNTIME_DIR:-/run/user/$(id -u)}
 if command -v systemctl >/dev/null 2>&1 && XDG_RUNTIME_DIR=$runtime systemctl --user show-environment >/dev/null 2>&1; then

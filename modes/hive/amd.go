@@ -1,0 +1,64 @@
+package hive
+
+import (
+	"cmp"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"rbee.dev/rbee/ops"
+)
+
+// sysfs is where Linux tells of devices.
+const sysfs = "/sys"
+
+// findAMD reads AMD's cards from the amdgpu driver's own files (the kernel's
+// documentation, "GPU Driver: amdgpu, Memory and product information"): they are
+// there without ROCm, and no tool has to be started. They are below root, which
+// is [sysfs].
+func findAMD(root string) []ops.Device {
+	totals, err := filepath.Glob(filepath.Join(root, "class/drm/card*/device/mem_info_vram_total"))
+	if err != nil {
+		return nil
+	}
+	slices.SortFunc(totals, func(a, b string) int { // card2 before card10
+		return cmp.Or(cmp.Compare(len(a), len(b)), cmp.Compare(a, b))
+	})
+	var list []ops.Device
+	for _, path := range totals {
+		card := filepath.Dir(path)
+		if line(card, "vendor") != "0x1002" {
+			continue
+		}
+		total, used := bytesIn(card, "mem_info_vram_total"), bytesIn(card, "mem_info_vram_used")
+		d := ops.Device{
+			ID: "rocm:" + strconv.Itoa(len(list)), Kind: "rocm", Name: line(card, "product_name"),
+			MemoryBytes: total, MemoryFreeBytes: total - min(used, total), DriverVersion: line(root, "module/amdgpu/version"),
+		}
+		if d.Name == "" { // as of cards that are no servers'
+			d.Name = "AMD GPU " + line(card, "device")
+		}
+		list = append(list, d)
+	}
+	return list
+}
+
+// line is the only line of a file, or "" when it cannot be read.
+func line(folder, name string) string {
+	text, err := os.ReadFile(filepath.Join(folder, name))
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(string(text))
+}
+
+// bytesIn is the number in a file, or 0.
+func bytesIn(folder, name string) uint64 {
+	n, err := strconv.ParseUint(line(folder, name), 10, 64)
+	if err != nil {
+		return 0
+	}
+	return n
+}

@@ -1,0 +1,66 @@
+package hive
+
+import (
+	"os"
+	"path/filepath"
+	"runtime"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"rbee.dev/rbee/ops"
+)
+
+// tree writes files below a new folder.
+func tree(t *testing.T, files map[string]string) string {
+	t.Helper()
+	root := t.TempDir()
+	for name, text := range files {
+		path := filepath.Join(root, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(text+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return root
+}
+
+func TestAMDsCardsAreReadFromTheirDriver(t *testing.T) {
+	root := tree(t, map[string]string{
+		"class/drm/card0/device/vendor":               "0x8086", // not AMD's
+		"class/drm/card0/device/mem_info_vram_total":  "1",
+		"class/drm/card2/device/vendor":               "0x1002",
+		"class/drm/card2/device/product_name":         "AMD Instinct MI300X OAM",
+		"class/drm/card2/device/mem_info_vram_total":  "206141652992",
+		"class/drm/card2/device/mem_info_vram_used":   "300318720",
+		"class/drm/card10/device/vendor":              "0x1002",
+		"class/drm/card10/device/device":              "0x744c",
+		"class/drm/card10/device/mem_info_vram_total": "25753026560",
+		"class/drm/card10/device/mem_info_vram_used":  "99999999999",
+		"class/drm/card11/device/vendor":              "0x1002", // another driver's
+		"module/amdgpu/version":                       "6.10.5",
+	})
+	want := []ops.Device{
+		{ID: "rocm:0", Kind: "rocm", Name: "AMD Instinct MI300X OAM", MemoryBytes: 206141652992, MemoryFreeBytes: 205841334272, DriverVersion: "6.10.5"},
+		{ID: "rocm:1", Kind: "rocm", Name: "AMD GPU 0x744c", MemoryBytes: 25753026560, DriverVersion: "6.10.5"},
+	}
+	if diff := cmp.Diff(want, findAMD(root)); diff != "" {
+		t.Error(diff)
+	}
+	if list := findAMD(t.TempDir()); len(list) != 0 {
+		t.Errorf("without a driver there are %+v", list)
+	}
+}
+
+func TestAMacsGPUSharesItsMemory(t *testing.T) {
+	cpu := ops.Device{ID: "cpu", Kind: "cpu", Name: "Apple M2", Cores: 8, MemoryBytes: 16 << 30, MemoryFreeBytes: 4 << 30}
+	want := ops.Device{ID: "metal:0", Kind: "metal", Name: "Apple M2", MemoryBytes: 16 << 30, MemoryFreeBytes: 4 << 30}
+	if diff := cmp.Diff(want, metal(cpu)); diff != "" {
+		t.Error(diff)
+	}
+	if list := findApple(cpu); (len(list) == 1) != (runtime.GOOS == "darwin" && runtime.GOARCH == "arm64") {
+		t.Errorf("on %s/%s there is %+v", runtime.GOOS, runtime.GOARCH, list)
+	}
+}
