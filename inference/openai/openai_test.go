@@ -100,8 +100,8 @@ func TestAFailureIsNeverSilent(t *testing.T) {
 	if status != 200 || !strings.Contains(text, `data: {"error":{"message":"the engine broke"`) || strings.Contains(text, "[DONE]") {
 		t.Errorf("after it: %d %s", status, text)
 	}
-	refused := ops.Errorf(ops.CodeUnsupported, "no such thing")
-	if status, text := post(t, &says{err: refused}, "/v1/chat/completions", `{"messages":[{"role":"user","content":"x"}]}`); status != 501 || !strings.Contains(text, `"code":"unsupported"`) {
+	refused := ops.Errorf(ops.CodeUnsupported, "no such thing").WithHint("take another")
+	if status, text := post(t, &says{err: refused}, "/v1/chat/completions", `{"messages":[{"role":"user","content":"x"}]}`); status != 501 || !strings.Contains(text, `"code":"unsupported","hint":"take another"`) {
 		t.Errorf("with a code: %d %s", status, text)
 	}
 }

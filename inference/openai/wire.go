@@ -200,6 +200,7 @@ type failure struct {
 	Type    string `json:"type"`
 	Param   string `json:"param,omitempty"`
 	Code    string `json:"code"`
+	Hint    string `json:"hint,omitempty"` // what to do about it; not OpenAI's, whose clients skip it
 }
 
 func toFailure(err error) (status int, body failureBody) {
@@ -208,5 +209,5 @@ func toFailure(err error) (status int, body failureBody) {
 	if e.Code == ops.CodeInvalid {
 		kind = "invalid_request_error"
 	}
-	return e.Code.HTTPStatus(), failureBody{failure{Message: e.Error(), Type: kind, Param: e.Field, Code: string(e.Code)}}
+	return e.Code.HTTPStatus(), failureBody{failure{Message: e.Error(), Type: kind, Param: e.Field, Code: string(e.Code), Hint: e.Hint}}
 }

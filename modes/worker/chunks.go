@@ -35,6 +35,7 @@ type engineError struct {
 	Message string          `json:"message"`
 	Param   string          `json:"param"`
 	Code    json.RawMessage `json:"code"`
+	Hint    string          `json:"hint"` // of our own engines
 }
 
 // asError classifies the error; status is the response's, or 0 in its middle.
@@ -55,7 +56,9 @@ func (e engineError) asError(status int) *ops.Error {
 			code = ops.CodeUnavailable
 		}
 	}
-	return ops.Errorf(code, "%s", e.Message)
+	failure := ops.Errorf(code, "%s", e.Message)
+	failure.Hint = e.Hint
+	return failure
 }
 
 // maxChunk bounds one event of an engine's stream, in bytes.
