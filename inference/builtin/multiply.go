@@ -16,7 +16,7 @@ type product struct {
 // stay in the processor's nearest cache while the vectors go by.
 func (p product) rows(lo, hi int) {
 	values, bytes, _ := p.w.Type.Block()
-	tile := max(4, tileBytes/(p.w.Cols/int(values)*int(bytes))&^3) //nolint:gosec // blocks are small
+	tile := max(8, tileBytes/(p.w.Cols/int(values)*int(bytes))&^7) //nolint:gosec // blocks are small
 	for ; lo < hi; lo += tile {
 		p.w.MulRange(p.acts, p.out, p.w.Rows, lo, min(lo+tile, hi))
 	}

@@ -27,14 +27,18 @@ func dotQ8NEON(w *byte, q *int8, d *float32, blocks int) float32
 //go:noescape
 func dotQ4NEON(w *byte, q *int8, d *float32, blocks int) float32
 
-// accelerate puts the assembly into the table.
-func accelerate(table map[gguf.Type]*format) {
+// levels are the ways to compute on this processor, the fastest last.
+func levels() []level { return []level{portable(), {"NEON", applyNEON}} }
+
+func applyNEON(k *Kernels) {
+	table := k.table
 	floats(table[gguf.F32], dotF32NEON)
 	floats(table[gguf.F16], dotF16NEON)
 	floats(table[gguf.BF16], dotBF16NEON)
 	blocks(table[gguf.Q8_0], dotQ8NEON)
 	blocks(table[gguf.Q4_0], dotQ4NEON)
-	accelerateLarge(table)
+	applyLarge(table)
+	k.dot, k.addScaled = dotBy(16, dotFloatsNEON), addScaledBy(8, addScaledNEON)
 }
 
 // floats sets the kernel of a float type. It takes multiples of 16 values; rows
@@ -54,24 +58,7 @@ func blocks(f *format, dot func(w *byte, q *int8, d *float32, blocks int) float3
 	f.dot = func(w []byte, v vector) float32 { return dot(&w[0], &v.q[0], &v.d[0], len(v.d)) }
 }
 
-func dotFloats(a, b []float32) float32 {
-	whole := len(a) &^ 15
-	if whole == 0 {
-		return dotFloatsGo(a, b)
-	}
-	sum := dotF32NEON((*byte)(unsafe.Pointer(&a[0])), &b[0], whole) //nolint:gosec // the assembly takes rows as they lie in files
-	for i := whole; i < len(a); i++ {
-		sum += a[i] * b[i]
-	}
-	return sum
-}
-
-func addScaled(dst, x []float32, s float32) {
-	whole := len(x) &^ 7
-	if whole == 0 {
-		addScaledGo(dst, x, s)
-		return
-	}
-	addScaledNEON(&dst[0], &x[0], whole, s)
-	addScaledGo(dst[whole:], x[whole:], s)
+// dotFloatsNEON is dotF32NEON for rows that do not lie in a file.
+func dotFloatsNEON(a, b *float32, n int) float32 {
+	return dotF32NEON((*byte)(unsafe.Pointer(a)), b, n) //nolint:gosec // the assembly takes rows as they lie in files
 }

@@ -28,7 +28,8 @@ type vector struct {
 	x    []float32 // asFloat, asHalf, asBrain
 	q    []int8    // asQ8, asQ8K
 	d    []float32 // scales of the blocks
-	sums []int32   // asQ8K: sums of q over each 32
+	wide []int16   // asQ8K: q again, as some kernels want it
+	sums []int16   // asQ8K: sums of q over each 32
 }
 
 // Activations are vectors prepared for products with matrices of one type. The
@@ -39,7 +40,8 @@ type Activations struct {
 	x       []float32
 	q       []int8
 	d       []float32
-	sums    []int32
+	wide    []int16
+	sums    []int16
 }
 
 // Prepare takes n vectors of cols values, one after the other in x, for
@@ -57,6 +59,7 @@ func (k *Kernels) Prepare(a *Activations, t gguf.Type, x []float32, n, cols int)
 		a.q, a.d = grow(a.q, n*cols), grow(a.d, n*cols/smallBlock)
 	case asQ8K:
 		a.q, a.d, a.sums = grow(a.q, n*cols), grow(a.d, n*cols/largeBlock), grow(a.sums, n*cols/smallBlock)
+		a.wide = grow(a.wide, n*cols)
 	case asFloat:
 	}
 	for j := range n {
@@ -67,7 +70,7 @@ func (k *Kernels) Prepare(a *Activations, t gguf.Type, x []float32, n, cols int)
 			v = vector{q: a.q[lo:hi], d: a.d[lo/smallBlock : hi/smallBlock]}
 			quantizeQ8(v, x[lo:hi])
 		case asQ8K:
-			v = vector{q: a.q[lo:hi], d: a.d[lo/largeBlock : hi/largeBlock], sums: a.sums[lo/smallBlock : hi/smallBlock]}
+			v = vector{q: a.q[lo:hi], wide: a.wide[lo:hi], d: a.d[lo/largeBlock : hi/largeBlock], sums: a.sums[lo/smallBlock : hi/smallBlock]}
 			quantizeQ8K(v, x[lo:hi])
 		case asFloat, asHalf, asBrain:
 		}
@@ -118,7 +121,7 @@ func quantizeQ8(v vector, x []float32) {
 func quantizeQ8K(v vector, x []float32) {
 	for b := range v.d {
 		block := x[b*largeBlock : (b+1)*largeBlock]
-		q := v.q[b*largeBlock : (b+1)*largeBlock]
+		q, wide := v.q[b*largeBlock:(b+1)*largeBlock], v.wide[b*largeBlock:(b+1)*largeBlock]
 		var most, size float32
 		for _, f := range block {
 			if s := float32(math.Abs(float64(f))); s > size {
@@ -135,8 +138,9 @@ func quantizeQ8K(v vector, x []float32) {
 		for s := range largeBlock / smallBlock {
 			sums[s] = 0
 			for i := s * smallBlock; i < (s+1)*smallBlock; i++ {
-				q[i] = int8(min(127, roundEven(block[i]*inverse)))
-				sums[s] += int32(q[i])
+				wide[i] = int16(min(127, roundEven(block[i]*inverse)))
+				q[i] = int8(wide[i]) //nolint:gosec // -127 to 127
+				sums[s] += wide[i]
 			}
 		}
 	}

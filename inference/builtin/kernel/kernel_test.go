@@ -1,6 +1,7 @@
 package kernel
 
 import (
+	"bytes"
 	"encoding/binary"
 	"math"
 	"math/rand/v2"
@@ -12,18 +13,11 @@ import (
 // The types that matrices may have.
 var types = []gguf.Type{gguf.F32, gguf.F16, gguf.BF16, gguf.Q8_0, gguf.Q4_0, gguf.Q4_K, gguf.Q5_K, gguf.Q6_K}
 
-// portable is the table without any assembly.
-func portable() *Kernels {
-	return &Kernels{table: map[gguf.Type]*format{
-		gguf.F32:  {activation: asFloat, row: rowF32, dot: dotF32},
-		gguf.F16:  {activation: asHalf, row: rowF16, dot: dotF16},
-		gguf.BF16: {activation: asBrain, row: rowBF16, dot: dotBF16},
-		gguf.Q8_0: {activation: asQ8, row: rowQ8, dot: dotQ8},
-		gguf.Q4_0: {activation: asQ8, row: rowQ4, dot: dotQ4},
-		gguf.Q4_K: {activation: asQ8K, row: rowQ4K, dot: dotQ4K},
-		gguf.Q5_K: {activation: asQ8K, row: rowQ5K, dot: dotQ5K},
-		gguf.Q6_K: {activation: asQ8K, row: rowQ6K, dot: dotQ6K},
-	}}
+// eachLevel runs a test at each level that the processor has.
+func eachLevel(t *testing.T, test func(t *testing.T, k *Kernels)) {
+	for _, l := range levels() {
+		t.Run(l.name, func(t *testing.T) { test(t, newKernels(l)) })
+	}
 }
 
 // randomRows returns valid rows of a type: random values, small scales.
@@ -82,11 +76,10 @@ func near(a, b, scale float32) bool {
 
 func TestProductsAreThoseOfTheDequantisedRows(t *testing.T) {
 	const rows, cols, n = 7, 512, 5
-	for _, kind := range types {
-		t.Run(kind.String(), func(t *testing.T) {
+	eachLevel(t, func(t *testing.T, k *Kernels) {
+		for _, kind := range types {
 			r := rand.New(rand.NewPCG(1, 2))
 			data, x := randomRows(r, kind, rows, cols), randomVectors(r, n*cols)
-			k := New()
 			got := multiply(t, k, kind, data, x, rows, cols, n)
 			m, _ := k.Matrix(kind, rows, cols, data)
 			row := make([]float32, cols)
@@ -100,75 +93,99 @@ func TestProductsAreThoseOfTheDequantisedRows(t *testing.T) {
 					}
 					// Activations lose up to 1/254 each when quantised; errors mostly cancel.
 					if diff := math.Abs(float64(got[j*rows+i]) - want); diff > 0.004*size {
-						t.Errorf("row %d, vector %d: got %g, want %g ± %g", i, j, got[j*rows+i], want, 0.004*size)
+						t.Errorf("%s, row %d, vector %d: got %g, want %g ± %g", kind, i, j, got[j*rows+i], want, 0.004*size)
 					}
 				}
 			}
-		})
-	}
+		}
+	})
 }
 
 func TestAssemblyAgreesWithThePortableCode(t *testing.T) {
-	for _, kind := range types {
-		for _, shape := range [][3]int{{1, 256, 1}, {4, 256, 4}, {9, 1024, 6}, {3, 768, 13}} {
-			rows, cols, n := shape[0], shape[1], shape[2]
-			r := rand.New(rand.NewPCG(3, uint64(cols)))
-			data, x := randomRows(r, kind, rows, cols), randomVectors(r, n*cols)
-			got := multiply(t, New(), kind, data, x, rows, cols, n)
-			want := multiply(t, portable(), kind, data, x, rows, cols, n)
-			for i := range got {
-				if !near(got[i], want[i], float32(cols)) {
-					t.Fatalf("%s %v: value %d is %g, portable %g", kind, shape, i, got[i], want[i])
+	shapes := [][3]int{{1, 256, 1}, {4, 256, 4}, {9, 1024, 6}, {3, 768, 13}, {17, 1280, 3}, {5, 2304, 2}, {6, 288, 5}}
+	eachLevel(t, func(t *testing.T, k *Kernels) {
+		for _, kind := range types {
+			for _, shape := range shapes {
+				rows, cols, n := shape[0], shape[1], shape[2]
+				if values, _, _ := kind.Block(); uint64(cols)%values != 0 {
+					continue
 				}
-			}
-		}
-	}
-}
-
-func TestAProductDoesNotDependOnItsCompany(t *testing.T) {
-	const rows, cols, n = 11, 512, 9
-	for _, kind := range types {
-		t.Run(kind.String(), func(t *testing.T) {
-			r := rand.New(rand.NewPCG(5, 6))
-			data, x := randomRows(r, kind, rows, cols), randomVectors(r, n*cols)
-			k := New()
-			together := multiply(t, k, kind, data, x, rows, cols, n)
-			m, _ := k.Matrix(kind, rows, cols, data)
-			for j := range n {
-				var a Activations
-				k.Prepare(&a, kind, x[j*cols:], 1, cols)
-				alone := make([]float32, rows)
-				m.MulRange(&a, alone, rows, 0, 3) // and not on how rows are divided
-				m.MulRange(&a, alone, rows, 3, rows)
-				for i := range rows {
-					if math.Float32bits(alone[i]) != math.Float32bits(together[j*rows+i]) {
-						t.Fatalf("row %d, vector %d: alone %g, together %g", i, j, alone[i], together[j*rows+i])
+				r := rand.New(rand.NewPCG(3, uint64(cols)))
+				data, x := randomRows(r, kind, rows, cols), randomVectors(r, n*cols)
+				got := multiply(t, k, kind, data, x, rows, cols, n)
+				want := multiply(t, newKernels(portable()), kind, data, x, rows, cols, n)
+				for i := range got {
+					if k.table[kind].activation == asQ8K && got[i] != want[i] {
+						t.Fatalf("%s %v: value %d is %g, portable %g: not the same", kind, shape, i, got[i], want[i])
+					}
+					if !near(got[i], want[i], float32(cols)) {
+						t.Fatalf("%s %v: value %d is %g, portable %g", kind, shape, i, got[i], want[i])
 					}
 				}
 			}
-		})
-	}
+		}
+	})
+}
+
+func TestAProductDoesNotDependOnItsCompany(t *testing.T) {
+	const rows, n = 11, 9
+	eachLevel(t, func(t *testing.T, k *Kernels) {
+		for _, kind := range types {
+			for _, cols := range []int{512, 1280} {
+				r := rand.New(rand.NewPCG(5, 6))
+				data, x := randomRows(r, kind, rows, cols), randomVectors(r, n*cols)
+				together := multiply(t, k, kind, data, x, rows, cols, n)
+				m, _ := k.Matrix(kind, rows, cols, data)
+				for j := range n {
+					var a Activations
+					k.Prepare(&a, kind, x[j*cols:], 1, cols)
+					alone := make([]float32, rows)
+					m.MulRange(&a, alone, rows, 0, 3) // and not on how rows are divided
+					m.MulRange(&a, alone, rows, 3, rows)
+					for i := range rows {
+						if math.Float32bits(alone[i]) != math.Float32bits(together[j*rows+i]) {
+							t.Fatalf("%s, row %d, vector %d: alone %g, together %g", kind, i, j, alone[i], together[j*rows+i])
+						}
+					}
+				}
+			}
+		}
+	})
 }
 
 func TestTheLargestQuantisedValuesDoNotOverflow(t *testing.T) {
-	const cols = 256
-	x := make([]float32, cols)
+	const cols, n = 512, 5
+	x := make([]float32, n*cols)
 	for i := range x {
-		x[i] = 3
+		x[i] = float32(3 - 6*(i/cols%2)) // all the same, of either sign
 	}
-	for _, fill := range []byte{0x80, 0x81, 0x7f} {
-		data := randomRows(rand.New(rand.NewPCG(1, 1)), gguf.Q8_0, 1, cols)
-		for i := range data {
-			if i%bytesQ8 >= 2 {
-				data[i] = fill
+	eachLevel(t, func(t *testing.T, k *Kernels) {
+		for _, kind := range types[3:] {
+			for _, fill := range []byte{0x00, 0x80, 0x81, 0x7f, 0xff} {
+				data := extremeRow(kind, cols, fill)
+				got := multiply(t, k, kind, data, x, 1, cols, n)
+				want := multiply(t, newKernels(portable()), kind, data, x, 1, cols, n)
+				for j := range got {
+					if !near(got[j], want[j], float32(math.Abs(float64(want[j])))) {
+						t.Errorf("%s, bytes 0x%x: got %g, want %g", kind, fill, got[j], want[j])
+					}
+				}
 			}
 		}
-		got := multiply(t, New(), gguf.Q8_0, data, x, 1, cols, 1)[0]
-		want := multiply(t, portable(), gguf.Q8_0, data, x, 1, cols, 1)[0]
-		if !near(got, want, float32(math.Abs(float64(want)))) {
-			t.Errorf("weights 0x%x: got %g, want %g", fill, got, want)
+	})
+}
+
+// extremeRow is a row of one byte, but for the half-precision scales.
+func extremeRow(kind gguf.Type, cols int, fill byte) []byte {
+	values, size, _ := kind.Block()
+	data := bytes.Repeat([]byte{fill}, cols/int(values)*int(size))
+	for at := 0; at < len(data); at += int(size) {
+		block := data[at : at+int(size)]
+		for _, half := range map[gguf.Type][]int{gguf.Q8_0: {0}, gguf.Q4_0: {0}, gguf.Q4_K: {0, 2}, gguf.Q5_K: {0, 2}, gguf.Q6_K: {208}}[kind] {
+			binary.LittleEndian.PutUint16(block[half:], floatToHalf(0.01))
 		}
 	}
+	return data
 }
 
 func TestHalfPrecisionRoundTrips(t *testing.T) {
@@ -192,22 +209,27 @@ func TestHalfPrecisionRoundTrips(t *testing.T) {
 }
 
 func TestVectorOperations(t *testing.T) {
-	k := New()
-	r := rand.New(rand.NewPCG(7, 8))
-	for _, n := range []int{1, 7, 8, 32, 129} {
-		a, b := randomVectors(r, n), randomVectors(r, n)
-		if got, want := k.Dot(a, b), dotFloatsGo(a, b); !near(got, want, float32(n)) {
-			t.Errorf("dot of %d: got %g, want %g", n, got, want)
-		}
-		want := append([]float32(nil), a...)
-		addScaledGo(want, b, 0.3)
-		k.AddScaled(a, b, 0.3)
-		for i := range a {
-			if !near(a[i], want[i], 1) {
-				t.Errorf("addScaled of %d: value %d is %g, want %g", n, i, a[i], want[i])
+	eachLevel(t, func(t *testing.T, k *Kernels) {
+		r := rand.New(rand.NewPCG(7, 8))
+		for _, n := range []int{0, 1, 7, 8, 16, 17, 32, 64, 129} {
+			a, b := randomVectors(r, n), randomVectors(r, n)
+			if got, want := k.Dot(a, b), dotFloats(a, b); !near(got, want, float32(n)) {
+				t.Errorf("dot of %d: got %g, want %g", n, got, want)
+			}
+			want := append([]float32(nil), a...)
+			addScaled(want, b, 0.3)
+			k.AddScaled(a, b, 0.3)
+			for i := range a {
+				if !near(a[i], want[i], 1) {
+					t.Errorf("addScaled of %d: value %d is %g, want %g", n, i, a[i], want[i])
+				}
 			}
 		}
-	}
+	})
+}
+
+func TestExponentialsAndSoftmax(t *testing.T) {
+	k := New()
 	for x := float32(-87); x < 88; x += 0.37 {
 		if got, want := float64(exp(x)), math.Exp(float64(x)); math.Abs(got-want) > 3e-7*want+1e-38 {
 			t.Errorf("exp(%g): got %g, want %g", x, got, want)
@@ -235,31 +257,6 @@ func TestMatrixRefusesWhatItCannotCompute(t *testing.T) {
 	} {
 		if _, err := k.Matrix(tt.kind, tt.rows, tt.cols, make([]byte, tt.bytes)); err == nil {
 			t.Errorf("%s: accepted", tt.name)
-		}
-	}
-}
-
-func BenchmarkMulRange(b *testing.B) {
-	const rows, cols = 1024, 1024
-	for _, kind := range types {
-		for _, n := range []int{1, 16} {
-			b.Run(kind.String()+map[int]string{1: "/one", 16: "/sixteen"}[n], func(b *testing.B) {
-				r := rand.New(rand.NewPCG(1, 1))
-				data, x := randomRows(r, kind, rows, cols), randomVectors(r, n*cols)
-				k := New()
-				m, err := k.Matrix(kind, rows, cols, data)
-				if err != nil {
-					b.Fatal(err)
-				}
-				var a Activations
-				k.Prepare(&a, kind, x, n, cols)
-				out := make([]float32, n*rows)
-				b.SetBytes(int64(len(data)))
-				for b.Loop() {
-					m.MulRange(&a, out, rows, 0, rows)
-				}
-				b.ReportMetric(2*float64(rows*cols*n)*float64(b.N)/b.Elapsed().Seconds()/1e9, "GFLOP/s")
-			})
 		}
 	}
 }

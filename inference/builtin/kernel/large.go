@@ -10,6 +10,10 @@ import "encoding/binary"
 // Q5_K: the same with 32 bytes of fifth bits before the 4-bit values.
 // Q6_K: 128 bytes of low 4 bits, 64 of high 2 bits, 16 int8 scales for 16
 // values each, and d. A value is d·scale·(q-32).
+//
+// A product is whole numbers within a block, and then one float32 sum from the
+// first block to the last. Every form does it so, none with fused operations
+// (hence the conversions below), and all give the same number.
 
 const (
 	bytesQ4K = 144
@@ -17,12 +21,19 @@ const (
 	bytesQ6K = 210
 )
 
-// scaleMin unpacks the 6-bit scale and minimum of group j of eight.
-func scaleMin(packed []byte, j int) (scale, minimum int32) {
-	if j < 4 {
-		return int32(packed[j] & 63), int32(packed[j+4] & 63)
-	}
-	return int32(packed[j+4]&15 | packed[j-4]>>6<<4), int32(packed[j+4]>>4 | packed[j]>>6<<4)
+// scalesMinima unpacks the 6-bit scales and minima of eight groups, a byte
+// each, the first group's lowest.
+func scalesMinima(packed []byte) (scales, minima uint64) {
+	a, b, c := binary.LittleEndian.Uint32(packed), binary.LittleEndian.Uint32(packed[4:]), binary.LittleEndian.Uint32(packed[8:])
+	const six, four, two = 0x3f3f3f3f, 0x0f0f0f0f, 0x30303030
+	scales = uint64(a&six) | uint64(c&four|a>>2&two)<<32
+	minima = uint64(b&six) | uint64(c>>4&four|b>>2&two)<<32
+	return scales, minima
+}
+
+// scaleMin is the scale and the minimum of group j.
+func scaleMin(scales, minima uint64, j int) (scale, minimum int32) {
+	return int32(scales >> (8 * j) & 63), int32(minima >> (8 * j) & 63) //nolint:gosec // 6 bits
 }
 
 func halves(b []byte) (d, m float32) {
@@ -74,8 +85,9 @@ func rowMin(dst []float32, w []byte, size int, unpack func(*[largeBlock]int8, []
 		block := w[b*size : (b+1)*size]
 		unpack(&q, block)
 		d, m := halves(block)
+		scales, minima := scalesMinima(block[4:16])
 		for i, x := range q {
-			scale, minimum := scaleMin(block[4:16], i/32)
+			scale, minimum := scaleMin(scales, minima, i/32)
 			dst[b*largeBlock+i] = d*float32(scale)*float32(x) - m*float32(minimum)
 		}
 	}
@@ -105,13 +117,14 @@ func dotMin(w []byte, v vector, size int, unpack func(*[largeBlock]int8, []byte)
 		unpack(&q, block)
 		d, m := halves(block)
 		x := v.q[b*largeBlock : (b+1)*largeBlock]
-		var sum, minima int32
+		scales, minima := scalesMinima(block[4:16])
+		var sum, less int32
 		for j := range 8 {
-			scale, minimum := scaleMin(block[4:16], j)
+			scale, minimum := scaleMin(scales, minima, j)
 			sum += scale * dotBytes(q[j*32:j*32+32], x[j*32:j*32+32])
-			minima += minimum * v.sums[b*8+j]
+			less += minimum * int32(v.sums[b*8+j])
 		}
-		total += dv*d*float32(sum) - dv*m*float32(minima)
+		total += float32(dv*d*float32(sum)) - float32(dv*m*float32(less))
 	}
 	return total
 }
@@ -127,7 +140,7 @@ func dotQ6K(w []byte, v vector) float32 {
 		for j := range 16 {
 			sum += int32(int8(block[192+j])) * dotBytes(q[j*16:j*16+16], x[j*16:j*16+16]) //nolint:gosec // the bits are the number's
 		}
-		total += dv * halfToFloat(binary.LittleEndian.Uint16(block[208:])) * float32(sum)
+		total += float32(dv * halfToFloat(binary.LittleEndian.Uint16(block[208:])) * float32(sum))
 	}
 	return total
 }

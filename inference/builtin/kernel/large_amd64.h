@@ -13,8 +13,11 @@
 	VPAND   Y14, Y1, Y1   \
 	VPAND   Y14, Y2, Y2
 
+// What can be done with 32 values W of a block, from value AT on, whose scale is
+// at DX+SCALE (in Q6_K each half has its own), is one of these pairs.
+
 // ADDGROUP adds to Y0 the products of the unsigned W and the values at DI+AT,
-// times the scale at DX+SCALE.
+// times the scale.
 #define ADDGROUP(W, AT, SCALE) \
 	VPMADDUBSW   AT(DI), W, W    \
 	VPBROADCASTW SCALE(DX), Y9   \
@@ -33,6 +36,20 @@
 	VPMADDWD     Y9, W, W          \
 	VPADDD       W, Y0, Y0
 
+// SPREADHALF writes half H of W to DI, as 16 bits, times the scale.
+#define SPREADHALF(W, H, AT, SCALE) \
+	VEXTRACTI128 $H, W, X7         \
+	VPMOVSXBW    X7, Y7            \
+	VPBROADCASTW SCALE(DX), Y9     \
+	VPMULLW      Y9, Y7, Y7        \
+	VMOVDQU      Y7, AT(DI)
+
+#define SPREADSIGNED(W, AT, SCALEA, SCALEB) \
+	SPREADHALF(W, 0, 2*AT, SCALEA)    \
+	SPREADHALF(W, 1, 2*AT+32, SCALEB)
+
+#define SPREADGROUP(W, AT, SCALE) SPREADSIGNED(W, AT, SCALE, SCALE)
+
 // TOTAL adds the eight lanes of Y0 into AX.
 #define TOTAL \
 	VEXTRACTI128 $1, Y0, X1  \
@@ -42,3 +59,139 @@
 	VPSHUFD      $0xB1, X0, X1 \
 	VPADDD       X1, X0, X0  \
 	VMOVD        X0, AX
+
+// EACHQ4K goes through a block's values; q is at SI.
+#define EACHQ4K(USE) \
+	NIBBLEMASK       \
+	NIBBLES(0)       \
+	USE(Y1, 0, 0)    \
+	USE(Y2, 32, 2)   \
+	NIBBLES(32)      \
+	USE(Y1, 64, 4)   \
+	USE(Y2, 96, 6)   \
+	NIBBLES(64)      \
+	USE(Y1, 128, 8)  \
+	USE(Y2, 160, 10) \
+	NIBBLES(96)      \
+	USE(Y1, 192, 12) \
+	USE(Y2, 224, 14)
+
+// FIFTH puts a fifth bit above the four of W: the bits in Y12, shifted to bit 4.
+#define FIFTH(SHIFT, N, W) \
+	SHIFT $N, Y12, Y3 \
+	VPAND Y13, Y3, Y3 \
+	VPOR  Y3, W, W
+
+// EACHQ5K is EACHQ4K with the 32 bytes of fifth bits at CX: bit g of byte i is
+// value i's of group g.
+#define EACHQ5K(USE) \
+	NIBBLEMASK            \
+	VPCMPEQB Y13, Y13, Y13 \
+	VPABSB   Y13, Y13     \
+	VPSLLW   $4, Y13, Y13 \
+	VMOVDQU  (CX), Y12    \
+	NIBBLES(0)            \
+	FIFTH(VPSLLW, 4, Y1)  \
+	USE(Y1, 0, 0)         \
+	FIFTH(VPSLLW, 3, Y2)  \
+	USE(Y2, 32, 2)        \
+	NIBBLES(32)           \
+	FIFTH(VPSLLW, 2, Y1)  \
+	USE(Y1, 64, 4)        \
+	FIFTH(VPSLLW, 1, Y2)  \
+	USE(Y2, 96, 6)        \
+	NIBBLES(64)           \
+	FIFTH(VPSRLW, 0, Y1)  \
+	USE(Y1, 128, 8)       \
+	FIFTH(VPSRLW, 1, Y2)  \
+	USE(Y2, 160, 10)      \
+	NIBBLES(96)           \
+	FIFTH(VPSRLW, 2, Y1)  \
+	USE(Y1, 192, 12)      \
+	FIFTH(VPSRLW, 3, Y2)  \
+	USE(Y2, 224, 14)
+
+// SIXTH puts two bits above the four of W, and takes 32 away.
+#define SIXTH(SHIFT, N, W) \
+	FIFTH(SHIFT, N, W) \
+	VPSUBB Y11, W, W
+
+// EACHQ6K goes through a block's values: low halves at SI, two high bits each at
+// CX. Y11 holds 32s, Y13 48s: the mask of two bits in place.
+#define EACHQ6K(USE) \
+	NIBBLEMASK             \
+	VPCMPEQB Y13, Y13, Y13 \
+	VPABSB   Y13, Y13      \
+	VPSLLW   $5, Y13, Y11  \
+	VPSLLW   $4, Y13, Y10  \
+	VPOR     Y10, Y11, Y13 \
+	VMOVDQU  0(CX), Y12    \
+	NIBBLES(0)             \
+	SIXTH(VPSLLW, 4, Y1)   \
+	USE(Y1, 0, 0, 2)       \
+	SIXTH(VPSRLW, 0, Y2)   \
+	USE(Y2, 64, 8, 10)     \
+	NIBBLES(32)            \
+	SIXTH(VPSLLW, 2, Y1)   \
+	USE(Y1, 32, 4, 6)      \
+	SIXTH(VPSRLW, 2, Y2)   \
+	USE(Y2, 96, 12, 14)    \
+	VMOVDQU  32(CX), Y12   \
+	NIBBLES(64)            \
+	SIXTH(VPSLLW, 4, Y1)   \
+	USE(Y1, 128, 16, 18)   \
+	SIXTH(VPSRLW, 0, Y2)   \
+	USE(Y2, 192, 24, 26)   \
+	NIBBLES(96)            \
+	SIXTH(VPSLLW, 2, Y1)   \
+	USE(Y1, 160, 20, 22)   \
+	SIXTH(VPSRLW, 2, Y2)   \
+	USE(Y2, 224, 28, 30)
+
+// TILESTEP adds to Y0 to Y3 the products of 16 weights of a row with those of
+// four vectors.
+#define TILESTEP(AT) \
+	VMOVDQU  AT(SI)(BX*1), Y4      \
+	VPMADDWD AT(R8)(BX*1), Y4, Y5  \
+	VPMADDWD AT(R9)(BX*1), Y4, Y6  \
+	VPMADDWD AT(R10)(BX*1), Y4, Y7 \
+	VPMADDWD AT(R11)(BX*1), Y4, Y8 \
+	VPADDD   Y5, Y0, Y0            \
+	VPADDD   Y6, Y1, Y1            \
+	VPADDD   Y7, Y2, Y2            \
+	VPADDD   Y8, Y3, Y3
+
+// FOURSUMS adds up the lanes of each of the four, into the lanes of X0.
+#define FOURSUMS(Y0, Y1, Y2, Y3, X0, X1) \
+	VPHADDD      Y1, Y0, Y0   \
+	VPHADDD      Y3, Y2, Y2   \
+	VPHADDD      Y2, Y0, Y0   \
+	VEXTRACTI128 $1, Y0, X1   \
+	VPADDD       X1, X0, X0
+
+// LESS makes the four vectors' sums times a block's minima, in X5. The header is
+// at R12+2·AX, the sums behind DI.
+#define LESS \
+	VMOVDQU  (R12)(AX*2), X9     \
+	VPMADDWD 96(DI)(AX*4), X9, X5  \
+	VPMADDWD 112(DI)(AX*4), X9, X6 \
+	VPMADDWD 128(DI)(AX*4), X9, X7 \
+	VPMADDWD 144(DI)(AX*4), X9, X8 \
+	VPHADDD  X6, X5, X5          \
+	VPHADDD  X8, X7, X7          \
+	VPHADDD  X7, X5, X5
+
+// ADDBLOCK adds to the four totals T what a block comes to: SUMS and, in X5,
+// what LESS made, scaled as the portable code does it.
+#define ADDBLOCK(SUMS, T) \
+	VCVTDQ2PS    SUMS, SUMS          \
+	VCVTDQ2PS    X5, X5              \
+	VMOVUPS      32(DI)(AX*1), X8    \
+	VBROADCASTSS 16(R12)(AX*2), X6   \
+	VBROADCASTSS 20(R12)(AX*2), X7   \
+	VMULPS       X8, X6, X6          \
+	VMULPS       X8, X7, X7          \
+	VMULPS       SUMS, X6, X6        \
+	VMULPS       X5, X7, X7          \
+	VSUBPS       X7, X6, X6          \
+	VADDPS       X6, T, T

@@ -9,77 +9,24 @@
 // func dotBlockQ4K(q *byte, x *int8, scales *int16) int32
 // q is the 128 bytes of 4-bit values.
 TEXT ·dotBlockQ4K(SB), NOSPLIT, $0-28
-	MOVQ q+0(FP), SI
-	MOVQ x+8(FP), DI
-	MOVQ scales+16(FP), DX
-	NIBBLEMASK
+	MOVQ  q+0(FP), SI
+	MOVQ  x+8(FP), DI
+	MOVQ  scales+16(FP), DX
 	VPXOR Y0, Y0, Y0
-	NIBBLES(0)
-	ADDGROUP(Y1, 0, 0)
-	ADDGROUP(Y2, 32, 2)
-	NIBBLES(32)
-	ADDGROUP(Y1, 64, 4)
-	ADDGROUP(Y2, 96, 6)
-	NIBBLES(64)
-	ADDGROUP(Y1, 128, 8)
-	ADDGROUP(Y2, 160, 10)
-	NIBBLES(96)
-	ADDGROUP(Y1, 192, 12)
-	ADDGROUP(Y2, 224, 14)
+	EACHQ4K(ADDGROUP)
 	TOTAL
 	MOVL AX, ret+24(FP)
 	VZEROUPPER
 	RET
 
 // func dotBlockQ5K(q, fifth *byte, x *int8, scales *int16) int32
-// fifth is the 32 bytes of fifth bits: bit g of byte i is value i's of group g.
 TEXT ·dotBlockQ5K(SB), NOSPLIT, $0-36
-	MOVQ q+0(FP), SI
-	MOVQ fifth+8(FP), CX
-	MOVQ x+16(FP), DI
-	MOVQ scales+24(FP), DX
-	NIBBLEMASK
-	VPCMPEQB Y13, Y13, Y13
-	VPABSB   Y13, Y13      // ones
-	VPSLLW   $4, Y13, Y13  // sixteens
-	VMOVDQU  (CX), Y12
-	VPXOR    Y0, Y0, Y0
-	NIBBLES(0)
-	VPSLLW $4, Y12, Y3
-	VPAND Y13, Y3, Y3
-	VPOR  Y3, Y1, Y1
-	ADDGROUP(Y1, 0, 0)
-	VPSLLW $3, Y12, Y3
-	VPAND Y13, Y3, Y3
-	VPOR  Y3, Y2, Y2
-	ADDGROUP(Y2, 32, 2)
-	NIBBLES(32)
-	VPSLLW $2, Y12, Y3
-	VPAND Y13, Y3, Y3
-	VPOR  Y3, Y1, Y1
-	ADDGROUP(Y1, 64, 4)
-	VPSLLW $1, Y12, Y3
-	VPAND Y13, Y3, Y3
-	VPOR  Y3, Y2, Y2
-	ADDGROUP(Y2, 96, 6)
-	NIBBLES(64)
-	VPSRLW $0, Y12, Y3
-	VPAND Y13, Y3, Y3
-	VPOR  Y3, Y1, Y1
-	ADDGROUP(Y1, 128, 8)
-	VPSRLW $1, Y12, Y3
-	VPAND Y13, Y3, Y3
-	VPOR  Y3, Y2, Y2
-	ADDGROUP(Y2, 160, 10)
-	NIBBLES(96)
-	VPSRLW $2, Y12, Y3
-	VPAND Y13, Y3, Y3
-	VPOR  Y3, Y1, Y1
-	ADDGROUP(Y1, 192, 12)
-	VPSRLW $3, Y12, Y3
-	VPAND Y13, Y3, Y3
-	VPOR  Y3, Y2, Y2
-	ADDGROUP(Y2, 224, 14)
+	MOVQ  q+0(FP), SI
+	MOVQ  fifth+8(FP), CX
+	MOVQ  x+16(FP), DI
+	MOVQ  scales+24(FP), DX
+	VPXOR Y0, Y0, Y0
+	EACHQ5K(ADDGROUP)
 	TOTAL
 	MOVL AX, ret+32(FP)
 	VZEROUPPER
@@ -89,64 +36,89 @@ TEXT ·dotBlockQ5K(SB), NOSPLIT, $0-36
 // low is 128 bytes of low halves, high 64 of two high bits each; there are 16
 // scales.
 TEXT ·dotBlockQ6K(SB), NOSPLIT, $0-36
-	MOVQ low+0(FP), SI
-	MOVQ high+8(FP), CX
-	MOVQ x+16(FP), DI
-	MOVQ scales+24(FP), DX
-	NIBBLEMASK
-	VPCMPEQB Y13, Y13, Y13
-	VPABSB   Y13, Y13
-	VPSLLW   $5, Y13, Y11 // 32s
-	VPSLLW   $4, Y13, Y10
-	VPOR     Y10, Y11, Y13 // 48s: the mask of two bits in place
-	VPXOR    Y0, Y0, Y0
-	VMOVDQU 0(CX), Y12
-	NIBBLES(0)
-	VPSLLW $4, Y12, Y3
-	VPAND  Y13, Y3, Y3
-	VPOR   Y3, Y1, Y1
-	VPSUBB Y11, Y1, Y1
-	ADDSIGNED(Y1, 0, 0, 2)
-	VMOVDQA Y12, Y3
-	VPAND  Y13, Y3, Y3
-	VPOR   Y3, Y2, Y2
-	VPSUBB Y11, Y2, Y2
-	ADDSIGNED(Y2, 64, 8, 10)
-	NIBBLES(32)
-	VPSLLW $2, Y12, Y3
-	VPAND  Y13, Y3, Y3
-	VPOR   Y3, Y1, Y1
-	VPSUBB Y11, Y1, Y1
-	ADDSIGNED(Y1, 32, 4, 6)
-	VPSRLW $2, Y12, Y3
-	VPAND  Y13, Y3, Y3
-	VPOR   Y3, Y2, Y2
-	VPSUBB Y11, Y2, Y2
-	ADDSIGNED(Y2, 96, 12, 14)
-	VMOVDQU 32(CX), Y12
-	NIBBLES(64)
-	VPSLLW $4, Y12, Y3
-	VPAND  Y13, Y3, Y3
-	VPOR   Y3, Y1, Y1
-	VPSUBB Y11, Y1, Y1
-	ADDSIGNED(Y1, 128, 16, 18)
-	VMOVDQA Y12, Y3
-	VPAND  Y13, Y3, Y3
-	VPOR   Y3, Y2, Y2
-	VPSUBB Y11, Y2, Y2
-	ADDSIGNED(Y2, 192, 24, 26)
-	NIBBLES(96)
-	VPSLLW $2, Y12, Y3
-	VPAND  Y13, Y3, Y3
-	VPOR   Y3, Y1, Y1
-	VPSUBB Y11, Y1, Y1
-	ADDSIGNED(Y1, 160, 20, 22)
-	VPSRLW $2, Y12, Y3
-	VPAND  Y13, Y3, Y3
-	VPOR   Y3, Y2, Y2
-	VPSUBB Y11, Y2, Y2
-	ADDSIGNED(Y2, 224, 28, 30)
+	MOVQ  low+0(FP), SI
+	MOVQ  high+8(FP), CX
+	MOVQ  x+16(FP), DI
+	MOVQ  scales+24(FP), DX
+	VPXOR Y0, Y0, Y0
+	EACHQ6K(ADDSIGNED)
 	TOTAL
 	MOVL AX, ret+32(FP)
+	VZEROUPPER
+	RET
+
+// --- a block's values times their scales, written out --------------------------
+
+// func spreadQ4K(dst *int16, q *byte, scales *int16)
+TEXT ·spreadQ4K(SB), NOSPLIT, $0-24
+	MOVQ dst+0(FP), DI
+	MOVQ q+8(FP), SI
+	MOVQ scales+16(FP), DX
+	EACHQ4K(SPREADGROUP)
+	VZEROUPPER
+	RET
+
+// func spreadQ5K(dst *int16, q, fifth *byte, scales *int16)
+TEXT ·spreadQ5K(SB), NOSPLIT, $0-32
+	MOVQ dst+0(FP), DI
+	MOVQ q+8(FP), SI
+	MOVQ fifth+16(FP), CX
+	MOVQ scales+24(FP), DX
+	EACHQ5K(SPREADGROUP)
+	VZEROUPPER
+	RET
+
+// func spreadQ6K(dst *int16, low, high *byte, scales *int16)
+TEXT ·spreadQ6K(SB), NOSPLIT, $0-32
+	MOVQ dst+0(FP), DI
+	MOVQ low+8(FP), SI
+	MOVQ high+16(FP), CX
+	MOVQ scales+24(FP), DX
+	EACHQ6K(SPREADSIGNED)
+	VZEROUPPER
+	RET
+
+// func multiplyTileAVX2(tile *largeTile, group *largeGroup, rows, blocks int)
+TEXT ·multiplyTileAVX2(SB), NOSPLIT, $0-32
+	MOVQ tile+0(FP), SI
+	MOVQ group+8(FP), DI
+	MOVQ rows+16(FP), R13
+	MOVQ blocks+24(FP), CX
+	LEAQ 16384(SI), R12     // the headers
+	LEAQ 352(DI), DX        // the totals
+	MOVQ 0(DI), R8
+	MOVQ 8(DI), R9
+	MOVQ 16(DI), R10
+	MOVQ 24(DI), R11
+	SHLQ $4, CX
+row:
+	VMOVUPS (DX), X10
+	XORQ    AX, AX          // 16 for each block
+	XORQ    BX, BX          // 512 for each block
+block:
+	VPXOR Y0, Y0, Y0
+	VPXOR Y1, Y1, Y1
+	VPXOR Y2, Y2, Y2
+	VPXOR Y3, Y3, Y3
+step:
+	TILESTEP(0)
+	TILESTEP(32)
+	TILESTEP(64)
+	TILESTEP(96)
+	ADDQ  $128, BX
+	TESTQ $511, BX
+	JNZ   step
+	FOURSUMS(Y0, Y1, Y2, Y3, X0, X1)
+	LESS
+	ADDBLOCK(X0, X10)
+	ADDQ $16, AX
+	CMPQ AX, CX
+	JLT  block
+	VMOVUPS X10, (DX)
+	ADDQ $2048, SI
+	ADDQ $128, R12
+	ADDQ $16, DX
+	DECQ R13
+	JNZ  row
 	VZEROUPPER
 	RET

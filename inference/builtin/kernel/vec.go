@@ -3,10 +3,10 @@ package kernel
 import "math"
 
 // Dot is the product of two vectors of one length.
-func (k *Kernels) Dot(a, b []float32) float32 { return dotFloats(a, b) }
+func (k *Kernels) Dot(a, b []float32) float32 { return k.dot(a, b) }
 
 // AddScaled adds s times x to dst.
-func (k *Kernels) AddScaled(dst, x []float32, s float32) { addScaled(dst, x, s) }
+func (k *Kernels) AddScaled(dst, x []float32, s float32) { k.addScaled(dst, x, s) }
 
 // Normalize writes x divided by its root mean square, times weight, to dst
 // (RMSNorm, arXiv:1910.07467). eps keeps a vector of zeros from dividing by
