@@ -6,6 +6,7 @@ import "rbee.dev/rbee/inference/gguf"
 type columns struct {
 	q [4]*int8
 	d [4]*float32
+	x [4]*float32
 }
 
 //go:noescape

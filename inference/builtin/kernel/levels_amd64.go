@@ -7,8 +7,12 @@ func levels() []level {
 	list := []level{portable()}
 	// Every processor with AVX2 has F16C too (Intel since Haswell, AMD since
 	// Excavator), and x/sys/cpu does not tell it apart.
-	if cpu.X86.HasAVX2 && cpu.X86.HasFMA {
-		list = append(list, level{"AVX2", applyAVX2})
+	if !cpu.X86.HasAVX2 || !cpu.X86.HasFMA {
+		return list
 	}
-	return list
+	list = append(list, level{"AVX2", applyAVX2})
+	if !cpu.X86.HasAVX512F || !cpu.X86.HasAVX512BW || !cpu.X86.HasAVX512DQ || !cpu.X86.HasAVX512VL {
+		return list
+	}
+	return append(list, level{"AVX-512", applyAVX512})
 }
