@@ -69,6 +69,19 @@ func checkDevice(value string) error {
 	return Invalid("device", "must be auto, cpu or a kind and a number as cuda:0, got %q", clip(value))
 }
 
+// checkFlags bounds an engine's settings; what they mean is the engine's.
+func checkFlags(list []string) error {
+	if len(list) > 64 {
+		return Invalid("flags", "must be at most 64, got %d", len(list))
+	}
+	for _, f := range list {
+		if len(f) > 4096 || strings.Trim(f, "-") == "" || strings.IndexFunc(f, unicode.IsControl) >= 0 {
+			return Invalid("flags", "must each be a name or name=value of at most 4096 bytes without control characters, got %q", clip(f))
+		}
+	}
+	return nil
+}
+
 // checkSSHWord refuses what ssh would take for a flag, and anything that no
 // host or account name contains.
 func checkSSHWord(field, value string) error {

@@ -86,6 +86,10 @@ func TestValidateTakesEachSampleAndRefusesWhatIsOutOfRange(t *testing.T) {
 		{ops.WorkerSpawn{Parallel: 65}, "parallel"},
 		{ops.WorkerSpawn{Context: -1}, "context_length"},
 		{ops.WorkerSpawn{Context: 1<<20 + 1}, "context_length"},
+		{ops.WorkerSpawn{Flags: []string{"flash-attn=on", "--no-warmup"}}, ""},
+		{ops.WorkerSpawn{Flags: make([]string, 65)}, "flags"},
+		{ops.WorkerSpawn{Flags: []string{"--"}}, "flags"},
+		{ops.WorkerSpawn{Flags: []string{"a\nb"}}, "flags"},
 
 		{ops.WorkerList{OnHive: onHive("gpu1")}, ""},
 		{ops.WorkerList{OnHive: onHive("gpu 1")}, "hive_id"},

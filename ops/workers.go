@@ -52,14 +52,17 @@ type WorkerSpawn struct {
 	// [Infer]).
 	Model string `json:"model,omitempty" arg:"" optional:"" help:"Model to load (default: as for infer)."`
 	// Engine is the engine to run it on: auto or the name of one.
-	Engine string `json:"worker,omitempty" name:"engine" placeholder:"NAME" help:"Engine: auto or builtin."`
+	Engine string `json:"worker,omitempty" name:"engine" aliases:"worker" placeholder:"NAME" help:"Engine: auto, llamacpp or builtin."`
 	// Device is what to run it on: auto, cpu, cuda:0, ….
-	Device string `json:"device,omitempty" placeholder:"DEVICE" help:"Device: auto or cpu."`
+	Device string `json:"device,omitempty" placeholder:"DEVICE" help:"Device: auto, cpu, cuda:0, …"`
 	// Parallel is how many requests it runs at once, 1 to 64; 0 means 4.
 	Parallel int `json:"parallel,omitempty" placeholder:"N" help:"Requests run at once, 1 to 64 (default: 4)."`
 	// Context is how many tokens each request may hold, prompt and answer
 	// together; 0 means the model's own length, but at most 4096.
 	Context int `json:"context_length,omitempty" name:"context-length" placeholder:"TOKENS" help:"Tokens per request, prompt and answer together (default: the model's, at most 4096)."`
+	// Flags are settings of the engine's own, each name or name=value, 64 at
+	// most; an engine refuses those that it does not take.
+	Flags []string `json:"flags,omitempty" name:"flag" sep:"none" placeholder:"NAME=VALUE" help:"Setting of the engine's own, as flash-attn=on; once for each."`
 }
 
 // Name returns "worker_spawn".
@@ -69,7 +72,8 @@ func (WorkerSpawn) Name() string { return "worker_spawn" }
 func (o WorkerSpawn) Validate() error {
 	return firstError(
 		checkName("hive_id", o.HiveID), checkModel("model", o.Model), checkName("worker", o.Engine), checkDevice(o.Device),
-		checkRange("parallel", o.Parallel, 0, 64), checkRange("context_length", o.Context, 0, 1<<20))
+		checkRange("parallel", o.Parallel, 0, 64), checkRange("context_length", o.Context, 0, 1<<20),
+		checkFlags(o.Flags))
 }
 
 func (o WorkerSpawn) onHive(ctx context.Context, h HiveHandler) (any, error) {

@@ -36,6 +36,9 @@ type Options struct {
 	// Pause is how long to wait before a start, when failures lives in a row
 	// were short; nil means [Backoff].
 	Pause func(failures int) time.Duration
+	// Died is told each time why the program ended by itself, after it could be
+	// used or on a later start; it must not wait. nil is told nothing.
+	Died func(why error)
 	// Patience is how long the program may take to end after SIGTERM; 0 means
 	// a second and a half.
 	Patience time.Duration
@@ -135,6 +138,9 @@ func (s *Server) own(ctx context.Context, l *life) {
 			failures = 0
 		}
 		failures++
+		if s.options.Died != nil {
+			s.options.Died(err)
+		}
 		next := s.newLife()
 		if pause := s.options.Pause(failures); pause > 0 {
 			err = fmt.Errorf("%w (it is started again %s after that)", err, pause)

@@ -50,12 +50,15 @@ func (f *fleet) Close() {
 type want struct {
 	model             ops.Model
 	engine, device    string
+	anyEngine         bool // a worker that runs already may have another engine
+	anyDevice         bool // or be on another device
 	parallel, context int
+	flags             []string
 }
 
 // fits reports whether a worker is what is wanted.
 func (w want) fits(i ops.Worker) bool {
-	return i.Model == w.model.ID && i.Engine == w.engine && i.Device == w.device
+	return i.Model == w.model.ID && (w.anyEngine || i.Engine == w.engine) && (w.anyDevice || i.Device == w.device)
 }
 
 // pick returns the worker for a job: of those that fit the one with the fewest

@@ -59,12 +59,16 @@ func (m *member) start(binary string) error {
 	if err := os.MkdirAll(m.folder, 0o700); err != nil {
 		return ops.Errorf(ops.CodeUnavailable, "make the folder of worker %s: %w", m.id, err)
 	}
-	child, err := daemon.Spawn(daemon.Command{Binary: binary, Log: filepath.Join(m.folder, home.WorkerLog), Args: []string{
+	args := []string{
 		"worker", "serve", "--id", m.id, "--hive", m.hive, "--folder", m.folder,
 		"--model", m.want.model.ID, "--path", m.want.model.Path,
 		"--engine", m.want.engine, "--device", m.want.device,
 		"--parallel", strconv.Itoa(m.want.parallel), "--context-length", strconv.Itoa(m.want.context),
-	}})
+	}
+	for _, f := range m.want.flags {
+		args = append(args, "--flag="+f)
+	}
+	child, err := daemon.Spawn(daemon.Command{Binary: binary, Log: filepath.Join(m.folder, home.WorkerLog), Args: args})
 	if err != nil {
 		return ops.Errorf(ops.CodeUnavailable, "worker %s: %w", m.id, err)
 	}

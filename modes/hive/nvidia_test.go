@@ -70,10 +70,13 @@ func TestADriverThatFailsIsNoDevice(t *testing.T) {
 func TestADeviceThatIsThereButNotForTheEngineIsUnsupported(t *testing.T) {
 	h := &Hive{Options: Options{Name: "localhost"}}
 	h.machine.devices = []ops.Device{{ID: "cpu"}, {ID: "cuda:0", Name: "NVIDIA H100"}}
-	wantCode(t, h.checkDevice("cuda:0"), ops.CodeUnsupported, "runs on cpu only, not on cuda:0 (NVIDIA H100)")
-	wantCode(t, h.checkDevice("cuda:1"), ops.CodeNotFound, "it has: cpu, cuda:0")
-	if err := h.checkDevice("cpu"); err != nil {
-		t.Error(err)
+	wantCode(t, h.checkDevice("builtin", "cuda:0"), ops.CodeUnsupported, "runs on cpu only, not on cuda:0 (NVIDIA H100)")
+	wantCode(t, h.checkDevice("builtin", "cuda:1"), ops.CodeNotFound, "it has: cpu, cuda:0")
+	wantCode(t, h.checkDevice("llamacpp", "cuda:1"), ops.CodeNotFound, "it has: cpu, cuda:0")
+	for _, c := range [][2]string{{"builtin", "cpu"}, {"llamacpp", "cpu"}, {"llamacpp", "cuda:0"}} {
+		if err := h.checkDevice(c[0], c[1]); err != nil {
+			t.Errorf("%s: %v", c, err)
+		}
 	}
 }
 

@@ -17,7 +17,7 @@ func (h *Hive) WorkerSpawn(ctx context.Context, o ops.WorkerSpawn) (ops.Worker, 
 	if err != nil {
 		return ops.Worker{}, err
 	}
-	w.parallel, w.context = o.Parallel, o.Context
+	w.parallel, w.context, w.flags = o.Parallel, o.Context, o.Flags
 	if err := h.checkMemory(ctx, w.model); err != nil {
 		return ops.Worker{}, err
 	}
@@ -70,45 +70,24 @@ func (h *Hive) WorkerDelete(ctx context.Context, o ops.WorkerDelete) (ops.Worker
 
 // resolve checks what is wanted of a worker and fills in what is left open.
 func (h *Hive) resolve(ctx context.Context, model, engine, device string) (want, error) {
-	w := want{engine: engine, device: device}
-	if w.engine == "" || w.engine == "auto" {
-		w.engine = "builtin"
-	}
-	if w.engine != "builtin" {
-		e := ops.Errorf(ops.CodeUnsupported, "there is no engine %q on hive %s", engine, h.Name).WithHint("it has builtin")
-		e.Field = "worker"
-		return w, e
-	}
-	if w.device == "" || w.device == "auto" {
-		w.device = "cpu"
-	}
-	if err := h.checkDevice(w.device); err != nil {
+	w := want{device: device, anyEngine: engine == "" || engine == auto, anyDevice: device == "" || device == auto}
+	var err error
+	if w.engine, err = h.chooseEngine(engine); err != nil {
 		return w, err
 	}
-	var err error
+	switch {
+	case !w.anyDevice:
+		err = h.checkDevice(w.engine, w.device)
+	case w.engine == builtin:
+		w.device = "cpu"
+	default: // the engine takes what there is
+		w.device = auto
+	}
+	if err != nil {
+		return w, err
+	}
 	w.model, err = h.models.choose(ctx, model)
 	return w, err
-}
-
-// checkDevice refuses a device that is not there, or that the engine does not
-// run on.
-func (h *Hive) checkDevice(id string) error {
-	if id == "cpu" {
-		return nil
-	}
-	devices := h.machine.list()
-	ids := make([]string, len(devices))
-	for i, d := range devices {
-		ids[i] = d.ID
-	}
-	e := ops.Errorf(ops.CodeNotFound, "there is no device %q on hive %s", id, h.Name).WithHint("it has: %s", strings.Join(ids, ", "))
-	for _, d := range devices {
-		if d.ID == id {
-			e = ops.Errorf(ops.CodeUnsupported, "the builtin engine runs on cpu only, not on %s (%s)", id, d.Name)
-		}
-	}
-	e.Field = "device"
-	return e
 }
 
 // checkMemory refuses a model that is larger than the machine's memory, and

@@ -24,14 +24,14 @@ type process struct {
 }
 
 // spawn starts the test binary as a worker of the model at path.
-func spawn(t *testing.T, kind, path string) process {
+func spawn(t *testing.T, kind, path string, flags ...string) process {
 	t.Helper()
 	root := t.TempDir()
 	h := home.Home{State: filepath.Join(root, "state"), Cache: filepath.Join(root, "cache")}
 	if err := h.Create(); err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(os.Args[0], "worker", "serve", "--id", "w1", "--model", "tinybee", "--path", path) //nolint:noctx // ended below
+	cmd := exec.Command(os.Args[0], append([]string{"worker", "serve", "--id", "w1", "--model", "tinybee", "--path", path}, flags...)...) //nolint:noctx // ended below
 	cmd.Env = append(os.Environ(), "RBEE_HOME="+root, asWorker+"="+kind)
 	cmd.Stderr = os.Stderr
 	if err := cmd.Start(); err != nil {

@@ -15,6 +15,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"rbee.dev/rbee/inference"
+	"rbee.dev/rbee/inference/process"
 	"rbee.dev/rbee/job"
 	"rbee.dev/rbee/modes/daemon"
 	"rbee.dev/rbee/modes/home"
@@ -24,15 +25,16 @@ import (
 
 // Options say what a worker runs, and how.
 type Options struct {
-	ID            string // its name
-	Hive          string // the name of the hive it belongs to
-	Model         string // the model's name, as clients see it
-	Path          string // the model's file
-	Engine        string // auto or a name in Engines
-	Device        string // auto or cpu
-	Parallel      int    // requests at once; 0 means 4
-	ContextLength int    // tokens per request; 0 means the model's own, at most 4096
-	Folder        string // for its socket, pid file, log and jobs; it must exist
+	ID            string   // its name
+	Hive          string   // the name of the hive it belongs to
+	Model         string   // the model's name, as clients see it
+	Path          string   // the model's file
+	Engine        string   // auto or a name in Engines
+	Device        string   // auto, cpu, cuda:0, …
+	Parallel      int      // requests at once; 0 means 4
+	ContextLength int      // tokens per request; 0 means the model's own, at most 4096
+	Flags         []string // settings of the engine's own
+	Folder        string   // for its socket, pid file, log and jobs; it must exist
 	Engines       map[string]Open
 	Binary        string // what it runs from
 	Build         string // that binary's identity
@@ -67,8 +69,12 @@ func New(o Options) (_ *Worker, err error) {
 	if w.Engine, w.open, err = choose(o.Engines, o.Engine); err != nil {
 		return nil, err
 	}
-	if w.Device == "" || w.Device == auto {
+	switch {
+	case w.Device != "" && w.Device != auto:
+	case w.Engine == fallback:
 		w.Device = "cpu"
+	default: // it takes what there is
+		w.Device = auto
 	}
 	if w.Parallel == 0 {
 		w.Parallel = inference.DefaultParallel
@@ -125,7 +131,7 @@ func (w *Worker) Run(ctx context.Context) (err error) {
 // mount adds the engine's own API, and the route that ends the worker.
 func (w *Worker) mount() {
 	engine := http.HandlerFunc(w.serveEngine)
-	for _, path := range []string{"/v1/chat/completions", "/v1/completions", "/v1/embeddings"} {
+	for _, path := range []string{"/v1/chat/completions", "/v1/completions", "/v1/embeddings", "/v1/rerank"} {
 		w.jobs.Mount(http.MethodPost, path, engine)
 	}
 	w.jobs.Mount(http.MethodGet, "/v1/models", engine)
@@ -161,7 +167,7 @@ func (w *Worker) load(ctx context.Context) {
 		w.Log.Info().Err(err).Msg("loading was given up")
 	case err != nil:
 		w.failure = fmt.Errorf("load %s: %w", w.Model, err)
-		w.Log.Error().Err(w.failure).Str("code", string(ops.CodeOf(err))).Msg("the model cannot be loaded")
+		w.Log.Error().Err(w.failure).Str("code", string(ops.CodeOf(err))).Strs("output", lastLines(err)).Msg("the model cannot be loaded")
 		w.state.change(func(i *ops.Worker) { i.State, i.Error = ops.WorkerFailed, w.failure.Error() })
 		time.AfterFunc(tellFailure, func() { w.stopper.Ask(daemon.ScopeAll) })
 	default:
@@ -188,7 +194,22 @@ func (w *Worker) openEngine(ctx context.Context) (engine inference.Engine, err e
 	}()
 	return w.open(ctx, inference.Spec{
 		ModelID: w.Model, ModelPath: w.Path, Device: w.Device, Parallel: w.Parallel, ContextLength: w.ContextLength,
+		Flags: w.Flags, Folder: w.Folder, Died: w.engineDied,
 	})
+}
+
+// engineDied notes that the engine's program ended and is started again.
+func (w *Worker) engineDied(why error) {
+	w.Log.Warn().Err(why).Strs("output", lastLines(why)).Msg("the engine ended by itself and is started again")
+}
+
+// lastLines are the last that a program wrote before the failure, if it was one
+// of a program.
+func lastLines(failure error) []string {
+	if d, ok := errors.AsType[*process.Death](failure); ok {
+		return d.Lines
+	}
+	return nil
 }
 
 // lookEvery is how often a worker looks whether its folder is still its own.

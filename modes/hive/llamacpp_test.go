@@ -1,0 +1,39 @@
+package hive_test
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"rbee.dev/rbee/inference/llamacpp/llamacpptest"
+	"rbee.dev/rbee/ops"
+)
+
+func TestAWorkerOfLlamaCppIsSpawnedAndUsed(t *testing.T) {
+	t.Setenv(realEngine, "1")
+	t.Setenv("PATH", filepath.Dir(llamacpptest.Program(t))+string(os.PathListSeparator)+os.Getenv("PATH"))
+	h := start(t)
+	w := do(t, h.Client, ops.WorkerSpawn{Engine: "llamacpp", Device: "cpu", Parallel: 2, Context: 256, Flags: []string{"--no-warmup"}})
+	if w.Engine != "llamacpp" || w.Device != "cpu" || w.Slots != 2 || w.Context != 256 || w.State != ops.WorkerReady {
+		t.Errorf("the worker is %+v", w)
+	}
+	answer := do(t, h.Client, ops.Infer{Prompt: "Once upon a time", MaxTokens: 8})
+	if answer.WorkerID != w.ID || answer.CompletionTokens != 8 {
+		t.Errorf("without an engine or device the answer is %+v", answer)
+	}
+	if another := do(t, h.Client, ops.Infer{Prompt: "Once", MaxTokens: 2, Engine: "builtin"}); another.WorkerID == w.ID {
+		t.Error("an answer of the builtin engine comes from llama.cpp")
+	}
+	fails(t, h.Client, ops.WorkerSpawn{Engine: "llamacpp", Flags: []string{"lora=/x"}}, ops.CodeInvalid, "--lora is not passed on")
+	fails(t, h.Client, ops.WorkerSpawn{Engine: "llamacpp", Device: "cuda:9"}, ops.CodeNotFound, `no device "cuda:9"`)
+}
+
+func TestWithoutLlamaCppItsWorkersAreRefusedWithAHint(t *testing.T) {
+	t.Setenv("PATH", t.TempDir())
+	t.Setenv("HOME", t.TempDir())
+	h := start(t)
+	e := fails(t, h.Client, ops.WorkerSpawn{Engine: "llamacpp"}, ops.CodeNotFound, "there is no llama-server that can be run", "on hive localhost")
+	if e.Field != "worker" || e.Hint == "" {
+		t.Errorf("got %+v", e)
+	}
+}
