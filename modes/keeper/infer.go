@@ -21,8 +21,8 @@ type Infer struct {
 	Model       string   `short:"m" help:"Model (default: the one added last, else the built-in one)." placeholder:"NAME"`
 	Hive        string   `help:"Hive to use (default: the queen chooses)." placeholder:"NAME"`
 	Worker      string   `help:"Worker to use, by its id." placeholder:"ID"`
-	Engine      string   `help:"Engine: auto or builtin." placeholder:"NAME"`
-	Device      string   `help:"Device: auto or cpu." placeholder:"DEVICE"`
+	Engine      string   `help:"Engine: auto, llamacpp or builtin." placeholder:"NAME"`
+	Device      string   `help:"Device: auto, cpu, cuda:0, …" placeholder:"DEVICE"`
 	MaxTokens   int      `short:"n" help:"Tokens to make at most (default: to the end of the context)." placeholder:"N"`
 	Temperature *float64 `short:"t" help:"0, always the likeliest, to 2 (default: 0.8)." placeholder:"X"`
 	TopP        *float64 `help:"Keep the likeliest tokens that together reach this (default: 0.95)." placeholder:"X"`
