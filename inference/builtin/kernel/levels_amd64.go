@@ -14,5 +14,9 @@ func levels() []level {
 	if !cpu.X86.HasAVX512F || !cpu.X86.HasAVX512BW || !cpu.X86.HasAVX512DQ || !cpu.X86.HasAVX512VL {
 		return list
 	}
-	return append(list, level{"AVX-512", applyAVX512})
+	list = append(list, level{"AVX-512", applyAVX512})
+	if cpu.X86.HasAVX512VNNI {
+		list = append(list, level{"VNNI", applyVNNI})
+	}
+	return list
 }

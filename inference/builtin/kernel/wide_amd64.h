@@ -33,7 +33,6 @@
 	XORQ   BX, BX
 
 #define FLOATSTEP(LOAD, SIZE) \
-	PREFETCHT0  1088(SI)           \
 	LOAD((SI), Z2)                 \
 	VFMADD231PS (DX)(BX*4), Z2, Z16 \
 	ADDQ        $SIZE, SI          \
