@@ -84,6 +84,20 @@ func (b *books) lost(id, why string) bool {
 	return was
 }
 
+// models lists the models of hives that are up, and of the queen's own, which is
+// started when it is needed.
+func (b *books) models() []ops.Model {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	all := []ops.Model{}
+	for id, e := range b.hives {
+		if e.state == ops.HiveUp || id == ops.LocalHive {
+			all = append(all, e.snapshot.Models...)
+		}
+	}
+	return all
+}
+
 // get returns hive id as the queen knows it.
 func (b *books) get(id string) (ops.Hive, bool) {
 	b.mu.Lock()

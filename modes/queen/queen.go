@@ -14,6 +14,7 @@ import (
 	"rbee.dev/rbee/job"
 	"rbee.dev/rbee/modes/daemon"
 	"rbee.dev/rbee/modes/home"
+	"rbee.dev/rbee/modes/queen/gateway"
 	"rbee.dev/rbee/ops"
 	"rbee.dev/rbee/transport/ssh"
 )
@@ -46,6 +47,7 @@ type Queen struct {
 	logins   logins
 	reserved reserved
 	jobs     *job.Server[ops.Op]
+	gateway  *gateway.Gateway
 	stopper  *daemon.Stopper
 	ln       net.Listener
 	ready    chan struct{} // closed when jobs is set: a job of before a restart may run earlier
@@ -156,6 +158,7 @@ func (q *Queen) Run(ctx context.Context) (err error) {
 	saving.Go(func() { q.saving(watching) })
 	q.jobs.Mount(http.MethodPost, daemon.ShutdownPath, q.stopper)
 	q.jobs.Mount(http.MethodPost, ops.LoginPath, http.HandlerFunc(q.serveLogin))
+	q.serveGateway()
 	stopServing := daemon.Listen(ctx, q.ln, q.jobs)
 	q.Log.Info().Str("address", q.address).Str("build", q.build).Int("pid", daemon.Self().PID).Msg("the queen is up")
 
@@ -203,6 +206,9 @@ func (q *Queen) endJobs(ctx context.Context, scope daemon.Scope) error {
 }
 
 func (q *Queen) close() error {
+	if q.gateway != nil {
+		q.gateway.Close()
+	}
 	q.hives.close()
 	q.local.Close()
 	q.logins.close()

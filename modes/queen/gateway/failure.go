@@ -1,0 +1,62 @@
+package gateway
+
+import (
+	"encoding/json"
+	"net/http"
+
+	"rbee.dev/rbee/ops"
+)
+
+// failure is OpenAI's form of an error (its API reference, "Error codes"), with
+// a hint, which its clients skip.
+type failure struct {
+	Error failureBody `json:"error"`
+}
+
+type failureBody struct {
+	Message string  `json:"message"`
+	Type    string  `json:"type"`
+	Param   *string `json:"param"`
+	Code    string  `json:"code"`
+	Hint    string  `json:"hint,omitempty"`
+}
+
+// failureOf tells err in OpenAI's words.
+func failureOf(err error) (status int, f failure) {
+	e := ops.AsError(err)
+	f.Error = failureBody{Message: e.Message, Type: "server_error", Code: string(e.Code), Hint: e.Hint}
+	if e.Hint != "" { // which their clients do not show
+		f.Error.Message += " (" + e.Hint + ")"
+	}
+	if e.Field != "" {
+		f.Error.Param = &e.Field
+	}
+	switch e.Code {
+	case ops.CodeInvalid:
+		f.Error.Type = "invalid_request_error"
+	case ops.CodeNotFound:
+		f.Error.Type = "invalid_request_error"
+		if e.Field == "model" {
+			f.Error.Code = "model_not_found" // what OpenAI calls it, and clients look for
+		}
+	}
+	return e.Code.HTTPStatus(), f
+}
+
+// fail answers with err while nothing was sent.
+func fail(w http.ResponseWriter, err error) {
+	status, f := failureOf(err)
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(f) // the client may be gone
+}
+
+// failureEvent is err as the last event of a stream.
+func failureEvent(err error) []byte {
+	_, f := failureOf(err)
+	text, encodeErr := json.Marshal(f)
+	if encodeErr != nil {
+		text = []byte(`{"error":{"message":"internal error","type":"server_error","code":"internal"}}`)
+	}
+	return append(append([]byte("data: "), text...), "\n\n"...)
+}

@@ -1,0 +1,26 @@
+package gateway
+
+import (
+	"context"
+	"net"
+
+	"rbee.dev/rbee/ops"
+)
+
+// Fleet is the hives and workers that requests may go to.
+type Fleet interface {
+	// Workers lists the workers of the hives that are up.
+	Workers() []ops.Worker
+	// Models lists the models on the hives' disks, HiveID with each.
+	Models(ctx context.Context) []ops.Model
+	// Dial connects to a worker's API.
+	Dial(ctx context.Context, hive, worker string) (net.Conn, error)
+	// Start starts a worker for the model where that suits best, and waits until
+	// it is ready. What happens meanwhile is said to the job of ctx.
+	Start(ctx context.Context, model string) (ops.Worker, error)
+}
+
+// key names a worker within the fleet.
+type key struct{ hive, worker string }
+
+func keyOf(w ops.Worker) key { return key{w.HiveID, w.ID} }

@@ -1,0 +1,187 @@
+package gateway
+
+import (
+	"bytes"
+	"context"
+	"encoding/hex"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"rbee.dev/rbee/ops"
+)
+
+const (
+	// maxBody bounds a request's body, in bytes: images come in it.
+	maxBody = 64 << 20
+	// attempts is how many workers a request is tried on before its first byte.
+	attempts = 3
+)
+
+// Routes are the paths that the gateway answers, as patterns of echo's.
+var Routes = []struct{ Method, Path string }{
+	{http.MethodGet, "/v1/models"},
+	{http.MethodGet, "/v1/models/*"},
+	{http.MethodPost, "/v1/chat/completions"},
+	{http.MethodPost, "/v1/completions"},
+	{http.MethodPost, "/v1/embeddings"},
+	{http.MethodPost, "/v1/responses"},
+	{http.MethodPost, "/v1/rerank"},
+}
+
+// Gateway answers OpenAI's API from the workers of a fleet.
+type Gateway struct {
+	fleet  Fleet
+	pool   *http.Transport
+	given  given
+	starts starts
+	life   context.Context //nolint:containedctx // of the starts, which outlive requests
+	end    context.CancelFunc
+}
+
+// New makes a gateway; the caller closes it.
+func New(f Fleet) *Gateway {
+	g := &Gateway{fleet: f}
+	g.life, g.end = context.WithCancel(context.Background())
+	g.pool = &http.Transport{
+		DialContext: g.dial, MaxIdleConnsPerHost: 256, IdleConnTimeout: time.Minute, DisableCompression: true,
+	}
+	return g
+}
+
+// Close ends what the gateway itself has begun, and waits for it. Requests end
+// with the server that hands them over.
+func (g *Gateway) Close() {
+	g.end()
+	g.starts.work.Wait()
+	g.pool.CloseIdleConnections()
+}
+
+// ServeHTTP answers one of [Routes].
+func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	switch {
+	case r.Method == http.MethodPost:
+		g.serve(w, r)
+	case r.URL.Path == "/v1/models":
+		g.serveModels(w, r)
+	default:
+		g.serveModel(w, r)
+	}
+}
+
+// serve finds a worker for a request and passes its answer on. A worker that
+// fails before the first byte is passed over for another, unseen.
+func (g *Gateway) serve(w http.ResponseWriter, r *http.Request) {
+	body, err := readBody(w, r)
+	if err != nil {
+		fail(w, err)
+		return
+	}
+	a, err := scan(body)
+	if err != nil {
+		fail(w, ops.Invalid("", "%w", err))
+		return
+	}
+	p := newReply(w, a.stream)
+	tried := map[key]bool(nil)
+	for range attempts {
+		k, failed := g.worker(r.Context(), a.model, tried, p.say)
+		if failed != nil {
+			err = failed
+			break
+		}
+		err = g.relay(p, r, body, k)
+		g.given.take(k)
+		if err == nil || r.Context().Err() != nil {
+			return
+		}
+		if tried == nil {
+			tried = map[key]bool{}
+		}
+		tried[k] = true
+	}
+	p.fail(err)
+}
+
+func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+	limited := http.MaxBytesReader(w, r.Body, maxBody)
+	var body bytes.Buffer
+	if r.ContentLength > 0 && r.ContentLength <= maxBody {
+		body.Grow(int(r.ContentLength) + bytes.MinRead)
+	}
+	_, err := body.ReadFrom(limited)
+	if _, large := errors.AsType[*http.MaxBytesError](err); large {
+		return nil, ops.Invalid("", "the body is larger than %d bytes", maxBody)
+	}
+	if err != nil {
+		return nil, ops.Invalid("", "the body cannot be read: %w", err)
+	}
+	return body.Bytes(), nil
+}
+
+// worker chooses a worker for the model and counts the request as given to it.
+// Where none has the model, one is started.
+func (g *Gateway) worker(ctx context.Context, model string, without map[key]bool, say func(string)) (key, error) {
+	if w, ok := g.given.pick(g.fleet.Workers(), model, without); ok {
+		return keyOf(w), nil
+	}
+	if model != "" && !g.has(ctx, model) {
+		return key{}, g.unknown(ctx, model)
+	}
+	w, err := g.starts.wait(ctx, g.life, g.fleet, model, say)
+	if err != nil {
+		return key{}, err
+	}
+	g.given.give(keyOf(w))
+	return keyOf(w), nil
+}
+
+// relay has a worker answer. Its error says that nothing was passed on.
+func (g *Gateway) relay(p *reply, r *http.Request, body []byte, k key) error {
+	header := r.Header.Clone()
+	for _, name := range hopByHop {
+		header.Del(name)
+	}
+	header.Del("Authorization") // which is for the queen
+	request := (&http.Request{
+		Method: r.Method, URL: &url.URL{Scheme: "http", Host: address(k), Path: r.URL.Path, RawQuery: r.URL.RawQuery},
+		Header: header, Host: "localhost", Body: io.NopCloser(bytes.NewReader(body)), ContentLength: int64(len(body)),
+		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+	}).WithContext(r.Context())
+	answer, err := g.pool.RoundTrip(request)
+	if err != nil {
+		return ops.Errorf(ops.CodeUnavailable, "worker %s of %s cannot be reached: %w", k.worker, k.hive, err)
+	}
+	defer answer.Body.Close()
+	if answer.StatusCode == http.StatusServiceUnavailable || answer.StatusCode == http.StatusBadGateway {
+		return inAnswer(answer)
+	}
+	p.w.Header().Set("X-Rbee-Hive", k.hive)
+	p.w.Header().Set("X-Rbee-Worker", k.worker)
+	p.pass(answer)
+	return nil
+}
+
+// address names a worker as the host of a URL, by which connections are kept.
+func address(k key) string {
+	return hex.EncodeToString([]byte(k.hive)) + "." + hex.EncodeToString([]byte(k.worker))
+}
+
+// dial connects to the worker that address names.
+func (g *Gateway) dial(ctx context.Context, _, addr string) (net.Conn, error) {
+	host, _, err := net.SplitHostPort(addr)
+	if err != nil {
+		return nil, err
+	}
+	hive, worker, _ := strings.Cut(host, ".")
+	h, err1 := hex.DecodeString(hive)
+	w, err2 := hex.DecodeString(worker)
+	if err := errors.Join(err1, err2); err != nil {
+		return nil, err
+	}
+	return g.fleet.Dial(ctx, string(h), string(w))
+}

@@ -1,0 +1,82 @@
+package gateway
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"slices"
+	"strings"
+
+	"rbee.dev/rbee/ops"
+)
+
+// model is a model as OpenAI's list has it.
+type model struct {
+	ID      string `json:"id"`
+	Object  string `json:"object"`
+	Created int64  `json:"created"` // Unix time, seconds
+	OwnedBy string `json:"owned_by"`
+}
+
+// models lists every model of the fleet once.
+func (g *Gateway) models(ctx context.Context) []model {
+	byID := map[string]model{}
+	for _, m := range g.fleet.Models(ctx) {
+		if m.Error == "" {
+			byID[m.ID] = model{ID: m.ID, Object: "model", Created: m.AddedAt.Unix(), OwnedBy: "rbee"}
+		}
+	}
+	for _, w := range g.fleet.Workers() { // one whose file was taken away still answers
+		if _, known := byID[w.Model]; !known && w.State != ops.WorkerFailed {
+			byID[w.Model] = model{ID: w.Model, Object: "model", Created: w.StartedAt.Unix(), OwnedBy: "rbee"}
+		}
+	}
+	list := make([]model, 0, len(byID))
+	for _, m := range byID {
+		list = append(list, m)
+	}
+	slices.SortFunc(list, func(a, b model) int { return strings.Compare(a.ID, b.ID) })
+	return list
+}
+
+func (g *Gateway) serveModels(w http.ResponseWriter, r *http.Request) {
+	answer(w, struct {
+		Object string  `json:"object"`
+		Data   []model `json:"data"`
+	}{"list", g.models(r.Context())})
+}
+
+func (g *Gateway) serveModel(w http.ResponseWriter, r *http.Request) {
+	id := strings.TrimPrefix(r.URL.Path, "/v1/models/")
+	for _, m := range g.models(r.Context()) {
+		if m.ID == id {
+			answer(w, m)
+			return
+		}
+	}
+	fail(w, g.unknown(r.Context(), id))
+}
+
+func answer(w http.ResponseWriter, value any) {
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(value) // the client may be gone
+}
+
+// unknown is the error of a model that no hive has.
+func (g *Gateway) unknown(ctx context.Context, id string) *ops.Error {
+	e := ops.Errorf(ops.CodeNotFound, "there is no model %q on any hive", id)
+	e.Field = "model"
+	var names []string
+	for _, m := range g.models(ctx) {
+		names = append(names, m.ID)
+	}
+	if near := ops.Nearest(id, names); near != "" {
+		return e.WithHint("did you mean %q?", near)
+	}
+	return e.WithHint("there are: %s; `rbee model download` brings others", strings.Join(names, ", "))
+}
+
+// has reports whether a hive has the model.
+func (g *Gateway) has(ctx context.Context, id string) bool {
+	return slices.ContainsFunc(g.fleet.Models(ctx), func(m ops.Model) bool { return m.ID == id && m.Error == "" })
+}

@@ -1,0 +1,152 @@
+package gateway
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+)
+
+// asked is what the gateway has to know of a request's body. The rest is the
+// engine's.
+type asked struct {
+	model  string
+	stream bool
+}
+
+var errNotObject = errors.New("the body is not a JSON object")
+
+// scan finds the members model and stream of the JSON object in body without
+// decoding the rest, which may be megabytes of prompt or images. It sees to the
+// object's outline only; whether all of it is JSON the engine will say. A member
+// that is there twice counts as it was given last, as it does for encoding/json.
+func scan(body []byte) (a asked, err error) {
+	s := scanner{text: body}
+	if s.space(); !s.is('{') {
+		return a, errNotObject
+	}
+	if s.space(); s.is('}') {
+		return a, nil
+	}
+	for {
+		s.space()
+		key, ok := s.quoted()
+		if s.space(); !ok || !s.is(':') {
+			return a, errNotObject
+		}
+		s.space()
+		from := s.at
+		if !s.value() {
+			return a, errNotObject
+		}
+		switch value := body[from:s.at]; string(key) {
+		case `"model"`:
+			if json.Unmarshal(value, &a.model) != nil {
+				return a, errors.New("model must be a text")
+			}
+		case `"stream"`:
+			a.stream = string(value) == "true"
+		}
+		s.space()
+		if s.is('}') {
+			return a, nil
+		}
+		if !s.is(',') {
+			return a, errNotObject
+		}
+	}
+}
+
+// scanner walks over JSON (RFC 8259).
+type scanner struct {
+	text []byte
+	at   int
+}
+
+// is steps over c, if that comes next.
+func (s *scanner) is(c byte) bool {
+	if s.at < len(s.text) && s.text[s.at] == c {
+		s.at++
+		return true
+	}
+	return false
+}
+
+func (s *scanner) space() {
+	for s.at < len(s.text) {
+		switch s.text[s.at] {
+		case ' ', '\t', '\n', '\r':
+			s.at++
+		default:
+			return
+		}
+	}
+}
+
+// quoted steps over a string and returns it with its quotes.
+func (s *scanner) quoted() ([]byte, bool) {
+	from := s.at
+	if !s.is('"') {
+		return nil, false
+	}
+	for quote := -1; s.at < len(s.text); {
+		if quote < s.at {
+			next := bytes.IndexByte(s.text[s.at:], '"')
+			if next < 0 {
+				return nil, false
+			}
+			quote = s.at + next
+		}
+		escape := bytes.IndexByte(s.text[s.at:quote], '\\')
+		if escape < 0 {
+			s.at = quote + 1
+			return s.text[from:s.at], true
+		}
+		s.at += escape + 2
+	}
+	return nil, false
+}
+
+// value steps over a value. In objects and arrays only strings and brackets
+// matter.
+func (s *scanner) value() bool {
+	for depth := 0; s.at < len(s.text); {
+		switch c := s.text[s.at]; c {
+		case '"':
+			if _, ok := s.quoted(); !ok {
+				return false
+			}
+		case '{', '[':
+			depth++
+			s.at++
+			continue
+		case '}', ']':
+			if depth == 0 {
+				return false
+			}
+			depth--
+			s.at++
+		case ',', ':', ' ', '\t', '\n', '\r':
+			if depth == 0 {
+				return false
+			}
+			s.at++
+			continue
+		default:
+			s.word()
+		}
+		if depth == 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// word steps over a number, true, false or null.
+func (s *scanner) word() {
+	for s.at++; s.at < len(s.text); s.at++ {
+		switch s.text[s.at] {
+		case ',', ':', ' ', '\t', '\n', '\r', '}', ']', '{', '[', '"':
+			return
+		}
+	}
+}
