@@ -170,9 +170,9 @@
 	VPADDD       X1, X0, X0
 
 // LESS makes the four vectors' sums times a block's minima, in X5. The header is
-// at R12+2·AX, the sums behind DI.
-#define LESS \
-	VMOVDQU  (R12)(AX*2), X9     \
+// at R12+2·AX+AT, the sums behind DI.
+#define LESS(AT) \
+	VMOVDQU  AT(R12)(AX*2), X9     \
 	VPMADDWD 96(DI)(AX*4), X9, X5  \
 	VPMADDWD 112(DI)(AX*4), X9, X6 \
 	VPMADDWD 128(DI)(AX*4), X9, X7 \
@@ -183,15 +183,39 @@
 
 // ADDBLOCK adds to the four totals T what a block comes to: SUMS and, in X5,
 // what LESS made, scaled as the portable code does it.
-#define ADDBLOCK(SUMS, T) \
+#define ADDBLOCK(AT, SUMS, T) \
 	VCVTDQ2PS    SUMS, SUMS          \
 	VCVTDQ2PS    X5, X5              \
 	VMOVUPS      32(DI)(AX*1), X8    \
-	VBROADCASTSS 16(R12)(AX*2), X6   \
-	VBROADCASTSS 20(R12)(AX*2), X7   \
+	VBROADCASTSS AT+16(R12)(AX*2), X6   \
+	VBROADCASTSS AT+20(R12)(AX*2), X7   \
 	VMULPS       X8, X6, X6          \
 	VMULPS       X8, X7, X7          \
 	VMULPS       SUMS, X6, X6        \
 	VMULPS       X5, X7, X7          \
 	VSUBPS       X7, X6, X6          \
 	VADDPS       X6, T, T
+
+// TILECOL adds to four rows' sums the products of their 32 weights in Z0 to Z3
+// with those of a vector.
+#define TILECOL(P, ACC0, ACC1, ACC2, ACC3) \
+	VMOVDQU64 (P)(BX*1), Z4   \
+	VPDPWSSD  Z4, Z0, ACC0    \
+	VPDPWSSD  Z4, Z1, ACC1    \
+	VPDPWSSD  Z4, Z2, ACC2    \
+	VPDPWSSD  Z4, Z3, ACC3
+
+// HALVE adds the upper half of Z to the lower (Y), into TO.
+#define HALVE(Z, Y, TO) \
+	VEXTRACTI64X4 $1, Z, TO \
+	VPADDD        Y, TO, TO
+
+// ENDROW adds a row's four sums to its totals T; its header is AT bytes further.
+#define ENDROW(AT, A0, B0, A1, B1, A2, B2, A3, B3, T) \
+	HALVE(A0, B0, Y0)                 \
+	HALVE(A1, B1, Y1)                 \
+	HALVE(A2, B2, Y2)                 \
+	HALVE(A3, B3, Y3)                 \
+	FOURSUMS(Y0, Y1, Y2, Y3, X0, X1)  \
+	LESS(AT)                          \
+	ADDBLOCK(AT, X0, T)

@@ -109,8 +109,8 @@ step:
 	TESTQ $511, BX
 	JNZ   step
 	FOURSUMS(Y0, Y1, Y2, Y3, X0, X1)
-	LESS
-	ADDBLOCK(X0, X10)
+	LESS(0)
+	ADDBLOCK(0, X0, X10)
 	ADDQ $16, AX
 	CMPQ AX, CX
 	JLT  block

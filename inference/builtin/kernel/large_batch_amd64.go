@@ -45,18 +45,26 @@ func spreadQ6K(dst *int16, low, high *byte, scales *int16)
 //go:noescape
 func multiplyTileAVX2(tile *largeTile, group *largeGroup, rows, blocks int)
 
-func applyLargeBatch(table map[gguf.Type]*format) {
+//go:noescape
+func multiplyTileVNNI(tile *largeTile, group *largeGroup, rows, blocks int)
+
+func applyLargeBatch(table map[gguf.Type]*format, vnni bool) {
 	for _, kind := range []gguf.Type{gguf.Q4_K, gguf.Q5_K, gguf.Q6_K} {
-		table[kind].batch = largeBatch(kind).multiply
+		table[kind].batch = largeBatch{kind, vnni}.multiply
 	}
 }
 
-// largeBatch is a type with blocks of 256.
-type largeBatch gguf.Type
+// largeBatch is a type with blocks of 256, and whether there is VNNI for it.
+// (With functions in their place, tiles could not be on the stack.)
+type largeBatch struct {
+	kind gguf.Type
+	vnni bool
+}
 
 // multiply is a format's batch.
 func (l largeBatch) multiply(out []float32, stride, rows int, w []byte, vectors []vector) {
 	var t largeTile
+	var g largeGroup
 	size, blocks := len(w)/rows, len(vectors[0].d)
 	blockSize := size / blocks
 	for r := 0; r < rows; r += tileRows {
@@ -66,20 +74,26 @@ func (l largeBatch) multiply(out []float32, stride, rows int, w []byte, vectors 
 			for i := range part {
 				for at := range n {
 					from := (r+i)*size + (b+at)*blockSize
-					t.put(gguf.Type(l), i, at, w[from:from+blockSize])
+					t.put(l.kind, i, at, w[from:from+blockSize])
 				}
 			}
 			for j := 0; j < len(vectors); j += 4 {
-				t.meet(out[j*stride+r:], stride, vectors[j:min(j+4, len(vectors))], part, b, n)
+				four := vectors[j:min(j+4, len(vectors))]
+				g.begin(out[j*stride+r:], stride, four, part, b, n)
+				if l.vnni {
+					multiplyTileVNNI(&t, &g, part, n)
+				} else {
+					multiplyTileAVX2(&t, &g, part, n)
+				}
+				g.end(out[j*stride+r:], stride, len(four), part)
 			}
 		}
 	}
 }
 
-// meet multiplies the tile, which is n blocks from block b on, with up to four
-// vectors, and adds that to out.
-func (t *largeTile) meet(out []float32, stride int, vectors []vector, rows, b, n int) {
-	var g largeGroup
+// begin makes ready for up to four vectors to meet a tile of n blocks from block
+// b on. Out is what rows before these blocks have come to.
+func (g *largeGroup) begin(out []float32, stride int, vectors []vector, rows, b, n int) {
 	for c := range 4 {
 		v := vectors[min(c, len(vectors)-1)]
 		g.q[c] = &v.wide[b*largeBlock]
@@ -88,16 +102,21 @@ func (t *largeTile) meet(out []float32, stride int, vectors []vector, rows, b, n
 			g.sums[at][c] = [8]int16(v.sums[(b+at)*8:])
 		}
 	}
-	if b > 0 {
-		for r := range rows {
-			for c := range vectors {
-				g.totals[r][c] = out[c*stride+r]
-			}
+	g.totals = [tileRows][4]float32{}
+	if b == 0 {
+		return
+	}
+	for c := range vectors {
+		for r, x := range out[c*stride : c*stride+rows] {
+			g.totals[r][c] = x
 		}
 	}
-	multiplyTileAVX2(t, &g, rows, n)
-	for r := range rows {
-		for c := range vectors {
+}
+
+// end writes what the rows have come to.
+func (g *largeGroup) end(out []float32, stride, vectors, rows int) {
+	for c := range vectors {
+		for r := range rows {
 			out[c*stride+r] = g.totals[r][c]
 		}
 	}

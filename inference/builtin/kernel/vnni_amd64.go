@@ -19,6 +19,7 @@ func applyVNNI(k *Kernels) {
 	applyAVX512(k)
 	wideBlocks(k.table[gguf.Q8_0], q8RowsVNNI, q8TileVNNI)
 	wideBlocks(k.table[gguf.Q4_0], q4RowsVNNI, q4TileVNNI)
+	applyLargeBatch(k.table, true)
 }
 
 // wideBlocks sets the kernels of a type with blocks of 32. They take blocks in
