@@ -182,7 +182,8 @@ func copyTo(ctx context.Context, out io.Writer, s *source) (int64, error) {
 		n, err := s.Read(buf)
 		if n > 0 {
 			if _, err := out.Write(buf[:n]); err != nil {
-				return done, ops.Errorf(ops.CodeUnavailable, "write the model: %w", err)
+				return done, ops.Errorf(ops.CodeUnavailable, "write the model: %w", err).
+					WithHint("nothing is kept of it; make room on the disk of the models' folder and try again")
 			}
 			done += int64(n)
 			ops.Progress(ctx, "model_download", done, max(0, s.size), "bytes")

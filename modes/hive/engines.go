@@ -13,6 +13,7 @@ const (
 	auto     = "auto"
 	builtin  = "builtin"
 	llamaCpp = "llamacpp"
+	command  = "command"
 )
 
 // chooseEngine checks the engine that is asked for. Without one it is llama.cpp
@@ -25,8 +26,8 @@ func (h *Hive) chooseEngine(name string) (string, error) {
 			return llamaCpp, nil
 		}
 		return builtin, nil
-	case builtin:
-		return builtin, nil
+	case builtin, command:
+		return name, nil
 	case llamaCpp:
 		if e, ok := errors.AsType[*ops.Error](missing); ok {
 			e.Message += " on hive " + h.Name
@@ -34,7 +35,7 @@ func (h *Hive) chooseEngine(name string) (string, error) {
 		}
 		return llamaCpp, nil
 	}
-	has := builtin
+	has := builtin + ", " + command
 	if missing == nil {
 		has += ", " + llamaCpp
 	}

@@ -54,6 +54,7 @@ type want struct {
 	anyDevice         bool // or be on another device
 	parallel, context int
 	flags             []string
+	command           string
 }
 
 // fits reports whether a worker is what is wanted.

@@ -68,6 +68,9 @@ func (m *member) start(binary string) error {
 	for _, f := range m.want.flags {
 		args = append(args, "--flag="+f)
 	}
+	if m.want.command != "" {
+		args = append(args, "--command="+m.want.command)
+	}
 	child, err := daemon.Spawn(daemon.Command{Binary: binary, Log: filepath.Join(m.folder, home.WorkerLog), Args: args})
 	if err != nil {
 		return ops.Errorf(ops.CodeUnavailable, "worker %s: %w", m.id, err)

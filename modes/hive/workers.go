@@ -17,7 +17,7 @@ func (h *Hive) WorkerSpawn(ctx context.Context, o ops.WorkerSpawn) (ops.Worker, 
 	if err != nil {
 		return ops.Worker{}, err
 	}
-	w.parallel, w.context, w.flags = o.Parallel, o.Context, o.Flags
+	w.parallel, w.context, w.flags, w.command = o.Parallel, o.Context, o.Flags, o.Command
 	if err := h.checkMemory(ctx, w.model); err != nil {
 		return ops.Worker{}, err
 	}
