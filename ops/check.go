@@ -82,6 +82,20 @@ func checkFlags(list []string) error {
 	return nil
 }
 
+// checkCommand wants a command line where the engine is one, and only there.
+func checkCommand(engine, line string) error {
+	const name = "command"
+	switch {
+	case engine == name && line == "":
+		return Invalid(name, "must be given for the engine called command")
+	case engine != name && line != "":
+		return Invalid(name, "is for the engine called command alone: set worker to command")
+	case len(line) > 4096 || strings.IndexFunc(line, unicode.IsControl) >= 0:
+		return Invalid(name, "must be at most 4096 bytes without control characters, got %q", clip(line))
+	}
+	return nil
+}
+
 // checkSSHWord refuses what ssh would take for a flag, and anything that no
 // host or account name contains.
 func checkSSHWord(field, value string) error {

@@ -33,7 +33,7 @@ func samples() []ops.Op {
 		ops.HiveList{},
 		ops.HiveGet{HiveID: "gpu1"},
 		ops.HiveStatus{HiveID: "gpu1", RefreshCapabilities: true},
-		ops.WorkerSpawn{OnHive: onHive, Model: "tinybee", Engine: "builtin", Device: "cuda:0", Parallel: 8, Context: 2048, Flags: []string{"flash-attn=on"}},
+		ops.WorkerSpawn{OnHive: onHive, Model: "tinybee", Engine: "command", Device: "cuda:0", Parallel: 8, Context: 2048, Flags: []string{"flash-attn=on"}, Command: "vllm serve {model} --uds {socket}"},
 		ops.WorkerList{OnHive: onHive},
 		ops.WorkerGet{OnHive: onHive, ID: "tinybee-1"},
 		ops.WorkerDelete{OnHive: onHive, ID: "tinybee-1"},

@@ -52,7 +52,7 @@ type WorkerSpawn struct {
 	// [Infer]).
 	Model string `json:"model,omitempty" arg:"" optional:"" help:"Model to load (default: as for infer)."`
 	// Engine is the engine to run it on: auto or the name of one.
-	Engine string `json:"worker,omitempty" name:"engine" aliases:"worker" placeholder:"NAME" help:"Engine: auto, llamacpp or builtin."`
+	Engine string `json:"worker,omitempty" name:"engine" aliases:"worker" placeholder:"NAME" help:"Engine: auto, llamacpp, builtin or command."`
 	// Device is what to run it on: auto, cpu, cuda:0, ….
 	Device string `json:"device,omitempty" placeholder:"DEVICE" help:"Device: auto, cpu, cuda:0, …"`
 	// Parallel is how many requests it runs at once, 1 to 64; 0 means 4.
@@ -63,6 +63,10 @@ type WorkerSpawn struct {
 	// Flags are settings of the engine's own, each name or name=value, 64 at
 	// most; an engine refuses those that it does not take.
 	Flags []string `json:"flags,omitempty" name:"flag" sep:"none" placeholder:"NAME=VALUE" help:"Setting of the engine's own, as flash-attn=on; once for each."`
+	// Command is the command line of the engine called command, which starts a
+	// server of OpenAI's API: {model} in it stands for the model's file, {name}
+	// for its name, and {socket} for where to listen, or {port} with {api_key}.
+	Command string `json:"command,omitempty" placeholder:"LINE" help:"Command line of the engine called command, with {model}, {name}, and {socket} or {port}."`
 }
 
 // Name returns "worker_spawn".
@@ -73,7 +77,7 @@ func (o WorkerSpawn) Validate() error {
 	return firstError(
 		checkName("hive_id", o.HiveID), checkModel("model", o.Model), checkName("worker", o.Engine), checkDevice(o.Device),
 		checkRange("parallel", o.Parallel, 0, 64), checkRange("context_length", o.Context, 0, 1<<20),
-		checkFlags(o.Flags))
+		checkFlags(o.Flags), checkCommand(o.Engine, o.Command))
 }
 
 func (o WorkerSpawn) onHive(ctx context.Context, h HiveHandler) (any, error) {

@@ -50,6 +50,10 @@ func (h *Hive) workerFor(ctx context.Context, o ops.Infer) (*member, error) {
 		return nil, err
 	}
 	if !h.fleet.has(w) {
+		if w.engine == command {
+			return nil, ops.Errorf(ops.CodeUnavailable, "no worker on hive %s runs %s by a command line", h.Name, w.model.ID).
+				WithHint("`rbee worker spawn %s --engine command --command …` starts one", w.model.ID)
+		}
 		if err := h.checkMemory(ctx, w.model); err != nil {
 			return nil, err
 		}

@@ -28,6 +28,26 @@ func TestAWorkerOfLlamaCppIsSpawnedAndUsed(t *testing.T) {
 	fails(t, h.Client, ops.WorkerSpawn{Engine: "llamacpp", Device: "cuda:9"}, ops.CodeNotFound, `no device "cuda:9"`)
 }
 
+func TestAWorkerOfACommandLineIsSpawnedAndUsed(t *testing.T) {
+	t.Setenv(realEngine, "1")
+	program := llamacpptest.Program(t)
+	h := start(t)
+	fails(t, h.Client, ops.Infer{Prompt: "Once", Engine: "command"}, ops.CodeUnavailable, "no worker on hive localhost runs tinybee by a command line")
+	fails(t, h.Client, ops.WorkerSpawn{Engine: "command", Command: "x"}, ops.CodeInvalid, "either {socket} or {port}")
+	w := do(t, h.Client, ops.WorkerSpawn{
+		Engine: "command", Parallel: 1, Command: "'" + program + "' --model {model} --alias {name} -np {parallel} -c {context_length} -t 1 --host {socket}",
+	})
+	if w.Engine != "command" || w.Device != "auto" || w.Slots != 1 {
+		t.Errorf("the worker is %+v", w)
+	}
+	for _, engine := range []string{"command", "", "auto"} {
+		answer := do(t, h.Client, ops.Infer{Prompt: "Once upon a time", MaxTokens: 8, Engine: engine})
+		if answer.WorkerID != w.ID || answer.CompletionTokens != 8 {
+			t.Errorf("with the engine %q the answer is %+v", engine, answer)
+		}
+	}
+}
+
 func TestWithoutLlamaCppItsWorkersAreRefusedWithAHint(t *testing.T) {
 	t.Setenv("PATH", t.TempDir())
 	t.Setenv("HOME", t.TempDir())

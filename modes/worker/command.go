@@ -18,11 +18,12 @@ type ServeCmd struct {
 	Hive          string   `help:"Name of the hive it belongs to." default:"localhost" placeholder:"NAME"`
 	Model         string   `help:"Name of the model, as clients see it." required:"" placeholder:"NAME"`
 	Path          string   `help:"The model's GGUF file." required:"" placeholder:"FILE"`
-	Engine        string   `help:"Engine: auto, llamacpp or builtin." default:"auto" placeholder:"NAME"`
+	Engine        string   `help:"Engine: auto, llamacpp, builtin or command." default:"auto" placeholder:"NAME"`
 	Device        string   `help:"Device: auto, cpu, cuda:0, …" default:"auto" placeholder:"DEVICE"`
 	Parallel      int      `help:"Requests run at once, 1 to 64." default:"4" placeholder:"N"`
 	ContextLength int      `help:"Tokens per request, prompt and answer together (default: the model's, at most 4096)." placeholder:"TOKENS"`
 	Flags         []string `name:"flag" sep:"none" help:"Setting of the engine's own, as flash-attn=on; once for each." placeholder:"NAME=VALUE"`
+	Command       string   `help:"Command line of the engine called command, with {model}, {name}, and {socket} or {port}." placeholder:"LINE"`
 	Folder        string   `help:"Folder for its socket, log and jobs, which must exist (default: one of its own)." placeholder:"PATH"`
 
 	// Engines replaces the engines of this build; nil keeps them.
@@ -66,7 +67,7 @@ func (c *ServeCmd) prepare(h home.Home) (folder string, err error) {
 	if err := (ops.WorkerGet{OnHive: ops.OnHive{HiveID: c.Hive}, ID: c.ID}).Validate(); err != nil {
 		return "", err
 	}
-	if err := (ops.WorkerSpawn{Engine: c.Engine, Device: c.Device, Parallel: c.Parallel, Context: c.ContextLength, Flags: c.Flags}).Validate(); err != nil {
+	if err := (ops.WorkerSpawn{Engine: c.Engine, Device: c.Device, Parallel: c.Parallel, Context: c.ContextLength, Flags: c.Flags, Command: c.Command}).Validate(); err != nil {
 		return "", err
 	}
 	if c.Folder != "" {
@@ -97,7 +98,7 @@ func (c *ServeCmd) open(h home.Home, folder string) (*Worker, error) {
 	}
 	return New(Options{
 		ID: c.ID, Hive: c.Hive, Model: c.Model, Path: c.Path, Engine: c.Engine, Device: c.Device,
-		Parallel: c.Parallel, ContextLength: c.ContextLength, Flags: c.Flags,
+		Parallel: c.Parallel, ContextLength: c.ContextLength, Flags: c.Flags, Command: c.Command,
 		Folder: folder, Engines: table, Binary: exe, Build: build,
 	})
 }

@@ -8,6 +8,7 @@ import (
 
 	"rbee.dev/rbee/inference"
 	"rbee.dev/rbee/inference/builtin"
+	"rbee.dev/rbee/inference/command"
 	"rbee.dev/rbee/inference/llamacpp"
 	"rbee.dev/rbee/ops"
 )
@@ -30,6 +31,7 @@ func engines() map[string]Open {
 		"llamacpp": opener(func(ctx context.Context, s inference.Spec) (*llamacpp.Engine, error) {
 			return llamacpp.Open(ctx, s, llamacpp.Options{})
 		}),
+		"command": opener(command.Open),
 	}
 }
 

@@ -34,6 +34,7 @@ type Options struct {
 	Parallel      int      // requests at once; 0 means 4
 	ContextLength int      // tokens per request; 0 means the model's own, at most 4096
 	Flags         []string // settings of the engine's own
+	Command       string   // the command line of the engine called command
 	Folder        string   // for its socket, pid file, log and jobs; it must exist
 	Engines       map[string]Open
 	Binary        string // what it runs from
@@ -194,7 +195,7 @@ func (w *Worker) openEngine(ctx context.Context) (engine inference.Engine, err e
 	}()
 	return w.open(ctx, inference.Spec{
 		ModelID: w.Model, ModelPath: w.Path, Device: w.Device, Parallel: w.Parallel, ContextLength: w.ContextLength,
-		Flags: w.Flags, Folder: w.Folder, Died: w.engineDied,
+		Flags: w.Flags, Command: w.Command, Folder: w.Folder, Died: w.engineDied,
 	})
 }
 

@@ -1,0 +1,130 @@
+package command
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"rbee.dev/rbee/inference"
+	"rbee.dev/rbee/inference/llamacpp/llamacpptest"
+	"rbee.dev/rbee/ops"
+	"rbee.dev/rbee/testdata"
+)
+
+// llama is a command line of a real server, to which the rest is added.
+func llama(t *testing.T, rest string) inference.Spec {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "tiny bee.gguf")
+	if err := os.WriteFile(path, testdata.Tinybee(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return inference.Spec{
+		ModelID: "tinybee", ModelPath: path, Device: "cpu", Parallel: 2, ContextLength: 256, Threads: 1,
+		Command: llamacpptest.Program(t) + " --model {model} --alias {name} -np {parallel} -c 512 -t {threads} --no-warmup " + rest,
+	}
+}
+
+func open(t *testing.T, s inference.Spec) *Engine {
+	t.Helper()
+	e, err := Open(t.Context(), s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := e.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return e
+}
+
+// ask has a few tokens made.
+func ask(t *testing.T, e *Engine) {
+	t.Helper()
+	w := httptest.NewRecorder()
+	body := strings.NewReader(`{"model":"tinybee","prompt":"Once upon a","max_tokens":4}`)
+	e.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/v1/completions", body))
+	if w.Code != http.StatusOK || !strings.Contains(w.Body.String(), `"completion_tokens":4`) || !strings.Contains(w.Body.String(), `"model":"tinybee"`) {
+		t.Errorf("got %d %s", w.Code, w.Body)
+	}
+}
+
+func TestAServerIsReachedOnASocketOrAPort(t *testing.T) {
+	for name, where := range map[string]string{
+		"a socket":         "--host {socket}",
+		"a port":           "--host 127.0.0.1 --port {port}",
+		"a port and a key": "--host 127.0.0.1 --port {port} --api-key {api_key}",
+	} {
+		t.Run(name, func(t *testing.T) {
+			e := open(t, llama(t, where))
+			if e.Slots() != 2 || e.ContextLength() != 256 {
+				t.Errorf("it has %d slots of %d tokens", e.Slots(), e.ContextLength())
+			}
+			ask(t, e)
+			if err := syscall.Kill(e.PID(), syscall.SIGKILL); err != nil {
+				t.Fatal(err)
+			}
+			for dead := true; dead; { // until that is noticed
+				w := httptest.NewRecorder()
+				e.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/v1/models", nil))
+				dead = w.Code != http.StatusOK
+			}
+			ask(t, e)
+		})
+	}
+}
+
+func TestTheLengthThatAServerTellsCounts(t *testing.T) {
+	folder := t.TempDir()
+	server := filepath.Join(folder, "server.py")
+	if err := os.WriteFile(server, []byte(`#!/usr/bin/env python3
+import http.server, sys
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        known = self.path == "/v1/models"
+        self.send_response(200 if known else 404)
+        self.end_headers()
+        if known: self.wfile.write(b'{"data":[{"id":"x","max_model_len":1234}]}')
+http.server.HTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
+`), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	e, err := Open(t.Context(), inference.Spec{Command: server + " {port}"})
+	if err != nil && strings.Contains(err.Error(), "python3") {
+		t.Skip("needs Python")
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if e.Slots() != inference.DefaultParallel || e.ContextLength() != 1234 {
+		t.Errorf("it has %d slots of %d tokens", e.Slots(), e.ContextLength())
+	}
+	if err := e.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestWhatCannotBeStartedSaysWhy(t *testing.T) {
+	for _, c := range []struct {
+		name, says string
+		code       ops.Code
+		spec       inference.Spec
+	}{
+		{"no command", "needs a command line", ops.CodeInvalid, inference.Spec{}},
+		{"no such program", `no program "warp-serve"`, ops.CodeNotFound, inference.Spec{Command: "warp-serve {socket}"}},
+		{"flags", "settings are in its command line", ops.CodeInvalid, inference.Spec{Command: "sh {socket}", Flags: []string{"x"}}},
+		{"one that ends", "sh ended (exit status 3); its last lines: no GPU, no fun: fatal", ops.CodeUnavailable,
+			inference.Spec{Command: `sh -c 'echo no GPU, no fun: fatal; exit 3' {socket}`}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			_, err := Open(t.Context(), c.spec)
+			if ops.CodeOf(err) != c.code || !strings.Contains(err.Error(), c.says) {
+				t.Errorf("got %v (%s), want %q (%s)", err, ops.CodeOf(err), c.says, c.code)
+			}
+		})
+	}
+}
