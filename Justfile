@@ -69,6 +69,10 @@ bench-hives folder="/opt/rbee-lab":
 bench-tunnel folder="/opt/rbee-lab":
     RBEE_LAB_ROOT={{folder}} go test -run '^$' -bench LabTunnel -benchtime 1x ./modes
 
+# Measure what the gateway adds, beside the standard library's reverse proxy.
+bench-gateway:
+    go test -run '^$' -bench Gateway -benchtime 1x ./modes/queen/gateway
+
 # Measure the builtin engine beside llama.cpp on one file and one thread.
 bench-engine folder="/opt/rbee-llamacpp":
     RBEE_LLAMACPP_ROOT={{folder}} go test -run '^$' -bench OneThread -benchtime 3x -timeout 30m ./inference/builtin
