@@ -117,8 +117,10 @@ func TestWhatCannotBeStartedSaysWhy(t *testing.T) {
 		{"no command", "needs a command line", ops.CodeInvalid, inference.Spec{}},
 		{"no such program", `no program "warp-serve"`, ops.CodeNotFound, inference.Spec{Command: "warp-serve {socket}"}},
 		{"flags", "settings are in its command line", ops.CodeInvalid, inference.Spec{Command: "sh {socket}", Flags: []string{"x"}}},
-		{"one that ends", "sh ended (exit status 3); its last lines: no GPU, no fun: fatal", ops.CodeUnavailable,
-			inference.Spec{Command: `sh -c 'echo no GPU, no fun: fatal; exit 3' {socket}`}},
+		{
+			"one that ends", "sh ended (exit status 3); its last lines: no GPU, no fun: fatal", ops.CodeUnavailable,
+			inference.Spec{Command: `sh -c 'echo no GPU, no fun: fatal; exit 3' {socket}`},
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			_, err := Open(t.Context(), c.spec)

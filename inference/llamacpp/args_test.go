@@ -26,16 +26,32 @@ func TestASpecBecomesArguments(t *testing.T) {
 		{"defaults", inference.Spec{}, m, "--parallel 4 --ctx-size 16384"},
 		{"a small model", inference.Spec{}, model{path: "/m/x.gguf", context: 512}, "--parallel 4 --ctx-size 2048"},
 		{"an unknown context", inference.Spec{}, model{path: "/m/x.gguf"}, "--parallel 4 --ctx-size 16384"},
-		{"all that can be chosen", inference.Spec{Parallel: 2, ContextLength: 10000, Threads: 3, Device: "cuda:1", Flags: []string{"fa=on", "--no-warmup"}}, m,
-			"--parallel 2 --ctx-size 20000 --threads 3 --device CUDA1 -fa on --no-warmup"},
+		{
+			"all that can be chosen",
+			inference.Spec{Parallel: 2, ContextLength: 10000, Threads: 3, Device: "cuda:1", Flags: []string{"fa=on", "--no-warmup"}},
+			m,
+			"--parallel 2 --ctx-size 20000 --threads 3 --device CUDA1 -fa on --no-warmup",
+		},
 		{"the processor", inference.Spec{Device: "cpu", Parallel: 1}, m, "--parallel 1 --ctx-size 4096 --device none"},
 		{"images", inference.Spec{Parallel: 1}, model{path: "/m/x.gguf", projector: "/m/mmproj.gguf"}, "--parallel 1 --ctx-size 4096 --mmproj /m/mmproj.gguf"},
-		{"vectors", inference.Spec{Parallel: 1}, model{path: "/m/x.gguf", context: 512, pooling: 1},
-			"--parallel 1 --ctx-size 512 --embeddings --batch-size 512 --ubatch-size 512"},
-		{"ranks", inference.Spec{Parallel: 1}, model{path: "/m/x.gguf", context: 512, pooling: poolRank},
-			"--parallel 1 --ctx-size 512 --reranking --batch-size 512 --ubatch-size 512"},
-		{"stretched", inference.Spec{Parallel: 1, ContextLength: 65536, Flags: []string{"rope-scaling=yarn"}}, m,
-			"--parallel 1 --ctx-size 65536 --rope-scaling yarn"},
+		{
+			"vectors",
+			inference.Spec{Parallel: 1},
+			model{path: "/m/x.gguf", context: 512, pooling: 1},
+			"--parallel 1 --ctx-size 512 --embeddings --batch-size 512 --ubatch-size 512",
+		},
+		{
+			"ranks",
+			inference.Spec{Parallel: 1},
+			model{path: "/m/x.gguf", context: 512, pooling: poolRank},
+			"--parallel 1 --ctx-size 512 --reranking --batch-size 512 --ubatch-size 512",
+		},
+		{
+			"stretched",
+			inference.Spec{Parallel: 1, ContextLength: 65536, Flags: []string{"rope-scaling=yarn"}},
+			m,
+			"--parallel 1 --ctx-size 65536 --rope-scaling yarn",
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			c.spec.ModelID = "bee"

@@ -237,7 +237,8 @@ func TestDeathsSayWhatMatters(t *testing.T) {
 		{"nothing was said", nil, "x ended (signal 9, killed)"},
 		{"no complaint", []string{"a", "0.00.014.095 I b", "c"}, "x ended (signal 9, killed); its last lines: b | c"},
 		{
-			"complaints", []string{"0.00.021.874 E gguf: failed to read", "ok", "2026-11-24 01:02:03,456 ERROR boom", "fine"},
+			"complaints",
+			[]string{"0.00.021.874 E gguf: failed to read", "ok", "2026-11-24 01:02:03,456 ERROR boom", "fine"},
 			"x ended (signal 9, killed); its last lines: gguf: failed to read | ERROR boom",
 		},
 		{"one complaint many times", []string{"error 1", "error 1", "error 1"}, "x ended (signal 9, killed); its last lines: error 1"},

@@ -1,0 +1,190 @@
+package llamacpp
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"rbee.dev/rbee/inference"
+	"rbee.dev/rbee/inference/gguf"
+	"rbee.dev/rbee/inference/gguf/gguftest"
+	"rbee.dev/rbee/inference/llamacpp/llamacpptest"
+)
+
+// BenchmarkStreams measures what the engine's handler, on a Unix socket as a
+// worker has it, adds to llama-server's own: tokens a second of so many streams
+// at once, and the first token of one. Both sides take turns.
+func BenchmarkStreams(b *testing.B) {
+	e, folder := benchEngine(b, 32)
+	front := filepath.Join(folder, "front.sock")
+	l, err := net.Listen("unix", front)
+	if err != nil {
+		b.Fatal(err)
+	}
+	server := &http.Server{Handler: e}  //nolint:gosec // the clients are here
+	go func() { _ = server.Serve(l) }() // ends by Close
+	b.Cleanup(func() { _ = server.Close() })
+	through, direct := dialing(front), dialing(filepath.Join(folder, "engine.sock"))
+	for _, n := range []int{1, 8, 32} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			streams(b, direct, n) // both warm
+			streams(b, through, n)
+			var ours, theirs, ourFirst, theirFirst time.Duration
+			for b.Loop() {
+				took, first := streams(b, through, n)
+				ours, ourFirst = ours+took, ourFirst+first
+				took, first = streams(b, direct, n)
+				theirs, theirFirst = theirs+took, theirFirst+first
+			}
+			tokens := float64(n * benchTokens * b.N)
+			b.ReportMetric(tokens/ours.Seconds(), "tokens/s")
+			b.ReportMetric(theirs.Seconds()/ours.Seconds(), "×direct")
+			b.ReportMetric(float64((ourFirst-theirFirst).Microseconds())/1000/float64(b.N), "ms-first-added")
+		})
+	}
+}
+
+// BenchmarkStart measures from nothing to a first token: with the engine, and
+// with a llama-server that is asked for its health every millisecond.
+func BenchmarkStart(b *testing.B) {
+	program, path := llamacpptest.Program(b), benchModel(b)
+	var ours, theirs time.Duration
+	for b.Loop() {
+		began := time.Now()
+		folder := shortFolder(b)
+		spec := inference.Spec{ModelID: "m", ModelPath: path, Device: "cpu", Threads: 1, Parallel: 1, ContextLength: 512, Folder: folder}
+		e, err := Open(b.Context(), spec, Options{Path: program})
+		if err != nil {
+			b.Fatal(err)
+		}
+		stream(b, dialing(filepath.Join(folder, "engine.sock")), 1)
+		ours += time.Since(began)
+		_ = e.Close()
+
+		theirs += startDirectly(b, program, spec)
+	}
+	b.ReportMetric(float64(ours.Microseconds())/1000/float64(b.N), "ms")
+	b.ReportMetric(float64((ours-theirs).Microseconds())/1000/float64(b.N), "ms-added")
+}
+
+const benchTokens = 64
+
+// benchModel is a model of some 30 million weights.
+func benchModel(b *testing.B) string {
+	b.Helper()
+	path := filepath.Join(b.TempDir(), "m.gguf")
+	m := gguftest.Model{Type: gguf.Q8_0, Seed: 1, Layers: 8, Width: 512, Heads: 8, KVHeads: 8, FFN: 2048, Context: 512}
+	if err := os.WriteFile(path, m.Bytes(), 0o600); err != nil {
+		b.Fatal(err)
+	}
+	return path
+}
+
+func shortFolder(b *testing.B) string {
+	b.Helper()
+	folder, err := os.MkdirTemp("", "rbee-bench-") //nolint:usetesting // a socket's path must be short
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { _ = os.RemoveAll(folder) })
+	return folder
+}
+
+func benchEngine(b *testing.B, parallel int) (*Engine, string) {
+	b.Helper()
+	folder := shortFolder(b)
+	e, err := Open(b.Context(), inference.Spec{
+		ModelID: "m", ModelPath: benchModel(b), Device: "cpu", Threads: 1, Parallel: parallel, ContextLength: 128, Folder: folder,
+	}, Options{Path: llamacpptest.Program(b)})
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { _ = e.Close() })
+	return e, folder
+}
+
+// dialing is a client of the server on the socket.
+func dialing(socket string) *http.Client {
+	return &http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return (&net.Dialer{}).DialContext(ctx, "unix", socket)
+	}}}
+}
+
+// streams runs n streams at once, and says how long they took and how long the
+// first one's first token.
+func streams(b *testing.B, c *http.Client, n int) (took, first time.Duration) {
+	b.Helper()
+	began := time.Now()
+	firsts := make([]time.Duration, n)
+	var running sync.WaitGroup
+	for i := range n {
+		running.Go(func() { firsts[i] = stream(b, c, benchTokens) })
+	}
+	running.Wait()
+	return time.Since(began), firsts[0]
+}
+
+// stream asks for so many tokens and says when the first one came.
+func stream(b *testing.B, c *http.Client, tokens int) (first time.Duration) {
+	body := fmt.Sprintf(`{"prompt":"Once upon a time","max_tokens":%d,"stream":true,"ignore_eos":true,"cache_prompt":false,"temperature":0}`, tokens)
+	began := time.Now()
+	answer, err := c.Post("http://x/v1/completions", "application/json", strings.NewReader(body))
+	if err != nil {
+		b.Error(err)
+		return 0
+	}
+	defer answer.Body.Close()
+	done := false
+	for lines := bufio.NewScanner(answer.Body); lines.Scan(); {
+		if first == 0 && bytes.HasPrefix(lines.Bytes(), []byte("data:")) {
+			first = time.Since(began)
+		}
+		done = done || lines.Text() == "data: [DONE]"
+	}
+	if !done {
+		b.Errorf("%s: it does not end well", answer.Status)
+	}
+	return first
+}
+
+// startDirectly is how long a llama-server of the same settings takes to its
+// first token.
+func startDirectly(b *testing.B, program string, s inference.Spec) time.Duration {
+	b.Helper()
+	args, err := arguments(s, model{path: s.ModelPath, context: 512})
+	if err != nil {
+		b.Fatal(err)
+	}
+	socket := filepath.Join(shortFolder(b), "x.sock")
+	began := time.Now()
+	cmd := exec.CommandContext(b.Context(), program, append(args, "--host", socket)...)
+	if err := cmd.Start(); err != nil {
+		b.Fatal(err)
+	}
+	c := dialing(socket)
+	for {
+		if answer, err := c.Get("http://x/health"); err == nil {
+			_ = answer.Body.Close()
+			if answer.StatusCode == http.StatusOK {
+				break
+			}
+		}
+		time.Sleep(time.Millisecond)
+	}
+	stream(b, c, 1)
+	took := time.Since(began)
+	_ = cmd.Process.Signal(syscall.SIGTERM)
+	_ = cmd.Wait() // it was asked to end
+	return took
+}
