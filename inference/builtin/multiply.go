@@ -12,17 +12,8 @@ type product struct {
 	acts *kernel.Activations
 }
 
-// rows computes some rows for all vectors, a few rows at a time, so that these
-// stay in the processor's nearest cache while the vectors go by.
-func (p product) rows(lo, hi int) {
-	values, bytes, _ := p.w.Type.Block()
-	tile := max(8, tileBytes/(p.w.Cols/int(values)*int(bytes))&^7) //nolint:gosec // blocks are small
-	for ; lo < hi; lo += tile {
-		p.w.MulRange(p.acts, p.out, p.w.Rows, lo, min(lo+tile, hi))
-	}
-}
-
-const tileBytes = 16 << 10
+// rows computes some rows for all vectors.
+func (p product) rows(lo, hi int) { p.w.MulRange(p.acts, p.out, p.w.Rows, lo, hi) }
 
 // products is several products as one piece of work, whose indices go through
 // the rows of the first matrix, then of the second, and so on.

@@ -60,7 +60,7 @@ func applyAVX2(k *Kernels) {
 	blocks(k.table[gguf.Q8_0], q8Rows, q8Cols4)
 	blocks(k.table[gguf.Q4_0], q4Rows, q4Cols4)
 	applyLarge(k.table)
-	applyLargeBatch(k.table, false)
+	applyLargeBatch(k.table, multiplyTileAVX2)
 	k.dot, k.addScaled = dotBy(8, dotFloatsAVX2), addScaledBy(8, addScaledAVX2)
 }
 

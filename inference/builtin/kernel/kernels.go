@@ -24,6 +24,9 @@ type format struct {
 	// nil.
 	rows  func(out []float32, w []byte, v vector)
 	batch func(out []float32, stride, rows int, w []byte, vectors []vector)
+	// tile is how many rows batch likes to have at once; 0 is as many as stay in
+	// the nearest cache.
+	tile int
 }
 
 // level is one way to compute: what of the processor is made use of.

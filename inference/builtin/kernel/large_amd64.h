@@ -50,6 +50,49 @@
 
 #define SPREADGROUP(W, AT, SCALE) SPREADSIGNED(W, AT, SCALE, SCALE)
 
+// SPREADBEGIN begins a kernel that spreads blocks, the next at BX, whose header
+// is to be at R8; DX is where their scales are while that goes on.
+#define SPREADBEGIN \
+	MOVQ q+0(FP), DI         \
+	MOVQ headers+8(FP), R8   \
+	MOVQ w+16(FP), BX        \
+	MOVQ blocks+24(FP), R9   \
+	LEAQ scales-32(SP), DX
+
+#define SPREADNEXT(SIZE) \
+	ADDQ $SIZE, BX  \
+	ADDQ $512, DI   \
+	ADDQ $32, R8    \
+	DECQ R9
+
+// HEADERMIN writes header and scales of a block with minima. It is scalesMinima
+// (see there) on four dwords: first and last scales, first and last minima.
+#define HEADERMIN \
+	VMOVDQU   (BX), X1               \
+	VCVTPH2PS X1, X2                 \
+	VMOVLPS   X2, 16(R8)             \
+	VPSHUFD   $0xED, X1, X2          \
+	VPSHUFD   $0x84, X1, X3          \
+	VPSRLVD   packed<>+0(SB), X2, X2 \
+	VPSRLVD   packed<>+16(SB), X3, X3 \
+	VPAND     packed<>+32(SB), X2, X2 \
+	VPAND     packed<>+48(SB), X3, X3 \
+	VPOR      X3, X2, X2             \
+	VPMOVZXBW X2, Y2                 \
+	VMOVDQU   X2, (DX)               \
+	VEXTRACTI128 $1, Y2, (R8)
+
+// HEADERQ6K does so for Q6_K, which has no minima.
+#define HEADERQ6K \
+	VPMOVSXBW 192(BX), Y2   \
+	VMOVDQU   Y2, (DX)      \
+	VPBROADCASTW 208(BX), X2 \
+	VCVTPH2PS X2, X2        \
+	VPXOR     X3, X3, X3    \
+	VMOVDQU   X3, (R8)      \
+	VMOVSS    X3, 20(R8)    \
+	VMOVSS    X2, 16(R8)
+
 // TOTAL adds the eight lanes of Y0 into AX.
 #define TOTAL \
 	VEXTRACTI128 $1, Y0, X1  \

@@ -47,34 +47,54 @@ TEXT ·dotBlockQ6K(SB), NOSPLIT, $0-36
 	VZEROUPPER
 	RET
 
-// --- a block's values times their scales, written out --------------------------
+// --- blocks' values times their scales, written out -----------------------------
 
-// func spreadQ4K(dst *int16, q *byte, scales *int16)
-TEXT ·spreadQ4K(SB), NOSPLIT, $0-24
-	MOVQ dst+0(FP), DI
-	MOVQ q+8(FP), SI
-	MOVQ scales+16(FP), DX
+// SCALESMINIMA's shifts (32 leaves nothing) and masks.
+DATA packed<>+0(SB)/8, $0
+DATA packed<>+8(SB)/8, $0x0000000400000000
+DATA packed<>+16(SB)/8, $0x0000000200000020
+DATA packed<>+24(SB)/8, $0x0000000200000020
+DATA packed<>+32(SB)/8, $0x0f0f0f0f3f3f3f3f
+DATA packed<>+40(SB)/8, $0x0f0f0f0f3f3f3f3f
+DATA packed<>+48(SB)/8, $0x3030303030303030
+DATA packed<>+56(SB)/8, $0x3030303030303030
+GLOBL packed<>(SB), RODATA|NOPTR, $64
+
+// func spreadQ4K(q *int16, headers *largeHeader, w *byte, blocks int)
+TEXT ·spreadQ4K(SB), NOSPLIT, $32-32
+	SPREADBEGIN
+block:
+	HEADERMIN
+	LEAQ 16(BX), SI
 	EACHQ4K(SPREADGROUP)
+	SPREADNEXT(144)
+	JNZ block
 	VZEROUPPER
 	RET
 
-// func spreadQ5K(dst *int16, q, fifth *byte, scales *int16)
-TEXT ·spreadQ5K(SB), NOSPLIT, $0-32
-	MOVQ dst+0(FP), DI
-	MOVQ q+8(FP), SI
-	MOVQ fifth+16(FP), CX
-	MOVQ scales+24(FP), DX
+// func spreadQ5K(q *int16, headers *largeHeader, w *byte, blocks int)
+TEXT ·spreadQ5K(SB), NOSPLIT, $32-32
+	SPREADBEGIN
+block:
+	HEADERMIN
+	LEAQ 16(BX), CX
+	LEAQ 48(BX), SI
 	EACHQ5K(SPREADGROUP)
+	SPREADNEXT(176)
+	JNZ block
 	VZEROUPPER
 	RET
 
-// func spreadQ6K(dst *int16, low, high *byte, scales *int16)
-TEXT ·spreadQ6K(SB), NOSPLIT, $0-32
-	MOVQ dst+0(FP), DI
-	MOVQ low+8(FP), SI
-	MOVQ high+16(FP), CX
-	MOVQ scales+24(FP), DX
+// func spreadQ6K(q *int16, headers *largeHeader, w *byte, blocks int)
+TEXT ·spreadQ6K(SB), NOSPLIT, $32-32
+	SPREADBEGIN
+block:
+	HEADERQ6K
+	MOVQ BX, SI
+	LEAQ 128(BX), CX
 	EACHQ6K(SPREADSIGNED)
+	SPREADNEXT(210)
+	JNZ block
 	VZEROUPPER
 	RET
 
@@ -84,7 +104,7 @@ TEXT ·multiplyTileAVX2(SB), NOSPLIT, $0-32
 	MOVQ group+8(FP), DI
 	MOVQ rows+16(FP), R13
 	MOVQ blocks+24(FP), CX
-	LEAQ 16384(SI), R12     // the headers
+	LEAQ 65536(SI), R12     // the headers
 	LEAQ 352(DI), DX        // the totals
 	MOVQ 0(DI), R8
 	MOVQ 8(DI), R9

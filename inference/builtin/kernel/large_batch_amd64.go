@@ -1,7 +1,7 @@
 package kernel
 
 import (
-	"encoding/binary"
+	"sync"
 
 	"rbee.dev/rbee/inference/gguf"
 )
@@ -10,18 +10,21 @@ import (
 // values that have their scales in them, and meet four vectors at a time.
 
 const (
-	tileRows   = 8
-	tileBlocks = 4 // of a row; with the four vectors that makes 24 KB, for the nearest cache
+	tileRows   = 32
+	tileBlocks = 4 // of a row
 )
 
 // largeTile is some blocks of some rows, unpacked. The assembly knows its form.
 type largeTile struct {
 	q       [tileRows][tileBlocks][largeBlock]int16
-	headers [tileRows][tileBlocks]struct {
-		minima [8]int16
-		d, m   float32
-		_      [8]byte
-	}
+	headers [tileRows][tileBlocks]largeHeader
+}
+
+// largeHeader is what a block has beside its values.
+type largeHeader struct {
+	minima [8]int16
+	d, m   float32
+	_      [8]byte
 }
 
 // largeGroup is four vectors' part of a product with a tile, and what the rows
@@ -34,13 +37,13 @@ type largeGroup struct {
 }
 
 //go:noescape
-func spreadQ4K(dst *int16, q *byte, scales *int16)
+func spreadQ4K(q *int16, headers *largeHeader, w *byte, blocks int)
 
 //go:noescape
-func spreadQ5K(dst *int16, q, fifth *byte, scales *int16)
+func spreadQ5K(q *int16, headers *largeHeader, w *byte, blocks int)
 
 //go:noescape
-func spreadQ6K(dst *int16, low, high *byte, scales *int16)
+func spreadQ6K(q *int16, headers *largeHeader, w *byte, blocks int)
 
 //go:noescape
 func multiplyTileAVX2(tile *largeTile, group *largeGroup, rows, blocks int)
@@ -48,44 +51,45 @@ func multiplyTileAVX2(tile *largeTile, group *largeGroup, rows, blocks int)
 //go:noescape
 func multiplyTileVNNI(tile *largeTile, group *largeGroup, rows, blocks int)
 
-func applyLargeBatch(table map[gguf.Type]*format, vnni bool) {
+// largeBatch is how batches are computed with a type with blocks of 256.
+type largeBatch struct {
+	spread   func(q *int16, headers *largeHeader, w *byte, blocks int)
+	multiply func(tile *largeTile, group *largeGroup, rows, blocks int)
+	scratch  *sync.Pool // of largeScratch
+}
+
+type largeScratch struct {
+	tile  largeTile
+	group largeGroup
+}
+
+func applyLargeBatch(table map[gguf.Type]*format, multiply func(tile *largeTile, group *largeGroup, rows, blocks int)) {
+	scratch := &sync.Pool{New: func() any { return new(largeScratch) }}
+	table[gguf.Q4_K].batch = largeBatch{spreadQ4K, multiply, scratch}.all
+	table[gguf.Q5_K].batch = largeBatch{spreadQ5K, multiply, scratch}.all
+	table[gguf.Q6_K].batch = largeBatch{spreadQ6K, multiply, scratch}.all
 	for _, kind := range []gguf.Type{gguf.Q4_K, gguf.Q5_K, gguf.Q6_K} {
-		table[kind].batch = largeBatch{kind, vnni}.multiply
+		table[kind].tile = tileRows
 	}
 }
 
-// largeBatch is a type with blocks of 256, and whether there is VNNI for it.
-// (With functions in their place, tiles could not be on the stack.)
-type largeBatch struct {
-	kind gguf.Type
-	vnni bool
-}
-
-// multiply is a format's batch.
-func (l largeBatch) multiply(out []float32, stride, rows int, w []byte, vectors []vector) {
-	var t largeTile
-	var g largeGroup
+// all is a format's batch.
+func (l largeBatch) all(out []float32, stride, rows int, w []byte, vectors []vector) {
+	s := l.scratch.Get().(*largeScratch)
+	defer l.scratch.Put(s)
 	size, blocks := len(w)/rows, len(vectors[0].d)
-	blockSize := size / blocks
 	for r := 0; r < rows; r += tileRows {
 		part := min(tileRows, rows-r)
 		for b := 0; b < blocks; b += tileBlocks {
 			n := min(tileBlocks, blocks-b)
 			for i := range part {
-				for at := range n {
-					from := (r+i)*size + (b+at)*blockSize
-					t.put(l.kind, i, at, w[from:from+blockSize])
-				}
+				l.spread(&s.tile.q[i][0][0], &s.tile.headers[i][0], &w[(r+i)*size+b*(size/blocks)], n)
 			}
 			for j := 0; j < len(vectors); j += 4 {
-				four := vectors[j:min(j+4, len(vectors))]
-				g.begin(out[j*stride+r:], stride, four, part, b, n)
-				if l.vnni {
-					multiplyTileVNNI(&t, &g, part, n)
-				} else {
-					multiplyTileAVX2(&t, &g, part, n)
-				}
-				g.end(out[j*stride+r:], stride, len(four), part)
+				four, to := vectors[j:min(j+4, len(vectors))], out[j*stride+r:]
+				s.group.begin(to, stride, four, part, b, n)
+				l.multiply(&s.tile, &s.group, part, n)
+				s.group.end(to, stride, len(four), part)
 			}
 		}
 	}
@@ -102,7 +106,7 @@ func (g *largeGroup) begin(out []float32, stride int, vectors []vector, rows, b,
 			g.sums[at][c] = [8]int16(v.sums[(b+at)*8:])
 		}
 	}
-	g.totals = [tileRows][4]float32{}
+	clear(g.totals[:rows])
 	if b == 0 {
 		return
 	}
@@ -120,33 +124,4 @@ func (g *largeGroup) end(out []float32, stride, vectors, rows int) {
 			out[c*stride+r] = g.totals[r][c]
 		}
 	}
-}
-
-// put unpacks a block of a type.
-func (t *largeTile) put(kind gguf.Type, row, at int, block []byte) {
-	h, q := &t.headers[row][at], &t.q[row][at][0]
-	switch kind {
-	case gguf.Q4_K:
-		scales := t.putMinima(row, at, block)
-		spreadQ4K(q, &block[16], &scales[0])
-	case gguf.Q5_K:
-		scales := t.putMinima(row, at, block)
-		spreadQ5K(q, &block[48], &block[16], &scales[0])
-	case gguf.Q6_K:
-		scales := scales16(block)
-		spreadQ6K(q, &block[0], &block[128], &scales[0])
-		h.d = halfToFloat(binary.LittleEndian.Uint16(block[208:]))
-	}
-}
-
-// putMinima fills in a header, and returns the scales.
-func (t *largeTile) putMinima(row, at int, block []byte) (scales [8]int16) {
-	h := &t.headers[row][at]
-	h.d, h.m = halves(block)
-	packed, minima := scalesMinima(block[4:16])
-	for j := range scales {
-		scale, minimum := scaleMin(packed, minima, j)
-		scales[j], h.minima[j] = int16(scale), int16(minimum) //nolint:gosec // at most 63
-	}
-	return scales
 }

@@ -11,7 +11,7 @@ TEXT ·multiplyTileVNNI(SB), NOSPLIT, $0-32
 	MOVQ group+8(FP), DI
 	MOVQ rows+16(FP), R13
 	MOVQ blocks+24(FP), CX
-	LEAQ 16384(SI), R12     // the headers
+	LEAQ 65536(SI), R12     // the headers
 	LEAQ 352(DI), DX        // the totals
 	MOVQ 0(DI), R8
 	MOVQ 8(DI), R9

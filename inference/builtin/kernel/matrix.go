@@ -41,11 +41,26 @@ func (m Matrix) Row(dst []float32, r int) {
 // was prepared for this matrix's type and Cols: of row r and vector j to
 // out[j*stride+r].
 func (m Matrix) MulRange(a *Activations, out []float32, stride, lo, hi int) {
-	if lo >= hi {
+	if len(a.vectors) == 1 && lo < hi {
+		m.mulOne(out[lo:hi], m.data[lo*m.stride:hi*m.stride], a.vectors[0])
 		return
 	}
+	tile := m.format.tile
+	if tile == 0 {
+		tile = max(8, tileBytes/m.stride&^7)
+	}
+	for ; lo < hi; lo += tile {
+		m.mulTile(a, out, stride, lo, min(lo+tile, hi))
+	}
+}
+
+// tileBytes is what rows may take that are to stay in the processor's nearest
+// cache while the vectors go by.
+const tileBytes = 16 << 10
+
+func (m Matrix) mulTile(a *Activations, out []float32, stride, lo, hi int) {
 	w := m.data[lo*m.stride : hi*m.stride]
-	if len(a.vectors) > 1 && m.format.batch != nil {
+	if m.format.batch != nil {
 		m.format.batch(out[lo:], stride, hi-lo, w, a.vectors)
 		return
 	}

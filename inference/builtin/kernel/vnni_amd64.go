@@ -31,7 +31,7 @@ func applyVNNI(k *Kernels) {
 	wideLarge(k.table[gguf.Q4_K], q4kRowsVNNI)
 	wideLarge(k.table[gguf.Q5_K], q5kRowsVNNI)
 	wideLarge(k.table[gguf.Q6_K], q6kRowsVNNI)
-	applyLargeBatch(k.table, true)
+	applyLargeBatch(k.table, multiplyTileVNNI)
 }
 
 // wideBlocks sets the kernels of a type with blocks of 32. They take blocks in
