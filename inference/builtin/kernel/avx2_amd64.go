@@ -62,6 +62,7 @@ func applyAVX2(k *Kernels) {
 	applyLarge(k.table)
 	applyLargeBatch(k.table, multiplyTileAVX2)
 	k.dot, k.addScaled = dotBy(8, dotFloatsAVX2), addScaledBy(8, addScaledAVX2)
+	k.exps, k.gate = expsFast, gateFast
 }
 
 // floats sets the kernels of a float type. They take multiples of 8 values;

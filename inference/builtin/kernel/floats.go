@@ -40,6 +40,8 @@ func addScaledBy(step int, kernel func(dst, x *float32, n int, s float32)) func(
 		if whole > 0 {
 			kernel(&dst[0], &x[0], whole, s)
 		}
-		addScaled(dst[whole:], x[whole:], s)
+		if whole < len(x) {
+			addScaled(dst[whole:], x[whole:], s)
+		}
 	}
 }

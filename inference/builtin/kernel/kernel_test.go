@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"rbee.dev/rbee/inference/gguf"
@@ -177,11 +178,12 @@ func TestTheLargestQuantisedValuesDoNotOverflow(t *testing.T) {
 
 // extremeRow is a row of one byte, but for the half-precision scales.
 func extremeRow(kind gguf.Type, cols int, fill byte) []byte {
+	scales := map[gguf.Type][]int{gguf.Q8_0: {0}, gguf.Q4_0: {0}, gguf.Q4_K: {0, 2}, gguf.Q5_K: {0, 2}, gguf.Q6_K: {208}}
 	values, size, _ := kind.Block()
 	data := bytes.Repeat([]byte{fill}, cols/int(values)*int(size))
 	for at := 0; at < len(data); at += int(size) {
 		block := data[at : at+int(size)]
-		for _, half := range map[gguf.Type][]int{gguf.Q8_0: {0}, gguf.Q4_0: {0}, gguf.Q4_K: {0, 2}, gguf.Q5_K: {0, 2}, gguf.Q6_K: {208}}[kind] {
+		for _, half := range scales[kind] {
 			binary.LittleEndian.PutUint16(block[half:], floatToHalf(0.01))
 		}
 	}
@@ -216,7 +218,7 @@ func TestVectorOperations(t *testing.T) {
 			if got, want := k.Dot(a, b), dotFloats(a, b); !near(got, want, float32(n)) {
 				t.Errorf("dot of %d: got %g, want %g", n, got, want)
 			}
-			want := append([]float32(nil), a...)
+			want := slices.Clone(a)
 			addScaled(want, b, 0.3)
 			k.AddScaled(a, b, 0.3)
 			for i := range a {
@@ -228,18 +230,76 @@ func TestVectorOperations(t *testing.T) {
 	})
 }
 
-func TestExponentialsAndSoftmax(t *testing.T) {
-	k := New()
+func TestExponentialsAreThoseOfTheMathLibrary(t *testing.T) {
+	inputs := []float32{0, -0.1, 0.1, -87.29, -87.31, -1000, float32(math.Inf(-1)), 87.9}
 	for x := float32(-87); x < 88; x += 0.37 {
-		if got, want := float64(exp(x)), math.Exp(float64(x)); math.Abs(got-want) > 3e-7*want+1e-38 {
-			t.Errorf("exp(%g): got %g, want %g", x, got, want)
+		inputs = append(inputs, x)
+	}
+	eachLevel(t, func(t *testing.T, k *Kernels) {
+		got := slices.Clone(inputs)
+		sum := k.exps(got, 0.25)
+		var want float64
+		for i, x := range inputs {
+			e := math.Exp(float64(x - 0.25))
+			want += float64(got[i])
+			if math.Abs(float64(got[i])-e) > 3e-7*e+2e-38 {
+				t.Errorf("exp(%g): got %g, want %g", x-0.25, got[i], e)
+			}
 		}
-	}
-	p := []float32{1, 2, 3, float32(math.Inf(-1))}
-	k.Softmax(p)
-	if sum := p[0] + p[1] + p[2]; !near(sum, 1, 1) || p[3] != 0 || p[2] < p[1] {
-		t.Errorf("softmax gave %v", p)
-	}
+		if math.Abs(sum-want) > 1e-12*want {
+			t.Errorf("the sum is %g, want %g", sum, want)
+		}
+		if none := []float32{float32(math.NaN())}; !math.IsNaN(k.exps(none, 0)) {
+			t.Errorf("what is no number became %v", none)
+		}
+	})
+}
+
+func TestSoftmaxGivesProbabilities(t *testing.T) {
+	eachLevel(t, func(t *testing.T, k *Kernels) {
+		for n := 1; n < 20; n++ {
+			p := make([]float32, n+1)
+			for i := range p {
+				p[i] = float32(i)
+			}
+			p[n] = float32(math.Inf(-1))
+			k.Softmax(p)
+			var sum float32
+			for i, x := range p[:n] {
+				sum += x
+				if i > 0 && !near(x/p[i-1], math.E, 1) {
+					t.Errorf("of %d, number %d is %g times the one before", n, i, x/p[i-1])
+				}
+			}
+			if !near(sum, 1, 1) || p[n] != 0 {
+				t.Errorf("softmax of %d gave %v", n, p)
+			}
+		}
+	})
+}
+
+func TestGatesDoNotDependOnHowTheyAreDivided(t *testing.T) {
+	const n = 37
+	eachLevel(t, func(t *testing.T, k *Kernels) {
+		r := rand.New(rand.NewPCG(9, 9))
+		g, up := randomVectors(r, n), randomVectors(r, n)
+		g[0], g[1], g[2] = 200, -200, 0
+		whole, parts := slices.Clone(g), slices.Clone(g)
+		k.Gate(whole, up)
+		for lo := 0; lo < n; lo += 5 {
+			hi := min(lo+5, n)
+			k.Gate(parts[lo:hi], up[lo:hi])
+		}
+		for i, x := range g {
+			want := float64(x) / (1 + math.Exp(-float64(x))) * float64(up[i])
+			if math.Abs(float64(whole[i])-want) > 1e-6*math.Abs(want)+1e-30 {
+				t.Errorf("gate(%g, %g) is %g, want %g", x, up[i], whole[i], want)
+			}
+			if parts[i] != whole[i] {
+				t.Errorf("number %d is %g in a part, %g in the whole", i, parts[i], whole[i])
+			}
+		}
+	})
 }
 
 func TestMatrixRefusesWhatItCannotCompute(t *testing.T) {

@@ -7,6 +7,8 @@ type Kernels struct {
 	table     map[gguf.Type]*format
 	dot       func(a, b []float32) float32
 	addScaled func(dst, x []float32, s float32)
+	exps      func(x []float32, most float32) float64
+	gate      func(gate, up []float32)
 }
 
 // format is how one tensor type is computed with.
@@ -37,7 +39,8 @@ type level struct {
 }
 
 // New chooses the fastest forms that the processor has. GODEBUG can hide
-// what it has: cpu.avx2=off leaves the portable forms (golang.org/x/sys/cpu).
+// what it has: with cpu.avx512f=off New takes AVX2, with cpu.avx2=off the portable
+// forms (golang.org/x/sys/cpu).
 func New() *Kernels {
 	list := levels()
 	return newKernels(list[len(list)-1])
@@ -58,6 +61,8 @@ func newKernels(l level) *Kernels {
 		},
 		dot:       dotFloats,
 		addScaled: addScaled,
+		exps:      exps,
+		gate:      gate,
 	}
 	l.apply(k)
 	return k
