@@ -68,14 +68,15 @@ func contextLength(s inference.Spec, m model) (int, error) {
 
 // families are the names that llama.cpp's backends give their devices, which
 // they count from 0, by the names that rbee has for them.
-var families = map[string]string{"cuda": "CUDA", "rocm": "ROCm", "vulkan": "Vulkan", "metal": "MTL", "sycl": "SYCL"}
+var families = map[string]string{"cuda": "CUDA", "rocm": "ROCm", "vulkan": "Vulkan", "sycl": "SYCL"}
 
 // device is llama.cpp's name for a device, as CUDA0 for cuda:0; none keeps
 // everything on the CPU, and "" leaves it to the program, which takes the GPUs
-// that it can use.
+// that it can use. A Mac has one, whose name has changed from Metal to MTL0 (pull
+// request 18919).
 func device(name string) string {
 	switch name {
-	case "", "auto":
+	case "", "auto", "metal", "metal:0":
 		return ""
 	case "cpu":
 		return "none"

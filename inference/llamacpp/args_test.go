@@ -75,7 +75,7 @@ func TestAContextBeyondTheModelsIsRefused(t *testing.T) {
 
 func TestDevicesHaveLlamaCppsNames(t *testing.T) {
 	for name, want := range map[string]string{
-		"": "", "auto": "", "cpu": "none", "cuda:0": "CUDA0", "cuda:1": "CUDA1", "rocm:2": "ROCm2", "metal": "MTL0",
+		"": "", "auto": "", "cpu": "none", "cuda:0": "CUDA0", "cuda:1": "CUDA1", "rocm:2": "ROCm2", "metal": "", "metal:0": "",
 		"vulkan:0": "Vulkan0", "RPC0": "RPC0",
 	} {
 		if got := device(name); got != want {

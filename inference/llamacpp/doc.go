@@ -5,6 +5,6 @@
 // ranking. Running and watching it is the work of package process.
 //
 // The options are those of llama.cpp's tools/server/README.md. The program
-// listens on a Unix socket, which it does since build 4715 of February 2025.
-// Installing it is for others.
+// listens on a Unix socket, which it can since spring 2025 (llama.cpp pull request
+// 12613). Installing it is for others.
 package llamacpp
