@@ -26,10 +26,10 @@ type Spec struct {
 	Flags []string
 	// Command is the command line of an engine that is one; others ignore it.
 	Command string
-	// Died is told why, each time that a program which the engine runs has
-	// ended by itself and is started again; it must not wait. nil is told
-	// nothing.
-	Died func(why error)
+	// Changed is told why, each time that a program which the engine runs has
+	// ended by itself and is started again, and nil once it can be used again.
+	// It must not wait, and may be nil.
+	Changed func(why error)
 	// Folder is where an engine may keep what lasts as long as itself, as its
 	// socket; it must exist, for its owner alone. "" means a temporary one.
 	Folder string

@@ -57,7 +57,7 @@ func Open(ctx context.Context, s inference.Spec, o Options) (_ *Engine, err erro
 		e.folder = folder
 	}
 	socket := filepath.Join(folder, process.Socket)
-	e.Server, err = process.Start(ctx, process.Options{Name: Name, Died: s.Died, Prepare: func() (process.Launch, error) {
+	e.Server, err = process.Start(ctx, process.Options{Name: Name, Changed: s.Changed, Prepare: func() (process.Launch, error) {
 		if err := os.RemoveAll(socket); err != nil { // a dead one's stays behind
 			return process.Launch{}, fmt.Errorf("make room for the socket: %w", err)
 		}

@@ -56,7 +56,9 @@ func TestAModelThatMakesVectorsIsRunAsOne(t *testing.T) {
 	if m, err := inspect(path); err != nil || m.pooling != 1 {
 		t.Fatalf("got %+v, %v", m, err)
 	}
-	var vectors struct{ Data []struct{ Embedding []float64 } }
+	var vectors struct {
+		Data []struct{ Embedding []float64 }
+	}
 	ask(t, front(t, open(t, inference.Spec{Parallel: 1, ModelPath: path}))+"/v1/embeddings", chat{"input": []string{"a bee", "a tree"}}, &vectors)
 	if len(vectors.Data) != 2 || len(vectors.Data[0].Embedding) != 160 {
 		t.Errorf("got %d vectors", len(vectors.Data))

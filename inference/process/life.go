@@ -15,6 +15,7 @@ import (
 // life is one process from its start to its end, as requests see it.
 type life struct {
 	server *Server
+	again  bool // it is not the first
 	// settled is closed when the process can be used or never will be; what
 	// follows is written before and not changed after.
 	settled chan struct{}
@@ -71,6 +72,9 @@ func (l *life) lead(ctx context.Context) (lasted time.Duration, why error) {
 		began := time.Now()
 		l.pid = c.pid
 		close(l.settled)
+		if l.again {
+			o.Changed(nil)
+		}
 		select {
 		case <-c.done:
 		case <-ctx.Done():

@@ -36,9 +36,10 @@ type Options struct {
 	// Pause is how long to wait before a start, when failures lives in a row
 	// were short; nil means [Backoff].
 	Pause func(failures int) time.Duration
-	// Died is told each time why the program ended by itself, after it could be
-	// used or on a later start; it must not wait. nil is told nothing.
-	Died func(why error)
+	// Changed is told each time why the program ended by itself, after it could
+	// be used or on a later start, and nil once it can be used again. It must not
+	// wait, and may be nil.
+	Changed func(why error)
 	// Patience is how long the program may take to end after SIGTERM; 0 means
 	// a second and a half.
 	Patience time.Duration
@@ -81,6 +82,9 @@ func Start(ctx context.Context, o Options) (*Server, error) {
 	}
 	if o.Pause == nil {
 		o.Pause = Backoff
+	}
+	if o.Changed == nil {
+		o.Changed = func(error) {}
 	}
 	if o.Patience == 0 {
 		o.Patience = 1500 * time.Millisecond
@@ -138,10 +142,9 @@ func (s *Server) own(ctx context.Context, l *life) {
 			failures = 0
 		}
 		failures++
-		if s.options.Died != nil {
-			s.options.Died(err)
-		}
+		s.options.Changed(err)
 		next := s.newLife()
+		next.again = true
 		if pause := s.options.Pause(failures); pause > 0 {
 			err = fmt.Errorf("%w (it is started again %s after that)", err, pause)
 			s.replace(l, s.stillborn(err), err)

@@ -74,7 +74,10 @@ func TestAStartThatIsGivenUpEndsTheProcess(t *testing.T) {
 }
 
 func TestAServerThatDiesIsStartedAgain(t *testing.T) {
-	s := run(t, fake(t, "well"))
+	o := fake(t, "well")
+	told := make(chan error, 6)
+	o.Changed = func(why error) { told <- why }
+	s := run(t, o)
 	for range 3 {
 		old := s.PID()
 		if err := syscall.Kill(old, syscall.SIGKILL); err != nil {
@@ -85,6 +88,12 @@ func TestAServerThatDiesIsStartedAgain(t *testing.T) {
 		}
 		if status, body := ask(t, s, "POST", "/echo?x=1", "hello"); status != http.StatusTeapot || body != "POST /echo?x=1 hello" {
 			t.Fatalf("after it was killed: %d %q", status, body)
+		}
+		if why := <-told; why == nil || !strings.Contains(why.Error(), "signal 9") {
+			t.Errorf("the first that is told is %v", why)
+		}
+		if back := <-told; back != nil {
+			t.Errorf("then %v", back)
 		}
 	}
 }

@@ -114,6 +114,24 @@ func TestAJobThatComesEarlyWaitsForTheModel(t *testing.T) {
 	}
 }
 
+func TestAWorkerWhoseEngineIsStartedAgainIsLoading(t *testing.T) {
+	var changed func(error)
+	open := paced(enginetest.Options{})
+	w := start(t, func(ctx context.Context, s inference.Spec) (inference.Engine, error) {
+		changed = s.Changed
+		return open(ctx, s)
+	})
+	await(t, w.Client, func(s ops.Worker) bool { return s.State == ops.WorkerReady })
+	changed(errors.New("it was killed"))
+	if s := await(t, w.Client, func(s ops.Worker) bool { return s.State == ops.WorkerLoading }); s.Error != "it was killed" {
+		t.Errorf("the state is %+v", s)
+	}
+	changed(nil)
+	if s := await(t, w.Client, func(s ops.Worker) bool { return s.State == ops.WorkerReady }); s.Error != "" || s.Slots != 2 {
+		t.Errorf("afterwards it is %+v", s)
+	}
+}
+
 func TestTheEnginesOwnAPIIsServedAndCounted(t *testing.T) {
 	w := start(t, paced(enginetest.Options{Pieces: 2}))
 	await(t, w.Client, func(s ops.Worker) bool { return s.State == ops.WorkerReady })

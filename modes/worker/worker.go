@@ -195,13 +195,20 @@ func (w *Worker) openEngine(ctx context.Context) (engine inference.Engine, err e
 	}()
 	return w.open(ctx, inference.Spec{
 		ModelID: w.Model, ModelPath: w.Path, Device: w.Device, Parallel: w.Parallel, ContextLength: w.ContextLength,
-		Flags: w.Flags, Command: w.Command, Folder: w.Folder, Died: w.engineDied,
+		Flags: w.Flags, Command: w.Command, Folder: w.Folder, Changed: w.engineChanged,
 	})
 }
 
-// engineDied notes that the engine's program ended and is started again.
-func (w *Worker) engineDied(why error) {
+// engineChanged tells of an engine whose program has ended and is started
+// again: meanwhile the worker is one that loads, so that others get the jobs.
+func (w *Worker) engineChanged(why error) {
+	if why == nil {
+		w.Log.Info().Msg("the engine is back")
+		w.state.change(func(i *ops.Worker) { i.State, i.Error = ops.WorkerReady, "" })
+		return
+	}
 	w.Log.Warn().Err(why).Strs("output", lastLines(why)).Msg("the engine ended by itself and is started again")
+	w.state.change(func(i *ops.Worker) { i.State, i.Error = ops.WorkerLoading, why.Error() })
 }
 
 // lastLines are the last that a program wrote before the failure, if it was one
