@@ -77,6 +77,10 @@ bench-gateway:
 bench-engine folder="/opt/rbee-llamacpp":
     RBEE_LLAMACPP_ROOT={{folder}} go test -run '^$' -bench OneThread -benchtime 3x -timeout 30m ./inference/builtin
 
+# Measure what passing llama.cpp's answers on costs, beside its own server.
+bench-llamacpp folder="/opt/rbee-llamacpp":
+    RBEE_LLAMACPP_ROOT={{folder}} go test -run '^$' -bench . -benchtime 10x ./inference/llamacpp
+
 # Measure the kernels.
 bench-kernels:
     go test -run '^$' -bench . ./inference/builtin/kernel
