@@ -31,9 +31,16 @@ var Routes = []struct{ Method, Path string }{
 	{http.MethodPost, "/v1/embeddings"},
 	{http.MethodPost, "/v1/responses"},
 	{http.MethodPost, "/v1/rerank"},
+	{http.MethodPost, "/v1/messages"},
+	{http.MethodPost, "/api/chat"},
+	{http.MethodPost, "/api/generate"},
+	{http.MethodPost, "/api/embed"},
+	{http.MethodGet, "/api/tags"},
+	{http.MethodGet, "/api/version"},
 }
 
-// Gateway answers OpenAI's API from the workers of a fleet.
+// Gateway answers OpenAI's API, and Anthropic's and Ollama's by translation,
+// from the workers of a fleet.
 type Gateway struct {
 	fleet  Fleet
 	pool   *http.Transport
@@ -64,6 +71,10 @@ func (g *Gateway) Close() {
 // ServeHTTP answers one of [Routes].
 func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch {
+	case strings.HasPrefix(r.URL.Path, "/api/"):
+		g.serveOllama(w, r)
+	case r.URL.Path == "/v1/messages":
+		g.serveAnthropic(w, r)
 	case r.Method == http.MethodPost:
 		g.serve(w, r)
 	case r.URL.Path == "/v1/models":
@@ -73,14 +84,18 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// serve finds a worker for a request and passes its answer on. A worker that
-// fails before the first byte is passed over for another, unseen.
 func (g *Gateway) serve(w http.ResponseWriter, r *http.Request) {
 	body, err := readBody(w, r)
 	if err != nil {
 		fail(w, err)
 		return
 	}
+	g.answer(w, r, body)
+}
+
+// answer finds a worker for a request and passes its answer on. A worker that
+// fails before the first byte is passed over for another, unseen.
+func (g *Gateway) answer(w http.ResponseWriter, r *http.Request, body []byte) {
 	a, err := scan(body)
 	if err != nil {
 		fail(w, ops.Invalid("", "%w", err))

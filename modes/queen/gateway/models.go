@@ -40,7 +40,7 @@ func (g *Gateway) models(ctx context.Context) []model {
 }
 
 func (g *Gateway) serveModels(w http.ResponseWriter, r *http.Request) {
-	answer(w, struct {
+	tell(w, struct {
 		Object string  `json:"object"`
 		Data   []model `json:"data"`
 	}{"list", g.models(r.Context())})
@@ -50,14 +50,14 @@ func (g *Gateway) serveModel(w http.ResponseWriter, r *http.Request) {
 	id := strings.TrimPrefix(r.URL.Path, "/v1/models/")
 	for _, m := range g.models(r.Context()) {
 		if m.ID == id {
-			answer(w, m)
+			tell(w, m)
 			return
 		}
 	}
 	fail(w, g.unknown(r.Context(), id))
 }
 
-func answer(w http.ResponseWriter, value any) {
+func tell(w http.ResponseWriter, value any) {
 	w.Header().Set("Content-Type", "application/json")
 	_ = json.NewEncoder(w).Encode(value) // the client may be gone
 }

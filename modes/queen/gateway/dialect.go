@@ -1,0 +1,207 @@
+package gateway
+
+import (
+	"bytes"
+	"encoding/json"
+	"net/http"
+	"strings"
+)
+
+// A dialect is another API than OpenAI's, spoken by translating: its request
+// becomes one of OpenAI's, and the answer's pieces become its own.
+type dialect interface {
+	// contentType is that of a stream.
+	contentType() string
+	// piece translates one chunk of a stream.
+	piece(c chunk) []byte
+	// end is what a stream ends with that went well.
+	end() []byte
+	// whole translates an answer in one piece.
+	whole(text []byte) ([]byte, error)
+	// failure is an error, in a stream's middle or as the whole answer.
+	failure(f failureBody, inStream bool) []byte
+}
+
+// chunk is what the dialects need of OpenAI's answers, in chunks (delta) or
+// whole (message).
+type chunk struct {
+	ID      string `json:"id"`
+	Model   string `json:"model"`
+	Choices []struct {
+		Delta        message `json:"delta"`
+		Message      message `json:"message"`
+		Text         string  `json:"text"`
+		FinishReason string  `json:"finish_reason"`
+	} `json:"choices"`
+	Usage *usage       `json:"usage"`
+	Error *failureBody `json:"error"`
+}
+
+type usage struct {
+	PromptTokens     int `json:"prompt_tokens"`
+	CompletionTokens int `json:"completion_tokens"`
+}
+
+// message is one of a conversation, as OpenAI has it. Content is a text or a
+// list of parts.
+type message struct {
+	Role       string     `json:"role,omitempty"`
+	Content    any        `json:"content,omitempty"`
+	ToolCalls  []toolCall `json:"tool_calls,omitempty"`
+	ToolCallID string     `json:"tool_call_id,omitempty"`
+}
+
+// text is the content that is a text.
+func (m message) text() string {
+	s, _ := m.Content.(string)
+	return s
+}
+
+type toolCall struct {
+	Index    int      `json:"index"`
+	ID       string   `json:"id,omitempty"`
+	Type     string   `json:"type,omitempty"`
+	Function function `json:"function"`
+}
+
+type function struct {
+	Name        string          `json:"name,omitempty"`
+	Description string          `json:"description,omitempty"`
+	Parameters  json.RawMessage `json:"parameters,omitempty"`
+	Arguments   string          `json:"arguments,omitempty"` // JSON, in pieces in a stream
+}
+
+type tool struct {
+	Type     string   `json:"type"`
+	Function function `json:"function"`
+}
+
+// translate answers r, whose body is in OpenAI's words, in a dialect.
+func (g *Gateway) translate(w http.ResponseWriter, r *http.Request, path string, body any, d dialect) {
+	text, err := json.Marshal(body)
+	if err != nil {
+		fail(w, err)
+		return
+	}
+	t := &translator{to: w, header: http.Header{}, dialect: d}
+	inner := r.Clone(r.Context())
+	inner.URL.Path, inner.URL.RawQuery = path, ""
+	inner.Header.Del("Content-Length")
+	inner.Header.Del("Accept-Encoding")
+	g.answer(t, inner, text)
+	t.finish()
+}
+
+// translator is the writer that an answer in OpenAI's words goes to.
+type translator struct {
+	to      http.ResponseWriter
+	dialect dialect
+	header  http.Header
+	status  int
+	events  bool         // it is an event stream
+	held    bytes.Buffer // what was not translated yet
+	ended   bool
+}
+
+// Header is the header of OpenAI's answer.
+func (t *translator) Header() http.Header { return t.header }
+
+// Unwrap lets deadlines through (see [http.ResponseController]).
+func (t *translator) Unwrap() http.ResponseWriter { return t.to }
+
+// WriteHeader begins the answer.
+func (t *translator) WriteHeader(status int) {
+	t.status, t.events = status, status == http.StatusOK && isEvents(t.header)
+	for _, name := range []string{"X-Rbee-Hive", "X-Rbee-Worker"} {
+		if v := t.header.Get(name); v != "" {
+			t.to.Header().Set(name, v)
+		}
+	}
+	if t.events {
+		t.to.Header().Set("Content-Type", t.dialect.contentType())
+		t.to.Header().Set("Cache-Control", "no-store")
+		t.to.WriteHeader(status)
+	}
+}
+
+// Write takes a part of the answer; whole events of a stream are translated at
+// once.
+func (t *translator) Write(p []byte) (int, error) {
+	if t.status == 0 {
+		t.WriteHeader(http.StatusOK)
+	}
+	t.held.Write(p)
+	if !t.events {
+		return len(p), nil
+	}
+	for {
+		frame, rest, ok := bytes.Cut(t.held.Bytes(), []byte("\n\n"))
+		if !ok {
+			return len(p), nil
+		}
+		out := t.frame(frame)
+		t.held.Next(t.held.Len() - len(rest))
+		if len(out) > 0 {
+			if _, err := t.to.Write(out); err != nil {
+				return 0, err
+			}
+		}
+	}
+}
+
+// frame translates one event. Comments are dropped: not every dialect has them.
+func (t *translator) frame(frame []byte) []byte {
+	data, ok := strings.CutPrefix(string(bytes.TrimSpace(frame)), "data:")
+	data = strings.TrimSpace(data)
+	switch {
+	case !ok || data == "" || t.ended:
+		return nil
+	case data == "[DONE]":
+		t.ended = true
+		return t.dialect.end()
+	}
+	var c chunk
+	if err := json.Unmarshal([]byte(data), &c); err != nil {
+		c.Error = &failureBody{Message: "the engine sent what cannot be read", Type: "server_error"}
+	}
+	if c.Error != nil {
+		t.ended = true
+		return t.dialect.failure(*c.Error, true)
+	}
+	return t.dialect.piece(c)
+}
+
+// finish translates an answer that is no stream.
+func (t *translator) finish() {
+	if t.events {
+		return
+	}
+	if t.status == 0 {
+		t.status = http.StatusOK
+	}
+	status, text := t.status, []byte(nil)
+	if status < 300 {
+		var err error
+		if text, err = t.dialect.whole(t.held.Bytes()); err != nil {
+			status, text = http.StatusBadGateway, t.dialect.failure(failureBody{Message: "the engine sent what cannot be read", Type: "server_error"}, false)
+		}
+	} else {
+		var f failure
+		if json.Unmarshal(t.held.Bytes(), &f) != nil || f.Error.Message == "" {
+			f.Error.Message = strings.TrimSpace(t.held.String())
+		}
+		text = t.dialect.failure(f.Error, false)
+	}
+	t.to.Header().Set("Content-Type", "application/json")
+	t.to.WriteHeader(status)
+	_, _ = t.to.Write(text) // the client may be gone
+}
+
+// marshal is v as JSON; what the dialects send can always be encoded.
+func marshal(v any) []byte {
+	text, err := json.Marshal(v)
+	if err != nil {
+		panic(err)
+	}
+	return text
+}

@@ -1,0 +1,232 @@
+package gateway
+
+import (
+	"encoding/json"
+	"io"
+	"net/http"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// told is a worker that answers with text and keeps the request's body.
+func (f *farm) told(text string, stream bool) *string {
+	f.t.Helper()
+	var body string
+	f.add("w", func(w http.ResponseWriter, r *http.Request) {
+		b, _ := io.ReadAll(r.Body)
+		body = r.URL.Path + " " + string(b)
+		if stream {
+			events(strings.Split(text, "\n")...)(w, r)
+			return
+		}
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = io.WriteString(w, text)
+	})
+	return &body
+}
+
+// same compares JSON.
+func same(t *testing.T, what, got, want string) {
+	t.Helper()
+	var g, w any
+	if err := json.Unmarshal([]byte(got), &g); err != nil {
+		t.Fatalf("%s is no JSON: %v: %s", what, err, got)
+	}
+	if err := json.Unmarshal([]byte(want), &w); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(w, g); diff != "" {
+		t.Errorf("%s: %s", what, diff)
+	}
+}
+
+func TestRequestsAreTranslated(t *testing.T) {
+	for _, tt := range []struct{ name, path, body, route, want string }{
+		{
+			"ollama chat", "/api/chat",
+			`{"model":"bee:latest","messages":[{"role":"user","content":"hi","images":["QUJD"]},{"role":"assistant","content":"","tool_calls":[{"function":{"name":"f","arguments":{"a":1}}}]}],"options":{"temperature":0,"num_predict":5,"stop":["x"],"seed":7,"top_k":2},"format":"json","stream":false}`,
+			"/v1/chat/completions",
+			`{"model":"bee","stream":false,"temperature":0,"max_tokens":5,"stop":["x"],"seed":7,"top_k":2,"response_format":{"type":"json_object"},"messages":[
+			  {"role":"user","content":[{"type":"text","text":"hi"},{"type":"image_url","image_url":{"url":"data:image/png;base64,QUJD"}}]},
+			  {"role":"assistant","content":"","tool_calls":[{"index":0,"id":"f","type":"function","function":{"name":"f","arguments":"{\"a\":1}"}}]}]}`,
+		},
+		{
+			"ollama generate", "/api/generate", `{"model":"bee","prompt":"hi","system":"be","format":{"type":"object"},"options":{"num_predict":-1}}`, "/v1/chat/completions",
+			`{"model":"bee","stream":true,"stream_options":{"include_usage":true},"response_format":{"type":"json_schema","json_schema":{"name":"answer","schema":{"type":"object"}}},
+			  "messages":[{"role":"system","content":"be"},{"role":"user","content":"hi"}]}`,
+		},
+		{"ollama generate, raw", "/api/generate", `{"model":"bee","prompt":"hi","raw":true,"stream":false}`, "/v1/completions", `{"model":"bee","stream":false,"prompt":"hi"}`},
+		{"ollama embed", "/api/embed", `{"model":"bee","input":["a","b"]}`, "/v1/embeddings", `{"model":"bee","input":["a","b"]}`},
+		{
+			"anthropic", "/v1/messages",
+			`{"model":"bee","max_tokens":9,"system":[{"type":"text","text":"be"}],"stop_sequences":["x"],"temperature":0.5,
+			  "messages":[{"role":"user","content":"hi"},{"role":"assistant","content":[{"type":"text","text":"so"},{"type":"tool_use","id":"t1","name":"f","input":{"a":1}}]},
+			    {"role":"user","content":[{"type":"tool_result","tool_use_id":"t1","content":"42"},{"type":"text","text":"go on"}]}],
+			  "tools":[{"name":"f","description":"d","input_schema":{"type":"object"}}],"tool_choice":{"type":"tool","name":"f"}}`,
+			"/v1/chat/completions",
+			`{"model":"bee","max_tokens":9,"stream":false,"stop":["x"],"temperature":0.5,
+			  "messages":[{"role":"system","content":"be"},{"role":"user","content":"hi"},
+			    {"role":"assistant","content":"so","tool_calls":[{"index":0,"id":"t1","type":"function","function":{"name":"f","arguments":"{\"a\":1}"}}]},
+			    {"role":"tool","content":"42","tool_call_id":"t1"},{"role":"user","content":"go on"}],
+			  "tools":[{"type":"function","function":{"name":"f","description":"d","parameters":{"type":"object"}}}],"tool_choice":{"type":"function","function":{"name":"f"}}}`,
+		},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			f := newFarm(t)
+			body := f.told(`{"choices":[]}`, false)
+			f.ask(tt.path, tt.body)
+			route, text, _ := strings.Cut(*body, " ")
+			if route != tt.route {
+				t.Errorf("it goes to %s, want %s", route, tt.route)
+			}
+			same(t, "the body", text, tt.want)
+		})
+	}
+}
+
+const (
+	aStream = `{"id":"1","choices":[{"delta":{"role":"assistant","content":"hel"}}]}
+{"id":"1","choices":[{"delta":{"content":"lo"}}]}
+{"id":"1","choices":[{"delta":{},"finish_reason":"length"}]}
+{"id":"1","choices":[],"usage":{"prompt_tokens":3,"completion_tokens":2}}
+[DONE]`
+	aCall = `{"id":"1","choices":[{"delta":{"content":"so"}}]}
+{"id":"1","choices":[{"delta":{"tool_calls":[{"index":0,"id":"c1","type":"function","function":{"name":"f","arguments":""}}]}}]}
+{"id":"1","choices":[{"delta":{"tool_calls":[{"index":0,"function":{"arguments":"{\"a\""}}]}}]}
+{"id":"1","choices":[{"delta":{"tool_calls":[{"index":0,"function":{"arguments":":1}"}}]},"finish_reason":"tool_calls"}]}
+[DONE]`
+	anAnswer = `{"id":"1","choices":[{"message":{"role":"assistant","content":"hello","tool_calls":[{"id":"c1","type":"function","function":{"name":"f","arguments":"{\"a\":1}"}}]},"finish_reason":"stop"}],"usage":{"prompt_tokens":3,"completion_tokens":2}}`
+	broken   = `{"id":"1","choices":[{"delta":{"content":"hel"}}]}
+BREAK`
+)
+
+// timeless takes what is of the moment out of an answer.
+func timeless(text string) string {
+	return regexp.MustCompile(`("created_at":"[^"]*"|"[a-z_]*duration":[0-9]+),?`).ReplaceAllString(text, "")
+}
+
+func TestStreamsAreTranslatedAsTheyCome(t *testing.T) {
+	for _, tt := range []struct{ name, path, body, stream, want string }{
+		{"ollama chat", "/api/chat", `{"model":"bee","messages":[]}`, aStream, `{"model":"bee","message":{"role":"assistant","content":"hel"},"done":false}
+{"model":"bee","message":{"role":"assistant","content":"lo"},"done":false}
+{"model":"bee","message":{"role":"assistant","content":""},"done":true,"done_reason":"length","prompt_eval_count":3,"eval_count":2,}
+`},
+		{"ollama generate", "/api/generate", `{"model":"bee","prompt":"x"}`, aStream, `{"model":"bee","response":"hel","done":false}
+{"model":"bee","response":"lo","done":false}
+{"model":"bee","response":"","done":true,"done_reason":"length","prompt_eval_count":3,"eval_count":2,}
+`},
+		{"ollama, a tool", "/api/chat", `{"model":"bee","messages":[]}`, aCall, `{"model":"bee","message":{"role":"assistant","content":"so"},"done":false}
+{"model":"bee","message":{"role":"assistant","content":"","tool_calls":[{"function":{"name":"f","arguments":{"a":1}}}]},"done":false}
+{"model":"bee","message":{"role":"assistant","content":""},"done":true,"done_reason":"stop",}
+`},
+		{"ollama, broken off", "/api/chat", `{"model":"bee","messages":[]}`, broken, `{"model":"bee","message":{"role":"assistant","content":"hel"},"done":false}
+{"error":"the worker's answer broke off: unexpected EOF (ask again; ` + "`rbee worker list`" + ` shows what is left)"}
+`},
+		{"anthropic", "/v1/messages", `{"model":"bee","max_tokens":9,"stream":true,"messages":[]}`, aStream, `event: message_start
+data: {"message":{"content":[],"id":"msg_1","model":"bee","role":"assistant","stop_reason":null,"stop_sequence":null,"type":"message","usage":{"input_tokens":0,"output_tokens":0}},"type":"message_start"}
+
+event: content_block_start
+data: {"content_block":{"text":"","type":"text"},"index":0,"type":"content_block_start"}
+
+event: content_block_delta
+data: {"delta":{"text":"hel","type":"text_delta"},"index":0,"type":"content_block_delta"}
+
+event: content_block_delta
+data: {"delta":{"text":"lo","type":"text_delta"},"index":0,"type":"content_block_delta"}
+
+event: content_block_stop
+data: {"index":0,"type":"content_block_stop"}
+
+event: message_delta
+data: {"delta":{"stop_reason":"max_tokens","stop_sequence":null},"type":"message_delta","usage":{"input_tokens":3,"output_tokens":2}}
+
+event: message_stop
+data: {"type":"message_stop"}
+
+`},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			f := newFarm(t)
+			f.told(tt.stream, true)
+			_, _, text := f.ask(tt.path, tt.body)
+			if diff := cmp.Diff(tt.want, timeless(text)); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+func TestAnthropicsToolsComeAsBlocks(t *testing.T) {
+	f := newFarm(t)
+	f.told(aCall, true)
+	_, _, text := f.ask("/v1/messages", `{"model":"bee","max_tokens":9,"stream":true,"messages":[]}`)
+	for _, want := range []string{
+		`"content_block":{"text":"","type":"text"},"index":0`, `"index":0,"type":"content_block_stop"`,
+		`"content_block":{"id":"c1","input":{},"name":"f","type":"tool_use"},"index":1`, `"partial_json":"{\"a\"","type":"input_json_delta"},"index":1`,
+		`"partial_json":":1}"`, `"index":1,"type":"content_block_stop"`, `"stop_reason":"tool_use"`, `"type":"message_stop"`,
+	} {
+		_, rest, ok := strings.Cut(text, want)
+		if !ok {
+			t.Fatalf("%s is missing, or not in its place: %s", want, text)
+		}
+		text = rest
+	}
+}
+
+func TestAnswersInOnePieceAreTranslated(t *testing.T) {
+	for _, tt := range []struct{ name, path, body, answer, want string }{
+		{
+			"ollama chat", "/api/chat", `{"model":"bee","stream":false,"messages":[]}`, anAnswer,
+			`{"model":"bee","message":{"role":"assistant","content":"hello","tool_calls":[{"function":{"name":"f","arguments":{"a":1}}}]},"done":true,"done_reason":"stop","prompt_eval_count":3,"eval_count":2}`,
+		},
+		{
+			"ollama embed", "/api/embed", `{"model":"bee","input":"x"}`, `{"data":[{"embedding":[1,2]},{"embedding":[3]}],"usage":{"prompt_tokens":4}}`,
+			`{"model":"bee","embeddings":[[1,2],[3]],"prompt_eval_count":4}`,
+		},
+		{
+			"anthropic", "/v1/messages", `{"model":"bee","max_tokens":9,"messages":[]}`, anAnswer,
+			`{"id":"msg_1","type":"message","role":"assistant","model":"bee","content":[{"type":"text","text":"hello"},{"type":"tool_use","id":"c1","name":"f","input":{"a":1}}],"stop_reason":"end_turn","stop_sequence":null,"usage":{"input_tokens":3,"output_tokens":2}}`,
+		},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			f := newFarm(t)
+			f.told(tt.answer, false)
+			_, _, text := f.ask(tt.path, tt.body)
+			var whole map[string]any
+			if err := json.Unmarshal([]byte(text), &whole); err != nil {
+				t.Fatal(err)
+			}
+			delete(whole, "created_at")
+			for name := range whole {
+				if strings.HasSuffix(name, "_duration") {
+					delete(whole, name)
+				}
+			}
+			same(t, "the answer", string(marshal(whole)), tt.want)
+		})
+	}
+}
+
+func TestErrorsAreInTheDialectsOwnShape(t *testing.T) {
+	f := newFarm(t)
+	f.add("w", events("[DONE]"))
+	for _, tt := range []struct {
+		path, body string
+		status     int
+		want       string
+	}{
+		{"/api/chat", `{"model":"beee","messages":[]}`, 404, `{"error":"there is no model \"beee\" on any hive (did you mean \"bee\"?)"}`},
+		{"/api/chat", `{"model":`, 400, `{"error":"the body is not what this route takes"}`},
+		{"/v1/messages", `{"model":"beee","max_tokens":1,"messages":[]}`, 404, `{"type":"error","error":{"type":"not_found_error","message":"there is no model \"beee\" on any hive (did you mean \"bee\"?)"}}`},
+		{"/v1/messages", `{"model":"bee","messages":[]}`, 400, `{"type":"error","error":{"type":"invalid_request_error","message":"must be at least 1"}}`},
+	} {
+		status, _, text := f.ask(tt.path, tt.body)
+		if status != tt.status {
+			t.Errorf("%s %s: %d", tt.path, tt.body, status)
+		}
+		same(t, tt.path, text, tt.want)
+	}
+}
