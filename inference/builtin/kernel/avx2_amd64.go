@@ -59,7 +59,9 @@ func applyAVX2(k *Kernels) {
 	floats(k.table[gguf.BF16], bf16Rows4, bf16Cols4)
 	blocks(k.table[gguf.Q8_0], q8Rows, q8Cols4)
 	blocks(k.table[gguf.Q4_0], q4Rows, q4Cols4)
-	applyLarge(k.table)
+	largeRows(k.table[gguf.Q4_K], q4kRowsAVX2)
+	largeRows(k.table[gguf.Q5_K], q5kRowsAVX2)
+	largeRows(k.table[gguf.Q6_K], q6kRowsAVX2)
 	applyLargeBatch(k.table, multiplyTileAVX2)
 	k.dot, k.addScaled = dotBy(8, dotFloatsAVX2), addScaledBy(8, addScaledAVX2)
 	k.exps, k.gate = expsFast, gateFast

@@ -93,15 +93,54 @@
 	VMOVSS    X3, 20(R8)    \
 	VMOVSS    X2, 16(R8)
 
-// TOTAL adds the eight lanes of Y0 into AX.
-#define TOTAL \
-	VEXTRACTI128 $1, Y0, X1  \
-	VPADDD       X1, X0, X0  \
-	VPSHUFD      $0x4E, X0, X1 \
-	VPADDD       X1, X0, X0  \
-	VPSHUFD      $0xB1, X0, X1 \
-	VPADDD       X1, X0, X0  \
-	VMOVD        X0, AX
+// ADDSCALED adds to X15 what a block comes to with a vector, whose scale is at D:
+// the lanes of Y0, less those of X6, times the block's d and m in X7.
+#define ADDSCALED(D) \
+	VEXTRACTI128 $1, Y0, X1   \
+	VPADDD       X1, X0, X0   \
+	VPHADDD      X6, X0, X0   \
+	VPHADDD      X0, X0, X0   \
+	VCVTDQ2PS    X0, X0       \
+	VBROADCASTSS D, X1        \
+	VMULPS       X1, X7, X7   \
+	VMULPS       X7, X0, X0   \
+	VMOVSHDUP    X0, X1       \
+	VSUBSS       X1, X0, X0   \
+	VADDSS       X0, X15, X15
+
+// LARGEROWS begins a kernel of neighbouring rows with one vector: the next block
+// at BX, values, scales and sums of the vector at DI, R11 and R10, a block's
+// header at R8 and its scales at DX. Rows are left to count in R13, blocks
+// in R12.
+#define LARGEROWS \
+	MOVQ w+8(FP), BX         \
+	MOVQ out+0(FP), R9       \
+	MOVQ rows+16(FP), R13    \
+	LEAQ header-64(SP), R8   \
+	LEAQ scales-32(SP), DX
+
+#define LARGEROWBEGIN \
+	MOVQ   q+24(FP), DI       \
+	MOVQ   d+32(FP), R11      \
+	MOVQ   sums+40(FP), R10   \
+	MOVQ   blocks+48(FP), R12 \
+	VXORPS X15, X15, X15
+
+#define LARGEBLOCKEND(SIZE) \
+	VMOVDQU  (R8), X6        \
+	VPMADDWD (R10), X6, X6   \
+	VMOVSD   16(R8), X7      \
+	ADDSCALED((R11))         \
+	ADDQ $SIZE, BX           \
+	ADDQ $256, DI            \
+	ADDQ $16, R10            \
+	ADDQ $4, R11             \
+	DECQ R12
+
+#define LARGEROWEND \
+	VMOVSS X15, (R9)  \
+	ADDQ   $4, R9     \
+	DECQ   R13
 
 // EACHQ4K goes through a block's values; q is at SI.
 #define EACHQ4K(USE) \

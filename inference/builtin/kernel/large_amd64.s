@@ -1,55 +1,12 @@
 #include "textflag.h"
 #include "large_amd64.h"
 
-// The sums of one block of 256: whole numbers, so their order does not matter
-// and they are those of the portable code to the bit. Each group of 32 values
-// (16 in Q6_K) has a scale, which multiplies the products when they are added
-// in pairs (VPMADDWD).
+// Blocks of 256. The sums of a block are whole numbers, so their order does not
+// matter and they are those of the portable code to the bit. Each group of 32
+// values (16 in Q6_K) has a scale, which multiplies the products when they are
+// added in pairs (VPMADDWD).
 
-// func dotBlockQ4K(q *byte, x *int8, scales *int16) int32
-// q is the 128 bytes of 4-bit values.
-TEXT ·dotBlockQ4K(SB), NOSPLIT, $0-28
-	MOVQ  q+0(FP), SI
-	MOVQ  x+8(FP), DI
-	MOVQ  scales+16(FP), DX
-	VPXOR Y0, Y0, Y0
-	EACHQ4K(ADDGROUP)
-	TOTAL
-	MOVL AX, ret+24(FP)
-	VZEROUPPER
-	RET
-
-// func dotBlockQ5K(q, fifth *byte, x *int8, scales *int16) int32
-TEXT ·dotBlockQ5K(SB), NOSPLIT, $0-36
-	MOVQ  q+0(FP), SI
-	MOVQ  fifth+8(FP), CX
-	MOVQ  x+16(FP), DI
-	MOVQ  scales+24(FP), DX
-	VPXOR Y0, Y0, Y0
-	EACHQ5K(ADDGROUP)
-	TOTAL
-	MOVL AX, ret+32(FP)
-	VZEROUPPER
-	RET
-
-// func dotBlockQ6K(low, high *byte, x *int8, scales *int16) int32
-// low is 128 bytes of low halves, high 64 of two high bits each; there are 16
-// scales.
-TEXT ·dotBlockQ6K(SB), NOSPLIT, $0-36
-	MOVQ  low+0(FP), SI
-	MOVQ  high+8(FP), CX
-	MOVQ  x+16(FP), DI
-	MOVQ  scales+24(FP), DX
-	VPXOR Y0, Y0, Y0
-	EACHQ6K(ADDSIGNED)
-	TOTAL
-	MOVL AX, ret+32(FP)
-	VZEROUPPER
-	RET
-
-// --- blocks' values times their scales, written out -----------------------------
-
-// SCALESMINIMA's shifts (32 leaves nothing) and masks.
+// HEADERMIN's shifts (32 leaves nothing) and masks.
 DATA packed<>+0(SB)/8, $0
 DATA packed<>+8(SB)/8, $0x0000000400000000
 DATA packed<>+16(SB)/8, $0x0000000200000020
@@ -59,6 +16,63 @@ DATA packed<>+40(SB)/8, $0x0f0f0f0f3f3f3f3f
 DATA packed<>+48(SB)/8, $0x3030303030303030
 DATA packed<>+56(SB)/8, $0x3030303030303030
 GLOBL packed<>(SB), RODATA|NOPTR, $64
+
+// --- rows with one vector -----------------------------------------------------
+
+// func q4kRowsAVX2(out *float32, w *byte, rows int, q *int8, d *float32, sums *int16, blocks int)
+TEXT ·q4kRowsAVX2(SB), NOSPLIT, $64-56
+	LARGEROWS
+row:
+	LARGEROWBEGIN
+block:
+	HEADERMIN
+	VPXOR Y0, Y0, Y0
+	LEAQ  16(BX), SI
+	EACHQ4K(ADDGROUP)
+	LARGEBLOCKEND(144)
+	JNZ block
+	LARGEROWEND
+	JNZ row
+	VZEROUPPER
+	RET
+
+// func q5kRowsAVX2(out *float32, w *byte, rows int, q *int8, d *float32, sums *int16, blocks int)
+TEXT ·q5kRowsAVX2(SB), NOSPLIT, $64-56
+	LARGEROWS
+row:
+	LARGEROWBEGIN
+block:
+	HEADERMIN
+	VPXOR Y0, Y0, Y0
+	LEAQ  16(BX), CX
+	LEAQ  48(BX), SI
+	EACHQ5K(ADDGROUP)
+	LARGEBLOCKEND(176)
+	JNZ block
+	LARGEROWEND
+	JNZ row
+	VZEROUPPER
+	RET
+
+// func q6kRowsAVX2(out *float32, w *byte, rows int, q *int8, d *float32, sums *int16, blocks int)
+TEXT ·q6kRowsAVX2(SB), NOSPLIT, $64-56
+	LARGEROWS
+row:
+	LARGEROWBEGIN
+block:
+	HEADERQ6K
+	VPXOR Y0, Y0, Y0
+	MOVQ  BX, SI
+	LEAQ  128(BX), CX
+	EACHQ6K(ADDSIGNED)
+	LARGEBLOCKEND(210)
+	JNZ block
+	LARGEROWEND
+	JNZ row
+	VZEROUPPER
+	RET
+
+// --- blocks' values times their scales, written out -----------------------------
 
 // func spreadQ4K(q *int16, headers *largeHeader, w *byte, blocks int)
 TEXT ·spreadQ4K(SB), NOSPLIT, $32-32

@@ -28,9 +28,9 @@ func applyVNNI(k *Kernels) {
 	applyAVX512(k)
 	wideBlocks(k.table[gguf.Q8_0], q8RowsVNNI, q8TileVNNI)
 	wideBlocks(k.table[gguf.Q4_0], q4RowsVNNI, q4TileVNNI)
-	wideLarge(k.table[gguf.Q4_K], q4kRowsVNNI)
-	wideLarge(k.table[gguf.Q5_K], q5kRowsVNNI)
-	wideLarge(k.table[gguf.Q6_K], q6kRowsVNNI)
+	largeRows(k.table[gguf.Q4_K], q4kRowsVNNI)
+	largeRows(k.table[gguf.Q5_K], q5kRowsVNNI)
+	largeRows(k.table[gguf.Q6_K], q6kRowsVNNI)
 	applyLargeBatch(k.table, multiplyTileVNNI)
 }
 
@@ -54,12 +54,5 @@ func wideBlocks(f *format, rows blockRows, tile tileKernel) {
 		inTiles(out, stride, n, w, vectors, func(out *[16]float32, w *byte, stride int, v *columns) {
 			tile(out, w, stride, v, size)
 		})
-	}
-}
-
-// wideLarge sets the kernel of a type with blocks of 256.
-func wideLarge(f *format, rows func(out *float32, w *byte, rows int, q *int8, d *float32, sums *int16, blocks int)) {
-	f.rows = func(out []float32, w []byte, v vector) {
-		rows(&out[0], &w[0], len(out), &v.q[0], &v.d[0], &v.sums[0], len(v.d))
 	}
 }

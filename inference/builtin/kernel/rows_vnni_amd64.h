@@ -1,9 +1,9 @@
-// The pieces of the kernels in large_rows_amd64.s.
+// The pieces of the kernels in rows_vnni_amd64.s.
 
-// LARGEROWS begins a kernel of neighbouring rows with one vector. Of a vector
+// WIDEROWS begins a kernel of neighbouring rows with one vector. Of a vector
 // there are 256 values, a scale and 8 sums to a block: BX counts the bytes of
 // the scales.
-#define LARGEROWS \
+#define WIDEROWS \
 	MOVQ out+0(FP), DI       \
 	MOVQ w+8(FP), SI         \
 	MOVQ rows+16(FP), R13    \
@@ -15,18 +15,18 @@
 	MOVL $15, AX             \
 	VPBROADCASTB AX, Z31
 
-#define LARGEROWBEGIN \
+#define WIDEROWBEGIN \
 	VPXORD X15, X15, X15  \
 	MOVQ   R8, DX         \
 	XORQ   BX, BX
 
-#define LARGEROWNEXT(SIZE) \
+#define WIDEBLOCKEND(SIZE) \
 	ADDQ $SIZE, SI  \
 	ADDQ $256, DX   \
 	ADDQ $4, BX     \
 	CMPQ BX, CX
 
-#define LARGEROWEND \
+#define WIDEROWEND \
 	VMOVSS X15, (DI)  \
 	ADDQ   $4, DI     \
 	DECQ   R13
@@ -41,10 +41,10 @@
 	VPADDW       Z0, Z27, Z28    \
 	VPADDW       Z0, Z28, Z29
 
-// SCALESMINIMA unpacks to Y5 the eight 6-bit scales and then the eight minima of
+// WIDEMIN unpacks to Y5 the eight 6-bit scales and then the eight minima of
 // the block at SI, as 16 bits, and to X7 its d and m. It is scalesMinima (see
 // there) on the four dwords: scales and minima, first and last four.
-#define SCALESMINIMA \
+#define WIDEMIN \
 	VMOVDQU    (SI), X1              \
 	VCVTPH2PS  X1, X7                \
 	VPSHUFD    $0xED, X1, X2         \
@@ -85,19 +85,9 @@
 // ADDLARGE adds what a block comes to: the lanes of Z0 and of X6, scaled by d
 // and m in X7.
 #define ADDLARGE \
-	VEXTRACTI64X4 $1, Z0, Y1              \
-	VPADDD        Y1, Y0, Y0              \
-	VEXTRACTI128  $1, Y0, X1              \
-	VPADDD        X1, X0, X0              \
-	VPHADDD       X6, X0, X0              \
-	VPHADDD       X0, X0, X0              \
-	VCVTDQ2PS     X0, X0                  \
-	VBROADCASTSS  (R9)(BX*1), X1          \
-	VMULPS        X1, X7, X7              \
-	VMULPS        X7, X0, X0              \
-	VMOVSHDUP     X0, X1                  \
-	VSUBSS        X1, X0, X0              \
-	VADDSS        X0, X15, X15
+	VEXTRACTI64X4 $1, Z0, Y1        \
+	VPADDD        Y1, Y0, Y0        \
+	ADDSCALED((R9)(BX*1))
 
 // ADDSIXES is ADDVALUES for the low halves in Z1 and high bits in Z4, of values
 // that are 32 less. Z24 holds 48s, Z25 32s.

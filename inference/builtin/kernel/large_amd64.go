@@ -6,6 +6,22 @@ import (
 	"rbee.dev/rbee/inference/gguf"
 )
 
+//go:noescape
+func q4kRowsAVX2(out *float32, w *byte, rows int, q *int8, d *float32, sums *int16, blocks int)
+
+//go:noescape
+func q5kRowsAVX2(out *float32, w *byte, rows int, q *int8, d *float32, sums *int16, blocks int)
+
+//go:noescape
+func q6kRowsAVX2(out *float32, w *byte, rows int, q *int8, d *float32, sums *int16, blocks int)
+
+// largeRows sets the kernel for one vector of a type with blocks of 256.
+func largeRows(f *format, rows func(out *float32, w *byte, rows int, q *int8, d *float32, sums *int16, blocks int)) {
+	f.rows = func(out []float32, w []byte, v vector) {
+		rows(&out[0], &w[0], len(out), &v.q[0], &v.d[0], &v.sums[0], len(v.d))
+	}
+}
+
 // Several vectors with blocks of 256: a few rows are unpacked once, to 16-bit
 // values that have their scales in them, and meet four vectors at a time.
 

@@ -1,5 +1,6 @@
 #include "textflag.h"
-#include "large_vnni_amd64.h"
+#include "large_amd64.h"
+#include "rows_vnni_amd64.h"
 
 // Rows with blocks of 256 and one vector, the sums as in large_amd64.s.
 
@@ -24,7 +25,7 @@ DATA four<>+48(SB)/8, $0x0003000300030003
 DATA four<>+56(SB)/8, $0x0003000300030003
 GLOBL four<>(SB), RODATA|NOPTR, $64
 
-// SCALESMINIMA's shifts (32 leaves nothing) and masks.
+// WIDEMIN's shifts (32 leaves nothing) and masks.
 DATA packed<>+0(SB)/8, $0
 DATA packed<>+8(SB)/8, $0x0000000400000000
 DATA packed<>+16(SB)/8, $0x0000000200000020
@@ -46,12 +47,12 @@ GLOBL packed<>(SB), RODATA|NOPTR, $64
 
 // func q4kRowsVNNI(out *float32, w *byte, rows int, q *int8, d *float32, sums *int16, blocks int)
 TEXT ·q4kRowsVNNI(SB), NOSPLIT, $0-56
-	LARGEROWS
+	WIDEROWS
 	MINCONSTANTS
 row:
-	LARGEROWBEGIN
+	WIDEROWBEGIN
 block:
-	SCALESMINIMA
+	WIDEMIN
 	MINSUMS
 	VPXORD Z0, Z0, Z0
 	PAIR(16)
@@ -63,16 +64,16 @@ block:
 	PAIR(112)
 	ADDVALUES(192, Z29)
 	ADDLARGE
-	LARGEROWNEXT(144)
+	WIDEBLOCKEND(144)
 	JLT block
-	LARGEROWEND
+	WIDEROWEND
 	JNZ row
 	VZEROUPPER
 	RET
 
 // func q5kRowsVNNI(out *float32, w *byte, rows int, q *int8, d *float32, sums *int16, blocks int)
 TEXT ·q5kRowsVNNI(SB), NOSPLIT, $0-56
-	LARGEROWS
+	WIDEROWS
 	MINCONSTANTS
 	MOVL         $1, AX
 	VPBROADCASTB AX, Z24
@@ -80,9 +81,9 @@ TEXT ·q5kRowsVNNI(SB), NOSPLIT, $0-56
 	MOVL         $16, AX
 	VPBROADCASTB AX, Z25
 row:
-	LARGEROWBEGIN
+	WIDEROWBEGIN
 block:
-	SCALESMINIMA
+	WIDEMIN
 	MINSUMS
 	VPXORD          Z0, Z0, Z0
 	VBROADCASTI64X4 16(SI), Z12
@@ -99,9 +100,9 @@ block:
 	FIFTHS
 	ADDVALUES(192, Z29)
 	ADDLARGE
-	LARGEROWNEXT(176)
+	WIDEBLOCKEND(176)
 	JLT block
-	LARGEROWEND
+	WIDEROWEND
 	JNZ row
 	VZEROUPPER
 	RET
@@ -109,7 +110,7 @@ block:
 // func q6kRowsVNNI(out *float32, w *byte, rows int, q *int8, d *float32, sums *int16, blocks int)
 // There are no minima, and so no use for the sums.
 TEXT ·q6kRowsVNNI(SB), NOSPLIT, $0-56
-	LARGEROWS
+	WIDEROWS
 	INDICES(four, 4)
 	MOVL         $48, AX
 	VPBROADCASTB AX, Z24
@@ -121,7 +122,7 @@ TEXT ·q6kRowsVNNI(SB), NOSPLIT, $0-56
 	VPBROADCASTW AX, Z30
 	VPSUBW       Z23, Z30, Z30  // 4s, and 2s in the upper half
 row:
-	LARGEROWBEGIN
+	WIDEROWBEGIN
 block:
 	VPXORD       Z0, Z0, Z0
 	VPMOVSXBW    192(SI), Y5
@@ -131,9 +132,9 @@ block:
 	SIXES(0, 128, 0, Z26, Z27)
 	SIXES(64, 160, 128, Z28, Z29)
 	ADDLARGE
-	LARGEROWNEXT(210)
+	WIDEBLOCKEND(210)
 	JLT block
-	LARGEROWEND
+	WIDEROWEND
 	JNZ row
 	VZEROUPPER
 	RET
