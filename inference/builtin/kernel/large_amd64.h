@@ -82,14 +82,13 @@
 	VMOVDQU   X2, (DX)               \
 	VEXTRACTI128 $1, Y2, (R8)
 
-// HEADERQ6K does so for Q6_K, which has no minima.
+// HEADERQ6K does so for Q6_K, which has no minima: m is 0, whatever they are.
 #define HEADERQ6K \
 	VPMOVSXBW 192(BX), Y2   \
 	VMOVDQU   Y2, (DX)      \
 	VPBROADCASTW 208(BX), X2 \
 	VCVTPH2PS X2, X2        \
 	VPXOR     X3, X3, X3    \
-	VMOVDQU   X3, (R8)      \
 	VMOVSS    X3, 20(R8)    \
 	VMOVSS    X2, 16(R8)
 
