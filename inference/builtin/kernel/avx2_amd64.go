@@ -77,25 +77,36 @@ func floats(f *format, rows floatRows, cols floatCols) {
 			portable.each(out, w, v)
 			return
 		}
-		r := 0
-		for ; r+4 <= len(out); r += 4 {
+		whole := len(out) &^ 3
+		for r := 0; r < whole; r += 4 {
 			rows(&out[r], &w[r*stride], stride, &v.x[0], n)
 		}
-		var four [4]float32
-		for ; r < len(out); r++ { // the same row four times
-			rows(&four[0], &w[r*stride], 0, &v.x[0], n)
-			out[r] = four[0]
+		if whole < len(out) {
+			lastRows(rows, out[whole:], w[whole*stride:], v)
 		}
 	}
-	f.batch = inFours(f.rows, func(out *[4]float32, w []byte, v *[4]vector) {
-		if n := len(v[0].x); n%8 == 0 {
-			cols(&out[0], &w[0], &v[0].x[0], &v[1].x[0], &v[2].x[0], &v[3].x[0], n)
+	f.batch = func(out []float32, stride, n int, w []byte, vectors []vector) {
+		size := len(vectors[0].x)
+		if size%8 != 0 {
+			for j, v := range vectors {
+				portable.each(out[j*stride:j*stride+n], w, v)
+			}
 			return
 		}
-		for i := range out {
-			out[i] = portable.dot(w, v[i])
-		}
-	})
+		inFours(out, stride, n, w, vectors, f.rows, func(out *[4]float32, w *byte, v *columns) {
+			cols(&out[0], w, v.x[0], v.x[1], v.x[2], v.x[3], size)
+		})
+	}
+}
+
+// lastRows does each of some rows, fewer than four, four times.
+func lastRows(rows floatRows, out []float32, w []byte, v vector) {
+	var four [4]float32
+	size := len(w) / len(out)
+	for r := range out {
+		rows(&four[0], &w[r*size], 0, &v.x[0], len(v.x))
+		out[r] = four[0]
+	}
 }
 
 // blocks sets the kernels of a type with blocks of 32.
@@ -103,33 +114,44 @@ func blocks(f *format, rows blockRows, cols blockCols) {
 	f.rows = func(out []float32, w []byte, v vector) {
 		rows(&out[0], &w[0], len(out), &v.q[0], &v.d[0], len(v.d))
 	}
-	f.batch = inFours(f.rows, func(out *[4]float32, w []byte, v *[4]vector) {
-		c := columns{
-			q: [4]*int8{&v[0].q[0], &v[1].q[0], &v[2].q[0], &v[3].q[0]},
-			d: [4]*float32{&v[0].d[0], &v[1].d[0], &v[2].d[0], &v[3].d[0]},
-		}
-		cols(&out[0], &w[0], &c, len(v[0].d))
-	})
+	f.batch = func(out []float32, stride, n int, w []byte, vectors []vector) {
+		inFours(out, stride, n, w, vectors, f.rows, func(out *[4]float32, w *byte, v *columns) {
+			cols(&out[0], w, v, len(vectors[0].d))
+		})
+	}
 }
 
 // inFours is a batch by a kernel of one row and four vectors, and by one of
 // rows for what is left of the vectors.
 func inFours(
-	rows func(out []float32, w []byte, v vector), cols func(out *[4]float32, w []byte, v *[4]vector),
-) func(out []float32, stride, n int, w []byte, vectors []vector) {
-	return func(out []float32, stride, n int, w []byte, vectors []vector) {
-		var four [4]float32
-		size, j := len(w)/n, 0
-		for ; j+4 <= len(vectors); j += 4 {
-			for r := range n {
-				cols(&four, w[r*size:(r+1)*size], (*[4]vector)(vectors[j:]))
-				for c, x := range four {
-					out[(j+c)*stride+r] = x
-				}
+	out []float32, stride, n int, w []byte, vectors []vector,
+	rows func(out []float32, w []byte, v vector), cols func(out *[4]float32, w *byte, v *columns),
+) {
+	var four [4]float32
+	var v columns
+	size, j := len(w)/n, 0
+	for ; j+4 <= len(vectors); j += 4 {
+		v.set(vectors[j : j+4])
+		for r := range n {
+			cols(&four, &w[r*size], &v)
+			for c, x := range four {
+				out[(j+c)*stride+r] = x
 			}
 		}
-		for ; j < len(vectors); j++ {
-			rows(out[j*stride:j*stride+n], w, vectors[j])
+	}
+	for ; j < len(vectors); j++ {
+		rows(out[j*stride:j*stride+n], w, vectors[j])
+	}
+}
+
+// set takes one to four vectors, the last as often as is needed.
+func (list *columns) set(vectors []vector) {
+	for c := range 4 {
+		v := vectors[min(c, len(vectors)-1)]
+		if v.x != nil {
+			list.x[c] = &v.x[0]
+			continue
 		}
+		list.q[c], list.d[c] = &v.q[0], &v.d[0]
 	}
 }

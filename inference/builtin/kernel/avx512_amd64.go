@@ -70,10 +70,11 @@ func inTiles(
 	tile func(out *[16]float32, w *byte, stride int, v *columns),
 ) {
 	var sixteen [16]float32
+	var v columns
 	size := len(w) / rows
 	for j := 0; j < len(vectors); j += 4 {
 		four := vectors[j:min(j+4, len(vectors))]
-		v := fourColumns(four)
+		v.set(four)
 		for r := 0; r < rows; {
 			n, step := 4, size
 			if r+4 > rows {
@@ -88,19 +89,4 @@ func inTiles(
 			r += n
 		}
 	}
-}
-
-// fourColumns is one to four vectors as the assembly takes them, the last as
-// often as is needed.
-func fourColumns(vectors []vector) columns {
-	var list columns
-	for c := range 4 {
-		v := vectors[min(c, len(vectors)-1)]
-		if v.x != nil {
-			list.x[c] = &v.x[0]
-			continue
-		}
-		list.q[c], list.d[c] = &v.q[0], &v.d[0]
-	}
-	return list
 }
