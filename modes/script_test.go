@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"rbee.dev/rbee/inference/llamacpp"
 )
 
 // binary is the rbee that the tests drive, as a person would.
@@ -20,6 +22,7 @@ func TestMain(m *testing.M) {
 	if queen := os.Getenv(asking); queen != "" {
 		os.Exit(runAsking(queen, os.Args))
 	}
+	_ = os.Setenv(llamacpp.PathEnv, "/nowhere") // what is installed here does not matter
 	dir, err := os.MkdirTemp("", "rbee-test")
 	if err == nil {
 		binary = filepath.Join(dir, "rbee")
@@ -49,6 +52,7 @@ func TestScripts(t *testing.T) {
 			e.Setenv("RBEE_LISTEN", "127.0.0.1:0")
 			e.Setenv("RBEE", binary)
 			e.Setenv("TINYBEE", absolute("../testdata/tinybee.gguf"))
+			e.Setenv(llamacpp.PathEnv, os.Getenv(llamacpp.PathEnv))
 			e.Defer(func() {
 				stop := exec.Command(binary, "queen", "stop")
 				stop.Env = e.Vars

@@ -202,6 +202,7 @@ func TestAProjectorIsTakenWhereItCanOnlyBeTheModels(t *testing.T) {
 func TestTheProgramIsFound(t *testing.T) {
 	folder := t.TempDir()
 	program := filepath.Join(folder, Name)
+	t.Setenv(PathEnv, "")
 	t.Setenv("PATH", folder)
 	t.Setenv("HOME", filepath.Join(folder, "home"))
 	if _, err := Find(""); ops.CodeOf(err) != ops.CodeNotFound && err != nil {
@@ -218,6 +219,10 @@ func TestTheProgramIsFound(t *testing.T) {
 		if got, err := Find(path); err != nil || got != program {
 			t.Errorf("looking for %q: %q, %v", path, got, err)
 		}
+	}
+	t.Setenv(PathEnv, "/nowhere/llama-server")
+	if _, err := Find(""); ops.CodeOf(err) != ops.CodeNotFound || !strings.Contains(err.Error(), "looked at /nowhere/llama-server") {
+		t.Errorf("where the environment names none: %v", err)
 	}
 }
 

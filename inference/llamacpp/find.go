@@ -9,10 +9,17 @@ import (
 	"rbee.dev/rbee/ops"
 )
 
+// PathEnv names, in the environment, the llama-server to run in place of one
+// that is looked for.
+const PathEnv = "RBEE_LLAMA_SERVER"
+
 // Find returns the path of llama-server: path itself where it is not "", else
-// the program on PATH, else that in one of the folders where people install
-// programs and which a service's PATH often lacks.
+// what [PathEnv] names, else the program on PATH, else that in one of the folders
+// where people install programs and which a service's PATH often lacks.
 func Find(path string) (string, error) {
+	if path == "" {
+		path = os.Getenv(PathEnv)
+	}
 	places := []string{path}
 	if path == "" {
 		places = []string{Name, "/usr/local/bin/" + Name, "/opt/homebrew/bin/" + Name}
@@ -30,7 +37,7 @@ func Find(path string) (string, error) {
 		where = "PATH"
 	}
 	e := ops.Errorf(ops.CodeNotFound, "there is no %s that can be run: looked at %s", Name, where).
-		WithHint("install llama.cpp so that its %s is on PATH, or take the builtin engine", Name)
+		WithHint("install llama.cpp so that its %s is on PATH or %s names it, or take the builtin engine", Name, PathEnv)
 	e.Field = "worker"
 	return "", e
 }

@@ -1,17 +1,16 @@
 package hive_test
 
 import (
-	"os"
-	"path/filepath"
 	"testing"
 
+	"rbee.dev/rbee/inference/llamacpp"
 	"rbee.dev/rbee/inference/llamacpp/llamacpptest"
 	"rbee.dev/rbee/ops"
 )
 
 func TestAWorkerOfLlamaCppIsSpawnedAndUsed(t *testing.T) {
 	t.Setenv(realEngine, "1")
-	t.Setenv("PATH", filepath.Dir(llamacpptest.Program(t))+string(os.PathListSeparator)+os.Getenv("PATH"))
+	t.Setenv(llamacpp.PathEnv, llamacpptest.Program(t))
 	h := start(t)
 	w := do(t, h.Client, ops.WorkerSpawn{Engine: "llamacpp", Device: "cpu", Parallel: 2, Context: 256, Flags: []string{"--no-warmup"}})
 	if w.Engine != "llamacpp" || w.Device != "cpu" || w.Slots != 2 || w.Context != 256 || w.State != ops.WorkerReady {
@@ -49,8 +48,6 @@ func TestAWorkerOfACommandLineIsSpawnedAndUsed(t *testing.T) {
 }
 
 func TestWithoutLlamaCppItsWorkersAreRefusedWithAHint(t *testing.T) {
-	t.Setenv("PATH", t.TempDir())
-	t.Setenv("HOME", t.TempDir())
 	h := start(t)
 	e := fails(t, h.Client, ops.WorkerSpawn{Engine: "llamacpp"}, ops.CodeNotFound, "there is no llama-server that can be run", "on hive localhost")
 	if e.Field != "worker" || e.Hint == "" {

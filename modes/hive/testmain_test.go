@@ -14,6 +14,7 @@ import (
 
 	"rbee.dev/rbee/inference"
 	"rbee.dev/rbee/inference/enginetest"
+	"rbee.dev/rbee/inference/llamacpp"
 	"rbee.dev/rbee/modes/daemon"
 	"rbee.dev/rbee/modes/hive"
 	"rbee.dev/rbee/modes/home"
@@ -37,6 +38,7 @@ func TestMain(m *testing.M) {
 	if len(os.Args) > 2 && os.Args[2] == "serve" {
 		os.Exit(serve())
 	}
+	_ = os.Setenv(llamacpp.PathEnv, "/nowhere") // what is installed here does not matter
 	goleak.VerifyTestMain(m)
 }
 

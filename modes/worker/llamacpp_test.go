@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"rbee.dev/rbee/inference/enginetest"
+	"rbee.dev/rbee/inference/llamacpp"
 	"rbee.dev/rbee/inference/llamacpp/llamacpptest"
 	"rbee.dev/rbee/modes/home"
 	"rbee.dev/rbee/modes/worker"
@@ -18,16 +19,10 @@ import (
 	"rbee.dev/rbee/transport"
 )
 
-// onPATH puts the folder of a program on PATH, before others.
-func onPATH(t *testing.T, program string) {
-	t.Helper()
-	t.Setenv("PATH", filepath.Dir(program)+string(os.PathListSeparator)+os.Getenv("PATH"))
-}
-
 // spawnLlama starts a worker that finds a real llama-server.
 func spawnLlama(t *testing.T, flags ...string) process {
 	t.Helper()
-	onPATH(t, llamacpptest.Program(t))
+	t.Setenv(llamacpp.PathEnv, llamacpptest.Program(t))
 	args := []string{"--device", "cpu", "--parallel", "1", "--flag=ignore-eos", "--flag=threads-batch=1"}
 	return spawn(t, "builtin", tinybee(t), append(args, flags...)...).up(t)
 }
@@ -59,7 +54,7 @@ func child(t *testing.T, parent int) int {
 
 func TestLlamaCppIsTakenWhereItIsFound(t *testing.T) {
 	folder := t.TempDir()
-	onPATH(t, filepath.Join(folder, "llama-server"))
+	t.Setenv(llamacpp.PathEnv, filepath.Join(folder, "llama-server"))
 	open := paced(enginetest.Options{})
 	table := map[string]worker.Open{"builtin": open, "llamacpp": open}
 	for _, c := range []struct {
@@ -165,7 +160,7 @@ func alive(pid int) bool {
 }
 
 func TestASettingThatLlamaCppDoesNotTakeFailsTheWorker(t *testing.T) {
-	onPATH(t, llamacpptest.Program(t))
+	t.Setenv(llamacpp.PathEnv, llamacpptest.Program(t))
 	w := spawn(t, "builtin", tinybee(t), "--flag=lora=/etc/passwd")
 	if err := w.cmd.Wait(); err == nil {
 		t.Error("it exits with 0")

@@ -14,6 +14,7 @@ import (
 
 	"rbee.dev/rbee/inference"
 	"rbee.dev/rbee/inference/enginetest"
+	"rbee.dev/rbee/inference/llamacpp"
 	"rbee.dev/rbee/modes/daemon"
 	"rbee.dev/rbee/modes/home"
 	"rbee.dev/rbee/modes/worker"
@@ -28,6 +29,7 @@ func TestMain(m *testing.M) {
 	if kind := os.Getenv(asWorker); kind != "" {
 		os.Exit(serve(kind))
 	}
+	_ = os.Setenv(llamacpp.PathEnv, "/nowhere") // what is installed here does not matter
 	goleak.VerifyTestMain(m)
 }
 
