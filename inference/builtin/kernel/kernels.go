@@ -26,8 +26,8 @@ type format struct {
 	// nil.
 	rows  func(out []float32, w []byte, v vector)
 	batch func(out []float32, stride, rows int, w []byte, vectors []vector)
-	// tile is how many rows batch likes to have at once; 0 is as many as stay in
-	// the nearest cache.
+	// tile is how many rows batch takes at most; 0 is any number, and best as
+	// many as stay in the nearest cache.
 	tile int
 }
 
@@ -38,9 +38,9 @@ type level struct {
 	apply func(*Kernels)
 }
 
-// New chooses the fastest forms that the processor has. GODEBUG can hide
-// what it has: with cpu.avx512f=off New takes AVX2, with cpu.avx2=off the portable
-// forms (golang.org/x/sys/cpu).
+// New chooses the fastest forms that the processor has. GODEBUG can hide what it
+// has (golang.org/x/sys/cpu): with cpu.avx512f=off New takes AVX2, with
+// cpu.avx2=off the portable forms.
 func New() *Kernels {
 	list := levels()
 	return newKernels(list[len(list)-1])

@@ -23,7 +23,8 @@ func largeRows(f *format, rows func(out *float32, w *byte, rows int, q *int8, d 
 }
 
 // Several vectors with blocks of 256: a few rows are unpacked once, to 16-bit
-// values that have their scales in them, and meet four vectors at a time.
+// values that have their scales in them, and meet four vectors at a time. The
+// tile stays in the second cache, the vectors' part (8 KB) in the nearest.
 
 const (
 	tileRows   = 32
@@ -89,24 +90,22 @@ func applyLargeBatch(table map[gguf.Type]*format, multiply func(tile *largeTile,
 	}
 }
 
-// all is a format's batch.
+// all is a format's batch, of at most tileRows rows.
 func (l largeBatch) all(out []float32, stride, rows int, w []byte, vectors []vector) {
 	s := l.scratch.Get().(*largeScratch)
 	defer l.scratch.Put(s)
-	size, blocks := len(w)/rows, len(vectors[0].d)
-	for r := 0; r < rows; r += tileRows {
-		part := min(tileRows, rows-r)
-		for b := 0; b < blocks; b += tileBlocks {
-			n := min(tileBlocks, blocks-b)
-			for i := range part {
-				l.spread(&s.tile.q[i][0][0], &s.tile.headers[i][0], &w[(r+i)*size+b*(size/blocks)], n)
-			}
-			for j := 0; j < len(vectors); j += 4 {
-				four, to := vectors[j:min(j+4, len(vectors))], out[j*stride+r:]
-				s.group.begin(to, stride, four, part, b, n)
-				l.multiply(&s.tile, &s.group, part, n)
-				s.group.end(to, stride, len(four), part)
-			}
+	blocks := len(vectors[0].d)
+	size := len(w) / rows / blocks
+	for b := 0; b < blocks; b += tileBlocks {
+		n := min(tileBlocks, blocks-b)
+		for r := range rows {
+			l.spread(&s.tile.q[r][0][0], &s.tile.headers[r][0], &w[(r*blocks+b)*size], n)
+		}
+		for j := 0; j < len(vectors); j += 4 {
+			four, to := vectors[j:min(j+4, len(vectors))], out[j*stride:]
+			s.group.begin(to, stride, four, rows, b, n)
+			l.multiply(&s.tile, &s.group, rows, n)
+			s.group.end(to, stride, len(four), rows)
 		}
 	}
 }

@@ -5,8 +5,8 @@
 // VPDPBUSD wants unsigned times signed, so weights are kept BIAS too high, and
 // BIAS times the values is taken off.
 
-// Z15: BIAS in each byte. Z14, Z13: Q4_0's shift and mask. K1, K2: the upper
-// half of 16 and of 32 lanes.
+// Z15: BIAS in each byte. Z14, Z13: Q4_0's shift and mask. K1: the upper half of
+// 16 lanes.
 #define CONSTANTS(BIAS) \
 	MOVL         $BIAS, AX      \
 	VPBROADCASTB AX, Z15        \
