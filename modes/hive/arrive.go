@@ -9,7 +9,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 	"syscall"
 	"time"
 
@@ -18,27 +17,6 @@ import (
 	"rbee.dev/rbee/ops"
 	"rbee.dev/rbee/testdata"
 )
-
-// partial is the prefix of folders whose model is not complete yet. No model's
-// name begins with a full stop.
-const partial = ".partial-"
-
-// clearPartial removes what a hive that died in a download left.
-func (m *models) clearPartial() error {
-	entries, err := os.ReadDir(m.dir)
-	if err != nil {
-		return fmt.Errorf("read the models' folder: %w", err)
-	}
-	for _, e := range entries {
-		if !strings.HasPrefix(e.Name(), partial) {
-			continue
-		}
-		if err := m.root.RemoveAll(e.Name()); err != nil {
-			return fmt.Errorf("clear an unfinished download away: %w", err)
-		}
-	}
-	return nil
-}
 
 // settle gives a folder its model's name, once everything in it is on the disk.
 // A model that has the name already is a conflict.
@@ -50,7 +28,7 @@ func (m *models) settle(temp, id string, about manifest) error {
 	if err := renameio.WriteFile(filepath.Join(temp, manifestFile), append(text, '\n'), 0o600); err != nil {
 		return fmt.Errorf("write the model's manifest: %w", err)
 	}
-	if err := syncFolder(temp); err != nil {
+	if err := errors.Join(clearStates(temp), syncFolder(temp)); err != nil {
 		return err
 	}
 	err = os.Rename(temp, filepath.Join(m.dir, id))

@@ -2,81 +2,88 @@ package hive
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
-	"net/url"
 	"os"
-	"path"
 	"path/filepath"
-	"regexp"
-	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"rbee.dev/rbee/inference/gguf"
+	"rbee.dev/rbee/modes/hive/fetch"
 	"rbee.dev/rbee/ops"
 )
 
 // download is one that is under way, for those who ask for the same.
 type download struct {
-	source string
-	done   chan struct{}
-	model  ops.Model
-	err    error
+	source      string
+	have, total atomic.Int64 // bytes; total is -1 while nobody knows
+	done        chan struct{}
+	model       ops.Model
+	err         error
 }
 
-// download brings the file at source, an absolute path or an http(s) URL, into
-// the folder under id, or under its own name for "". Those who ask for the same
-// at the same time wait for one download.
+// download brings what source means, an absolute path or a URL, into the
+// folder under id, or under its own name for "". Those who ask for the same at
+// the same time follow one download.
 func (m *models) download(ctx context.Context, source, id string) (ops.Model, error) {
+	f := fetch.New(m.fetch)
+	defer f.Close()
+	p, err := m.resolve(ctx, f, source)
+	if err != nil {
+		return ops.Model{}, err
+	}
 	if id == "" {
-		id = nameOf(source)
+		id = p.name
 	}
 	if err := ops.CheckModelID(id); err != nil {
-		return ops.Model{}, ops.Invalid("id", "no name can be made of %q", source).WithHint("name the model: --name NAME")
+		return ops.Model{}, ops.Invalid("id", "no name can be made of %q", p.source).WithHint("name the model: --name NAME")
 	}
 	for {
 		m.mu.Lock()
 		d, ok := m.underway[id]
 		if !ok {
-			d = &download{source: source, done: make(chan struct{})}
+			d = &download{source: p.source, done: make(chan struct{})}
 			m.underway[id] = d
 			m.mu.Unlock()
-			return m.lead(ctx, d, id)
+			return m.lead(ctx, f, d, p, id)
 		}
 		m.mu.Unlock()
-		if model, err := m.await(ctx, d, id, source); !errors.Is(err, errGivenUp) {
+		if model, err := m.await(ctx, d, id, p.source); !errors.Is(err, errGivenUp) {
 			return model, err
 		}
 	}
 }
 
-// lead does the download that others may wait for.
-func (m *models) lead(ctx context.Context, d *download, id string) (ops.Model, error) {
-	defer func() {
-		m.mu.Lock()
-		defer m.mu.Unlock()
-		delete(m.underway, id)
-		close(d.done)
+// lead does the download that others may follow.
+func (m *models) lead(ctx context.Context, f *fetch.Fetcher, d *download, p plan, id string) (ops.Model, error) {
+	var meter sync.WaitGroup
+	meter.Go(func() { d.follow(ctx) })
+	func() {
+		defer func() {
+			m.mu.Lock()
+			defer m.mu.Unlock()
+			delete(m.underway, id)
+			close(d.done)
+		}()
+		d.err = errors.New("the download was not finished") // should bring panic
+		d.model, d.err = m.bring(ctx, f, d, p, id)
 	}()
-	d.err = errors.New("the download was not finished") // should bring panic
-	d.model, d.err = m.bring(ctx, d.source, id)
+	meter.Wait()
 	return d.model, d.err
 }
 
-// await waits for a download that somebody else leads. It gives errGivenUp when
+// await follows a download that somebody else leads. It gives errGivenUp when
 // that one was cancelled, and this caller should lead.
 func (m *models) await(ctx context.Context, d *download, id, source string) (ops.Model, error) {
 	if d.source != source {
-		return ops.Model{}, ops.Errorf(ops.CodeConflict, "another model is being downloaded as %s, from %s", id, shown(d.source)).
+		return ops.Model{}, ops.Errorf(ops.CodeConflict, "another model is being downloaded as %s, from %s", id, d.source).
 			WithHint("choose another name with --name")
 	}
 	ops.Narrate(ctx, "model_wait", "%s is being downloaded already: waiting for it", id)
-	select {
-	case <-d.done:
-	case <-ctx.Done():
+	d.follow(ctx)
+	if ctx.Err() != nil {
 		return ops.Model{}, context.Cause(ctx)
 	}
 	if ops.CodeOf(d.err) == ops.CodeCancelled || errors.Is(d.err, ops.ErrDetached) {
@@ -88,54 +95,60 @@ func (m *models) await(ctx context.Context, d *download, id, source string) (ops
 // errGivenUp says that whoever led a download was cancelled.
 var errGivenUp = errors.New("the download was given up")
 
-var notInNames = regexp.MustCompile(`[^A-Za-z0-9._-]+`)
+// tellEvery is how often progress is told.
+const tellEvery = 100 * time.Millisecond
 
-// nameOf makes a model's name of where it comes from: the file's, without
-// .gguf.
-func nameOf(source string) string {
-	name := source
-	if u, err := url.Parse(source); err == nil && u.Scheme != "" {
-		name = u.Path
+// follow tells the context's job how far the download is, until it ends.
+func (d *download) follow(ctx context.Context) {
+	ticker := time.NewTicker(tellEvery)
+	defer ticker.Stop()
+	told := int64(0)
+	tell := func() {
+		if have := d.have.Load(); have != told {
+			told = have
+			ops.Progress(ctx, "model_download", have, max(0, d.total.Load()), "bytes")
+		}
 	}
-	name = path.Base(filepath.ToSlash(name))
-	if ext := path.Ext(name); strings.EqualFold(ext, ".gguf") {
-		name = strings.TrimSuffix(name, ext)
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-d.done:
+			tell()
+			return
+		case <-ticker.C:
+			tell()
+		}
 	}
-	name = strings.ReplaceAll(notInNames.ReplaceAllString(name, "-"), "..", ".")
-	return strings.Trim(name, ".-_")
 }
 
 // bring copies the source into a folder of its own, checks it there, and only
 // then gives it the model's name.
-func (m *models) bring(ctx context.Context, source, id string) (_ ops.Model, err error) {
+func (m *models) bring(ctx context.Context, f *fetch.Fetcher, d *download, p plan, id string) (ops.Model, error) {
 	if old, err := m.get(id); err == nil {
-		if old.Source == shown(source) && old.Error == "" {
+		if old.Source == p.source && old.Error == "" {
 			ops.Narrate(ctx, "model_present", "the model %s is here already", id)
 			return old, nil
 		}
 		return ops.Model{}, ops.Errorf(ops.CodeConflict, "there is a model %s already (%s)", id, old.Source).
 			WithHint("choose another name with --name, or `rbee model delete %s` first", id)
 	}
-	s, err := openSource(ctx, source)
+	temp, err := m.partialFolder(id, p.source)
 	if err != nil {
 		return ops.Model{}, err
 	}
-	defer s.Close()
-	if free, ok := diskFree(m.dir); ok && s.size > 0 && uint64(s.size) > free {
-		return ops.Model{}, ops.Errorf(ops.CodeConflict, "the model takes %s, and the disk has %s free", humanBytes(uint64(s.size)), humanBytes(free)).
-			WithHint("make room on the disk of %s", m.dir)
+	about := manifest{Source: p.source}
+	if p.path != "" {
+		err = m.copyFile(ctx, d, p.path, temp, id, &about)
+	} else {
+		err = m.fetchFiles(ctx, f, d, p, temp, id, &about)
 	}
-	temp, err := os.MkdirTemp(m.dir, partial)
 	if err != nil {
-		return ops.Model{}, ops.Errorf(ops.CodeInternal, "make a folder for the model: %w", err)
+		return ops.Model{}, also(err, clearUseless(temp))
 	}
-	ops.Narrate(ctx, "model_download", "bringing the model %s from %s", id, shown(source))
-	about := manifest{Source: shown(source), AddedAt: time.Now().UTC()}
-	file := filepath.Join(temp, modelFile)
-	if about.Size, about.SHA256, err = save(ctx, s, file); err == nil {
-		err = checkModel(file, shown(source))
-	}
+	err = checkModel(filepath.Join(temp, modelFile), p.source)
 	if err == nil {
+		about.AddedAt = time.Now().UTC()
 		err = m.settle(temp, id, about)
 	}
 	if err != nil {
@@ -145,59 +158,53 @@ func (m *models) bring(ctx context.Context, source, id string) (_ ops.Model, err
 	return m.get(id)
 }
 
+// copyFile copies a file of this machine.
+func (m *models) copyFile(ctx context.Context, d *download, from, temp, id string, about *manifest) error {
+	in, size, err := openFile(from)
+	if err != nil {
+		return err
+	}
+	defer in.Close() //nolint:errcheck // it was only read
+	if err := fetch.CheckRoom(m.dir, size); err != nil {
+		return err
+	}
+	ops.Narrate(ctx, "model_download", "bringing the model %s from %s", id, from)
+	d.total.Store(size)
+	about.Size, about.SHA256, err = fetch.Copy(ctx, in, filepath.Join(temp, modelFile), d.have.Store)
+	return err
+}
+
+// fetchFiles downloads a model's files, and goes on where an earlier download
+// of the same was cut.
+func (m *models) fetchFiles(ctx context.Context, f *fetch.Fetcher, d *download, p plan, temp, id string, about *manifest) error {
+	ops.Narrate(ctx, "model_download", "bringing the model %s from %s", id, p.source)
+	before, all := int64(0), int64(0)
+	for _, file := range p.files {
+		all += file.Size
+	}
+	for i, file := range p.files {
+		got, err := f.Fetch(ctx, file, filepath.Join(temp, p.names[i]), func(done, total int64) {
+			if len(p.files) > 1 {
+				total = all
+			}
+			d.total.Store(total)
+			d.have.Store(before + done)
+		})
+		if err != nil {
+			return err
+		}
+		before += got.Size
+		about.Size, about.SHA256 = before, got.SHA256
+	}
+	return nil
+}
+
 // also is err, joined by what went wrong in cleaning up, if anything did.
 func also(err, cleanup error) error {
 	if cleanup == nil {
 		return err
 	}
 	return errors.Join(err, cleanup)
-}
-
-// save writes the source to path, with progress, and returns its size and
-// SHA-256.
-func save(ctx context.Context, s *source, path string) (size int64, sum string, err error) {
-	out, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
-	if err != nil {
-		return 0, "", fmt.Errorf("write the model: %w", err)
-	}
-	digest := sha256.New()
-	size, err = copyTo(ctx, io.MultiWriter(out, digest), s)
-	if err == nil {
-		err = out.Sync()
-	}
-	closed := out.Close()
-	if err == nil {
-		err = closed
-	}
-	if err != nil {
-		return 0, "", err
-	}
-	return size, hex.EncodeToString(digest.Sum(nil)), nil
-}
-
-func copyTo(ctx context.Context, out io.Writer, s *source) (int64, error) {
-	buf := make([]byte, 256<<10)
-	var done int64
-	for ctx.Err() == nil {
-		n, err := s.Read(buf)
-		if n > 0 {
-			if _, err := out.Write(buf[:n]); err != nil {
-				return done, ops.Errorf(ops.CodeUnavailable, "write the model: %w", err).
-					WithHint("nothing is kept of it; make room on the disk of the models' folder and try again")
-			}
-			done += int64(n)
-			ops.Progress(ctx, "model_download", done, max(0, s.size), "bytes")
-		}
-		switch {
-		case errors.Is(err, io.EOF) && s.size >= 0 && done != s.size:
-			return done, ops.Errorf(ops.CodeUnavailable, "the model broke off at %d of %d bytes", done, s.size)
-		case errors.Is(err, io.EOF):
-			return done, nil
-		case err != nil && ctx.Err() == nil:
-			return done, ops.Errorf(ops.CodeUnavailable, "the model broke off at %d bytes: %w", done, err)
-		}
-	}
-	return done, context.Cause(ctx)
 }
 
 // checkModel refuses a file that is no model before it gets a model's name.

@@ -236,7 +236,11 @@ func TestThoseWhoAskForTheSameDownloadShareIt(t *testing.T) {
 			close(leading)
 		}
 	}}
-	follower := story{see: func(ops.Event) { close(waiting) }}
+	follower := story{see: func(e ops.Event) {
+		if _, ok := e.(ops.NarrationEvent); ok {
+			close(waiting)
+		}
+	}}
 	var group sync.WaitGroup
 	ask := func(said *story) {
 		group.Go(func() {
@@ -258,6 +262,9 @@ func TestThoseWhoAskForTheSameDownloadShareIt(t *testing.T) {
 	}
 	if len(follower.lines) != 1 || !strings.Contains(follower.lines[0], "is being downloaded already") {
 		t.Errorf("the second one heard %q", follower.lines)
+	}
+	if p := follower.progress; len(p) == 0 || p[len(p)-1].Done != int64(len(testdata.Tinybee())) {
+		t.Errorf("it was told the progress %+v", p)
 	}
 }
 

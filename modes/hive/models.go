@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"rbee.dev/rbee/inference/gguf"
+	"rbee.dev/rbee/modes/hive/fetch"
 	"rbee.dev/rbee/ops"
 	"rbee.dev/rbee/testdata"
 )
@@ -42,6 +43,8 @@ type models struct {
 	dir  string
 	hive string
 	root *os.Root // no name leads out of it, not by links either
+	// fetch says how to download.
+	fetch fetch.Options
 
 	mu       sync.Mutex
 	known    map[string]described // by id

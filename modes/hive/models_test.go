@@ -10,8 +10,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cenkalti/backoff/v5"
 	"github.com/rs/zerolog"
 
+	"rbee.dev/rbee/modes/hive/fetch"
 	"rbee.dev/rbee/modes/home"
 	"rbee.dev/rbee/ops"
 	"rbee.dev/rbee/testdata"
@@ -24,6 +26,7 @@ func newModels(t *testing.T) *models {
 	if err != nil {
 		t.Fatal(err)
 	}
+	m.fetch = fetch.Options{Tries: 2, Backoff: func() backoff.BackOff { return &backoff.ZeroBackOff{} }}
 	t.Cleanup(func() {
 		if err := m.Close(); err != nil {
 			t.Error(err)

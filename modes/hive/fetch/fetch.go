@@ -1,0 +1,109 @@
+package fetch
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+)
+
+// File is one that a server has.
+type File struct {
+	URL    string // http or https
+	Size   int64  // in bytes, -1 when nobody says
+	SHA256 string // in hex, "" when nobody says
+	// Token is given to the URL's own scheme, host and port, and to nobody that
+	// these redirect to.
+	Token string
+	// Begins is what the file's first bytes must be; what begins in another way
+	// is refused before it is downloaded.
+	Begins string
+	// Access is a hint on how to get what the server denies, or "".
+	Access string
+}
+
+// Result is what came.
+type Result struct {
+	Size   int64  // in bytes
+	SHA256 string // in hex
+}
+
+// Options say how to download; the zero value is a good one.
+type Options struct {
+	Connections  int                                                 // at most, to one server; 0 is 4
+	ParallelFrom int64                                               // bytes that are missing from which on several connections are used; 0 is 64 MiB
+	Piece        int64                                               // bytes that a connection takes at a time; 0 is 8 MiB
+	Tries        int                                                 // in a row that bring nothing; 0 is 10
+	Backoff      func() backoff.BackOff                              // pauses between tries; nil is 0.5 s growing to 30 s
+	Stalled      time.Duration                                       // how long a server may send nothing; 0 is a minute
+	Env          func(key string) string                             // nil is [os.Getenv]
+	Transport    http.RoundTripper                                   // nil is one of its own that honours proxies
+	Lookup       func(context.Context, string) ([]netip.Addr, error) // of a host's addresses; nil is the system's
+}
+
+// Fetcher downloads files. It is safe for several goroutines.
+type Fetcher struct {
+	o      Options
+	client *http.Client
+	own    *http.Transport // nil with one that was given
+}
+
+// New makes a fetcher; [Fetcher.Close] gives its connections up.
+func New(o Options) *Fetcher {
+	setDefaults(&o)
+	f := &Fetcher{o: o}
+	if o.Transport == nil {
+		f.own = &http.Transport{
+			Proxy: http.ProxyFromEnvironment, DisableCompression: true, Protocols: new(http.Protocols),
+			TLSHandshakeTimeout: 15 * time.Second, MaxIdleConnsPerHost: o.Connections, IdleConnTimeout: 30 * time.Second,
+		}
+		f.own.Protocols.SetHTTP1(true) // HTTP/2 would put all connections into one
+		f.o.Transport = f.own
+	}
+	f.client = &http.Client{Transport: f.o.Transport, CheckRedirect: f.checkRedirect}
+	return f
+}
+
+func setDefaults(o *Options) {
+	if o.Connections == 0 {
+		o.Connections = 4
+	}
+	if o.ParallelFrom == 0 {
+		o.ParallelFrom = 64 << 20
+	}
+	if o.Piece == 0 {
+		o.Piece = 8 << 20
+	}
+	if o.Tries == 0 {
+		o.Tries = 10
+	}
+	if o.Stalled == 0 {
+		o.Stalled = time.Minute
+	}
+	if o.Env == nil {
+		o.Env = os.Getenv
+	}
+	if o.Lookup == nil {
+		o.Lookup = func(ctx context.Context, host string) ([]netip.Addr, error) {
+			return net.DefaultResolver.LookupNetIP(ctx, "ip", host)
+		}
+	}
+	if o.Backoff == nil {
+		o.Backoff = func() backoff.BackOff {
+			b := backoff.NewExponentialBackOff()
+			b.MaxInterval = 30 * time.Second
+			return b
+		}
+	}
+}
+
+// Close gives idle connections up.
+func (f *Fetcher) Close() {
+	if f.own != nil {
+		f.own.CloseIdleConnections()
+	}
+}

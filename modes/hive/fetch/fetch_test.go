@@ -1,0 +1,222 @@
+package fetch_test
+
+import (
+	"bytes"
+	"context"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"rbee.dev/rbee/modes/hive/fetch"
+	"rbee.dev/rbee/ops"
+)
+
+// wantFile checks that the file at path is data and got tells so.
+func wantFile(t *testing.T, path string, got fetch.Result, data []byte) {
+	t.Helper()
+	if diff := cmp.Diff(fetch.Result{Size: int64(len(data)), SHA256: sumOf(data)}, got); diff != "" {
+		t.Errorf("the result: %s", diff)
+	}
+	if text, err := os.ReadFile(path); err != nil || !bytes.Equal(text, data) {
+		t.Errorf("%d bytes that differ, or %v", len(text), err)
+	}
+}
+
+func TestAFileComesWholeHoweverTheServerIs(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		size  int
+		spoil func(*server)
+	}{
+		{"small", 1000, func(*server) {}},
+		{"several pieces", 300_000, func(*server) {}},
+		{"several connections", 3 << 20, func(*server) {}},
+		{"no ranges", 300_000, func(s *server) { s.noRange = true }},
+		{"no ETag", 300_000, func(s *server) { s.tag = "" }},
+		{"cut again and again", 300_000, func(s *server) { s.cut, s.cuts = 10_000, 8 }},
+		{"several connections, cut", 3 << 20, func(s *server) { s.cut, s.cuts = 30_000, 9 }},
+		{"no ranges, cut", 300_000, func(s *server) { s.noRange, s.cut, s.cuts = true, 100_000, 2 }},
+		{"busy at first", 300_000, func(s *server) {
+			var n atomic.Int32
+			s.before = func(w http.ResponseWriter, _ *http.Request) bool {
+				busy := n.Add(1) <= 2
+				if busy {
+					w.WriteHeader([]int{http.StatusTooManyRequests, http.StatusBadGateway}[n.Load()%2])
+				}
+				return busy
+			}
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := newServer(t, c.size)
+			c.spoil(s)
+			path := filepath.Join(t.TempDir(), "x.gguf")
+			var last atomic.Int64
+			got, err := newFetcher(t, quick()).Fetch(t.Context(), s.file(), path, func(done, _ int64) { last.Store(max(last.Load(), done)) })
+			if err != nil {
+				t.Fatal(err)
+			}
+			wantFile(t, path, got, s.data)
+			if last.Load() != int64(c.size) {
+				t.Errorf("the last progress is %d", last.Load())
+			}
+		})
+	}
+}
+
+// begin downloads until half of the file is there, and is cancelled then.
+func begin(t *testing.T, s *server, path string) {
+	t.Helper()
+	ctx, cancel := context.WithCancelCause(t.Context())
+	o := quick()
+	o.Connections = 1
+	_, err := newFetcher(t, o).Fetch(ctx, s.file(), path, func(done, total int64) {
+		if done > total/2 {
+			cancel(ops.Errorf(ops.CodeCancelled, "enough"))
+		}
+	})
+	wantCode(t, err, ops.CodeCancelled)
+}
+
+func TestADownloadGoesOnWhereAnEarlierOneWasCut(t *testing.T) {
+	s := newServer(t, 8<<20)
+	path := filepath.Join(t.TempDir(), "x.gguf")
+	begin(t, s, path)
+	s.sentSince()
+	got, err := newFetcher(t, quick()).Fetch(t.Context(), s.file(), path, unseen)
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantFile(t, path, got, s.data)
+	if n := s.sentSince(); n > len(s.data)*3/4 {
+		t.Errorf("the server sent %d of %d bytes again", n, len(s.data))
+	}
+	if again, err := newFetcher(t, quick()).Fetch(t.Context(), s.file(), path, unseen); err != nil || again != got || s.sentSince() > 0 {
+		t.Errorf("once more: %+v, %v", again, err)
+	}
+}
+
+func TestAFileThatHasChangedIsDownloadedAnew(t *testing.T) {
+	s := newServer(t, 8<<20)
+	path := filepath.Join(t.TempDir(), "x.gguf")
+	begin(t, s, path)
+	s.mu.Lock()
+	s.data, s.tag = content(2, 7<<20), `"two"`
+	s.mu.Unlock()
+	got, err := newFetcher(t, quick()).Fetch(t.Context(), s.file(), path, unseen)
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantFile(t, path, got, s.data)
+}
+
+func TestWhatCannotBeRightIsRefusedAndNothingStays(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		spoil func(*server, *fetch.File)
+		code  ops.Code
+		says  string
+	}{
+		{"another sum", func(_ *server, f *fetch.File) { f.SHA256 = strings.Repeat("0", 64) }, ops.CodeInvalid, "its SHA-256 is"},
+		{"another size", func(_ *server, f *fetch.File) { f.Size = 5 }, ops.CodeUnavailable, "but should have 5"},
+		{"another kind", func(s *server, _ *fetch.File) { s.data[0] = 'x' }, ops.CodeInvalid, "does not begin as one"},
+		{"nothing", func(s *server, _ *fetch.File) { s.data = nil }, ops.CodeInvalid, "does not begin as one"},
+		{"another part than asked for", func(s *server, _ *fetch.File) {
+			s.before = func(w http.ResponseWriter, _ *http.Request) bool {
+				w.Header().Set("Content-Range", "bytes 5-9/300000")
+				w.WriteHeader(http.StatusPartialContent)
+				return true
+			}
+		}, ops.CodeUnavailable, "was asked for bytes 0 to 65535"},
+		{"a part that cannot be", func(s *server, _ *fetch.File) {
+			s.before = func(w http.ResponseWriter, _ *http.Request) bool {
+				w.WriteHeader(http.StatusRequestedRangeNotSatisfiable)
+				return true
+			}
+		}, ops.CodeUnavailable, "416"},
+		{"always busy", func(s *server, _ *fetch.File) {
+			s.before = func(w http.ResponseWriter, _ *http.Request) bool {
+				w.WriteHeader(http.StatusServiceUnavailable)
+				return true
+			}
+		}, ops.CodeUnavailable, "503"},
+		{"always cut without ranges", func(s *server, _ *fetch.File) { s.noRange, s.cut, s.cuts = true, 5000, 1000 }, ops.CodeUnavailable, "broke off at 5000 of 300000"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := newServer(t, 300_000)
+			f := s.file()
+			c.spoil(s, &f)
+			dir := t.TempDir()
+			_, err := newFetcher(t, quick()).Fetch(t.Context(), f, filepath.Join(dir, "x.gguf"), unseen)
+			wantCode(t, err, c.code)
+			if !strings.Contains(err.Error(), c.says) {
+				t.Errorf("%q does not say %q", err, c.says)
+			}
+			if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
+				t.Errorf("it leaves %v, %v", left, err)
+			}
+		})
+	}
+}
+
+func TestATokenStaysWithTheServerItIsFor(t *testing.T) {
+	s := newServer(t, 300_000)
+	var leaked, known atomic.Int32
+	s.before = func(_ http.ResponseWriter, r *http.Request) bool {
+		if r.Header.Get("Authorization") != "" {
+			leaked.Add(1)
+		}
+		return false
+	}
+	hub := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Authorization") == "Bearer secret" {
+			known.Add(1)
+		}
+		http.Redirect(w, r, s.URL+"/cdn", http.StatusFound)
+	}))
+	t.Cleanup(hub.Close)
+	f := fetch.File{URL: hub.URL + "/x.gguf", Size: -1, Begins: "GGUF", Token: "secret"}
+	path := filepath.Join(t.TempDir(), "x.gguf")
+	got, err := newFetcher(t, quick()).Fetch(t.Context(), f, path, unseen)
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantFile(t, path, got, s.data)
+	if leaked.Load() > 0 || known.Load() == 0 {
+		t.Errorf("%d requests took the token elsewhere, %d brought it where it belongs", leaked.Load(), known.Load())
+	}
+}
+
+func TestNobodyOutsideSendsADownloadIntoThisNetwork(t *testing.T) {
+	inside := newServer(t, 1000)
+	outside := httptest.NewServer(http.RedirectHandler(inside.URL+"/x.gguf", http.StatusFound))
+	t.Cleanup(outside.Close)
+	o := quick()
+	o.Lookup = func(context.Context, string) ([]netip.Addr, error) {
+		return []netip.Addr{netip.MustParseAddr("192.0.2.1")}, nil
+	}
+	o.Transport = rewriting{to: strings.TrimPrefix(outside.URL, "http://")}
+	f := fetch.File{URL: "http://models.example/x.gguf", Size: -1}
+	_, err := newFetcher(t, o).Fetch(t.Context(), f, filepath.Join(t.TempDir(), "x.gguf"), unseen)
+	if err == nil || !strings.Contains(err.Error(), "inside this network") {
+		t.Errorf("got %v", err)
+	}
+}
+
+// rewriting connects to a test's server for whatever host is asked.
+type rewriting struct{ to string }
+
+// RoundTrip asks the test's server.
+func (r rewriting) RoundTrip(q *http.Request) (*http.Response, error) {
+	q = q.Clone(q.Context())
+	q.URL.Host = r.to
+	transport := &http.Transport{DisableKeepAlives: true}
+	return transport.RoundTrip(q)
+}

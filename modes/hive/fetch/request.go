@@ -1,0 +1,192 @@
+package fetch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"rbee.dev/rbee/ops"
+)
+
+// maxRedirects is how often a server may send a download elsewhere.
+const maxRedirects = 10
+
+// again is an error after which a further try may help.
+type again struct {
+	err   error
+	after time.Duration // that the server wants to be left alone for
+}
+
+func (a *again) Error() string { return a.err.Error() }
+func (a *again) Unwrap() error { return a.err }
+
+// Shown is a URL, or any other source, without the password that it may hold.
+func Shown(source string) string {
+	if u, err := url.Parse(source); err == nil && u.User != nil {
+		return u.Redacted()
+	}
+	return source
+}
+
+// send asks for from, and gives the token away only where it belongs. What
+// fails here is not tried again by itself.
+func (f *Fetcher) send(ctx context.Context, from string, what File, header http.Header) (*http.Response, error) {
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, from, nil)
+	if err != nil {
+		return nil, ops.Invalid("model", "is no URL: %w", err)
+	}
+	r.Header = header
+	r.Header.Set("User-Agent", "rbee")
+	if home, err := url.Parse(what.URL); err == nil && what.Token != "" && sameOrigin(home, r.URL) {
+		r.Header.Set("Authorization", "Bearer "+what.Token)
+	}
+	answer, err := f.client.Do(r)
+	if err == nil {
+		return answer, nil
+	}
+	if inner, ok := errors.AsType[*url.Error](err); ok {
+		err = inner.Err // without the URL, which may hold a password
+	}
+	if cause := context.Cause(ctx); cause != nil {
+		err = cause
+	}
+	if _, ok := errors.AsType[*ops.Error](err); ok || errors.Is(err, ops.ErrDetached) {
+		return nil, err
+	}
+	return nil, ops.Errorf(ops.CodeUnavailable, "download %s: %w", Shown(what.URL), err)
+}
+
+func sameOrigin(a, b *url.URL) bool { return a.Scheme == b.Scheme && a.Host == b.Host }
+
+// checkRedirect follows a redirect unless it goes round in circles or from the
+// world into this network, and leaves the token behind.
+func (f *Fetcher) checkRedirect(r *http.Request, via []*http.Request) error {
+	if len(via) > maxRedirects {
+		return fmt.Errorf("it was sent elsewhere %d times", len(via))
+	}
+	first := via[0].URL
+	if !sameOrigin(first, r.URL) {
+		r.Header.Del("Authorization")
+		r.Header.Del("Referer")
+	}
+	if first.Host != r.URL.Host && f.inside(r.Context(), r.URL) && !f.inside(r.Context(), first) {
+		return ops.Errorf(ops.CodeDenied, "%s sends the download to %s, inside this network", first.Host, r.URL.Host).
+			WithHint("if that is right, download from there: %s", r.URL.Redacted())
+	}
+	return nil
+}
+
+// inside says whether a URL's host is this machine or in its own network. What
+// cannot be looked up cannot be reached either, but through a proxy.
+func (f *Fetcher) inside(ctx context.Context, u *url.URL) bool {
+	addresses := []netip.Addr{}
+	if a, err := netip.ParseAddr(u.Hostname()); err == nil {
+		addresses = append(addresses, a)
+	} else if addresses, err = f.o.Lookup(ctx, u.Hostname()); err != nil {
+		return false
+	}
+	for _, a := range addresses {
+		if a = a.Unmap(); a.IsLoopback() || a.IsPrivate() || a.IsLinkLocalUnicast() || a.IsUnspecified() {
+			return true
+		}
+	}
+	return false
+}
+
+// refusal is the error that an answer other than a file is, or nil.
+func refusal(answer *http.Response, what File) error {
+	shown := Shown(what.URL)
+	switch code := answer.StatusCode; {
+	case code == http.StatusOK || code == http.StatusPartialContent:
+		kind, _, _ := mime.ParseMediaType(answer.Header.Get("Content-Type")) // none is as good as a wrong one
+		if kind != "text/html" {
+			return nil
+		}
+		return ops.Invalid("model", "%s is a web page, not a GGUF file", shown).
+			WithHint("give the address of the file itself: on Hugging Face it has /resolve/ where the page has /blob/")
+	case code == http.StatusNotFound || code == http.StatusGone:
+		return ops.Errorf(ops.CodeNotFound, "there is nothing at %s (%s)", shown, answer.Status)
+	case code == http.StatusUnauthorized || code == http.StatusForbidden:
+		hint := what.Access
+		if hint == "" {
+			hint = "download it in a browser, then `rbee model download` the file"
+		}
+		return ops.Errorf(ops.CodeDenied, "%s is not given to everybody (%s)", shown, answer.Status).WithHint("%s", hint)
+	case code == http.StatusTooManyRequests || code == http.StatusRequestTimeout || code >= 500:
+		err := ops.Errorf(ops.CodeUnavailable, "download %s: the server answers %s", shown, answer.Status)
+		return &again{err, retryAfter(answer.Header.Get("Retry-After"), time.Now())}
+	default:
+		return ops.Errorf(ops.CodeUnavailable, "download %s: the server answers %s", shown, answer.Status)
+	}
+}
+
+// longestPause bounds what Retry-After may ask for.
+const longestPause = 5 * time.Minute
+
+// retryAfter reads the header of that name: seconds, or a date (RFC 9110,
+// 10.2.3).
+func retryAfter(value string, now time.Time) time.Duration {
+	if seconds, err := strconv.Atoi(value); err == nil {
+		return min(time.Duration(max(0, min(seconds, 1e6)))*time.Second, longestPause)
+	}
+	at, err := http.ParseTime(value)
+	if err != nil {
+		return 0
+	}
+	return min(max(0, at.Sub(now)), longestPause)
+}
+
+// contentRange reads "bytes FROM-LAST/TOTAL" (RFC 9110, 14.4); total is -1 for
+// "*".
+func contentRange(value string) (s span, total int64, ok bool) {
+	rest, found := strings.CutPrefix(value, "bytes ")
+	part, all, cut := strings.Cut(rest, "/")
+	from, last, dash := strings.Cut(part, "-")
+	if !found || !cut || !dash {
+		return span{}, 0, false
+	}
+	var errs [3]error
+	s.From, errs[0] = strconv.ParseInt(from, 10, 63)
+	s.To, errs[1] = strconv.ParseInt(last, 10, 63)
+	total = -1
+	if all != "*" {
+		total, errs[2] = strconv.ParseInt(all, 10, 63)
+	}
+	s.To++
+	ok = errors.Join(errs[:]...) == nil && s.From >= 0 && s.From < s.To && (total < 0 || s.To <= total)
+	return s, total, ok
+}
+
+// validator is what tells that a file is still the same, as If-Range takes it.
+func validator(h http.Header) string {
+	if tag := h.Get("ETag"); tag != "" && !strings.HasPrefix(tag, "W/") {
+		return tag
+	}
+	return h.Get("Last-Modified")
+}
+
+// patientReader puts the moment off at which its connection counts as stalled.
+type patientReader struct {
+	in      io.Reader
+	ctx     context.Context //nolint:containedctx // of the one request that it reads
+	stalled *time.Timer
+	after   time.Duration
+}
+
+// Read reads from the connection. Why that was given up says more than how.
+func (p *patientReader) Read(b []byte) (int, error) {
+	n, err := p.in.Read(b)
+	p.stalled.Reset(p.after)
+	if err != nil && !errors.Is(err, io.EOF) && p.ctx.Err() != nil {
+		err = context.Cause(p.ctx)
+	}
+	return n, err
+}

@@ -1,0 +1,84 @@
+package fetch
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"strings"
+)
+
+// stateSuffix is what a file's state is called, after the file.
+const stateSuffix = ".state"
+
+// state is what is known of a file that has not come whole. It lies beside it.
+type state struct {
+	URL       string `json:"url"`
+	Size      int64  `json:"size_bytes"`
+	Validator string `json:"validator"` // strong ETag or Last-Modified: tells that the file is still the same
+	Have      []span `json:"have"`
+	SHA256    string `json:"sha256,omitempty"` // of the whole, when it has come
+	Boot      string `json:"boot"`             // of the machine: what was written may be lost with it
+}
+
+// IsState says whether name is that of a file in which this package keeps how
+// far a download has come.
+func IsState(name string) bool { return strings.HasSuffix(name, stateSuffix) }
+
+// readState is the state of the file at path, if it can be used to go on.
+func readState(path string, what File) (state, bool) {
+	var s state
+	text, err := os.ReadFile(path + stateSuffix)
+	if err != nil || json.Unmarshal(text, &s) != nil || s.URL != what.URL || s.Size < 0 {
+		return state{}, false
+	}
+	info, err := os.Stat(path)
+	if err != nil || what.Size >= 0 && what.Size != s.Size {
+		return state{}, false
+	}
+	for _, x := range s.Have {
+		if x.From < 0 || x.To <= x.From || x.To > min(s.Size, info.Size()) {
+			return state{}, false
+		}
+	}
+	// After a power cut only a sum can tell whether the bytes are the right ones.
+	return s, s.Boot == boot() || what.SHA256 != ""
+}
+
+// write keeps the state. It needs no sync: a state that is lost costs the
+// download, a wrong one would be told by Boot.
+func (s state) write(path string) error {
+	text, err := json.Marshal(s)
+	if err != nil {
+		return err
+	}
+	temp := path + ".new" + stateSuffix
+	if err := os.WriteFile(temp, text, 0o600); err != nil {
+		return fmt.Errorf("keep how far the download is: %w", err)
+	}
+	if err := os.Rename(temp, path+stateSuffix); err != nil {
+		return fmt.Errorf("keep how far the download is: %w", err)
+	}
+	return nil
+}
+
+// Discard removes the file at path and what is known of it.
+func Discard(path string) error {
+	var errs []error
+	for _, name := range []string{path, path + stateSuffix, path + ".new" + stateSuffix} {
+		if err := os.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// boot names this run of the machine, or is "" where nothing tells.
+func boot() string {
+	text, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(string(text))
+}
