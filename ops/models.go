@@ -40,9 +40,10 @@ type ModelDeleted struct {
 type ModelDownload struct {
 	op[Model] `kong:"-" json:"-"`
 	OnHive
-	// Model is where it comes from: an absolute path on the hive's machine or
-	// an http(s) URL of a GGUF file.
-	Model string `json:"model" arg:"" help:"Path of a GGUF file, or an http(s) URL."`
+	// Model is where it comes from: an absolute path on the hive's machine, an
+	// http(s) URL of a GGUF file, or a repository on Hugging Face, as
+	// hf:OWNER/REPO, hf:OWNER/REPO:QUANTISATION or hf:OWNER/REPO:FILE.gguf.
+	Model string `json:"model" arg:"" help:"Path of a GGUF file, an http(s) URL, or hf:OWNER/REPO[:QUANT|:FILE]."`
 	// ID is the name it gets; empty takes the file's name without .gguf.
 	ID string `json:"id,omitempty" name:"name" placeholder:"NAME" help:"Name for the model (default: the file's)."`
 }

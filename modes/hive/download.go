@@ -30,7 +30,7 @@ type download struct {
 func (m *models) download(ctx context.Context, source, id string) (ops.Model, error) {
 	f := fetch.New(m.fetch)
 	defer f.Close()
-	p, err := m.resolve(ctx, f, source)
+	p, err := m.resolve(ctx, f, source, m.memory(ctx))
 	if err != nil {
 		return ops.Model{}, err
 	}
@@ -146,7 +146,11 @@ func (m *models) bring(ctx context.Context, f *fetch.Fetcher, d *download, p pla
 	if err != nil {
 		return ops.Model{}, also(err, clearUseless(temp))
 	}
-	err = checkModel(filepath.Join(temp, modelFile), p.source)
+	first := modelFile
+	if len(p.names) > 0 {
+		first = p.names[0]
+	}
+	err = checkModel(filepath.Join(temp, first), p.source)
 	if err == nil {
 		about.AddedAt = time.Now().UTC()
 		err = m.settle(temp, id, about)
@@ -195,6 +199,9 @@ func (m *models) fetchFiles(ctx context.Context, f *fetch.Fetcher, d *download, 
 		}
 		before += got.Size
 		about.Size, about.SHA256 = before, got.SHA256
+	}
+	if len(p.files) > 1 {
+		about.SHA256 = "" // there is one of each part, and each was checked
 	}
 	return nil
 }

@@ -52,5 +52,11 @@ func memory(ctx context.Context) (total, free uint64) {
 	return m.Total, m.Available
 }
 
+// totalMemory is all of the machine's memory, in bytes.
+func totalMemory(ctx context.Context) uint64 {
+	total, _ := memory(ctx)
+	return total
+}
+
 // humanBytes is a number of bytes for a person.
 func humanBytes(n uint64) string { return humanize.IBytes(n) }

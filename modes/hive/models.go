@@ -45,6 +45,9 @@ type models struct {
 	root *os.Root // no name leads out of it, not by links either
 	// fetch says how to download.
 	fetch fetch.Options
+	// memory is how big a model may be that is chosen by itself, in bytes; 0
+	// sets no bound.
+	memory func(context.Context) uint64
 
 	mu       sync.Mutex
 	known    map[string]described // by id
@@ -65,7 +68,7 @@ func openModels(dir, hive string) (*models, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the models' folder: %w", err)
 	}
-	m := &models{dir: dir, hive: hive, root: root, known: map[string]described{}, underway: map[string]*download{}}
+	m := &models{dir: dir, hive: hive, root: root, known: map[string]described{}, underway: map[string]*download{}, memory: totalMemory}
 	if err := m.clearPartial(); err != nil {
 		return nil, errors.Join(err, root.Close())
 	}
@@ -143,6 +146,10 @@ func (m *models) file(id string) (name string, info fs.FileInfo, err error) {
 	switch {
 	case len(names) == 0:
 		return "", nil, fs.ErrNotExist
+	case wholeSplit(names):
+		return m.splitFile(id, names)
+	case len(names) < partsOf(names[0]):
+		return "", nil, fmt.Errorf("parts of it are missing: %d of %d are there", len(names), partsOf(names[0]))
 	case len(names) > 1:
 		return "", nil, fmt.Errorf("its folder holds several GGUF files: %s", strings.Join(names, ", "))
 	}

@@ -28,10 +28,21 @@ type plan struct {
 // magic is how a GGUF file begins.
 const magic = "GGUF"
 
-// resolve finds out what a reference means: an absolute path or an http(s) URL.
-func (m *models) resolve(_ context.Context, _ *fetch.Fetcher, from string) (plan, error) {
+// resolve finds out what a reference means: an absolute path, an http(s) URL, or
+// a repository on Hugging Face, of which it takes what fits into memory bytes.
+func (m *models) resolve(ctx context.Context, f *fetch.Fetcher, from string, memory uint64) (plan, error) {
 	p := plan{source: fetch.Shown(from), name: nameOf(from)}
 	switch {
+	case strings.HasPrefix(from, fetch.HubPrefix):
+		c, err := f.Hub(ctx, from, memory)
+		if err != nil {
+			return plan{}, err
+		}
+		ops.Narrate(ctx, "model_choose", "%s", c.Why)
+		p = plan{source: c.Source, name: nameOf(c.Name), files: c.Files, names: c.Names}
+		if len(p.files) == 1 {
+			p.names = []string{modelFile}
+		}
 	case strings.HasPrefix(from, "http://") || strings.HasPrefix(from, "https://"):
 		if _, err := url.Parse(from); err != nil {
 			return plan{}, ops.Invalid("model", "is no URL: %w", err)
@@ -40,7 +51,7 @@ func (m *models) resolve(_ context.Context, _ *fetch.Fetcher, from string) (plan
 	case filepath.IsAbs(from):
 		p.path = from
 	default:
-		return plan{}, ops.Invalid("model", "must be an absolute path or an http(s) URL, got %q", from)
+		return plan{}, ops.Invalid("model", "must be an absolute path or an http(s) URL or hf:OWNER/REPOSITORY, got %q", from)
 	}
 	return p, nil
 }

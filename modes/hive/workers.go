@@ -86,7 +86,9 @@ func (h *Hive) resolve(ctx context.Context, model, engine, device string) (want,
 	if err != nil {
 		return w, err
 	}
-	w.model, err = h.models.choose(ctx, model)
+	if w.model, err = h.models.choose(ctx, model); err == nil && w.engine == builtin {
+		err = refuseSplit(w.model)
+	}
 	return w, err
 }
 

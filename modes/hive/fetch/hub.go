@@ -1,0 +1,191 @@
+package fetch
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"path"
+	"path/filepath"
+	"regexp"
+	"strings"
+
+	"rbee.dev/rbee/ops"
+)
+
+// HubPrefix begins a reference to a repository of the Hugging Face Hub:
+// hf:OWNER/REPO, hf:OWNER/REPO:QUANTISATION or hf:OWNER/REPO:FILE.gguf.
+const HubPrefix = "hf:"
+
+// hubEndpoint is the Hub's address unless HF_ENDPOINT names a mirror.
+const hubEndpoint = "https://huggingface.co"
+
+// maxListing bounds one page of a repository's file list, in bytes.
+const maxListing = 16 << 20
+
+// maxPages bounds how many pages such a list has.
+const maxPages = 100
+
+var repository = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,95}/[A-Za-z0-9][A-Za-z0-9._-]{0,95}$`)
+
+// Chosen is the model that a reference means.
+type Chosen struct {
+	Source string   // hf:OWNER/REPO:FILE.gguf
+	Name   string   // of the file, without .gguf and the number of its part
+	Why    string   // which one it is and why, for a person
+	Files  []File   // to download, in the order of their parts
+	Names  []string // that they keep
+}
+
+// Hub reads a repository's file list and chooses the model that ref means: what
+// it names, or else what fits into memory bytes, Q4_K_M by preference. With 0
+// for the memory everything fits.
+func (f *Fetcher) Hub(ctx context.Context, ref string, memory uint64) (Chosen, error) {
+	repo, wanted, _ := strings.Cut(strings.TrimPrefix(ref, HubPrefix), ":")
+	if !repository.MatchString(repo) || strings.Contains(repo, "..") {
+		return Chosen{}, ops.Invalid("model", "must be hf:OWNER/REPOSITORY, with :QUANTISATION or :FILE.gguf if you like, got %q", ref)
+	}
+	endpoint, err := f.endpoint()
+	if err != nil {
+		return Chosen{}, err
+	}
+	listed, err := f.list(ctx, endpoint, repo)
+	if err != nil {
+		return Chosen{}, err
+	}
+	models := group(listed)
+	m, why, err := choose(models, repo, wanted, memory)
+	if err != nil {
+		return Chosen{}, err
+	}
+	c := Chosen{Source: HubPrefix + repo + ":" + m.path, Name: m.name, Why: why}
+	for _, p := range m.parts {
+		where := endpoint.JoinPath(repo, "resolve", "main", p.Path)
+		c.Files = append(c.Files, File{
+			URL: where.String(), Size: p.Size, SHA256: p.LFS.OID, Token: f.token(), Begins: "GGUF", Access: access(endpoint, repo),
+		})
+		c.Names = append(c.Names, path.Base(p.Path))
+	}
+	return c, nil
+}
+
+// endpoint is the address of the Hub or of its mirror.
+func (f *Fetcher) endpoint() (*url.URL, error) {
+	at := strings.TrimSuffix(f.o.Env("HF_ENDPOINT"), "/")
+	if at == "" {
+		at = hubEndpoint
+	}
+	u, err := url.Parse(at)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
+		return nil, ops.Errorf(ops.CodeInvalid, "HF_ENDPOINT must be an http(s) URL, got %q", at)
+	}
+	return u, nil
+}
+
+// token is what a person signed in with: HF_TOKEN, or the file that Hugging
+// Face's own tools keep.
+func (f *Fetcher) token() string {
+	if t := strings.TrimSpace(f.o.Env("HF_TOKEN")); t != "" {
+		return t
+	}
+	file := f.o.Env("HF_TOKEN_PATH")
+	if home := f.o.Env("HF_HOME"); file == "" && home != "" {
+		file = filepath.Join(home, "token")
+	}
+	if home := f.o.Env("HOME"); file == "" && home != "" {
+		file = filepath.Join(home, ".cache", "huggingface", "token")
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(string(text))
+}
+
+// access says how to get what is private or gated.
+func access(endpoint *url.URL, repo string) string {
+	return fmt.Sprintf("ask for access at %s, make a token at %s, and set HF_TOKEN where the hive runs (or put the token into ~/.cache/huggingface/token there)",
+		endpoint.JoinPath(repo), endpoint.JoinPath("settings", "tokens"))
+}
+
+// listedFile is an entry of GET /api/models/REPO/tree/main, as the Hub's OpenAPI
+// description gives it. The oid of a large file is its SHA-256.
+type listedFile struct {
+	Type string `json:"type"`
+	Path string `json:"path"`
+	Size int64  `json:"size"`
+	LFS  struct {
+		OID string `json:"oid"`
+	} `json:"lfs"`
+}
+
+// list lists a repository's files, page by page.
+func (f *Fetcher) list(ctx context.Context, endpoint *url.URL, repo string) (all []listedFile, err error) {
+	next := endpoint.JoinPath("api", "models", repo, "tree", "main")
+	next.RawQuery = "recursive=true"
+	for range maxPages {
+		page, link, err := f.page(ctx, endpoint, repo, next)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, page...)
+		if link == "" {
+			return all, nil
+		}
+		if next, err = next.Parse(link); err != nil || !sameOrigin(next, endpoint) {
+			return nil, ops.Errorf(ops.CodeUnavailable, "the list of %s goes on at %q, which is elsewhere", repo, link)
+		}
+	}
+	return nil, ops.Errorf(ops.CodeUnsupported, "%s holds more files than can be listed", repo)
+}
+
+var nextLink = regexp.MustCompile(`<([^<>]+)>\s*;\s*rel="next"`)
+
+// page reads a page of a file list, and where the next one is.
+func (f *Fetcher) page(ctx context.Context, endpoint *url.URL, repo string, from *url.URL) ([]listedFile, string, error) {
+	ctx, cancel := context.WithTimeout(ctx, f.o.Stalled)
+	defer cancel()
+	what := File{URL: from.String(), Token: f.token(), Access: access(endpoint, repo)}
+	answer, err := f.send(ctx, what.URL, what, http.Header{"Accept": {"application/json"}})
+	if err != nil {
+		return nil, "", err
+	}
+	defer answer.Body.Close() //nolint:errcheck // it was only read
+	if err := hubRefusal(answer, what, repo); err != nil {
+		return nil, "", err
+	}
+	var list []listedFile
+	if err := json.NewDecoder(io.LimitReader(answer.Body, maxListing)).Decode(&list); err != nil {
+		return nil, "", ops.Errorf(ops.CodeUnavailable, "the file list of %s cannot be read: %w", repo, err)
+	}
+	link := ""
+	if m := nextLink.FindStringSubmatch(answer.Header.Get("Link")); m != nil {
+		link = m[1]
+	}
+	return list, link, nil
+}
+
+// hubRefusal is what the Hub's refusal means. To those who are not signed in it
+// tells of a repository that there is not what it tells of a private one.
+func hubRefusal(answer *http.Response, what File, repo string) error {
+	err := refusal(answer, what)
+	a, wait := errors.AsType[*again](err)
+	switch kind := answer.Header.Get("X-Error-Code"); {
+	case err == nil:
+		return nil
+	case wait:
+		return a.err
+	case kind == "GatedRepo":
+		return ops.Errorf(ops.CodeDenied, "%s is given only to those who have asked for it", repo).WithHint("%s", what.Access)
+	case ops.CodeOf(err) == ops.CodeDenied:
+		return ops.Errorf(ops.CodeDenied, "there is no %s on the Hub, or it is private (%s)", repo, answer.Status).
+			WithHint("check the name; if it is private: %s", what.Access)
+	case ops.CodeOf(err) == ops.CodeNotFound:
+		return ops.Errorf(ops.CodeNotFound, "there is no %s on the Hub", repo).WithHint("check the name at %s", Shown(hubEndpoint))
+	}
+	return err
+}

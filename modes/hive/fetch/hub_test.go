@@ -1,0 +1,166 @@
+package fetch_test
+
+import (
+	"bytes"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"rbee.dev/rbee/modes/hive/fetch"
+	"rbee.dev/rbee/ops"
+)
+
+// hub speaks the Hub's API, with a file list of two pages, and sends those who
+// download to another server.
+func hub(t *testing.T, sizes map[string]int) *httptest.Server {
+	t.Helper()
+	data := content(7, 1000)
+	cdn := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Authorization") != "" {
+			t.Error("the token went to the CDN")
+		}
+		w.Header().Set("ETag", `"cdn"`)
+		http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(data))
+	}))
+	t.Cleanup(cdn.Close)
+	mux := http.NewServeMux()
+	s := httptest.NewServer(mux)
+	t.Cleanup(s.Close)
+	mux.HandleFunc("GET /api/models/bees/tiny-GGUF/tree/main", func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Query().Get("cursor") == "" {
+			w.Header().Set("Link", fmt.Sprintf(`<%s%s?recursive=true&cursor=two>; rel="next"`, s.URL, r.URL.Path))
+			_, _ = fmt.Fprint(w, `[{"type":"directory","path":"UD","size":0},{"type":"file","path":"README.md","size":9}]`)
+			return
+		}
+		var rows []string
+		for name, size := range sizes {
+			rows = append(rows, fmt.Sprintf(`{"type":"file","path":%q,"size":%d,"oid":"aa","lfs":{"oid":%q,"size":%d,"pointerSize":135}}`, name, size, sumOf(data), size))
+		}
+		_, _ = fmt.Fprintf(w, "[%s]", strings.Join(rows, ","))
+	})
+	mux.HandleFunc("GET /api/models/bees/gated/tree/main", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("X-Error-Code", "GatedRepo")
+		w.WriteHeader(http.StatusForbidden)
+	})
+	mux.HandleFunc("GET /api/models/bees/private/tree/main", func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Authorization") != "Bearer secret" {
+			w.WriteHeader(http.StatusUnauthorized)
+			return
+		}
+		_, _ = fmt.Fprintf(w, `[{"type":"file","path":"x-Q8_0.gguf","size":1000,"lfs":{"oid":%q}}]`, sumOf(data))
+	})
+	mux.HandleFunc("GET /api/models/bees/elsewhere/tree/main", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Link", `<`+cdn.URL+`/more>; rel="next"`)
+		_, _ = fmt.Fprint(w, `[]`)
+	})
+	mux.HandleFunc("GET /api/models/bees/empty/tree/main", func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprint(w, `[]`) })
+	mux.HandleFunc("GET /api/models/bees/broken/tree/main", func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprint(w, `{`) })
+	mux.Handle("GET /bees/private/resolve/main/x-Q8_0.gguf", http.RedirectHandler(cdn.URL+"/blob", http.StatusFound))
+	return s
+}
+
+// fetcherOf is one whose Hub is at url, signed in by token.
+func fetcherOf(t *testing.T, url, token string) *fetch.Fetcher {
+	t.Helper()
+	o := quick()
+	env := map[string]string{"HF_ENDPOINT": url, "HF_TOKEN": token}
+	o.Env = func(key string) string { return env[key] }
+	return newFetcher(t, o)
+}
+
+func TestAModelIsChosenFromWhatTheRepositoryHolds(t *testing.T) {
+	const gib = 1 << 30
+	s := hub(t, map[string]int{
+		"tiny-Q2_K.gguf": 1 * gib, "tiny-Q4_K_M.gguf": 4 * gib, "tiny-Q8_0.gguf": 8 * gib, "tiny-Q3_K_M.gguf": 3 * gib,
+		"mmproj-tiny-F16.gguf": gib / 2, "tiny.imatrix.gguf": 1000,
+		"BF16/tiny-BF16-00001-of-00002.gguf": 10 * gib, "BF16/tiny-BF16-00002-of-00002.gguf": 6 * gib,
+		"cut/tiny-F32-00001-of-00003.gguf": gib, "cut/tiny-F32-00003-of-00003.gguf": gib,
+	})
+	f := fetcherOf(t, s.URL+"/", "")
+	for _, c := range []struct {
+		ref    string
+		memory uint64
+		want   []string
+		says   string
+	}{
+		{"hf:bees/tiny-GGUF", 0, []string{"tiny-Q4_K_M.gguf"}, "the usual choice"},
+		{"hf:bees/tiny-GGUF", 64 * gib, []string{"tiny-Q4_K_M.gguf"}, "(Q4_K_M, 4.0 GiB): the usual choice"},
+		{"hf:bees/tiny-GGUF", 4 * gib, []string{"tiny-Q3_K_M.gguf"}, "the best that fits into 4.0 GiB"},
+		{"hf:bees/tiny-GGUF:q8_0", gib, []string{"tiny-Q8_0.gguf"}, "as asked"},
+		{"hf:bees/tiny-GGUF:tiny-Q2_K.gguf", gib, []string{"tiny-Q2_K.gguf"}, "as asked"},
+		{"hf:bees/tiny-GGUF:BF16", 0, []string{"tiny-BF16-00001-of-00002.gguf", "tiny-BF16-00002-of-00002.gguf"}, "16 GiB in 2 parts"},
+	} {
+		t.Run(c.ref, func(t *testing.T) {
+			got, err := f.Hub(t.Context(), c.ref, c.memory)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(c.want, got.Names); diff != "" || !strings.Contains(got.Why, c.says) {
+				t.Errorf("%s, because %q", diff, got.Why)
+			}
+			if len(got.Files) != len(c.want) || !strings.HasSuffix(got.Files[0].URL, "/"+c.want[0]) || len(got.Files[0].SHA256) != 64 {
+				t.Errorf("its files are %+v", got.Files)
+			}
+		})
+	}
+}
+
+func TestWhatARepositoryDoesNotGiveIsAnErrorThatHelps(t *testing.T) {
+	s := hub(t, map[string]int{"a-Q8_0.gguf": 8 << 30, "b-Q8_0.gguf": 8 << 30})
+	f := fetcherOf(t, s.URL, "")
+	for _, c := range []struct {
+		ref  string
+		code ops.Code
+		says string
+	}{
+		{"hf:bees", ops.CodeInvalid, "hf:OWNER/REPOSITORY"},
+		{"hf:../etc", ops.CodeInvalid, "hf:OWNER/REPOSITORY"},
+		{"hf:bees/a/b", ops.CodeInvalid, "hf:OWNER/REPOSITORY"},
+		{"hf:bees/gated", ops.CodeDenied, "HF_TOKEN"},
+		{"hf:bees/private", ops.CodeDenied, "HF_TOKEN"},
+		{"hf:bees/nothing", ops.CodeNotFound, "there is no bees/nothing"},
+		{"hf:bees/empty", ops.CodeNotFound, "holds no GGUF file"},
+		{"hf:bees/broken", ops.CodeUnavailable, "cannot be read"},
+		{"hf:bees/elsewhere", ops.CodeUnavailable, "which is elsewhere"},
+		{"hf:bees/tiny-GGUF:Q9_K", ops.CodeNotFound, "it has Q8_0"},
+		{"hf:bees/tiny-GGUF:Q8_0", ops.CodeConflict, "name one: a-Q8_0.gguf, b-Q8_0.gguf"},
+		{"hf:bees/tiny-GGUF", ops.CodeConflict, "takes about 9.3 GiB"},
+	} {
+		t.Run(c.ref, func(t *testing.T) {
+			_, err := f.Hub(t.Context(), c.ref, 4<<30)
+			wantCode(t, err, c.code)
+			if e := ops.AsError(err); !strings.Contains(e.Error()+" "+e.Hint, c.says) {
+				t.Errorf("%q (%q) does not say %q", e.Error(), e.Hint, c.says)
+			}
+		})
+	}
+}
+
+func TestAPrivateModelComesWithATokenThatStaysWithTheHub(t *testing.T) {
+	s := hub(t, nil)
+	home := t.TempDir()
+	if err := os.WriteFile(filepath.Join(home, "token"), []byte("secret\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	o := quick()
+	env := map[string]string{"HF_ENDPOINT": s.URL, "HF_HOME": home}
+	o.Env = func(key string) string { return env[key] }
+	f := newFetcher(t, o)
+	got, err := f.Hub(t.Context(), "hf:bees/private", 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "x.gguf")
+	r, err := f.Fetch(t.Context(), got.Files[0], path, unseen)
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantFile(t, path, r, content(7, 1000))
+}

@@ -1,0 +1,55 @@
+package fetch
+
+import "testing"
+
+func TestQuantisationsAndPartsAreReadFromNames(t *testing.T) {
+	for file, want := range map[string]struct {
+		name, quant string
+		part, parts int
+	}{
+		"Qwen3-0.6B-Q8_0.gguf":                  {"Qwen3-0.6B-Q8_0", "Q8_0", 0, 0},
+		"model.q4_k_m.GGUF":                     {"model.q4_k_m", "Q4_K_M", 0, 0},
+		"Llama-3-UD-Q4_K_XL.gguf":               {"Llama-3-UD-Q4_K_XL", "UD-Q4_K_XL", 0, 0},
+		"gpt-oss-20b-mxfp4.gguf":                {"gpt-oss-20b-mxfp4", "MXFP4", 0, 0},
+		"BF16/big-BF16-00002-of-00003.gguf":     {"BF16/big-BF16", "BF16", 2, 3},
+		"IQ2_XXS/x-IQ2_XXS-00001-of-00001.gguf": {"IQ2_XXS/x-IQ2_XXS", "IQ2_XXS", 1, 1},
+		"story.gguf":                            {"story", "", 0, 0},
+	} {
+		name, part, parts := SplitName(file)
+		if name != want.name || part != want.part || parts != want.parts || quantOf(name) != want.quant {
+			t.Errorf("%s is %q, %d of %d, %q", file, name, part, parts, quantOf(name))
+		}
+	}
+}
+
+func FuzzContentRangeIsInBounds(f *testing.F) {
+	for _, seed := range []string{"bytes 0-9/10", "bytes 5-9/*", "bytes */10", "bytes 9-5/10", "bytes 0-99999999999999999999/1", ""} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, value string) {
+		s, total, ok := contentRange(value)
+		if ok && (s.From < 0 || s.To <= s.From || total >= 0 && s.To > total) {
+			t.Errorf("%q gives %+v of %d", value, s, total)
+		}
+	})
+}
+
+func TestWhatIsMissingIsWhatWasNotAdded(t *testing.T) {
+	s := newSpans([]span{{10, 20}, {40, 50}})
+	s.add(20, 30)
+	s.add(0, 5)
+	if n := s.sum(); n != 35 || s.front() != 5 {
+		t.Errorf("it holds %d bytes, %d of them in front", n, s.front())
+	}
+	missing := int64(0)
+	for _, gap := range s.gaps(60, 4) {
+		if gap.To-gap.From > 4 {
+			t.Errorf("a piece is %+v", gap)
+		}
+		missing += gap.To - gap.From
+		s.add(gap.From, gap.To)
+	}
+	if missing != 25 || s.front() != 60 || len(s.all()) != 1 {
+		t.Errorf("%d bytes were missing, then it is %+v", missing, s.all())
+	}
+}

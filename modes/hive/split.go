@@ -1,0 +1,70 @@
+package hive
+
+import (
+	"io/fs"
+	"path/filepath"
+	"time"
+
+	"rbee.dev/rbee/modes/hive/fetch"
+	"rbee.dev/rbee/ops"
+)
+
+// partsOf is how many parts the split model has of which name is one, or 0.
+func partsOf(name string) int {
+	_, _, parts := fetch.SplitName(name)
+	return parts
+}
+
+// wholeSplit says whether names, which are sorted, are all parts of one split
+// model.
+func wholeSplit(names []string) bool {
+	first, _, parts := fetch.SplitName(names[0])
+	for i, name := range names {
+		if of, part, n := fetch.SplitName(name); of != first || part != i+1 || n != parts {
+			return false
+		}
+	}
+	return len(names) == parts
+}
+
+// splitInfo describes a split model as if it were one file.
+type splitInfo struct {
+	fs.FileInfo // of the first part
+	size        int64
+	mtime       time.Time // of the part that was written last
+}
+
+// Size is the size of all parts, in bytes.
+func (s splitInfo) Size() int64 { return s.size }
+
+// ModTime is when the last of the parts was written.
+func (s splitInfo) ModTime() time.Time { return s.mtime }
+
+// splitFile finds the first part of a split model, which engines that know how
+// to load one are given.
+func (m *models) splitFile(id string, names []string) (string, fs.FileInfo, error) {
+	var all splitInfo
+	for i, name := range names {
+		info, err := m.root.Stat(filepath.Join(id, name))
+		if err != nil {
+			return "", nil, linkError(err)
+		}
+		if i == 0 {
+			all.FileInfo = info
+		}
+		all.size += info.Size()
+		if info.ModTime().After(all.mtime) {
+			all.mtime = info.ModTime()
+		}
+	}
+	return names[0], all, nil
+}
+
+// refuseSplit refuses a split model for the engine that loads one file only.
+func refuseSplit(m ops.Model) error {
+	if parts := partsOf(filepath.Base(m.Path)); parts > 1 {
+		return ops.Errorf(ops.CodeUnsupported, "the builtin engine cannot load %s, which is split into %d files", m.ID, parts).
+			WithHint("llama.cpp can: `rbee worker spawn %s --worker llamacpp`", m.ID)
+	}
+	return nil
+}
