@@ -26,6 +26,7 @@ type cli struct {
 	Version kong.VersionFlag `help:"Print the version."`
 
 	Infer  keeper.Infer                                  `cmd:"" help:"Generate text from a prompt."`
+	Chat   keeper.Chat                                   `cmd:"" help:"Talk with a model."`
 	Status keeper.Operation[ops.Status, ops.QueenReport] `cmd:"" help:"Show the queen, its hives and their workers."`
 	Queen  queenCommands                                 `cmd:"" help:"The queen: the one address that clients talk to."`
 	Hive   hiveCommands                                  `cmd:"" help:"Hives: the machines."`

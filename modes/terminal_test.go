@@ -26,6 +26,17 @@ type sitting struct {
 // sit runs cmd in a terminal of its own, standard output apart.
 func sit(t *testing.T, cmd *exec.Cmd) *sitting {
 	t.Helper()
+	return sitAt(t, cmd, false)
+}
+
+// sitWhole runs cmd with standard output in the terminal too.
+func sitWhole(t *testing.T, cmd *exec.Cmd) *sitting {
+	t.Helper()
+	return sitAt(t, cmd, true)
+}
+
+func sitAt(t *testing.T, cmd *exec.Cmd, whole bool) *sitting {
+	t.Helper()
 	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
 	if err != nil {
 		t.Skipf("no terminals here: %v", err)
@@ -43,6 +54,9 @@ func sit(t *testing.T, cmd *exec.Cmd) *sitting {
 		t.Fatal(err)
 	}
 	cmd.Stdin, cmd.Stderr = slave, slave
+	if whole {
+		cmd.Stdout = slave
+	}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -88,7 +102,7 @@ func (s *sitting) answer(question, text string) {
 		}
 	}
 	time.Sleep(50 * time.Millisecond) // echo is off by then, as for a person
-	if _, err := s.master.WriteString(text + "\n"); err != nil {
+	if _, err := s.master.WriteString(text + "\r"); err != nil {
 		s.t.Error(err)
 	}
 }

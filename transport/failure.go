@@ -52,6 +52,10 @@ func (c *Client) failure(answer *http.Response) *ops.Error {
 	if err == nil && json.Unmarshal(text, &e) == nil && e.Code != "" {
 		return &e
 	}
+	var openAI struct{ Error ops.Error }
+	if err == nil && json.Unmarshal(text, &openAI) == nil && openAI.Error.Message != "" {
+		return &openAI.Error
+	}
 	switch answer.StatusCode {
 	case http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
 		return c.unreachable(fmt.Errorf("a proxy on the way says %s", answer.Status))

@@ -61,7 +61,27 @@ func (f fleet) Start(ctx context.Context, model string) (ops.Worker, error) {
 	if err != nil {
 		return ops.Worker{}, err
 	}
-	return transport.Call(ctx, h.jobs(), ops.WorkerSpawn{OnHive: ops.OnHive{HiveID: id}, Model: model})
+	w, err := transport.Call(ctx, h.jobs(), ops.WorkerSpawn{OnHive: ops.OnHive{HiveID: id}, Model: model})
+	if err == nil {
+		f.listed(ctx, w)
+	}
+	return w, err
+}
+
+// listed waits until the books have a worker that was started: the next request
+// would start another one. The job's end and the hive's state come by different
+// ways.
+func (f fleet) listed(ctx context.Context, w ops.Worker) {
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	for ctx.Err() == nil {
+		for _, known := range f.books.workers() {
+			if known.ID == w.ID && known.State != ops.WorkerLoading {
+				return
+			}
+		}
+		pause(ctx, loadingLook)
+	}
 }
 
 // loadingLook is how often something that comes up is looked at. What hives say

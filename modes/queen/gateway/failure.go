@@ -7,8 +7,7 @@ import (
 	"rbee.dev/rbee/ops"
 )
 
-// failure is OpenAI's form of an error (its API reference, "Error codes"), with
-// a hint, which its clients skip.
+// failure is OpenAI's form of an error (its API reference, "Error codes").
 type failure struct {
 	Error failureBody `json:"error"`
 }
@@ -18,14 +17,13 @@ type failureBody struct {
 	Type    string  `json:"type"`
 	Param   *string `json:"param"`
 	Code    string  `json:"code"`
-	Hint    string  `json:"hint,omitempty"`
 }
 
 // failureOf tells err in OpenAI's words.
 func failureOf(err error) (status int, f failure) {
 	e := ops.AsError(err)
-	f.Error = failureBody{Message: e.Message, Type: "server_error", Code: string(e.Code), Hint: e.Hint}
-	if e.Hint != "" { // which their clients do not show
+	f.Error = failureBody{Message: e.Message, Type: "server_error", Code: string(e.Code)}
+	if e.Hint != "" { // all that clients show is the message
 		f.Error.Message += " (" + e.Hint + ")"
 	}
 	if e.Field != "" {

@@ -1,0 +1,166 @@
+package keeper
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+
+	"rbee.dev/rbee/ops"
+	"rbee.dev/rbee/transport"
+)
+
+// Chat is `rbee chat`.
+type Chat struct {
+	Model       string   `short:"m" help:"Model (default: one that is loaded, else as for infer)." placeholder:"NAME"`
+	System      string   `short:"s" help:"Instruction that the model has from the beginning." placeholder:"TEXT"`
+	MaxTokens   int      `short:"n" help:"Tokens of an answer at most." placeholder:"N"`
+	Temperature *float64 `short:"t" help:"0, always the likeliest, to 2 (default: the engine's)." placeholder:"X"`
+	Seed        *int64   `help:"Makes the answers repeatable (default: random)." placeholder:"N"`
+}
+
+// Help is shown by --help.
+func (Chat) Help() string {
+	return `Each line is a turn; the model remembers the conversation. The arrow keys edit
+the line and bring earlier ones back. Ctrl-C breaks an answer off; Ctrl-D, or
+/quit, ends. /new begins anew. Without a terminal, lines are read from standard
+input and answers written to standard output.
+
+Examples:
+  rbee chat
+  rbee chat -m qwen3-0.6b -s "Answer in one sentence."`
+}
+
+// turn is one message of the conversation.
+type turn struct {
+	Role    string `json:"role"`
+	Content string `json:"content"`
+}
+
+// Run talks until the person ends it.
+func (c *Chat) Run(ctx context.Context, k *Keeper) error {
+	queen, err := k.client(ctx)
+	if err != nil {
+		return err
+	}
+	defer queen.Close()
+	lines := k.lines()
+	talk := conversation{Chat: c, keeper: k, queen: queen, out: lines}
+	talk.begin()
+	for {
+		line, err := lines.Next()
+		switch {
+		case errors.Is(err, io.EOF) || ctx.Err() != nil || line == "/quit":
+			return context.Cause(ctx)
+		case err != nil:
+			return err
+		case line == "/new":
+			talk.begin()
+			continue
+		case strings.TrimSpace(line) == "":
+			continue
+		}
+		if err := talk.answer(ctx, line); err != nil {
+			if !lines.terminal() || ctx.Err() != nil {
+				return err
+			}
+			fmt.Fprintln(k.Stderr, "rbee:", err) // the conversation goes on
+		}
+	}
+}
+
+// conversation is what was said so far.
+type conversation struct {
+	*Chat
+	keeper *Keeper
+	queen  *transport.Client
+	out    io.Writer
+	turns  []turn
+}
+
+func (c *conversation) begin() {
+	c.turns = nil
+	if c.System != "" {
+		c.turns = []turn{{"system", c.System}}
+	}
+}
+
+// answer asks for the answer to a line and prints it as it comes. What failed
+// was never said; what was broken off by Ctrl-C was, as far as it came.
+func (c *conversation) answer(ctx context.Context, line string) error {
+	ctx, stop := signal.NotifyContext(ctx, os.Interrupt)
+	defer stop()
+	turns := append(c.turns, turn{"user", line})
+	request := map[string]any{"messages": turns, "stream": true}
+	if c.Model != "" {
+		request["model"] = c.Model
+	}
+	if c.MaxTokens > 0 {
+		request["max_tokens"] = c.MaxTokens
+	}
+	if c.Temperature != nil {
+		request["temperature"] = *c.Temperature
+	}
+	if c.Seed != nil {
+		request["seed"] = *c.Seed
+	}
+	body, err := c.queen.Open(ctx, "/v1/chat/completions", request)
+	if err != nil {
+		return err
+	}
+	defer body.Close()
+	var said strings.Builder
+	err = c.read(body, io.MultiWriter(c.out, &said))
+	fmt.Fprintln(c.out)
+	if err != nil && ctx.Err() == nil {
+		return err
+	}
+	c.turns = append(turns, turn{"assistant", said.String()})
+	return nil
+}
+
+// read prints the text of an event stream; comments are what happens meanwhile.
+func (c *conversation) read(body io.Reader, out io.Writer) error {
+	lines := bufio.NewScanner(body)
+	lines.Buffer(nil, 16<<20)
+	for lines.Scan() {
+		line := lines.Text()
+		if note, ok := strings.CutPrefix(line, ": "); ok {
+			c.keeper.say("%s", note)
+			continue
+		}
+		data, ok := strings.CutPrefix(line, "data: ")
+		if !ok {
+			continue
+		}
+		if data == "[DONE]" {
+			return nil
+		}
+		var chunk struct {
+			Choices []struct {
+				Delta struct{ Content string }
+			}
+			Error *ops.Error
+		}
+		if err := json.Unmarshal([]byte(data), &chunk); err != nil {
+			return ops.Errorf(ops.CodeInternal, "the queen sent what cannot be read: %w", err)
+		}
+		if chunk.Error != nil {
+			return chunk.Error
+		}
+		for _, choice := range chunk.Choices {
+			if _, err := io.WriteString(out, choice.Delta.Content); err != nil {
+				return brokenPipe(err)
+			}
+		}
+	}
+	if err := lines.Err(); err != nil {
+		return ops.Errorf(ops.CodeUnavailable, "the answer broke off: %w", err)
+	}
+	return ops.Errorf(ops.CodeUnavailable, "the answer broke off")
+}
