@@ -104,8 +104,17 @@ func TestProductsAreThoseOfTheDequantisedRows(t *testing.T) {
 
 func TestAssemblyAgreesWithThePortableCode(t *testing.T) {
 	shapes := [][3]int{ // rows, columns, vectors
-		{1, 256, 1}, {4, 256, 4}, {9, 1024, 6}, {3, 768, 13}, {37, 1280, 3}, {5, 2304, 2},
-		{6, 288, 5}, {6, 40, 5}, {6, 36, 5}, {6, 40, 1}, {6, 36, 1}, // not what kernels like
+		{1, 256, 1},
+		{4, 256, 4},
+		{9, 1024, 6},
+		{3, 768, 13},
+		{37, 1280, 3},
+		{5, 2304, 2},
+		{6, 288, 5},
+		{6, 40, 5},
+		{6, 36, 5},
+		{6, 40, 1},
+		{6, 36, 1}, // not what kernels like
 	}
 	eachLevel(t, func(t *testing.T, k *Kernels) {
 		for _, kind := range types {

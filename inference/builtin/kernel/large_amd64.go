@@ -39,8 +39,8 @@ type largeTile struct {
 
 // largeHeader is what a block has beside its values.
 type largeHeader struct {
-	minima [8]int16
-	d, m   float32
+	minima [8]int16 //nolint:unused // only the assembly reads and writes them
+	d, m   float32  //nolint:unused // as above
 	_      [8]byte
 }
 

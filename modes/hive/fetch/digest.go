@@ -100,7 +100,7 @@ func Copy(ctx context.Context, in io.Reader, path string, seen func(done int64))
 		h.Write(buf[:n])
 		size += int64(n)
 		seen(size)
-		if err == io.EOF { //nolint:errorlint // readers give it as it is
+		if err == io.EOF {
 			return size, hex.EncodeToString(h.Sum(nil)), out.Sync()
 		}
 		if err != nil {
