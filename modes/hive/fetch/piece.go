@@ -1,0 +1,168 @@
+package fetch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"path/filepath"
+	"time"
+
+	"rbee.dev/rbee/ops"
+)
+
+// piece downloads one part of the file, or all of it where the server gives no
+// parts.
+func (t *transfer) piece(ctx context.Context, s span) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	silent := fmt.Errorf("nothing came for %s", t.o.Stalled)
+	stalled := time.AfterFunc(t.o.Stalled, func() { cancel(silent) })
+	defer stalled.Stop()
+	answer, err := t.ask(ctx, s)
+	if err != nil {
+		if errors.Is(err, silent) || t.have.sum() > 0 && ops.CodeOf(err) == ops.CodeUnavailable {
+			err = &again{err: err}
+		}
+		return err
+	}
+	defer answer.Body.Close() //nolint:errcheck // it was only read
+	if s, err = t.learn(answer, s); err != nil {
+		return err
+	}
+	return t.write(&patientReader{in: answer.Body, ctx: ctx, stalled: stalled, after: t.o.Stalled}, s)
+}
+
+// ask asks for a part of the file.
+func (t *transfer) ask(ctx context.Context, s span) (*http.Response, error) {
+	t.mu.Lock()
+	from, check := t.at, t.state.Validator
+	t.mu.Unlock()
+	moved := from != ""
+	if !moved {
+		from = t.what.URL
+	}
+	header := http.Header{"Range": {fmt.Sprintf("bytes=%d-%d", s.From, s.To-1)}}
+	if check != "" {
+		header.Set("If-Range", check)
+	}
+	answer, err := t.send(ctx, from, t.what, header)
+	if err != nil {
+		return nil, err
+	}
+	if answer.StatusCode == http.StatusRequestedRangeNotSatisfiable {
+		err = t.noRange(answer)
+	} else if err = refusal(answer, t.what); err != nil && moved && ops.CodeOf(err) == ops.CodeDenied {
+		err = &again{err: err} // a signed address that has expired
+	}
+	if err != nil {
+		_ = answer.Body.Close() // nobody reads it
+		return nil, err
+	}
+	t.mu.Lock()
+	t.at = answer.Request.URL.String()
+	t.mu.Unlock()
+	return answer, nil
+}
+
+// noRange is the error of a 416: an empty file, or one that has become shorter.
+func (t *transfer) noRange(answer *http.Response) error {
+	if t.have.sum() > 0 {
+		return &again{err: errChanged}
+	}
+	if answer.Header.Get("Content-Range") == "bytes */0" {
+		return t.digest.wrong()
+	}
+	return ops.Errorf(ops.CodeUnavailable, "download %s: the server answers %s", Shown(t.what.URL), answer.Status)
+}
+
+// learn takes from an answer what it tells of the file, and says which part of
+// it comes; To is -1 where nobody knows the end.
+func (t *transfer) learn(answer *http.Response, asked span) (span, error) {
+	part, size := span{0, answer.ContentLength}, answer.ContentLength
+	ranges := answer.StatusCode == http.StatusPartialContent
+	if ranges {
+		var ok bool
+		if part, size, ok = contentRange(answer.Header.Get("Content-Range")); !ok || part.From != asked.From || part.To != min(asked.To, size) {
+			return span{}, ops.Errorf(ops.CodeUnavailable, "download %s: the server was asked for bytes %d to %d and gives %q",
+				Shown(t.what.URL), asked.From, asked.To-1, answer.Header.Get("Content-Range"))
+		}
+	}
+	known := validator(answer.Header)
+	begun := t.have.sum() > 0
+	if begun && (!ranges || known != t.state.Validator || size != t.state.Size) {
+		return span{}, &again{err: errChanged}
+	}
+	if t.what.Size >= 0 && size >= 0 && size != t.what.Size {
+		return span{}, ops.Errorf(ops.CodeUnavailable, "%s has %d bytes, but should have %d", Shown(t.what.URL), size, t.what.Size)
+	}
+	if !begun {
+		t.mu.Lock()
+		t.state.Size, t.state.Validator, t.ranges = size, known, ranges
+		t.mu.Unlock()
+	}
+	return part, CheckRoom(filepath.Dir(t.path), size-t.have.sum())
+}
+
+// write writes a part of the file as it comes.
+func (t *transfer) write(in io.Reader, s span) error {
+	buf := make([]byte, 256<<10)
+	at := s.From
+	for s.To < 0 || at < s.To {
+		room := int64(len(buf))
+		if s.To >= 0 {
+			room = min(room, s.To-at)
+		}
+		n, err := in.Read(buf[:room])
+		if _, failed := t.out.WriteAt(buf[:n], at); failed != nil {
+			return writeError(failed, t.path)
+		}
+		t.have.add(at, at+int64(n))
+		at += int64(n)
+		if failed := t.tell(); failed != nil {
+			return failed
+		}
+		switch {
+		case errors.Is(err, io.EOF) && s.To < 0:
+			t.state.Size = at
+			return nil
+		case err != nil && at != s.To:
+			return t.broken(err)
+		}
+	}
+	return nil
+}
+
+// broken is the error of a connection that ended too early.
+func (t *transfer) broken(err error) error {
+	sum := t.have.sum()
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return &again{err: ops.Errorf(ops.CodeUnavailable, "the model broke off at %d of %d bytes", sum, t.state.Size)}
+	}
+	return &again{err: ops.Errorf(ops.CodeUnavailable, "the model broke off at %d bytes: %w", sum, err)}
+}
+
+// tell says how far the download is, and keeps it now and then.
+func (t *transfer) tell() error {
+	done := t.have.sum()
+	t.seen(done, t.state.Size)
+	t.mu.Lock()
+	due := t.ranges && t.state.Validator != "" && done-t.kept >= keepEvery
+	if due {
+		t.kept = done
+	}
+	t.mu.Unlock()
+	if !due {
+		return nil
+	}
+	return t.keep()
+}
+
+// keep writes down how far the download is.
+func (t *transfer) keep() error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.state.Have = t.have.all()
+	return t.state.write(t.path)
+}
