@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -203,6 +205,71 @@ func TestLabAnswersGoOnThroughCuts(t *testing.T) {
 	s.rbee("hive", "uninstall", "gpu1")
 }
 
+// TestLabAPersonIsAskedForWhatALoginNeeds logs in to real servers with what only
+// a person knows.
+func TestLabAPersonIsAskedForWhatALoginNeeds(t *testing.T) {
+	s := newSite(t,
+		lab.Machine{Name: "locked"},
+		lab.Machine{Name: "password", SSHD: "PasswordAuthentication yes\nPubkeyAuthentication no", Setup: "echo alice:" + thePassword + " | chpasswd"},
+		lab.Machine{Name: "unknown"},
+	)
+	key := filepath.Join(s.lab.Home, ".ssh", "id_ed25519")
+	if out, err := exec.Command("ssh-keygen", "-p", "-q", "-f", key, "-N", thePassphrase).CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	known := filepath.Join(s.lab.Home, ".ssh", "known_hosts")
+	text, err := os.ReadFile(known)
+	if err != nil {
+		t.Fatal(err)
+	}
+	strangers := strings.Join(slices.DeleteFunc(strings.SplitAfter(string(text), "\n"), func(line string) bool {
+		return strings.HasPrefix(line, s.lab.Machine("unknown").Addr()+" ")
+	}), "")
+	if err := os.WriteFile(known, []byte(strangers), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if said := s.refused("hive", "test", "--host", "locked"); !strings.Contains(said, "passphrase") || !strings.Contains(said, "ssh-add") {
+		t.Errorf("without a terminal: %s", said)
+	}
+	if said := s.refused("hive", "test", "--host", "unknown"); !strings.Contains(said, "SHA256:") || !strings.Contains(said, "--accept-new-host-key") {
+		t.Errorf("an unknown host key: %s", said)
+	}
+	for _, tt := range []struct {
+		machine   string
+		flags     []string
+		questions [][2]string
+	}{
+		{"locked", nil, [][2]string{{"Passphrase for ", thePassphrase}, {"Add the queen's own key", "y"}}},
+		{"password", []string{"--ask-password"}, [][2]string{{"Password for ", thePassword}, {"Add the queen's own key", "n"}}},
+		{"unknown", nil, [][2]string{{"Trust this key", "y"}, {"Passphrase for ", thePassphrase}, {"Add the queen's own key", "n"}}},
+	} {
+		t.Run(tt.machine, func(t *testing.T) {
+			cmd := s.command(append([]string{"hive", "install", "--host", tt.machine}, tt.flags...)...)
+			p := sit(t, cmd)
+			for _, q := range tt.questions {
+				p.answer(q[0], q[1])
+			}
+			if text, code := p.end(cmd); code != 0 {
+				t.Fatalf("code %d: %s", code, text)
+			}
+			s := &site{t: t, lab: s.lab, home: s.home}
+			s.rbee("infer", "-q", "--hive", tt.machine, "-n", "3", "Once upon a time")
+		})
+	}
+	s.rbee("queen", "restart") // with which what was typed is forgotten
+	s.rbee("infer", "-q", "--hive", "locked", "-n", "3", "Once upon a time")
+	if said := s.refused("infer", "--hive", "password", "x"); !strings.Contains(said, "password") {
+		t.Errorf("a password is not kept: %s", said)
+	}
+	for _, m := range []string{"password", "unknown"} {
+		s.rbee("hive", "uninstall", m, "--catalog-only")
+	}
+	s.rbee("hive", "uninstall", "locked")
+	if keys := s.lab.Machine("locked").Run("cat /home/alice/.ssh/authorized_keys"); strings.Contains(keys, "rbee queen") {
+		t.Errorf("the queen's key is left: %s", keys)
+	}
+}
+
 // tells makes a machine's program say what script does.
 func tells(program, script string) string {
 	return fmt.Sprintf("printf '%%s\\n' '#!/bin/sh' '%s' >/usr/local/bin/%s; chmod 755 /usr/local/bin/%[2]s", script, program)
@@ -239,9 +306,27 @@ func TestLabBadLuck(t *testing.T) {
 	if said := s.refused("hive", "install", "--host", "changed", "--accept-new-host-key"); strings.Count(said, "SHA256:") != 2 {
 		t.Errorf("a changed key, which must show both fingerprints: %s", said)
 	}
+	known := filepath.Join(s.lab.Home, ".ssh", "known_hosts")
+	if out, err := exec.Command("sh", "-c", "ssh-keygen -q -f "+known+" -R "+s.lab.Machine("changed").Addr()).CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	s.rbee("hive", "test", "--host", "changed", "--accept-new-host-key")
 	if said := s.refused("hive", "install", "--host", "nobody@plain.invalid"); !strings.Contains(said, "plain.invalid") {
 		t.Errorf("an unknown host: %s", said)
 	}
+
+	// Another queen has it already.
+	s.rbee("hive", "install", "--host", "changed", "--name", "mine")
+	theirs := &site{t: t, lab: s.lab, home: t.TempDir()}
+	if said := theirs.refused("hive", "install", "--host", "changed", "--name", "theirs"); !strings.Contains(said, "has a hive already, mine, of the queen of") {
+		t.Errorf("another queen's machine: %s", said)
+	}
+	theirs.rbee("queen", "stop")
+	if said := s.refused("hive", "install", "--host", "readonly", "--name", "mine"); !strings.Contains(said, "mine") {
+		t.Errorf("a name that is taken: %s", said)
+	}
+	s.rbee("infer", "-q", "--hive", "mine", "-n", "3", "Once upon a time")
+	s.rbee("hive", "uninstall", "mine")
 
 	// The link goes away in the middle of the copy.
 	m := s.lab.Machine("cut")

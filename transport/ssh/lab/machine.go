@@ -104,7 +104,8 @@ func (m *Machine) start() {
 	if m.Systemd {
 		pam, first = "yes", "/lib/systemd/systemd --log-target=console" // a login through PAM starts alice's manager
 	}
-	config := "PermitRootLogin no\nPasswordAuthentication no\nKbdInteractiveAuthentication no\nUsePAM " + pam + "\nStrictModes no\nUseDNS no\n" + m.SSHD + "\n"
+	// The first value of a keyword counts (sshd_config(5)).
+	config := m.SSHD + "\nPermitRootLogin no\nPasswordAuthentication no\nKbdInteractiveAuthentication no\nUsePAM " + pam + "\nStrictModes no\nUseDNS no\n"
 	if !m.NoSFTP {
 		config += "Subsystem sftp /usr/lib/openssh/sftp-server\n"
 	}
