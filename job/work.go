@@ -72,7 +72,7 @@ func (s *Server[O]) finish(j *job, state ops.JobState, result json.RawMessage, f
 	if !j.finish(state, result, failure) {
 		return
 	}
-	s.spare.prepare()
+	defer s.spare.prepare() // last: whoever saw the job's end may ask for the list now
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.finished = append(s.finished, j)

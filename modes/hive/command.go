@@ -32,7 +32,8 @@ func (c *ServeCmd) Run(ctx context.Context, h home.Home, stderr io.Writer) error
 	if err := h.Create(); err != nil {
 		return err
 	}
-	log, file, err := daemon.Logger("hive", h.Log("hive"), stderr, os.Getenv(daemon.DetachedEnv) != "")
+	detached := os.Getenv(daemon.DetachedEnv) != ""
+	log, file, err := daemon.Logger("hive", h.Log("hive"), stderr, detached)
 	if err != nil {
 		return err
 	}
@@ -43,7 +44,9 @@ func (c *ServeCmd) Run(ctx context.Context, h home.Home, stderr io.Writer) error
 	}
 	hive, err := New(Options{Home: h, Name: c.Name, Listen: c.Listen, Service: c.Service, Binary: exe, Log: log})
 	if err != nil {
-		log.Error().Err(err).Msg("the hive cannot start")
+		if detached { // nobody sees what is returned
+			log.Error().Err(err).Msg("the hive cannot start")
+		}
 		return err
 	}
 	return hive.Run(ctx)

@@ -33,7 +33,8 @@ func (c *ServeCmd) Run(ctx context.Context, h home.Home, stderr io.Writer) (err 
 	if err := h.Create(); err != nil {
 		return err
 	}
-	log, logFile, err := daemon.Logger("queen", h.Log("queen"), stderr, os.Getenv(daemon.DetachedEnv) != "")
+	detached := os.Getenv(daemon.DetachedEnv) != ""
+	log, logFile, err := daemon.Logger("queen", h.Log("queen"), stderr, detached)
 	if err != nil {
 		return err
 	}
@@ -44,7 +45,9 @@ func (c *ServeCmd) Run(ctx context.Context, h home.Home, stderr io.Writer) (err 
 	}
 	q, err := New(Options{Home: h, Listen: c.Listen, Binary: exe, Releases: c.Releases, Log: log})
 	if err != nil {
-		log.Error().Err(err).Msg("the queen cannot start")
+		if detached { // nobody sees what is returned
+			log.Error().Err(err).Msg("the queen cannot start")
+		}
 		return err
 	}
 	return q.Run(ctx)
