@@ -66,13 +66,17 @@ func start(t *testing.T) running {
 }
 
 // run runs a hive in this process and returns how to stop it.
-func run(t testing.TB, h home.Home) (stop func(daemon.Scope)) {
+func run(t testing.TB, h home.Home, change ...func(*hive.Options)) (stop func(daemon.Scope)) {
 	t.Helper()
 	exe, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
-	hv, err := hive.New(hive.Options{Home: h, Name: "localhost", Binary: exe, Log: zerolog.New(zerolog.NewTestWriter(t))})
+	o := hive.Options{Home: h, Name: "localhost", Binary: exe, Log: zerolog.New(zerolog.NewTestWriter(t))}
+	for _, f := range change {
+		f(&o)
+	}
+	hv, err := hive.New(o)
 	if err != nil {
 		t.Fatal(err)
 	}

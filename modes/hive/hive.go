@@ -25,8 +25,11 @@ type Options struct {
 	// Service says that the hive is a service of its machine, which no queen ends
 	// with herself.
 	Service bool
-	Binary  string // absolute path of rbee, which workers are started from
-	Log     zerolog.Logger
+	// Memory tells the machine's memory, in bytes: all of it, and what programs
+	// can still get; 0 when it is not known. nil is the machine's own.
+	Memory func(ctx context.Context) (total, free uint64)
+	Binary string // absolute path of rbee, which workers are started from
+	Log    zerolog.Logger
 }
 
 // Hive is one hive process.
@@ -50,6 +53,9 @@ var _ ops.HiveHandler = (*Hive)(nil)
 // New takes the pid file, the socket and the models' folder. It runs nothing
 // yet.
 func New(o Options) (_ *Hive, err error) {
+	if o.Memory == nil {
+		o.Memory = memory
+	}
 	h := &Hive{Options: o, started: time.Now().UTC(), stopper: daemon.NewStopper(), dirty: make(chan struct{}, 1)}
 	if h.build, err = daemon.Build(o.Home, o.Binary); err != nil {
 		return nil, err

@@ -54,7 +54,7 @@ func (h *Hive) workerFor(ctx context.Context, o ops.Infer) (*member, error) {
 			return nil, ops.Errorf(ops.CodeUnavailable, "no worker on hive %s runs %s by a command line", h.Name, w.model.ID).
 				WithHint("`rbee worker spawn %s --engine command --command …` starts one", w.model.ID)
 		}
-		if err := h.checkMemory(ctx, w.model); err != nil {
+		if err := h.makeRoom(ctx, w.model); err != nil {
 			return nil, err
 		}
 	}

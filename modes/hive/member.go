@@ -36,6 +36,7 @@ type member struct {
 	child   *daemon.Child // nil for a worker of an earlier hive process
 	info    ops.Worker
 	given   int        // jobs of this hive's that it has
+	used    time.Time  // when it last had something to do
 	was     bool       // its model was loaded
 	asked   bool       // its end was asked for
 	why     *ops.Error // why it ended; set before ended is closed
@@ -110,6 +111,9 @@ func (m *member) watch(ctx context.Context, changed func()) {
 func (m *member) heard(s ops.Worker) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if s.Running > 0 || m.info.Running > 0 || m.used.IsZero() {
+		m.used = time.Now()
+	}
 	s.ID, s.HiveID, s.PID, s.LogPath = m.id, m.hive, m.process.PID, m.info.LogPath
 	m.info = s
 	if s.State == ops.WorkerReady || s.State == ops.WorkerBusy {
@@ -214,4 +218,12 @@ func (m *member) count(n int) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.given += n
+	m.used = time.Now()
+}
+
+// lastUsed is when the worker last had something to do.
+func (m *member) lastUsed() time.Time {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.used
 }

@@ -79,20 +79,3 @@ func TestADeviceThatIsThereButNotForTheEngineIsUnsupported(t *testing.T) {
 		}
 	}
 }
-
-func TestAModelLargerThanTheMachineIsRefusedAndOneThatIsTightWarnedOf(t *testing.T) {
-	h := &Hive{Options: Options{Name: "localhost"}}
-	total, free := memory(t.Context())
-	if total == 0 || free == 0 || free >= total {
-		t.Fatalf("memory is %d of %d", free, total)
-	}
-	var said story
-	ctx := said.told(t.Context())
-	wantCode(t, h.checkMemory(ctx, ops.Model{ID: "big", Size: 1 << 60}), ops.CodeUnavailable, "big takes 1.0 EiB of memory", "smaller model")
-	if err := h.checkMemory(ctx, ops.Model{ID: "tight", Size: int64(total)}); err != nil || len(said.lines) != 1 {
-		t.Errorf("a tight one: %v, %q", err, said.lines)
-	}
-	if err := h.checkMemory(ctx, ops.Model{ID: "small", Size: 1}); err != nil || len(said.lines) != 1 {
-		t.Errorf("a small one: %v, %q", err, said.lines)
-	}
-}

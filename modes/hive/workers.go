@@ -18,7 +18,7 @@ func (h *Hive) WorkerSpawn(ctx context.Context, o ops.WorkerSpawn) (ops.Worker, 
 		return ops.Worker{}, err
 	}
 	w.parallel, w.context, w.flags, w.command = o.Parallel, o.Context, o.Flags, o.Command
-	if err := h.checkMemory(ctx, w.model); err != nil {
+	if err := h.makeRoom(ctx, w.model); err != nil {
 		return ops.Worker{}, err
 	}
 	m, started := h.fleet.spawn(w, workerID(ctx))
@@ -90,21 +90,6 @@ func (h *Hive) resolve(ctx context.Context, model, engine, device string) (want,
 		err = refuseSplit(w.model)
 	}
 	return w, err
-}
-
-// checkMemory refuses a model that is larger than the machine's memory, and
-// warns of one that is larger than what is free. It is rough: weights are
-// mapped, so what other programs could give up counts as free.
-func (h *Hive) checkMemory(ctx context.Context, m ops.Model) error {
-	total, free := memory(ctx)
-	switch size := uint64(max(0, m.Size)); {
-	case total > 0 && size > total:
-		return ops.Errorf(ops.CodeUnavailable, "%s takes %s of memory, and hive %s has %s", m.ID, humanBytes(size), h.Name, humanBytes(total)).
-			WithHint("take a smaller model, or one with fewer bits per weight")
-	case total > 0 && size > free:
-		ops.Warn(ctx, "memory_short", "%s takes %s of memory, and only %s are free: it may be slow", m.ID, humanBytes(size), humanBytes(free))
-	}
-	return nil
 }
 
 // workerID is the name of the worker that the context's job starts. It is made

@@ -1,0 +1,44 @@
+package hive_test
+
+import (
+	"context"
+	"testing"
+
+	"rbee.dev/rbee/inference/enginetest"
+	"rbee.dev/rbee/modes/daemon"
+	"rbee.dev/rbee/modes/hive"
+	"rbee.dev/rbee/ops"
+)
+
+// TestAWorkerThatHasNothingToDoMakesRoomForAnother: of two, the one that was
+// used last stays.
+func TestAWorkerThatHasNothingToDoMakesRoomForAnother(t *testing.T) {
+	h := newHome(t)
+	c := client(t, h)
+	free := make(chan uint64, 8) // what each look at the memory finds; then there is plenty
+	stop := run(t, h, func(o *hive.Options) {
+		o.Memory = func(context.Context) (uint64, uint64) {
+			select {
+			case n := <-free:
+				return 1 << 40, n
+			default:
+				return 1 << 40, 1 << 39
+			}
+		}
+	})
+	defer stop(daemon.ScopeAll)
+	first := do(t, c, ops.WorkerSpawn{})
+	second := do(t, c, ops.WorkerSpawn{})
+	if got := infer(t, c, ops.Infer{Prompt: "x", WorkerID: first.ID}, nil); got.err != nil || got.text != enginetest.Text(pieces) {
+		t.Fatalf("%+v", got)
+	}
+	free <- 0
+	third := do(t, c, ops.WorkerSpawn{})
+	ids := map[string]bool{}
+	for _, w := range do(t, c, ops.WorkerList{}).Workers {
+		ids[w.ID] = true
+	}
+	if len(ids) != 2 || !ids[first.ID] || !ids[third.ID] {
+		t.Errorf("left are %v; the first was %s, the second %s, the third %s", ids, first.ID, second.ID, third.ID)
+	}
+}
