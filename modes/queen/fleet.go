@@ -88,26 +88,27 @@ func (f fleet) listed(ctx context.Context, w ops.Worker) {
 // arrives by itself; this only bounds how late it is seen.
 const loadingLook = 5 * time.Millisecond
 
-// loading waits for a worker that is loading the model; without one it returns
-// false at once, or when that one fails.
+// loading waits for a worker that is loading the model. Without one it returns
+// false at once: a ready one has just failed a request, and may be dead without
+// being known to be.
 func (f fleet) loading(ctx context.Context, model string) (ops.Worker, bool) {
-	find := func() (w ops.Worker, ok bool) {
+	find := func(id string) (ops.Worker, bool) {
 		for _, w := range f.books.workers() {
-			if w.Model == model && w.State != ops.WorkerFailed {
+			if w.ID == id || id == "" && w.Model == model && w.State == ops.WorkerLoading {
 				return w, true
 			}
 		}
-		return w, false
+		return ops.Worker{}, false
 	}
-	w, ok := find()
-	if ok && w.State == ops.WorkerLoading {
+	w, ok := find("")
+	if ok {
 		ops.Narrate(ctx, "worker_wait", "worker %s is loading %s on hive %s", w.ID, model, w.HiveID)
 	}
 	for ok && w.State == ops.WorkerLoading && ctx.Err() == nil {
 		pause(ctx, loadingLook)
-		w, ok = find()
+		w, ok = find(w.ID)
 	}
-	return w, ok && ctx.Err() == nil
+	return w, ok && (w.State == ops.WorkerReady || w.State == ops.WorkerBusy)
 }
 
 // serveGateway mounts OpenAI's API on the queen's server.
