@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"rbee.dev/rbee/inference/enginetest"
+	"rbee.dev/rbee/modes/daemon"
 	"rbee.dev/rbee/transport/ssh/lab"
 )
 
@@ -170,6 +171,15 @@ func TestLabAnswersGoOnThroughCuts(t *testing.T) {
 	m := s.lab.Machine("gpu1")
 	s.rbee("hive", "install", "--host", "gpu1", "--binary", exe)
 	s.rbee("worker", "spawn", "tinybee", "--hive", "gpu1", "--parallel", "32")
+	record, err := daemon.Read(filepath.Join(s.home, "state", "queen.pid"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer, err := s.lab.Command("curl", "-sS", "-D", "-", "http://"+record.Address+"/v1/completions",
+		"-H", "Content-Type: application/json", "-d", `{"model":"tinybee","prompt":"x","max_tokens":5}`).CombinedOutput()
+	if err != nil || !strings.Contains(string(answer), "X-Rbee-Hive: gpu1") || !strings.Contains(string(answer), enginetest.Text(5)) {
+		t.Errorf("OpenAI's API over the connection: %v: %s", err, answer)
+	}
 	const streams, tokens = 32, 300
 	want := enginetest.Text(tokens) + "\n"
 	for _, tt := range []struct {
