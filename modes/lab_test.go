@@ -285,6 +285,27 @@ func tells(program, script string) string {
 	return fmt.Sprintf("printf '%%s\\n' '#!/bin/sh' '%s' >/usr/local/bin/%s; chmod 755 /usr/local/bin/%[2]s", script, program)
 }
 
+// duringCopy does something in the middle of the copy of an install, which must
+// fail, and returns what was said.
+func (s *site) duringCopy(m *lab.Machine, do func()) string {
+	s.t.Helper()
+	m.Limit("40mbit")
+	installing := s.command("hive", "install", "--host", m.Name)
+	var said bytes.Buffer
+	installing.Stdout, installing.Stderr = &said, &said
+	if err := installing.Start(); err != nil {
+		s.t.Fatal(err)
+	}
+	for m.Run("ls -A /home/alice/.local/share/rbee 2>/dev/null | grep -c upload || true") == "0\n" {
+		time.Sleep(50 * time.Millisecond)
+	}
+	do()
+	if err := installing.Wait(); err == nil {
+		s.t.Errorf("the install did not fail: %s", said.String())
+	}
+	return said.String()
+}
+
 func TestLabBadLuck(t *testing.T) {
 	s := newSite(t,
 		lab.Machine{Name: "arm", Setup: tells("uname", `if [ "$1" = -m ]; then echo aarch64; else exec /bin/uname "$@"; fi`)},
@@ -338,21 +359,26 @@ func TestLabBadLuck(t *testing.T) {
 	s.rbee("infer", "-q", "--hive", "mine", "-n", "3", "Once upon a time")
 	s.rbee("hive", "uninstall", "mine")
 
+	// The disk fills up in the middle of the copy, and somebody makes room later.
+	m := s.lab.Machine("filling")
+	if said := s.duringCopy(m, func() { m.Run("dd if=/dev/zero of=/home/alice/big bs=1M 2>/dev/null || true") }); !strings.Contains(said, "could not copy the binary") {
+		t.Errorf("a disk that fills up: %s", said)
+	}
+	m.Run("rm /home/alice/big")
+	if left := m.Run("ls -A /home/alice/.local/share/rbee 2>/dev/null || true"); left != "" {
+		t.Errorf("left on the disk that filled up: %s", left)
+	}
+	m.Limit("")
+	s.rbee("hive", "install", "--host", "filling")
+	s.rbee("hive", "uninstall", "filling", "--models")
+	if left := m.Run("ls -A /home/alice/.cache/rbee 2>/dev/null || true"); left != "" {
+		t.Errorf("left with the models removed: %s", left)
+	}
+
 	// The link goes away in the middle of the copy.
-	m := s.lab.Machine("cut")
-	m.Limit("40mbit")
-	installing := s.command("hive", "install", "--host", "cut")
-	var said bytes.Buffer
-	installing.Stdout, installing.Stderr = &said, &said
-	if err := installing.Start(); err != nil {
-		t.Fatal(err)
-	}
-	for m.Run("ls /home/alice/.local/share/rbee 2>/dev/null; ls -A /home/alice/.local/share/rbee 2>/dev/null | grep -c upload || true") == "0\n" {
-		time.Sleep(50 * time.Millisecond)
-	}
-	m.Cut()
-	if err := installing.Wait(); err == nil || !strings.Contains(said.String(), "could not copy the binary") {
-		t.Errorf("a cut in the middle of the copy: %v: %s", err, said.String())
+	m = s.lab.Machine("cut")
+	if said := s.duringCopy(m, m.Cut); !strings.Contains(said, "could not copy the binary") {
+		t.Errorf("a cut in the middle of the copy: %s", said)
 	}
 	m.Restore()
 	m.Limit("")
