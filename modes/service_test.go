@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"rbee.dev/rbee/ops"
 )
@@ -57,5 +58,21 @@ func TestTheHiveOfThisMachineCanBeAServiceOfItsOwn(t *testing.T) {
 	}
 	if _, err := os.Stat(filepath.Join(p.home, "state", "queen.db")); err != nil {
 		t.Error(err)
+	}
+}
+
+func TestAHiveThatIsStartedLateIsKnownAtOnce(t *testing.T) {
+	p := newPlace(t)
+	p.rbee("queen", "start")
+	time.Sleep(3 * time.Second) // by then the queen looks for a hive seldom
+	p.rbee("model", "list")
+	var h ops.Hive
+	for end := time.Now().Add(time.Second); h.State != ops.HiveUp && time.Now().Before(end); {
+		if err := json.Unmarshal([]byte(p.rbee("hive", "get", "localhost", "-o", "json")), &h); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if h.State != ops.HiveUp {
+		t.Errorf("the hive that was just asked is shown as %+v", h)
 	}
 }

@@ -32,6 +32,7 @@ type localHive struct {
 	raw, client *transport.Client
 
 	starting chan struct{} // holds one token: who has it may start the hive
+	came     chan struct{} // holds a token when a hive was found to answer
 
 	mu      sync.Mutex
 	down    bool    // the hive must not be started
@@ -41,7 +42,7 @@ type localHive struct {
 func newLocalHive(h home.Home, binary, build string, log zerolog.Logger) *localHive {
 	l := &localHive{
 		home: h, binary: binary, build: build, log: log,
-		starting: make(chan struct{}, 1),
+		starting: make(chan struct{}, 1), came: make(chan struct{}, 1),
 	}
 	options := transport.Unix(h.HiveSocket())
 	options.Name = "the hive " + ops.LocalHive
@@ -77,8 +78,20 @@ func (l *localHive) Close() {
 	l.client.Close()
 }
 
-// ensure returns when the hive answers, after starting it where it did not.
+// ensure returns when the hive answers, after starting it where it did not. The
+// watch is told, which may not look again for seconds by itself.
 func (l *localHive) ensure(ctx context.Context) error {
+	err := l.answering(ctx)
+	if err == nil {
+		select {
+		case l.came <- struct{}{}:
+		default:
+		}
+	}
+	return err
+}
+
+func (l *localHive) answering(ctx context.Context) error {
 	if _, err := l.raw.Health(ctx); err == nil {
 		return nil
 	}

@@ -42,7 +42,12 @@ func (q *Queen) watchLocal(ctx context.Context) {
 			}
 			continue
 		}
-		pause(ctx, retry.NextBackOff())
+		select {
+		case <-ctx.Done():
+		case <-q.local.came:
+			retry.Reset()
+		case <-time.After(retry.NextBackOff()):
+		}
 	}
 }
 
