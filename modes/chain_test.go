@@ -233,6 +233,9 @@ func TestAThousandAnswersAtOnceThroughOneQueen(t *testing.T) {
 		together(t, c.queen, jobs, 50, 0)
 		after = append(after, int(resident(t, c.pid)))
 	}
+	if raced { // whose memory says nothing of rbee's
+		return
+	}
 	c.queen.Close() // its connections take memory there
 	// Some stays: a thousand jobs are remembered, and the code that ran is there.
 	const stays = 30 // MB
