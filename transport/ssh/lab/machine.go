@@ -173,7 +173,7 @@ func (m *Machine) await() {
 	for end := time.Now().Add(patience); ; time.Sleep(20 * time.Millisecond) {
 		if m.Through == "" {
 			out, err := m.lab.Command("bash", "-c", "exec 3<>/dev/tcp/"+m.Addr()+"/22; head -c 4 <&3").Output()
-			if err == nil && string(out) == "SSH-" {
+			if err == nil && string(out) == "SSH-" && m.booted() {
 				return
 			}
 		} else if strings.Contains(m.log(), "Server listening") {
@@ -183,6 +183,12 @@ func (m *Machine) await() {
 			m.lab.t.Fatalf("%s does not come up: %s", m.Name, m.log())
 		}
 	}
+}
+
+// booted reports whether systemd, where that is the machine's init, has started
+// all that it starts: until then it may start the SSH server anew.
+func (m *Machine) booted() bool {
+	return !m.Systemd || m.inside(`case $(systemctl is-system-running) in running|degraded) ;; *) exit 1 ;; esac`).Run() == nil
 }
 
 // first is the machine's first process, as it is called outside.
