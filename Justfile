@@ -37,6 +37,11 @@ ci:
 llamacpp folder="/opt/rbee-llamacpp":
     bash testdata/llamacpp/root.sh {{folder}}
 
+# Run the official clients of OpenAI's, Anthropic's and Ollama's APIs (npm) against a queen.
+test-clients folder="/opt/rbee-clients":
+    bash testdata/clients/install.sh {{folder}}
+    RBEE_CLIENTS={{folder}} go test -v -run OfficialClients ./modes
+
 # Fetch real vocabularies into a folder, for comparisons.
 vocab folder="/opt/rbee-vocabs":
     bash testdata/vocab/fetch.sh {{folder}}

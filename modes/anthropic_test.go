@@ -10,14 +10,21 @@ import (
 	"github.com/anthropics/anthropic-sdk-go/option"
 )
 
-func TestAnthropicsClientTalksToTheQueen(t *testing.T) {
-	p := newPlace(t)
+// newAnthropic is Anthropic's own client, pointed at the queen of p, who is
+// started.
+func newAnthropic(p *place) anthropic.Client {
+	p.t.Helper()
 	p.rbee("queen", "start")
-	t.Cleanup(http.DefaultClient.CloseIdleConnections)
-	c := anthropic.NewClient(
+	p.t.Cleanup(http.DefaultClient.CloseIdleConnections)
+	return anthropic.NewClient(
 		option.WithBaseURL("http://"+p.record("queen").Address), option.WithAPIKey("none"),
 		option.WithHTTPClient(http.DefaultClient), option.WithMaxRetries(0),
 	)
+}
+
+func TestAnthropicsClientTalksToTheQueen(t *testing.T) {
+	p := newPlace(t)
+	c := newAnthropic(p)
 	ask := anthropic.MessageNewParams{
 		Model: "tinybee", MaxTokens: 12, Temperature: anthropic.Float(0),
 		Messages: []anthropic.MessageParam{anthropic.NewUserMessage(anthropic.NewTextBlock("Once upon a time"))},
@@ -43,5 +50,41 @@ func TestAnthropicsClientTalksToTheQueen(t *testing.T) {
 	_, err = c.Messages.New(t.Context(), ask)
 	if refused, ok := errors.AsType[*anthropic.Error](err); !ok || refused.StatusCode != http.StatusNotFound || !strings.Contains(err.Error(), "not_found_error") {
 		t.Errorf("an unknown model: %v", err)
+	}
+}
+
+func TestAnthropicsClientHasToolsCalled(t *testing.T) {
+	p := newPlace(t)
+	c := newAnthropic(p)
+	p.withToolbee()
+	ask := anthropic.MessageNewParams{
+		Model: toolbee, MaxTokens: 50,
+		Messages: []anthropic.MessageParam{anthropic.NewUserMessage(anthropic.NewTextBlock("What is the weather in Paris?"))},
+		Tools:    []anthropic.ToolUnionParam{{OfTool: &anthropic.ToolParam{Name: "weather"}}},
+	}
+	stream := c.Messages.NewStreaming(t.Context(), ask)
+	var message anthropic.Message
+	for stream.Next() {
+		if err := message.Accumulate(stream.Current()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := stream.Err(); err != nil || len(message.Content) != 1 || message.StopReason != anthropic.StopReasonToolUse {
+		t.Fatalf("as a stream: %+v, %v", message, err)
+	}
+	use := message.Content[0]
+	if use.Name != "weather" || string(use.Input) != `{"city":"Paris"}` {
+		t.Errorf("called %+v", use)
+	}
+	ask.Messages = append(ask.Messages, message.ToParam(), anthropic.NewUserMessage(anthropic.NewToolResultBlock(use.ID, "sunny", false)))
+	whole, err := c.Messages.New(t.Context(), ask)
+	if err != nil || len(whole.Content) != 1 || whole.Content[0].Text != "It is sunny." {
+		t.Errorf("with the tool's result: %+v, %v", whole, err)
+	}
+	ask.Messages = []anthropic.MessageParam{anthropic.NewUserMessage(anthropic.NewTextBlock("Break off."))}
+	for stream = c.Messages.NewStreaming(t.Context(), ask); stream.Next(); { // to its end
+	}
+	if err := stream.Err(); err == nil || !strings.Contains(err.Error(), "broke") {
+		t.Errorf("a stream that broke off ended with %v", err)
 	}
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/openai/openai-go/v3"
 	"github.com/openai/openai-go/v3/option"
+	"github.com/openai/openai-go/v3/responses"
 )
 
 // newOpenAI is OpenAI's own client, pointed at the queen of p, who is started.
@@ -64,6 +65,41 @@ func TestOpenAIsClientTalksToTheQueen(t *testing.T) {
 	_, err = c.Chat.Completions.New(t.Context(), ask)
 	if refused, ok := errors.AsType[*openai.Error](err); !ok || refused.StatusCode != http.StatusNotFound || refused.Code != "model_not_found" || !strings.Contains(refused.Message, "tinybee") {
 		t.Errorf("an unknown model: %v", err)
+	}
+}
+
+func TestOpenAIsClientHasToolsCalled(t *testing.T) {
+	p := newPlace(t)
+	c := newOpenAI(p)
+	p.withToolbee()
+	ask := openai.ChatCompletionNewParams{
+		Model:    toolbee,
+		Messages: []openai.ChatCompletionMessageParamUnion{openai.UserMessage("What is the weather in Paris?")},
+		Tools:    []openai.ChatCompletionToolUnionParam{openai.ChatCompletionFunctionTool(openai.FunctionDefinitionParam{Name: "weather"})},
+	}
+	stream := c.Chat.Completions.NewStreaming(t.Context(), ask)
+	var all openai.ChatCompletionAccumulator
+	for stream.Next() {
+		all.AddChunk(stream.Current())
+	}
+	if err := stream.Err(); err != nil || len(all.Choices) != 1 || len(all.Choices[0].Message.ToolCalls) != 1 {
+		t.Fatalf("as a stream: %+v, %v", all.Choices, err)
+	}
+	whole, err := c.Chat.Completions.New(t.Context(), ask)
+	if err != nil || len(whole.Choices[0].Message.ToolCalls) != 1 {
+		t.Fatalf("in one piece: %+v, %v", whole, err)
+	}
+	call, streamed := whole.Choices[0].Message.ToolCalls[0], all.Choices[0].Message.ToolCalls[0]
+	if call.Function.Name != "weather" || call.Function.Arguments != `{"city":"Paris"}` || streamed.Function.Arguments != call.Function.Arguments || streamed.ID != call.ID {
+		t.Errorf("called %+v, as a stream %+v", call, streamed)
+	}
+	ask.Messages = append(ask.Messages, whole.Choices[0].Message.ToParam(), openai.ToolMessage("sunny", call.ID))
+	if whole, err = c.Chat.Completions.New(t.Context(), ask); err != nil || whole.Choices[0].Message.Content != "It is sunny." {
+		t.Errorf("with the tool's result: %+v, %v", whole, err)
+	}
+	_, err = c.Responses.New(t.Context(), responses.ResponseNewParams{Model: "tinybee", Input: responses.ResponseNewParamsInputUnion{OfString: openai.String("Once")}})
+	if refused, ok := errors.AsType[*openai.Error](err); !ok || refused.StatusCode != http.StatusNotFound || !strings.Contains(refused.Message, "/v1/responses") {
+		t.Errorf("of an engine without responses: %v", err)
 	}
 }
 

@@ -19,6 +19,9 @@ func TestMain(m *testing.M) {
 	if pace := os.Getenv(paced); pace != "" {
 		os.Exit(runPaced(pace, os.Args))
 	}
+	if len(os.Args) > 2 && os.Args[1] == toolbee {
+		os.Exit(serveToolbee(os.Args[2]))
+	}
 	if queen := os.Getenv(asking); queen != "" {
 		os.Exit(runAsking(queen, os.Args))
 	}

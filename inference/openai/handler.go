@@ -33,7 +33,11 @@ func NewHandler(model string, g Generator) *Handler {
 		writeJSON(w, http.StatusOK, map[string]string{"status": "ok"})
 	})
 	h.mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		fail(w, ops.Errorf(ops.CodeNotFound, "this engine has no %s %s", r.Method, r.URL.Path))
+		err := ops.Errorf(ops.CodeNotFound, "this engine has no %s %s", r.Method, r.URL.Path)
+		if r.URL.Path == "/v1/responses" {
+			err = ops.Errorf(ops.CodeNotFound, "this engine has no /v1/responses: ask /v1/chat/completions, or have the model run on llamacpp")
+		}
+		fail(w, err)
 	})
 	return h
 }

@@ -206,7 +206,7 @@ type failure struct {
 func toFailure(err error) (status int, body failureBody) {
 	e := ops.AsError(err)
 	kind := "server_error"
-	if e.Code == ops.CodeInvalid {
+	if e.Code == ops.CodeInvalid || e.Code == ops.CodeNotFound || e.Code == ops.CodeUnsupported {
 		kind = "invalid_request_error"
 	}
 	return e.Code.HTTPStatus(), failureBody{failure{Message: e.Error(), Type: kind, Param: e.Field, Code: string(e.Code), Hint: e.Hint}}

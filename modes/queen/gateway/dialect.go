@@ -18,6 +18,8 @@ type dialect interface {
 	end() []byte
 	// whole translates an answer in one piece.
 	whole(text []byte) ([]byte, error)
+	// comment passes on a comment of a stream, without its end, or is nothing.
+	comment(text []byte) []byte
 	// failure is an error, in a stream's middle or as the whole answer.
 	failure(f failureBody, inStream bool) []byte
 }
@@ -47,6 +49,7 @@ type usage struct {
 type message struct {
 	Role       string     `json:"role,omitempty"`
 	Content    any        `json:"content,omitempty"`
+	Reasoning  string     `json:"reasoning_content,omitempty"` // what the model thinks, as llama.cpp and vLLM have it
 	ToolCalls  []toolCall `json:"tool_calls,omitempty"`
 	ToolCallID string     `json:"tool_call_id,omitempty"`
 }
@@ -80,7 +83,7 @@ type tool struct {
 func (g *Gateway) translate(w http.ResponseWriter, r *http.Request, path string, body any, d dialect) {
 	text, err := json.Marshal(body)
 	if err != nil {
-		fail(w, err)
+		refuse(w, d, err)
 		return
 	}
 	t := &translator{to: w, header: http.Header{}, dialect: d}
@@ -112,7 +115,7 @@ func (t *translator) Unwrap() http.ResponseWriter { return t.to }
 // WriteHeader begins the answer.
 func (t *translator) WriteHeader(status int) {
 	t.status, t.events = status, status == http.StatusOK && isEvents(t.header)
-	for _, name := range []string{"X-Rbee-Hive", "X-Rbee-Worker"} {
+	for _, name := range []string{"X-Rbee-Hive", "X-Rbee-Worker", "Retry-After"} {
 		if v := t.header.Get(name); v != "" {
 			t.to.Header().Set(name, v)
 		}
@@ -149,8 +152,11 @@ func (t *translator) Write(p []byte) (int, error) {
 	}
 }
 
-// frame translates one event. Comments are dropped: not every dialect has them.
+// frame translates one event, or a comment.
 func (t *translator) frame(frame []byte) []byte {
+	if bytes.HasPrefix(frame, []byte(":")) {
+		return t.dialect.comment(frame)
+	}
 	data, ok := strings.CutPrefix(string(bytes.TrimSpace(frame)), "data:")
 	data = strings.TrimSpace(data)
 	switch {
@@ -190,11 +196,20 @@ func (t *translator) finish() {
 		if json.Unmarshal(t.held.Bytes(), &f) != nil || f.Error.Message == "" {
 			f.Error.Message = strings.TrimSpace(t.held.String())
 		}
+		f.Error.status = status
 		text = t.dialect.failure(f.Error, false)
 	}
 	t.to.Header().Set("Content-Type", "application/json")
 	t.to.WriteHeader(status)
 	_, _ = t.to.Write(text) // the client may be gone
+}
+
+// refuse answers with err in a dialect, while nothing was sent.
+func refuse(w http.ResponseWriter, d dialect, err error) {
+	status, f := failureOf(err)
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_, _ = w.Write(d.failure(f.Error, false)) // the client may be gone
 }
 
 // marshal is v as JSON; what the dialects send can always be encoded.

@@ -3,6 +3,7 @@ package gateway
 import (
 	"encoding/json"
 	"net/http"
+	"strings"
 
 	"rbee.dev/rbee/ops"
 )
@@ -17,6 +18,17 @@ type failureBody struct {
 	Type    string  `json:"type"`
 	Param   *string `json:"param"`
 	Code    string  `json:"code"`
+
+	status int // of the answer that it is, or 0
+}
+
+// about is the message with the part of the request that is wrong before it, for
+// dialects that do not name that apart.
+func (f failureBody) about() string {
+	if f.Param != nil && *f.Param != "" && f.Code == string(ops.CodeInvalid) && !strings.HasPrefix(f.Message, *f.Param) {
+		return *f.Param + ": " + f.Message
+	}
+	return f.Message
 }
 
 // failureOf tells err in OpenAI's words.
@@ -30,7 +42,7 @@ func failureOf(err error) (status int, f failure) {
 		f.Error.Param = &e.Field
 	}
 	switch e.Code {
-	case ops.CodeInvalid:
+	case ops.CodeInvalid, ops.CodeDenied, ops.CodeUnsupported:
 		f.Error.Type = "invalid_request_error"
 	case ops.CodeNotFound:
 		f.Error.Type = "invalid_request_error"
@@ -38,7 +50,8 @@ func failureOf(err error) (status int, f failure) {
 			f.Error.Code = "model_not_found" // what OpenAI calls it, and clients look for
 		}
 	}
-	return e.Code.HTTPStatus(), f
+	f.Error.status = e.Code.HTTPStatus()
+	return f.Error.status, f
 }
 
 // fail answers with err while nothing was sent.
@@ -57,4 +70,10 @@ func failureEvent(err error) []byte {
 		text = []byte(`{"error":{"message":"internal error","type":"server_error","code":"internal"}}`)
 	}
 	return append(append([]byte("data: "), text...), "\n\n"...)
+}
+
+// responsesFailure is err as the last event of a stream of the responses API.
+func responsesFailure(err error) []byte {
+	_, f := failureOf(err)
+	return event("error", map[string]any{"code": f.Error.Code, "message": f.Error.Message, "param": f.Error.Param, "sequence_number": 0})
 }

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -32,12 +33,22 @@ var Routes = []struct{ Method, Path string }{
 	{http.MethodPost, "/v1/responses"},
 	{http.MethodPost, "/v1/rerank"},
 	{http.MethodPost, "/v1/messages"},
-	{http.MethodPost, "/api/chat"},
-	{http.MethodPost, "/api/generate"},
-	{http.MethodPost, "/api/embed"},
-	{http.MethodGet, "/api/tags"},
-	{http.MethodGet, "/api/version"},
+	{http.MethodPost, "/v1/messages/count_tokens"},
+	{http.MethodHead, "/"}, // by which Ollama's clients look whether it is there
+	{http.MethodGet, "/api/*"},
+	{http.MethodHead, "/api/*"},
+	{http.MethodPost, "/api/*"},
+	{http.MethodDelete, "/api/*"},
+	// What clients of OpenAI's API ask for and no engine has is refused in its words.
+	{http.MethodPost, "/v1/audio/*"},
+	{http.MethodPost, "/v1/images/*"},
+	{http.MethodPost, "/v1/moderations"},
+	{http.MethodPost, "/v1/files"},
+	{http.MethodPost, "/v1/batches"},
 }
+
+// elsewhere is the beginnings of the paths that no engine has.
+var elsewhere = []string{"/v1/audio/", "/v1/images/", "/v1/moderations", "/v1/files", "/v1/batches"}
 
 // Gateway answers OpenAI's API, and Anthropic's and Ollama's by translation,
 // from the workers of a fleet.
@@ -71,10 +82,15 @@ func (g *Gateway) Close() {
 // ServeHTTP answers one of [Routes].
 func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch {
+	case r.Method == http.MethodHead:
+		w.WriteHeader(http.StatusOK)
 	case strings.HasPrefix(r.URL.Path, "/api/"):
 		g.serveOllama(w, r)
-	case r.URL.Path == "/v1/messages":
+	case strings.HasPrefix(r.URL.Path, "/v1/messages"):
 		g.serveAnthropic(w, r)
+	case slices.ContainsFunc(elsewhere, func(path string) bool { return strings.HasPrefix(r.URL.Path, path) }):
+		fail(w, ops.Errorf(ops.CodeNotFound, "rbee has no %s", r.URL.Path).
+			WithHint("there are chat/completions, completions, embeddings, responses, rerank and models"))
 	case r.Method == http.MethodPost:
 		g.serve(w, r)
 	case r.URL.Path == "/v1/models":
@@ -101,7 +117,7 @@ func (g *Gateway) answer(w http.ResponseWriter, r *http.Request, body []byte) {
 		fail(w, ops.Invalid("", "%w", err))
 		return
 	}
-	p := newReply(w, a.stream)
+	p := newReply(w, r.URL.Path, a.stream)
 	tried := map[key]bool(nil)
 	for range attempts {
 		k, failed := g.worker(r.Context(), a.model, tried, p.say)

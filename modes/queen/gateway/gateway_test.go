@@ -96,6 +96,29 @@ func (f *farm) ask(path, body string) (int, http.Header, string) {
 	return answer.StatusCode, answer.Header, string(text)
 }
 
+// send sends a request and returns the status and text of the answer.
+func (f *farm) send(method, path, body string, header http.Header) (int, string) {
+	f.t.Helper()
+	r, err := http.NewRequestWithContext(f.t.Context(), method, f.front.URL+path, strings.NewReader(body))
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	r.Header.Set("Content-Type", "application/json")
+	for name, values := range header {
+		r.Header[name] = values
+	}
+	answer, err := http.DefaultClient.Do(r)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	text, err := io.ReadAll(answer.Body)
+	if err != nil {
+		text = append(text, "BROKEN"...)
+	}
+	return answer.StatusCode, string(text)
+}
+
 // events answers with an event stream.
 func events(list ...string) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
@@ -233,6 +256,50 @@ func TestAnAnswerThatBreaksOffNeverEndsInSilence(t *testing.T) {
 				t.Errorf("it ends as if all were well, or twice: %q", text)
 			}
 		})
+	}
+}
+
+func TestTheResponsesAPIEndsInItsOwnWords(t *testing.T) {
+	response := func(list ...string) http.HandlerFunc {
+		return func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "text/event-stream")
+			for _, name := range list {
+				fmt.Fprintf(w, "event: response.%s\ndata: {\"type\":\"response.%s\",\"text\":%q}\n\n", name, name, strings.Repeat("long ", 500))
+				_ = http.NewResponseController(w).Flush()
+			}
+		}
+	}
+	f := newFarm(t)
+	f.add("w", response("created", "completed"))
+	if _, _, text := f.ask("/v1/responses", streamed); strings.Contains(text, "error") || !strings.Contains(text, "response.completed") {
+		t.Errorf("a whole one: %s", text)
+	}
+	f = newFarm(t)
+	f.add("w", response("created", "output_text.delta"))
+	if _, _, text := f.ask("/v1/responses", streamed); !strings.Contains(text, "\n\nevent: error\ndata: {\"code\":\"unavailable\",\"message\":\"the worker's answer broke off") {
+		t.Errorf("one that breaks off: %s", text)
+	}
+}
+
+func TestAnEngineWithoutTheRouteIsToldOfInOpenAIsWords(t *testing.T) {
+	for name, tt := range map[string]struct{ says, want string }{
+		"in words of its own": {`{"detail":"Not Found"}`, `the model's engine has no /v1/rerank`},
+		"in OpenAI's":         {`{"error":{"message":"no such thing"}}`, `{"error":{"message":"no such thing"}}`},
+	} {
+		f := newFarm(t)
+		f.add("w", func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(http.StatusNotFound)
+			_, _ = io.WriteString(w, tt.says)
+		})
+		status, _, text := f.ask("/v1/rerank", `{"model":"bee"}`)
+		var e failure
+		if err := json.Unmarshal([]byte(text), &e); err != nil || status != 404 || e.Error.Message == "" || !strings.Contains(text, tt.want) {
+			t.Errorf("%s: %d %s", name, status, text)
+		}
+	}
+	f := newFarm(t)
+	if status, _, text := f.ask("/v1/images/generations", `{"model":"bee"}`); status != 404 || !strings.Contains(text, `"rbee has no /v1/images/generations`) {
+		t.Errorf("images: %d %s", status, text)
 	}
 }
 

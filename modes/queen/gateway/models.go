@@ -40,21 +40,35 @@ func (g *Gateway) models(ctx context.Context) []model {
 }
 
 func (g *Gateway) serveModels(w http.ResponseWriter, r *http.Request) {
+	list := g.models(r.Context())
+	if fromAnthropic(r) {
+		tell(w, anthropicModels(list))
+		return
+	}
 	tell(w, struct {
 		Object string  `json:"object"`
 		Data   []model `json:"data"`
-	}{"list", g.models(r.Context())})
+	}{"list", list})
 }
 
 func (g *Gateway) serveModel(w http.ResponseWriter, r *http.Request) {
 	id := strings.TrimPrefix(r.URL.Path, "/v1/models/")
 	for _, m := range g.models(r.Context()) {
-		if m.ID == id {
+		switch {
+		case m.ID != id:
+			continue
+		case fromAnthropic(r):
+			tell(w, m.anthropic())
+		default:
 			tell(w, m)
-			return
 		}
+		return
 	}
-	fail(w, g.unknown(r.Context(), id))
+	if err := g.unknown(r.Context(), id); fromAnthropic(r) {
+		refuse(w, &anthropic{}, err)
+	} else {
+		fail(w, err)
+	}
 }
 
 func tell(w http.ResponseWriter, value any) {

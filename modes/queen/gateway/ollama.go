@@ -2,24 +2,14 @@ package gateway
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
 	"rbee.dev/rbee/ops"
 )
-
-// ollama is the dialect of Ollama's chat and generate (its docs/api.md): a
-// stream of JSON lines.
-type ollama struct {
-	model    string
-	generate bool // of /api/generate, whose text is not in a message
-	began    time.Time
-	first    time.Time // when the first piece came
-	usage    usage
-	reason   string
-	calls    []toolCall
-}
 
 // ollamaRequest is the body of both.
 type ollamaRequest struct {
@@ -32,6 +22,7 @@ type ollamaRequest struct {
 		ToolCalls []ollamaToolCall `json:"tool_calls"`
 		ToolName  string           `json:"tool_name"`
 	} `json:"messages"`
+	Think   json.RawMessage `json:"think"` // true, false, or how much
 	Prompt  string          `json:"prompt"`
 	System  string          `json:"system"`
 	Images  []string        `json:"images"`
@@ -56,41 +47,29 @@ type ollamaToolCall struct {
 	} `json:"function"`
 }
 
-type ollamaMessage struct {
-	Role      string           `json:"role"`
-	Content   string           `json:"content"`
-	ToolCalls []ollamaToolCall `json:"tool_calls,omitempty"`
-}
-
-// ollamaAnswer is a line of a stream, or the whole answer. Times are in
-// nanoseconds.
-type ollamaAnswer struct {
-	Model      string         `json:"model"`
-	CreatedAt  time.Time      `json:"created_at"`
-	Message    *ollamaMessage `json:"message,omitempty"`
-	Response   *string        `json:"response,omitempty"`
-	Done       bool           `json:"done"`
-	DoneReason string         `json:"done_reason,omitempty"`
-	Total      int64          `json:"total_duration,omitempty"`
-	Prompted   int            `json:"prompt_eval_count,omitempty"`
-	PromptTime int64          `json:"prompt_eval_duration,omitempty"`
-	Made       int            `json:"eval_count,omitempty"`
-	MadeTime   int64          `json:"eval_duration,omitempty"`
-}
-
 // serveOllama answers Ollama's API.
 func (g *Gateway) serveOllama(w http.ResponseWriter, r *http.Request) {
-	switch r.URL.Path {
-	case "/api/tags":
+	switch r.Method + " " + r.URL.Path {
+	case "GET /api/tags":
 		g.serveTags(w, r)
-	case "/api/version":
-		tell(w, map[string]string{"version": "0.6.4"}) // whose API this is
-	case "/api/embed":
+	case "GET /api/ps":
+		g.servePS(w, r)
+	case "POST /api/show":
+		g.serveShow(w, r)
+	case "GET /api/version":
+		tell(w, map[string]string{"version": ollamaVersion})
+	case "POST /api/embed", "POST /api/embeddings":
 		g.serveEmbed(w, r)
-	default:
+	case "POST /api/chat", "POST /api/generate":
 		g.serveTalk(w, r)
+	default:
+		refuse(w, &ollama{}, ops.Errorf(ops.CodeNotFound, "rbee has no %s %s", r.Method, r.URL.Path).
+			WithHint("models are brought by `rbee model download`, see `rbee model --help`"))
 	}
 }
+
+// ollamaVersion is that of the API that is answered.
+const ollamaVersion = "0.9.0"
 
 func (g *Gateway) serveTalk(w http.ResponseWriter, r *http.Request) {
 	var o ollamaRequest
@@ -99,8 +78,20 @@ func (g *Gateway) serveTalk(w http.ResponseWriter, r *http.Request) {
 	}
 	o.Model = untagged(o.Model)
 	d := &ollama{model: o.Model, generate: r.URL.Path == "/api/generate", began: time.Now()}
+	if d.generate && o.Prompt == "" && len(o.Images) == 0 || !d.generate && len(o.Messages) == 0 {
+		g.serveLoad(w, r, d)
+		return
+	}
 	body, path := o.openAI(d.generate)
 	g.translate(w, r, path, body, d)
+}
+
+// serveLoad answers a request that says nothing, by which Ollama's clients have a
+// model loaded. The worker is asked for its models, which generates nothing.
+func (g *Gateway) serveLoad(w http.ResponseWriter, r *http.Request, d *ollama) {
+	r = r.Clone(r.Context())
+	r.Method = http.MethodGet
+	g.translate(w, r, "/v1/models", map[string]string{"model": d.model}, &ollamaLoad{d})
 }
 
 // readOllama decodes a body, or answers that it cannot.
@@ -110,10 +101,7 @@ func readOllama(w http.ResponseWriter, r *http.Request, into any) bool {
 		err = ops.Invalid("", "the body is not what this route takes")
 	}
 	if err != nil {
-		status, f := failureOf(err)
-		w.Header().Set("Content-Type", "application/json")
-		w.WriteHeader(status)
-		_, _ = w.Write((&ollama{}).failure(f.Error, false)) // the client may be gone
+		refuse(w, &ollama{}, err)
 		return false
 	}
 	return true
@@ -140,20 +128,40 @@ func (o ollamaRequest) openAI(generate bool) (body map[string]any, path string) 
 		}
 		list = append(list, message{Role: "user", Content: withImages(o.Prompt, o.Images)})
 	}
-	for _, m := range o.Messages {
-		out := message{Role: m.Role, Content: withImages(m.Content, m.Images), ToolCallID: m.ToolName}
-		for i, c := range m.ToolCalls {
-			out.ToolCalls = append(out.ToolCalls, toolCall{
-				Index: i, ID: c.Function.Name, Type: "function", Function: function{Name: c.Function.Name, Arguments: string(c.Function.Arguments)},
-			})
-		}
-		list = append(list, out)
-	}
+	list = append(list, o.conversation()...)
 	body["messages"] = list
 	if len(o.Tools) > 0 {
 		body["tools"] = o.Tools
 	}
 	return body, "/v1/chat/completions"
+}
+
+// conversation is the messages in OpenAI's words. There a tool's result names
+// the call it answers, here at most the tool: the oldest call of that tool that
+// has no answer yet is meant.
+func (o ollamaRequest) conversation() []message {
+	var list []message
+	var open []toolCall
+	for _, m := range o.Messages {
+		out := message{Role: m.Role, Content: withImages(m.Content, m.Images)}
+		for i, c := range m.ToolCalls {
+			call := toolCall{
+				Index: i, ID: fmt.Sprintf("call_%d_%d", len(list), i), Type: "function",
+				Function: function{Name: c.Function.Name, Arguments: string(c.Function.Arguments)},
+			}
+			out.ToolCalls, open = append(out.ToolCalls, call), append(open, call)
+		}
+		if m.Role == "tool" {
+			i := slices.IndexFunc(open, func(c toolCall) bool { return m.ToolName == "" || c.Function.Name == m.ToolName })
+			out.ToolCallID = m.ToolName
+			if i >= 0 {
+				out.ToolCallID = open[i].ID
+				open = slices.Delete(open, i, i+1)
+			}
+		}
+		list = append(list, out)
+	}
+	return list
 }
 
 // settings puts those that were given into body under OpenAI's names.
@@ -165,6 +173,9 @@ func (o ollamaRequest) settings(body map[string]any) {
 	put(body, "seed", o.Options.Seed)
 	if n := o.Options.Predict; n != nil && *n > 0 { // -1 is no bound
 		body["max_tokens"] = *n
+	}
+	if string(o.Think) == "false" { // as llama.cpp and vLLM take it
+		body["chat_template_kwargs"] = map[string]bool{"enable_thinking": false}
 	}
 	if len(o.Options.Stop) > 0 {
 		body["stop"] = o.Options.Stop
@@ -195,170 +206,4 @@ func withImages(text string, images []string) any {
 		parts = append(parts, map[string]any{"type": "image_url", "image_url": map[string]string{"url": "data:image/png;base64," + i}})
 	}
 	return parts
-}
-
-func (*ollama) contentType() string { return "application/x-ndjson" }
-
-func (o *ollama) piece(c chunk) []byte {
-	if c.Usage != nil {
-		o.usage = *c.Usage
-	}
-	var out []byte
-	for _, choice := range c.Choices {
-		if choice.FinishReason != "" {
-			o.reason = choice.FinishReason
-		}
-		o.collect(choice.Delta.ToolCalls)
-		text := choice.Text + choice.Delta.text()
-		if text == "" {
-			continue
-		}
-		if o.first.IsZero() {
-			o.first = time.Now()
-		}
-		out = append(append(out, marshal(o.answer(text, nil))...), '\n')
-	}
-	return out
-}
-
-// collect puts the pieces of tool calls together: here they come whole.
-func (o *ollama) collect(pieces []toolCall) {
-	for _, p := range pieces {
-		for p.Index >= len(o.calls) && p.Index < 128 {
-			o.calls = append(o.calls, toolCall{})
-		}
-		if p.Index < 0 || p.Index >= len(o.calls) {
-			continue
-		}
-		o.calls[p.Index].Function.Name += p.Function.Name
-		o.calls[p.Index].Function.Arguments += p.Function.Arguments
-	}
-}
-
-func (o *ollama) answer(text string, calls []toolCall) ollamaAnswer {
-	a := ollamaAnswer{Model: o.model, CreatedAt: time.Now().UTC()}
-	if o.generate {
-		a.Response = &text
-		return a
-	}
-	a.Message = &ollamaMessage{Role: "assistant", Content: text}
-	for _, c := range calls {
-		var out ollamaToolCall
-		out.Function.Name, out.Function.Arguments = c.Function.Name, json.RawMessage(c.Function.Arguments)
-		if !json.Valid(out.Function.Arguments) {
-			out.Function.Arguments = json.RawMessage("{}")
-		}
-		a.Message.ToolCalls = append(a.Message.ToolCalls, out)
-	}
-	return a
-}
-
-// last is the answer with which all is done.
-func (o *ollama) last(a ollamaAnswer) ollamaAnswer {
-	now := time.Now()
-	if o.first.IsZero() {
-		o.first = now
-	}
-	a.Done, a.DoneReason = true, "stop"
-	if o.reason == "length" {
-		a.DoneReason = "length"
-	}
-	a.Total, a.PromptTime, a.MadeTime = now.Sub(o.began).Nanoseconds(), o.first.Sub(o.began).Nanoseconds(), now.Sub(o.first).Nanoseconds()
-	a.Prompted, a.Made = o.usage.PromptTokens, o.usage.CompletionTokens
-	return a
-}
-
-func (o *ollama) end() []byte {
-	var out []byte
-	if len(o.calls) > 0 {
-		out = append(marshal(o.answer("", o.calls)), '\n')
-	}
-	return append(append(out, marshal(o.last(o.answer("", nil)))...), '\n')
-}
-
-func (o *ollama) whole(text []byte) ([]byte, error) {
-	var c chunk
-	if err := json.Unmarshal(text, &c); err != nil {
-		return nil, err
-	}
-	if c.Usage != nil {
-		o.usage = *c.Usage
-	}
-	said, calls := "", []toolCall(nil)
-	for _, choice := range c.Choices {
-		said += choice.Text + choice.Message.text()
-		calls = append(calls, choice.Message.ToolCalls...)
-		o.reason = choice.FinishReason
-	}
-	return marshal(o.last(o.answer(said, calls))), nil
-}
-
-func (*ollama) failure(f failureBody, inStream bool) []byte {
-	text := marshal(map[string]string{"error": f.Message})
-	if inStream {
-		text = append(text, '\n')
-	}
-	return text
-}
-
-// serveTags lists the models in Ollama's way.
-func (g *Gateway) serveTags(w http.ResponseWriter, r *http.Request) {
-	type details struct {
-		Format       string `json:"format"`
-		Family       string `json:"family"`
-		Parameters   string `json:"parameter_size"`
-		Quantization string `json:"quantization_level"`
-	}
-	type tag struct {
-		Name     string    `json:"name"`
-		Model    string    `json:"model"`
-		Modified time.Time `json:"modified_at"`
-		Size     int64     `json:"size"`
-		Digest   string    `json:"digest"`
-		Details  details   `json:"details"`
-	}
-	list, seen := []tag{}, map[string]bool{}
-	for _, m := range g.fleet.Models(r.Context()) {
-		if m.Error != "" || seen[m.ID] {
-			continue
-		}
-		seen[m.ID] = true
-		list = append(list, tag{m.ID, m.ID, m.AddedAt, m.Size, m.SHA256, details{"gguf", m.Architecture, humanCount(m.Parameters), m.Quantization}})
-	}
-	tell(w, map[string]any{"models": list})
-}
-
-// serveEmbed answers /api/embed.
-func (g *Gateway) serveEmbed(w http.ResponseWriter, r *http.Request) {
-	var o struct {
-		Model string          `json:"model"`
-		Input json.RawMessage `json:"input"` // a text or a list of them, as OpenAI has it
-	}
-	if !readOllama(w, r, &o) {
-		return
-	}
-	o.Model = untagged(o.Model)
-	g.translate(w, r, "/v1/embeddings", map[string]any{"model": o.Model, "input": o.Input}, &ollamaEmbed{ollama{model: o.Model, began: time.Now()}})
-}
-
-// ollamaEmbed is the dialect of Ollama's embed, which has no stream.
-type ollamaEmbed struct{ ollama }
-
-func (o *ollamaEmbed) whole(text []byte) ([]byte, error) {
-	var vectors struct {
-		Data []struct {
-			Embedding json.RawMessage `json:"embedding"`
-		} `json:"data"`
-		Usage usage `json:"usage"`
-	}
-	if err := json.Unmarshal(text, &vectors); err != nil {
-		return nil, err
-	}
-	list := []json.RawMessage{}
-	for _, v := range vectors.Data {
-		list = append(list, v.Embedding)
-	}
-	return marshal(map[string]any{
-		"model": o.model, "embeddings": list, "total_duration": time.Since(o.began).Nanoseconds(), "prompt_eval_count": vectors.Usage.PromptTokens,
-	}), nil
 }

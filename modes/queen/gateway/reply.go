@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"io"
 	"mime"
@@ -18,14 +19,15 @@ const writeWithin = 30 * time.Second
 
 // reply is what a client is told.
 type reply struct {
-	w       http.ResponseWriter
-	control *http.ResponseController
-	stream  bool // the client asked for an event stream
-	begun   bool // a header was sent, and so can be no more
+	w         http.ResponseWriter
+	control   *http.ResponseController
+	stream    bool // the client asked for an event stream
+	responses bool // of the responses API, which has events and errors of its own
+	begun     bool // a header was sent, and so can be no more
 }
 
-func newReply(w http.ResponseWriter, stream bool) *reply {
-	return &reply{w: w, control: http.NewResponseController(w), stream: stream}
+func newReply(w http.ResponseWriter, path string, stream bool) *reply {
+	return &reply{w: w, control: http.NewResponseController(w), stream: stream, responses: path == "/v1/responses"}
 }
 
 // say tells a client that waits for a stream what happens, in a comment, which
@@ -46,7 +48,11 @@ func (p *reply) say(text string) {
 // fail ends the answer with err.
 func (p *reply) fail(err error) {
 	if p.begun {
-		_ = p.write(failureEvent(err), true) // the client may be gone
+		event := failureEvent(err)
+		if p.responses {
+			event = responsesFailure(err)
+		}
+		_ = p.write(event, true) // the client may be gone
 		return
 	}
 	fail(p.w, err)
@@ -75,6 +81,10 @@ func (p *reply) pass(answer *http.Response) {
 		p.fail(inAnswer(answer))
 		return
 	}
+	if err := lacking(answer); err != nil {
+		p.fail(err)
+		return
+	}
 	if !p.begun {
 		header := p.w.Header()
 		for name, values := range answer.Header {
@@ -86,8 +96,9 @@ func (p *reply) pass(answer *http.Response) {
 		p.w.WriteHeader(answer.StatusCode)
 		p.begun = true
 	}
-	tail, err := p.copy(answer.Body, events || answer.ContentLength < 0)
-	if err == nil && events && answer.StatusCode == http.StatusOK && !ended(tail) {
+	end := ending{responses: p.responses}
+	err := p.copy(answer.Body, events || answer.ContentLength < 0, &end)
+	if err == nil && events && answer.StatusCode == http.StatusOK && !end.came() {
 		err = io.ErrUnexpectedEOF
 	}
 	switch {
@@ -115,49 +126,46 @@ func inAnswer(answer *http.Response) error {
 	return ops.Errorf(ops.CodeUnavailable, "the worker answers %s: %s", answer.Status, text)
 }
 
+// lacking is the error of an engine that has not got the route and says so in
+// words that OpenAI's clients do not know. Other answers are left as they are.
+func lacking(answer *http.Response) error {
+	switch answer.StatusCode {
+	case http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusNotImplemented:
+	default:
+		return nil
+	}
+	text, err := io.ReadAll(io.LimitReader(answer.Body, 64<<10))
+	var f failure
+	if err == nil && json.Unmarshal(text, &f) == nil && f.Error.Message != "" {
+		answer.Body = io.NopCloser(bytes.NewReader(text)) // whoever opened the other closes it
+		return nil
+	}
+	e := ops.Errorf(ops.CodeNotFound, "the model's engine has no %s", answer.Request.URL.Path)
+	return e.WithHint("`rbee worker spawn --help` tells how to run the model on another engine")
+}
+
 // errGone says that the client takes no more.
 var errGone = errors.New("the client is gone")
 
 var buffers = sync.Pool{New: func() any { b := make([]byte, 32<<10); return &b }}
 
-// copy copies the body, and returns the end of what it copied.
-func (p *reply) copy(body io.Reader, flush bool) (tail []byte, err error) {
+// copy copies the body, which end looks at.
+func (p *reply) copy(body io.Reader, flush bool, end *ending) error {
 	buf := buffers.Get().(*[]byte)
 	defer buffers.Put(buf)
 	for {
 		n, err := body.Read(*buf)
 		if n > 0 {
 			if p.write((*buf)[:n], flush) != nil {
-				return nil, errGone
+				return errGone
 			}
-			tail = lastOf(tail, (*buf)[:n])
+			end.saw((*buf)[:n])
 		}
 		if errors.Is(err, io.EOF) {
-			return tail, nil
+			return nil
 		}
 		if err != nil {
-			return nil, err
+			return err
 		}
 	}
-}
-
-// tailKept is how much of a stream's end is looked at for its last event.
-const tailKept = 512
-
-func lastOf(tail, more []byte) []byte {
-	if len(more) >= tailKept {
-		return append(tail[:0], more[len(more)-tailKept:]...)
-	}
-	tail = append(tail, more...)
-	if extra := len(tail) - tailKept; extra > 0 {
-		tail = append(tail[:0], tail[extra:]...)
-	}
-	return tail
-}
-
-// ended reports whether a stream's tail holds its end: OpenAI's [DONE], an
-// error, or the last event of the responses API.
-func ended(tail []byte) bool {
-	text := bytes.TrimSpace(tail)
-	return bytes.HasSuffix(text, []byte("[DONE]")) || bytes.Contains(text, []byte(`"error"`)) || bytes.Contains(text, []byte("response.completed"))
 }

@@ -1,0 +1,195 @@
+package gateway
+
+import (
+	"encoding/json"
+	"net/http"
+
+	"rbee.dev/rbee/ops"
+)
+
+// anthropic is the dialect of Anthropic's messages (its API reference,
+// "Messages" and "Streaming messages").
+type anthropic struct {
+	model    string
+	thinking bool // the client takes what the model thinks
+	begun    bool
+	block    int    // the number of the block that is open
+	open     string // its type, or "" when none is
+	tools    map[int]bool
+	usage    usage
+	reason   string
+}
+
+func (*anthropic) contentType() string { return "text/event-stream" }
+
+// event is one event of the stream.
+func event(kind string, data map[string]any) []byte {
+	data["type"] = kind
+	return append(append([]byte("event: "+kind+"\ndata: "), marshal(data)...), "\n\n"...)
+}
+
+func (a *anthropic) start(id string) []byte {
+	if a.begun {
+		return nil
+	}
+	a.begun = true
+	return event("message_start", map[string]any{"message": map[string]any{
+		"id": "msg_" + id, "type": "message", "role": "assistant", "model": a.model, "content": []any{},
+		"stop_reason": nil, "stop_sequence": nil, "usage": map[string]int{"input_tokens": 0, "output_tokens": 0},
+	}})
+}
+
+func (a *anthropic) piece(c chunk) []byte {
+	out := a.start(c.ID)
+	if c.Usage != nil {
+		a.usage = *c.Usage
+	}
+	for _, choice := range c.Choices {
+		if choice.FinishReason != "" {
+			a.reason = choice.FinishReason
+		}
+		if thought := choice.Delta.Reasoning; thought != "" && a.thinking {
+			if a.open != "thinking" {
+				out = append(out, a.next(map[string]any{"type": "thinking", "thinking": "", "signature": ""})...)
+			}
+			out = append(out, a.delta(map[string]any{"type": "thinking_delta", "thinking": thought})...)
+		}
+		if text := choice.Delta.text(); text != "" {
+			if a.open != "text" {
+				out = append(out, a.next(map[string]any{"type": "text", "text": ""})...)
+			}
+			out = append(out, a.delta(map[string]any{"type": "text_delta", "text": text})...)
+		}
+		for _, call := range choice.Delta.ToolCalls {
+			out = append(out, a.call(call)...)
+		}
+	}
+	return out
+}
+
+// call translates a piece of a tool call; its first opens a block.
+func (a *anthropic) call(c toolCall) []byte {
+	var out []byte
+	if !a.tools[c.Index] {
+		a.tools[c.Index] = true
+		out = a.next(map[string]any{"type": "tool_use", "id": c.ID, "name": c.Function.Name, "input": map[string]any{}})
+	}
+	if c.Function.Arguments != "" {
+		out = append(out, a.delta(map[string]any{"type": "input_json_delta", "partial_json": c.Function.Arguments})...)
+	}
+	return out
+}
+
+// delta is a piece of the block that is open.
+func (a *anthropic) delta(piece map[string]any) []byte {
+	return event("content_block_delta", map[string]any{"index": a.block, "delta": piece})
+}
+
+// next closes the block that is open and opens another.
+func (a *anthropic) next(block map[string]any) []byte {
+	out := a.closeBlock()
+	a.open, _ = block["type"].(string)
+	return append(out, event("content_block_start", map[string]any{"index": a.block, "content_block": block})...)
+}
+
+func (a *anthropic) closeBlock() []byte {
+	if a.open == "" {
+		return nil
+	}
+	a.open = ""
+	out := event("content_block_stop", map[string]any{"index": a.block})
+	a.block++
+	return out
+}
+
+func (a *anthropic) end() []byte {
+	out := append(a.start("0"), a.closeBlock()...)
+	out = append(out, event("message_delta", map[string]any{
+		"delta": map[string]any{"stop_reason": stopReason(a.reason), "stop_sequence": nil},
+		"usage": map[string]int{"input_tokens": a.usage.PromptTokens, "output_tokens": a.usage.CompletionTokens},
+	})...)
+	return append(out, event("message_stop", map[string]any{})...)
+}
+
+// stopReason is OpenAI's finish_reason in Anthropic's words.
+func stopReason(finish string) string {
+	switch finish {
+	case "length":
+		return "max_tokens"
+	case "tool_calls":
+		return "tool_use"
+	}
+	return "end_turn"
+}
+
+func (a *anthropic) whole(text []byte) ([]byte, error) {
+	var c chunk
+	if err := json.Unmarshal(text, &c); err != nil {
+		return nil, err
+	}
+	content := []map[string]any{}
+	for _, choice := range c.Choices {
+		a.reason = choice.FinishReason
+		if thought := choice.Message.Reasoning; thought != "" && a.thinking {
+			content = append(content, map[string]any{"type": "thinking", "thinking": thought, "signature": ""})
+		}
+		if said := choice.Message.text(); said != "" {
+			content = append(content, map[string]any{"type": "text", "text": said})
+		}
+		for _, call := range choice.Message.ToolCalls {
+			input := json.RawMessage(call.Function.Arguments)
+			if !json.Valid(input) {
+				input = json.RawMessage("{}")
+			}
+			content = append(content, map[string]any{"type": "tool_use", "id": call.ID, "name": call.Function.Name, "input": input})
+		}
+	}
+	if c.Usage != nil {
+		a.usage = *c.Usage
+	}
+	return marshal(map[string]any{
+		"id": "msg_" + c.ID, "type": "message", "role": "assistant", "model": a.model, "content": content,
+		"stop_reason": stopReason(a.reason), "stop_sequence": nil,
+		"usage": map[string]int{"input_tokens": a.usage.PromptTokens, "output_tokens": a.usage.CompletionTokens},
+	}), nil
+}
+
+// comment is one of an event stream, which Anthropic's is too.
+func (*anthropic) comment(text []byte) []byte { return append(append([]byte(nil), text...), "\n\n"...) }
+
+func (*anthropic) failure(f failureBody, inStream bool) []byte {
+	body := map[string]any{"error": map[string]string{"type": anthropicKind(f), "message": f.about()}}
+	if inStream {
+		return event("error", body)
+	}
+	body["type"] = "error"
+	return marshal(body)
+}
+
+// anthropicKind is the error's type in Anthropic's words (its API reference,
+// "Errors").
+func anthropicKind(f failureBody) string {
+	switch f.status {
+	case http.StatusUnauthorized:
+		return "authentication_error"
+	case http.StatusForbidden:
+		return "permission_error"
+	case http.StatusNotFound:
+		return "not_found_error"
+	case http.StatusRequestEntityTooLarge:
+		return "request_too_large"
+	case http.StatusTooManyRequests:
+		return "rate_limit_error"
+	case http.StatusServiceUnavailable:
+		return "overloaded_error"
+	case http.StatusGatewayTimeout:
+		return "timeout_error"
+	}
+	switch {
+	case f.Type == "invalid_request_error":
+		return "invalid_request_error"
+	case f.Code == string(ops.CodeUnavailable):
+		return "overloaded_error"
+	}
+	return "api_error"
+}

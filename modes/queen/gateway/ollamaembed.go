@@ -1,0 +1,57 @@
+package gateway
+
+import (
+	"encoding/json"
+	"net/http"
+	"time"
+)
+
+// serveEmbed answers /api/embed, and /api/embeddings, which it replaced.
+func (g *Gateway) serveEmbed(w http.ResponseWriter, r *http.Request) {
+	var o struct {
+		Model  string          `json:"model"`
+		Input  json.RawMessage `json:"input"`  // a text or a list of them, as OpenAI has it
+		Prompt json.RawMessage `json:"prompt"` // the text of /api/embeddings
+	}
+	if !readOllama(w, r, &o) {
+		return
+	}
+	o.Model = untagged(o.Model)
+	d := &ollamaEmbed{ollama: ollama{model: o.Model, began: time.Now()}, one: r.URL.Path == "/api/embeddings"}
+	if d.one {
+		o.Input = o.Prompt
+	}
+	g.translate(w, r, "/v1/embeddings", map[string]any{"model": o.Model, "input": o.Input}, d)
+}
+
+// ollamaEmbed is the dialect of Ollama's embed, which has no stream.
+type ollamaEmbed struct {
+	ollama
+	one bool // one vector is asked for
+}
+
+func (o *ollamaEmbed) whole(text []byte) ([]byte, error) {
+	var vectors struct {
+		Data []struct {
+			Embedding json.RawMessage `json:"embedding"`
+		} `json:"data"`
+		Usage usage `json:"usage"`
+	}
+	if err := json.Unmarshal(text, &vectors); err != nil {
+		return nil, err
+	}
+	list := []json.RawMessage{}
+	for _, v := range vectors.Data {
+		list = append(list, v.Embedding)
+	}
+	if o.one {
+		first := json.RawMessage("[]")
+		if len(list) > 0 {
+			first = list[0]
+		}
+		return marshal(map[string]json.RawMessage{"embedding": first}), nil
+	}
+	return marshal(map[string]any{
+		"model": o.model, "embeddings": list, "total_duration": time.Since(o.began).Nanoseconds(), "prompt_eval_count": vectors.Usage.PromptTokens,
+	}), nil
+}

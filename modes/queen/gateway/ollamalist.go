@@ -1,0 +1,105 @@
+package gateway
+
+import (
+	"cmp"
+	"net/http"
+	"slices"
+	"time"
+
+	"rbee.dev/rbee/ops"
+)
+
+// ollamaModel is a model in Ollama's lists.
+type ollamaModel struct {
+	Name     string        `json:"name"`
+	Model    string        `json:"model"`
+	Modified time.Time     `json:"modified_at"`
+	Size     int64         `json:"size"`
+	Digest   string        `json:"digest"`
+	Details  ollamaDetails `json:"details"`
+}
+
+type ollamaDetails struct {
+	Parent       string   `json:"parent_model"`
+	Format       string   `json:"format"`
+	Family       string   `json:"family"`
+	Families     []string `json:"families"`
+	Parameters   string   `json:"parameter_size"`
+	Quantization string   `json:"quantization_level"`
+}
+
+func newOllamaModel(name string, m ops.Model) ollamaModel {
+	return ollamaModel{name, name, m.AddedAt, m.Size, m.SHA256, ollamaDetails{
+		Format: "gguf", Family: m.Architecture, Families: []string{m.Architecture},
+		Parameters: humanCount(m.Parameters), Quantization: m.Quantization,
+	}}
+}
+
+// serveTags lists the models, each once.
+func (g *Gateway) serveTags(w http.ResponseWriter, r *http.Request) {
+	list, seen := []ollamaModel{}, map[string]bool{}
+	for _, m := range g.fleet.Models(r.Context()) {
+		if m.Error != "" || seen[m.ID] {
+			continue
+		}
+		seen[m.ID] = true
+		list = append(list, newOllamaModel(m.ID, m))
+	}
+	slices.SortFunc(list, func(a, b ollamaModel) int { return cmp.Compare(a.Name, b.Name) })
+	tell(w, map[string]any{"models": list})
+}
+
+// servePS lists the models that are loaded. When an idle one goes is not known
+// before, so that the date says none that a client could count down to.
+func (g *Gateway) servePS(w http.ResponseWriter, r *http.Request) {
+	type loaded struct {
+		ollamaModel
+		ExpiresAt time.Time `json:"expires_at"`
+		SizeVRAM  int64     `json:"size_vram"`
+		Context   int       `json:"context_length"`
+	}
+	known := map[string]ops.Model{}
+	for _, m := range g.fleet.Models(r.Context()) {
+		known[m.ID] = m
+	}
+	list, seen := []loaded{}, map[string]bool{}
+	for _, x := range g.fleet.Workers() {
+		if seen[x.Model] || x.State != ops.WorkerReady && x.State != ops.WorkerBusy {
+			continue
+		}
+		seen[x.Model] = true
+		l := loaded{ollamaModel: newOllamaModel(x.Model, known[x.Model]), ExpiresAt: time.Now().UTC().AddDate(1, 0, 0), Context: x.Context}
+		if x.Device != "cpu" {
+			l.SizeVRAM = l.Size
+		}
+		list = append(list, l)
+	}
+	tell(w, map[string]any{"models": list})
+}
+
+// serveShow describes one model.
+func (g *Gateway) serveShow(w http.ResponseWriter, r *http.Request) {
+	var o struct {
+		Model string `json:"model"`
+		Name  string `json:"name"` // what Model was called before
+	}
+	if !readOllama(w, r, &o) {
+		return
+	}
+	name := untagged(cmp.Or(o.Model, o.Name))
+	list := g.fleet.Models(r.Context())
+	i := slices.IndexFunc(list, func(m ops.Model) bool { return m.ID == name && m.Error == "" })
+	if i < 0 {
+		refuse(w, &ollama{}, g.unknown(r.Context(), name))
+		return
+	}
+	m := list[i]
+	tell(w, map[string]any{
+		"modelfile": "FROM " + m.Source, "parameters": "", "template": "", "modified_at": m.AddedAt,
+		"details":      newOllamaModel(name, m).Details,
+		"capabilities": []string{"completion", "tools"},
+		"model_info": map[string]any{
+			"general.architecture": m.Architecture, "general.parameter_count": m.Parameters, m.Architecture + ".context_length": m.Context,
+		},
+	})
+}
