@@ -24,3 +24,6 @@ func (s *Server[O]) Streams() int {
 
 // Unread is closed when no stream is open.
 func (s *Server[O]) Unread() <-chan struct{} { return s.streams.empty() }
+
+// Compact makes what is remembered anew, as after a busy time.
+func (s *Server[O]) Compact() { s.compact() }

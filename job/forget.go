@@ -7,8 +7,8 @@ import (
 
 // forget drops finished jobs that are older than Retain, and the oldest of
 // those beyond MaxFinished, with their files; not those that somebody reads at
-// this moment. It runs whenever jobs are asked for or submitted, so nothing has
-// to wake up for it. The caller holds the lock.
+// this moment. It runs whenever a job ends, is asked for or submitted, so nothing
+// has to wake up for it. The caller holds the lock.
 func (s *Server[O]) forget(now time.Time) {
 	var keep []*job
 	seen := 0

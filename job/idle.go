@@ -22,6 +22,7 @@ type idleness struct {
 	running int
 	done    int // jobs that ended since memory was given back
 	timer   *time.Timer
+	settle  func() // is called before, to make free what can be; nil is nothing
 	release func() // nil is debug.FreeOSMemory
 	after   time.Duration
 }
@@ -52,6 +53,9 @@ func (i *idleness) giveBack() {
 		i.done = 0
 	}
 	i.mu.Unlock()
+	if idle && i.settle != nil {
+		i.settle()
+	}
 	switch {
 	case !idle:
 	case i.release != nil:

@@ -99,6 +99,7 @@ func NewServer[O ops.Op](o Options[O]) (*Server[O], error) {
 	s.base, s.endBase = context.WithCancelCause(context.Background())
 	s.open, s.close = context.WithCancel(context.Background())
 	s.spare.dir = o.Dir
+	s.idle.settle = s.compact
 	s.tokenless = map[string]bool{http.MethodGet + " /health": true}
 	s.state.changed = make(chan struct{})
 	s.echo = s.routes()

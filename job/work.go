@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"time"
 
 	"rbee.dev/rbee/ops"
 )
@@ -75,6 +76,7 @@ func (s *Server[O]) finish(j *job, state ops.JobState, result json.RawMessage, f
 	defer s.spare.prepare() // last: whoever saw the job's end may ask for the list now
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	defer s.forget(time.Now())
 	s.finished = append(s.finished, j)
 	// A job that ended a moment later may have come here first.
 	for i := len(s.finished) - 1; i > 0 && s.finished[i-1].endedAt().After(*j.endedAt()); i-- {

@@ -238,7 +238,7 @@ func TestAThousandAnswersAtOnceThroughOneQueen(t *testing.T) {
 	}
 	c.queen.Close() // its connections take memory there
 	// Some stays: a thousand jobs are remembered, and the code that ran is there.
-	const stays = 30 // MB
+	const stays = 20 // MB
 	end, deadline := resident(t, c.pid), time.Now().Add(time.Minute)
 	for ; end > start+stays && time.Now().Before(deadline); end = resident(t, c.pid) {
 		time.Sleep(100 * time.Millisecond)

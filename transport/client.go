@@ -37,6 +37,8 @@ type Options struct {
 	// broken. It must be longer than the daemon's heartbeat, which is 15 s;
 	// 0 means 60 s.
 	Silence time.Duration
+	// KeepIdle is how long a connection is kept that nothing needs; 0 means 90 s.
+	KeepIdle time.Duration
 	// OnLost, if set, is told each time that Follow loses its stream and begins
 	// to try again. Its context is Follow's.
 	OnLost func(ctx context.Context, err error)
@@ -63,12 +65,15 @@ func New(o Options) *Client {
 	if o.Silence == 0 {
 		o.Silence = time.Minute
 	}
+	if o.KeepIdle == 0 {
+		o.KeepIdle = 90 * time.Second
+	}
 	if o.DialContext == nil {
 		o.DialContext = (&net.Dialer{Timeout: 10 * time.Second}).DialContext
 	}
 	pool := &http.Transport{
 		DialContext: telling(o.DialContext), Proxy: nil, // these connections never leave by a proxy
-		MaxIdleConnsPerHost: 64, IdleConnTimeout: 90 * time.Second, DisableCompression: true,
+		MaxIdleConnsPerHost: 64, IdleConnTimeout: o.KeepIdle, DisableCompression: true,
 	}
 	stay := func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	return &Client{Options: o, pool: pool, http: &http.Client{Transport: pool, CheckRedirect: stay}}
