@@ -8,7 +8,6 @@ import (
 	"mime"
 	"net"
 	"net/http"
-	"net/url"
 	"slices"
 	"strings"
 
@@ -17,55 +16,67 @@ import (
 	"rbee.dev/rbee/ops"
 )
 
-// refusal is an error with a status that its code alone does not give.
-type refusal struct {
-	status  int
-	failure *ops.Error
-}
-
-// Error is the failure's text.
-func (r refusal) Error() string { return r.failure.Error() }
-
 // checks refuses what must not reach a handler: requests that a web page could
-// have made a browser send, and those without the token.
+// have made a browser send, and those of who may not use the route.
 func (s *Server[O]) checks(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		r := c.Request()
-		if err := s.checkOrigin(r); err != nil {
+		if err := s.checkHost(r); err != nil {
 			return err
 		}
-		if !s.tokenless[r.Method+" "+c.Path()] {
-			if err := s.checkToken(r); err != nil {
-				return err
-			}
+		if err := s.checkOrigin(r, c.Response().Header()); err != nil {
+			return err
+		}
+		if isPreflight(r) {
+			preflight(r, c.Response().Header())
+			return c.NoContent(http.StatusNoContent)
+		}
+		admitted, err := s.admit(r, r.Method+" "+c.Path())
+		if err != nil {
+			return err
 		}
 		if err := checkContentType(r); err != nil {
 			return err
 		}
+		c.SetRequest(admitted)
 		return next(c)
 	}
 }
 
-// checkOrigin wants a Host that is ours and, where a browser tells the Origin,
-// the same one: loopback alone does not keep a web page out (DNS rebinding).
-func (s *Server[O]) checkOrigin(r *http.Request) error {
+// admit asks who may use the route.
+func (s *Server[O]) admit(r *http.Request, route string) (*http.Request, error) {
+	switch {
+	case s.Admit != nil:
+		return s.Admit(r, route)
+	case s.tokenless[route]:
+		return r, nil
+	}
+	return r, s.checkToken(r)
+}
+
+// checkHost wants a Host that is ours: loopback alone does not keep a web page
+// out (DNS rebinding). An address that the request has really come to is ours
+// too, since no name was looked up for it.
+func (s *Server[O]) checkHost(r *http.Request) error {
 	host := r.Host
 	if h, _, err := net.SplitHostPort(host); err == nil {
 		host = h
 	}
 	host = strings.ToLower(strings.Trim(host, "[]"))
-	if !slices.Contains([]string{"localhost", "127.0.0.1", "::1"}, host) && !slices.Contains(s.Hosts, host) {
-		return ops.Errorf(ops.CodeDenied, "the Host %q is not served here", r.Host).
-			WithHint("use the address that `rbee queen status` names")
-	}
-	origin := r.Header.Get("Origin")
-	if origin == "" {
+	if slices.Contains([]string{"localhost", "127.0.0.1", "::1"}, host) || slices.Contains(s.Hosts, host) || host == localIP(r) {
 		return nil
 	}
-	if u, err := url.Parse(origin); err != nil || u.Host != r.Host {
-		return ops.Errorf(ops.CodeDenied, "requests from web pages of %q are not taken", origin)
+	return ops.Errorf(ops.CodeDenied, "the Host %q is not served here", r.Host).
+		WithHint("use the address that `rbee queen status` names")
+}
+
+// localIP is the address that the request's connection has on this side, or "".
+func localIP(r *http.Request) string {
+	addr, ok := r.Context().Value(http.LocalAddrContextKey).(*net.TCPAddr)
+	if !ok {
+		return ""
 	}
-	return nil
+	return addr.IP.String()
 }
 
 func (s *Server[O]) checkToken(r *http.Request) error {
@@ -85,7 +96,7 @@ func (s *Server[O]) checkToken(r *http.Request) error {
 	if given == "" {
 		message = "a bearer token is wanted"
 	}
-	return refusal{http.StatusUnauthorized, ops.Errorf(ops.CodeDenied, "%s", message).
+	return Refusal{Status: http.StatusUnauthorized, Failure: ops.Errorf(ops.CodeDenied, "%s", message).
 		WithHint("send \"Authorization: Bearer TOKEN\"; `rbee queen token` prints it on the queen's machine")}
 }
 
@@ -99,44 +110,46 @@ func checkContentType(r *http.Request) error {
 	if kind, _, err := mime.ParseMediaType(given); err == nil && kind == "application/json" {
 		return nil
 	}
-	return refusal{http.StatusUnsupportedMediaType, ops.Invalid("Content-Type", "must be application/json, got %q", given)}
+	return Refusal{Status: http.StatusUnsupportedMediaType, Failure: ops.Invalid("Content-Type", "must be application/json, got %q", given)}
 }
 
-// fail answers with err as JSON, in the status of its code.
-func (s *Server[O]) fail(w *echo.Response, err error) {
+// fail answers with err as JSON, in the status of its code, or in the words that
+// Tell has for the route.
+func (s *Server[O]) fail(w *echo.Response, r *http.Request, err error) {
 	if w.Committed {
 		return // a stream: it ends
 	}
-	status, failure := classify(err)
-	if failure.Code == ops.CodeInternal {
+	refusal := classify(err)
+	if refusal.Failure.Code == ops.CodeInternal {
 		s.Log.Error().Err(err).Msg("a request failed")
 	}
-	w.Header().Set("Content-Type", "application/json")
-	if status == http.StatusUnauthorized {
-		w.Header().Set("WWW-Authenticate", "Bearer")
+	refusal.announce(w.Header())
+	if s.Tell != nil && s.Tell(w, r, refusal) {
+		return
 	}
-	w.WriteHeader(status)
-	if err := json.NewEncoder(w).Encode(failure); err != nil {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(refusal.Status)
+	if err := json.NewEncoder(w).Encode(refusal.Failure); err != nil {
 		s.Log.Debug().Err(err).Msg("an answer did not arrive")
 	}
 }
 
-func classify(err error) (int, *ops.Error) {
-	if r, ok := errors.AsType[refusal](err); ok {
-		return r.status, r.failure
+func classify(err error) Refusal {
+	if r, ok := errors.AsType[Refusal](err); ok {
+		return r
 	}
 	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
-		return http.StatusRequestEntityTooLarge, ops.Invalid("", "the body is larger than %d bytes", maxBody)
+		return Refusal{Status: http.StatusRequestEntityTooLarge, Failure: ops.Invalid("", "the body is larger than %d bytes", maxBody)}
 	}
 	if e, ok := errors.AsType[*echo.HTTPError](err); ok {
 		switch e.Code {
 		case http.StatusNotFound:
-			return e.Code, ops.Errorf(ops.CodeNotFound, "there is no such route")
+			return Refusal{Status: e.Code, Failure: ops.Errorf(ops.CodeNotFound, "there is no such route")}
 		case http.StatusMethodNotAllowed:
-			return e.Code, ops.Errorf(ops.CodeInvalid, "the route does not take this method")
+			return Refusal{Status: e.Code, Failure: ops.Errorf(ops.CodeInvalid, "the route does not take this method")}
 		}
-		return e.Code, ops.Errorf(ops.CodeInvalid, "%v", e.Message)
+		return Refusal{Status: e.Code, Failure: ops.Errorf(ops.CodeInvalid, "%v", e.Message)}
 	}
 	failure := ops.AsError(err)
-	return failure.Code.HTTPStatus(), failure
+	return Refusal{Status: failure.Code.HTTPStatus(), Failure: failure}
 }

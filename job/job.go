@@ -19,6 +19,7 @@ type header struct {
 	ID        string          `json:"job_id"`
 	Operation string          `json:"operation"`
 	Op        json.RawMessage `json:"op"`
+	By        string          `json:"by,omitempty"`
 	CreatedAt time.Time       `json:"created_at"`
 }
 
@@ -26,6 +27,7 @@ type header struct {
 type job struct {
 	id        string
 	operation string // its name
+	by        string // the caller's id, or ""
 	digest    [sha256.Size]byte
 	created   time.Time
 	log       *eventLog
@@ -46,7 +48,7 @@ var _ ops.Sink = (*job)(nil)
 // newJob returns a job that has not begun.
 func newJob(head header, log *eventLog, logger zerolog.Logger) *job {
 	return &job{
-		id: head.ID, operation: head.Operation, digest: sha256.Sum256(head.Op), created: head.CreatedAt,
+		id: head.ID, operation: head.Operation, by: head.By, digest: sha256.Sum256(head.Op), created: head.CreatedAt,
 		log: log, logger: logger.With().Str("job", head.ID).Str("operation", head.Operation).Logger(),
 		cancel: func(error) {}, op: head.Op, state: ops.JobQueued,
 	}
@@ -211,7 +213,7 @@ func (j *job) Info() ops.Job {
 	defer j.mu.Unlock()
 	_, last := j.log.position()
 	return ops.Job{
-		ID: j.id, Operation: j.operation, Op: j.op, State: j.state, Events: last,
+		ID: j.id, Operation: j.operation, By: j.by, Op: j.op, State: j.state, Events: last,
 		CreatedAt: j.created, StartedAt: j.started, FinishedAt: j.finished, Error: j.err,
 	}
 }

@@ -22,7 +22,7 @@ func (s *Server[O]) routes() *echo.Echo {
 	e := echo.New()
 	e.HideBanner, e.HidePort = true, true
 	e.IPExtractor = echo.ExtractIPDirect()
-	e.HTTPErrorHandler = func(err error, c echo.Context) { s.fail(c.Response(), err) }
+	e.HTTPErrorHandler = func(err error, c echo.Context) { s.fail(c.Response(), c.Request(), err) }
 	e.Use(s.checks)
 	e.GET("/health", s.getHealth)
 	e.POST("/v1/jobs", s.postJob)
@@ -39,6 +39,16 @@ func (s *Server[O]) routes() *echo.Echo {
 
 // ServeHTTP serves the whole API with its checks.
 func (s *Server[O]) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.echo.ServeHTTP(w, r) }
+
+// Routes lists every route, as Admit is asked about them.
+func (s *Server[O]) Routes() []string {
+	var list []string
+	for _, r := range s.echo.Routes() {
+		list = append(list, r.Method+" "+r.Path)
+	}
+	slices.Sort(list)
+	return list
+}
 
 // Mount adds a route of the mode's own behind the same checks.
 func (s *Server[O]) Mount(method, path string, h http.Handler) {
@@ -67,7 +77,13 @@ func (s *Server[O]) postJob(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	j, err := s.submit(o, id)
+	by := callerOf(c.Request().Context())
+	if by.May != nil {
+		if err := by.May(o); err != nil {
+			return err
+		}
+	}
+	j, err := s.submit(o, id, by)
 	if err != nil {
 		return err
 	}
@@ -79,8 +95,11 @@ func (s *Server[O]) postJob(c echo.Context) error {
 
 func (s *Server[O]) getJobs(c echo.Context) error {
 	list := ops.Jobs{Jobs: []ops.Job{}}
+	by := callerOf(c.Request().Context())
 	for _, j := range s.all() {
-		list.Jobs = append(list.Jobs, j.Info())
+		if by.sees(j) {
+			list.Jobs = append(list.Jobs, j.Info())
+		}
 	}
 	slices.SortFunc(list.Jobs, func(a, b ops.Job) int {
 		if c := b.CreatedAt.Compare(a.CreatedAt); c != 0 {
@@ -92,7 +111,7 @@ func (s *Server[O]) getJobs(c echo.Context) error {
 }
 
 func (s *Server[O]) getJob(c echo.Context) error {
-	j, err := s.find(c.Param("id"))
+	j, err := s.find(c.Param("id"), callerOf(c.Request().Context()))
 	if err != nil {
 		return err
 	}
@@ -104,7 +123,7 @@ func (s *Server[O]) getJob(c echo.Context) error {
 }
 
 func (s *Server[O]) deleteJob(c echo.Context) error {
-	j, err := s.find(c.Param("id"))
+	j, err := s.find(c.Param("id"), callerOf(c.Request().Context()))
 	if err != nil {
 		return err
 	}
@@ -113,7 +132,7 @@ func (s *Server[O]) deleteJob(c echo.Context) error {
 }
 
 func (s *Server[O]) getStream(c echo.Context) error {
-	j, err := s.find(c.Param("id"))
+	j, err := s.find(c.Param("id"), callerOf(c.Request().Context()))
 	if err != nil {
 		return err
 	}

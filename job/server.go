@@ -30,9 +30,20 @@ type Options[O ops.Op] struct {
 	Dir string
 	// Token is the bearer token wanted on every route but /health; "" wants none.
 	Token string
+	// Admit, if set, says in place of Token who may use a route, which is its
+	// method and pattern as "GET /v1/jobs/:id". What it returns goes to the
+	// handler, with its Caller in the context (see [WithCaller]). An error that
+	// is a [Refusal] has the status that it says.
+	Admit func(r *http.Request, route string) (*http.Request, error)
+	// Tell, if set, answers a refusal in other words than this package's, and
+	// reports whether it has. The refusal's headers are set already.
+	Tell func(w http.ResponseWriter, r *http.Request, refusal Refusal) bool
 	// Hosts are values of the Host header to accept, without port, beside
-	// localhost, 127.0.0.1 and [::1].
+	// localhost, 127.0.0.1, [::1] and the address that a connection came to.
 	Hosts []string
+	// Origins are those whose web pages may send requests and read the answers,
+	// as https://app.example; the own one always may.
+	Origins []string
 	// Log is for operators.
 	Log zerolog.Logger
 	// Retain is how long a finished job is remembered; 0 means an hour.
@@ -129,8 +140,8 @@ func makeFolder(path string) error {
 }
 
 // submit starts o as a job. The same id with the same operation is the same
-// job; with another operation it is a conflict.
-func (s *Server[O]) submit(o O, id string) (*job, error) {
+// job; with another operation, or another caller's, it is a conflict.
+func (s *Server[O]) submit(o O, id string, by Caller) (*job, error) {
 	if id == "" {
 		id = rand.Text()
 	}
@@ -142,17 +153,17 @@ func (s *Server[O]) submit(o O, id string) (*job, error) {
 	defer s.mu.Unlock()
 	s.forget(time.Now())
 	if old, ok := s.jobs[id]; ok {
-		if old.digest == sha256.Sum256(text) {
+		if old.digest == sha256.Sum256(text) && by.sees(old) {
 			return old, nil
 		}
-		e := ops.Errorf(ops.CodeConflict, "the job id %q belongs to another operation (%s)", id, old.operation)
+		e := ops.Errorf(ops.CodeConflict, "the job id %q belongs to another job", id)
 		e.Field = "job_id"
 		return nil, e
 	}
 	if s.gone {
 		return nil, ops.Errorf(ops.CodeUnavailable, "the %s is stopping and takes no more jobs", s.Mode)
 	}
-	head := header{ID: id, Operation: o.Name(), Op: text, CreatedAt: time.Now().UTC()}
+	head := header{ID: id, Operation: o.Name(), Op: text, By: by.ID, CreatedAt: time.Now().UTC()}
 	log, err := createLog(filepath.Join(s.Dir, id+logSuffix), head, s.TailBytes, &s.spare)
 	if err != nil {
 		return nil, ops.Errorf(ops.CodeInternal, "cannot start the job: %w", err).
@@ -164,18 +175,21 @@ func (s *Server[O]) submit(o O, id string) (*job, error) {
 	return j, nil
 }
 
-// find returns the job, or a not_found error with the nearest id.
-func (s *Server[O]) find(id string) (*job, error) {
+// find returns the job, or a not_found error with the nearest id, as far as by
+// is told of jobs.
+func (s *Server[O]) find(id string, by Caller) (*job, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.forget(time.Now())
-	if j, ok := s.jobs[id]; ok {
+	if j, ok := s.jobs[id]; ok && by.sees(j) {
 		return j, nil
 	}
 	e := ops.Errorf(ops.CodeNotFound, "there is no job %q", id)
 	ids := make([]string, 0, len(s.jobs))
-	for known := range s.jobs {
-		ids = append(ids, known)
+	for known, j := range s.jobs {
+		if by.sees(j) {
+			ids = append(ids, known)
+		}
 	}
 	if near := ops.Nearest(id, ids); near != "" {
 		return nil, e.WithHint("did you mean %q? `rbee job list` shows the jobs there are", near)

@@ -15,7 +15,7 @@ import (
 func (s *Server[O]) start(j *job, o O) {
 	ctx, cancel := context.WithCancelCause(s.base)
 	j.cancel = cancel
-	ctx = ops.WithSink(j.logger.WithContext(ctx), j)
+	ctx = ops.WithCaller(ops.WithSink(j.logger.WithContext(ctx), j), j.by)
 	j.begin()
 	s.idle.began()
 	s.work.Go(func() {

@@ -33,6 +33,8 @@ type cli struct {
 	Worker workerCommands                                `cmd:"" help:"Workers: processes that run one model each."`
 	Model  modelCommands                                 `cmd:"" help:"Models on the hives' disks."`
 	Job    jobCommands                                   `cmd:"" help:"Jobs: what the queen does or did."`
+	Key    keyCommands                                   `cmd:"" help:"API keys: who may use the queen."`
+	Usage  keeper.Operation[ops.Usage, ops.UsageReport]  `cmd:"" help:"Show who has used which models, and how much."`
 }
 
 type queenCommands struct {
@@ -79,6 +81,12 @@ type jobCommands struct {
 	Get    keeper.JobGet    `cmd:"" help:"Show a job."`
 	Cancel keeper.JobCancel `cmd:"" help:"Cancel a job."`
 	Follow keeper.JobFollow `cmd:"" help:"Show a job from its first event to its end."`
+}
+
+type keyCommands struct {
+	Create keeper.KeyCreate                              `cmd:"" help:"Make an API key."`
+	List   keeper.Operation[ops.KeyList, ops.Keys]       `cmd:"" help:"List API keys."`
+	Revoke keeper.Operation[ops.KeyRevoke, ops.KeyEnded] `cmd:"" help:"End an API key for good."`
 }
 
 // exit is the code of a command line that kong has answered itself, as --help.

@@ -16,6 +16,10 @@ type QueenHandler interface {
 	HiveList(context.Context, HiveList) (Hives, error)
 	HiveGet(context.Context, HiveGet) (Hive, error)
 	HiveStatus(context.Context, HiveStatus) (Hive, error)
+	KeyCreate(context.Context, KeyCreate) (Key, error)
+	KeyList(context.Context, KeyList) (Keys, error)
+	KeyRevoke(context.Context, KeyRevoke) (KeyEnded, error)
+	Usage(context.Context, Usage) (UsageReport, error)
 }
 
 // HiveHandler does a hive's operations, one method each, under the same rules

@@ -29,8 +29,9 @@ type Cursor struct {
 }
 
 type (
-	sinkKey  struct{}
-	actorKey struct{}
+	sinkKey   struct{}
+	actorKey  struct{}
+	callerKey struct{}
 )
 
 // WithSink returns a context whose narration goes to s.
@@ -42,6 +43,21 @@ func WithSink(ctx context.Context, s Sink) context.Context {
 func SinkOf(ctx context.Context) Sink {
 	s, _ := ctx.Value(sinkKey{}).(Sink)
 	return s
+}
+
+// WithCaller returns a context of work that the API key with the id has asked
+// for; "" is the daemon's own token.
+func WithCaller(ctx context.Context, id string) context.Context {
+	if id == "" {
+		return ctx
+	}
+	return context.WithValue(ctx, callerKey{}, id)
+}
+
+// CallerOf is the id of the API key that asked for the context's work, or "".
+func CallerOf(ctx context.Context) string {
+	id, _ := ctx.Value(callerKey{}).(string)
+	return id
 }
 
 // As returns a context in which actor (queen, hive, worker) speaks.

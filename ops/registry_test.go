@@ -237,6 +237,22 @@ func (r *recorder) HiveStatus(_ context.Context, o ops.HiveStatus) (ops.Hive, er
 	return record(r, o)
 }
 
+func (r *recorder) KeyCreate(_ context.Context, o ops.KeyCreate) (ops.Key, error) {
+	return record(r, o)
+}
+
+func (r *recorder) KeyList(_ context.Context, o ops.KeyList) (ops.Keys, error) {
+	return record(r, o)
+}
+
+func (r *recorder) KeyRevoke(_ context.Context, o ops.KeyRevoke) (ops.KeyEnded, error) {
+	return record(r, o)
+}
+
+func (r *recorder) Usage(_ context.Context, o ops.Usage) (ops.UsageReport, error) {
+	return record(r, o)
+}
+
 func (r *recorder) WorkerSpawn(_ context.Context, o ops.WorkerSpawn) (ops.Worker, error) {
 	return record(r, o)
 }

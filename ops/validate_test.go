@@ -22,7 +22,8 @@ func TestValidateTakesEachSampleAndRefusesWhatIsOutOfRange(t *testing.T) {
 		address = func(host, user string, port int) ops.SSHAddress {
 			return ops.SSHAddress{SSHHost: host, SSHUser: user, SSHPort: port}
 		}
-		long = strings.Repeat("a", 64)
+		long   = strings.Repeat("a", 64)
+		digest = ops.KeyDigest("secret")
 	)
 	for _, tt := range []struct {
 		o     ops.Op
@@ -71,6 +72,27 @@ func TestValidateTakesEachSampleAndRefusesWhatIsOutOfRange(t *testing.T) {
 		{ops.HiveGet{HiveID: "a/b"}, "hive_id"},
 		{ops.HiveStatus{}, ""},
 		{ops.HiveStatus{HiveID: "a/b"}, "hive_id"},
+
+		{ops.KeyCreate{Digest: digest}, ""},
+		{ops.KeyCreate{}, "digest"},
+		{ops.KeyCreate{Digest: "sk-rbee-secret"}, "digest"},
+		{ops.KeyCreate{Digest: strings.ToUpper(digest)}, "digest"},
+		{ops.KeyCreate{Digest: digest, Label: "Vince's laptop"}, ""},
+		{ops.KeyCreate{Digest: digest, Label: long + long + "a"}, "name"},
+		{ops.KeyCreate{Digest: digest, Label: "a\nb"}, "name"},
+		{ops.KeyCreate{Digest: digest, Scopes: []ops.Scope{"inference", "root"}}, "scopes"},
+		{ops.KeyCreate{Digest: digest, Models: []string{"qwen3", ""}}, "models"},
+		{ops.KeyCreate{Digest: digest, Models: make([]string, 257)}, "models"},
+		{ops.KeyCreate{Digest: digest, RequestsPerMinute: -1}, "requests_per_minute"},
+		{ops.KeyCreate{Digest: digest, TokensPerMinute: 1_000_000_001}, "tokens_per_minute"},
+		{ops.KeyCreate{Digest: digest, Expires: "30d"}, ""},
+		{ops.KeyCreate{Digest: digest, Expires: "tomorrow"}, "expires"},
+		{ops.KeyRevoke{ID: "k1a2b3c"}, ""},
+		{ops.KeyRevoke{}, "id"},
+		{ops.KeyRevoke{ID: "a b"}, "id"},
+		{ops.Usage{}, ""},
+		{ops.Usage{By: "hive"}, "by"},
+		{ops.Usage{Since: "-7d"}, "since"},
 
 		{ops.WorkerSpawn{}, ""},
 		{ops.WorkerSpawn{Device: "auto"}, ""},

@@ -33,6 +33,13 @@ func samples() []ops.Op {
 		ops.HiveList{},
 		ops.HiveGet{HiveID: "gpu1"},
 		ops.HiveStatus{HiveID: "gpu1", RefreshCapabilities: true},
+		ops.KeyCreate{
+			Label: "laptop", Digest: ops.KeyDigest("secret"), Scopes: []ops.Scope{ops.ScopeInference, ops.ScopeJobs}, Models: []string{"tinybee"},
+			RequestsPerMinute: 60, TokensPerMinute: 10000, Expires: "30d",
+		},
+		ops.KeyList{},
+		ops.KeyRevoke{ID: "k1a2b3c", Forget: true},
+		ops.Usage{Since: "4w", By: "model"},
 		ops.WorkerSpawn{OnHive: onHive, Model: "tinybee", Engine: "command", Device: "cuda:0", Parallel: 8, Context: 2048, Flags: []string{"flash-attn=on"}, Command: "vllm serve {model} --uds {socket}"},
 		ops.WorkerList{OnHive: onHive},
 		ops.WorkerGet{OnHive: onHive, ID: "tinybee-1"},

@@ -179,9 +179,9 @@ func (p *reply) text(text string) error {
 }
 
 // send writes one chunk of a stream.
-func (p *reply) send(c choice, u *usage) error {
+func (p *reply) send(c choice, t *timings) error {
 	chunk := p.head
-	chunk.Object, chunk.Choices, chunk.Usage = p.form.chunk, []choice{c}, u
+	chunk.Object, chunk.Choices, chunk.Timings = p.form.chunk, []choice{c}, t
 	return p.event(chunk)
 }
 
@@ -224,7 +224,7 @@ func (p *reply) finish(o Outcome) {
 	}
 	last := p.form.choice("", false)
 	last.FinishReason = &o.Finish
-	if p.send(last, nil) != nil {
+	if p.send(last, &timings{o.PromptTokens, o.CompletionTokens}) != nil {
 		return
 	}
 	if p.usage {

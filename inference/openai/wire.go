@@ -167,6 +167,13 @@ type usage struct {
 	TotalTokens      int `json:"total_tokens"`
 }
 
+// timings is in the last chunk of a stream, as llama.cpp has it there: who counts
+// tokens on the way has not always asked for usage.
+type timings struct {
+	PromptN    int `json:"prompt_n"`
+	PredictedN int `json:"predicted_n"`
+}
+
 // answer is a whole answer or a chunk of one, of either route.
 type answer struct {
 	ID      string   `json:"id"`
@@ -175,6 +182,7 @@ type answer struct {
 	Model   string   `json:"model"`
 	Choices []choice `json:"choices"`
 	Usage   *usage   `json:"usage,omitempty"`
+	Timings *timings `json:"timings,omitempty"`
 }
 
 type choice struct {

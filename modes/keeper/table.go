@@ -37,6 +37,14 @@ func (k *Keeper) table(result any) error {
 		model(w, r)
 	case ops.ModelDeleted:
 		row(w, "model "+r.ID+" is deleted from "+r.HiveID+", "+size(r.Freed)+" are free again")
+	case ops.Key:
+		keysTable(w, []ops.Key{r})
+	case ops.Keys:
+		keysTable(w, r.Keys)
+	case ops.KeyEnded:
+		row(w, keyEnded(r))
+	case ops.UsageReport:
+		usageTable(w, r)
 	case ops.Jobs:
 		jobs(w, r.Jobs)
 	case ops.Job:
@@ -227,6 +235,7 @@ func jobs(w io.Writer, list []ops.Job) {
 func oneJob(w io.Writer, j ops.Job) {
 	pair(w, "job", j.ID)
 	pair(w, "operation", j.Operation)
+	pair(w, "by key", j.By)
 	pair(w, "asked", string(j.Op))
 	pair(w, "state", string(j.State))
 	if j.Error != nil {

@@ -115,7 +115,8 @@ func (f fleet) loading(ctx context.Context, model string) (ops.Worker, bool) {
 func (q *Queen) serveGateway() {
 	q.gateway = gateway.New(fleet{q})
 	for _, r := range gateway.Routes {
-		q.jobs.MountOpen(r.Method, r.Path, q.gateway)
+		q.access.Inference(r.Method + " " + r.Path)
+		q.jobs.Mount(r.Method, r.Path, q.gateway)
 	}
 	q.Log.Info().Str("url", fmt.Sprintf("http://%s/v1", q.address)).Msg("OpenAI's API is served")
 }

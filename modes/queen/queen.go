@@ -14,6 +14,7 @@ import (
 	"rbee.dev/rbee/job"
 	"rbee.dev/rbee/modes/daemon"
 	"rbee.dev/rbee/modes/home"
+	"rbee.dev/rbee/modes/queen/access"
 	"rbee.dev/rbee/modes/queen/gateway"
 	"rbee.dev/rbee/ops"
 	"rbee.dev/rbee/transport/ssh"
@@ -41,6 +42,7 @@ type Queen struct {
 	store    *store
 	identity string   // by which machines know whose hive they have
 	key      *ssh.Key // the queen's own
+	access   *access.Access
 	local    *localHive
 	hives    hives
 	books    books
@@ -94,6 +96,13 @@ func New(o Options) (_ *Queen, err error) {
 	if q.key, err = ssh.LoadOrCreateKey(o.Home.Key()); err != nil {
 		return nil, err
 	}
+	secret, err := token(o.Home.Token())
+	if err != nil {
+		return nil, err
+	}
+	if q.access, err = access.Open(context.Background(), access.Options{DB: q.store.db, Token: secret, Log: o.Log}); err != nil {
+		return nil, err
+	}
 	q.local = newLocalHive(o.Home, o.Binary, q.build, o.Log)
 	return q, nil
 }
@@ -133,10 +142,6 @@ func (q *Queen) record() daemon.Record {
 // everything that the end takes down is down.
 func (q *Queen) Run(ctx context.Context) (err error) {
 	defer func() { err = errors.Join(err, q.close()) }()
-	secret, err := token(q.Home.Token())
-	if err != nil {
-		return err
-	}
 	watching, endWatch := context.WithCancel(context.WithoutCancel(ctx))
 	var saving sync.WaitGroup
 	defer saving.Wait()
@@ -149,13 +154,14 @@ func (q *Queen) Run(ctx context.Context) (err error) {
 	}
 	q.jobs, err = job.NewServer(job.Options[ops.Op]{
 		Mode: "queen", Version: daemon.Version, Build: q.build, Run: q.do,
-		Dir: q.Home.Jobs("queen"), Token: secret, Log: q.Log,
+		Dir: q.Home.Jobs("queen"), Admit: q.access.Admit, Tell: q.refuse, Log: q.Log,
 	})
 	if err != nil {
 		return err
 	}
 	close(q.ready)
 	saving.Go(func() { q.saving(watching) })
+	saving.Go(func() { q.access.Run(watching) })
 	q.jobs.Mount(http.MethodPost, daemon.ShutdownPath, q.stopper)
 	q.jobs.Mount(http.MethodPost, ops.LoginPath, http.HandlerFunc(q.serveLogin))
 	q.serveGateway()
@@ -223,6 +229,8 @@ func (q *Queen) do(ctx context.Context, o ops.Op) (any, error) {
 	switch o := o.(type) {
 	case ops.QueenOp:
 		return ops.HandleQueen(ctx, q, o)
+	case ops.Infer:
+		return q.infer(ctx, o)
 	case ops.HiveOp:
 		return q.route(ctx, o)
 	}

@@ -63,7 +63,7 @@ type Gateway struct {
 
 // New makes a gateway; the caller closes it.
 func New(f Fleet) *Gateway {
-	g := &Gateway{fleet: f}
+	g := &Gateway{fleet: permitted{f}}
 	g.life, g.end = context.WithCancel(context.Background())
 	g.pool = &http.Transport{
 		DialContext: g.dial, MaxIdleConnsPerHost: 256, IdleConnTimeout: time.Minute, DisableCompression: true,
@@ -117,6 +117,20 @@ func (g *Gateway) answer(w http.ResponseWriter, r *http.Request, body []byte) {
 		fail(w, ops.Invalid("", "%w", err))
 		return
 	}
+	if err := permits(r.Context(), a.model); err != nil {
+		fail(w, err)
+		return
+	}
+	w, used := metered(w, r, a, len(body))
+	broken := true // unless it comes to its end
+	defer func() { used(broken) }()
+	g.find(w, r, body, a)
+	broken = false
+}
+
+// find finds a worker and has it answer.
+func (g *Gateway) find(w http.ResponseWriter, r *http.Request, body []byte, a asked) {
+	var err error
 	p := newReply(w, r.URL.Path, a.stream)
 	tried := map[key]bool(nil)
 	for range attempts {

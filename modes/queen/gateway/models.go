@@ -27,7 +27,7 @@ func (g *Gateway) models(ctx context.Context) []model {
 		}
 	}
 	for _, w := range g.fleet.Workers() { // one whose file was taken away still answers
-		if _, known := byID[w.Model]; !known && w.State != ops.WorkerFailed {
+		if _, known := byID[w.Model]; !known && w.State != ops.WorkerFailed && permits(ctx, w.Model) == nil {
 			byID[w.Model] = model{ID: w.Model, Object: "model", Created: w.StartedAt.Unix(), OwnedBy: "rbee"}
 		}
 	}

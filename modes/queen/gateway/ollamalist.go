@@ -64,7 +64,7 @@ func (g *Gateway) servePS(w http.ResponseWriter, r *http.Request) {
 	}
 	list, seen := []loaded{}, map[string]bool{}
 	for _, x := range g.fleet.Workers() {
-		if seen[x.Model] || x.State != ops.WorkerReady && x.State != ops.WorkerBusy {
+		if seen[x.Model] || permits(r.Context(), x.Model) != nil || x.State != ops.WorkerReady && x.State != ops.WorkerBusy {
 			continue
 		}
 		seen[x.Model] = true

@@ -1,0 +1,149 @@
+package keeper
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"rbee.dev/rbee/ops"
+)
+
+// KeyCreate is `rbee key create`: the operation, with a secret that is made here
+// and shown once. The queen is told its digest only.
+type KeyCreate struct {
+	Name              string   `help:"What to call it, as who or what uses it." placeholder:"NAME"`
+	Scope             []string `help:"What it opens: inference, jobs or admin; once for each (default: inference)." placeholder:"SCOPE"`
+	Model             []string `short:"m" help:"Model that it may use; once for each (default: all)." placeholder:"NAME"`
+	RequestsPerMinute int      `help:"Requests a minute at most (default: any)." placeholder:"N"`
+	TokensPerMinute   int      `help:"Tokens a minute at most, prompts and answers together (default: any)." placeholder:"N"`
+	Expires           string   `help:"How long it is taken, as 12h or 30d (default: until it is revoked)." placeholder:"AGE"`
+	Digest            string   `help:"SHA-256 of a random secret of your own, in hex (default: one is made and printed)." placeholder:"HEX"`
+}
+
+// Help is the example that --help shows.
+func (KeyCreate) Help() string {
+	return `Prints the secret, this once; it is kept nowhere. From the first key on, programs
+that use models need one, those of this machine too. A program sends it as
+"Authorization: Bearer KEY", or as "x-api-key: KEY".
+
+Scopes: inference is the APIs of OpenAI, Anthropic and Ollama; jobs is what keepers
+do with hives as they are (infer, lists, workers); admin is everything.
+
+Examples:
+  ` + examples["key_create"] + `
+  rbee key create --name guest --model qwen3 --requests-per-minute 10 --expires 30d
+  RBEE_TOKEN=$(rbee key create --name laptop --scope jobs --scope inference)`
+}
+
+// newKey is what the command prints.
+type newKey struct {
+	Secret string `json:"secret,omitempty"` // absent where its digest was given
+	ops.Key
+}
+
+// Run makes the key.
+func (c *KeyCreate) Run(ctx context.Context, k *Keeper) error {
+	o := ops.KeyCreate{
+		Label: c.Name, Digest: c.Digest, Models: c.Model,
+		RequestsPerMinute: c.RequestsPerMinute, TokensPerMinute: c.TokensPerMinute, Expires: c.Expires,
+	}
+	for _, s := range c.Scope {
+		o.Scopes = append(o.Scopes, ops.Scope(s))
+	}
+	secret := ""
+	if o.Digest == "" {
+		secret = ops.NewKeySecret()
+		o.Digest = ops.KeyDigest(secret)
+	}
+	if err := o.Validate(); err != nil {
+		return err
+	}
+	raw, err := k.Do(ctx, o, "", nil)
+	if err != nil {
+		return err
+	}
+	made := newKey{Secret: secret}
+	if err := json.Unmarshal(raw, &made.Key); err != nil {
+		return fmt.Errorf("read the result of key_create: %w", err)
+	}
+	if k.Output == "json" {
+		return k.printJSON(made)
+	}
+	k.say("keeper: the key %s: %s", made.ID, allowed(made.Key))
+	if secret == "" {
+		return k.table(made.Key)
+	}
+	k.say("keeper: this is its secret, which is shown this once")
+	_, err = fmt.Fprintln(k.Stdout, secret)
+	return err
+}
+
+// allowed says what a key is for.
+func allowed(key ops.Key) string {
+	text := "for " + scopes(key.Scopes)
+	if len(key.Models) > 0 {
+		text += ", of models " + strings.Join(key.Models, ", ")
+	}
+	if rate := rates(key); rate != "" {
+		text += ", " + rate
+	}
+	if key.ExpiresAt != nil {
+		text += ", until " + when(*key.ExpiresAt)
+	}
+	return text
+}
+
+func scopes(list []ops.Scope) string {
+	words := make([]string, len(list))
+	for i, s := range list {
+		words[i] = string(s)
+	}
+	return strings.Join(words, ", ")
+}
+
+func rates(key ops.Key) string {
+	var list []string
+	if key.RequestsPerMinute > 0 {
+		list = append(list, fmt.Sprintf("%d requests/min", key.RequestsPerMinute))
+	}
+	if key.TokensPerMinute > 0 {
+		list = append(list, fmt.Sprintf("%d tokens/min", key.TokensPerMinute))
+	}
+	return strings.Join(list, ", ")
+}
+
+func keysTable(w io.Writer, list []ops.Key) {
+	if len(list) == 0 {
+		row(w, "no keys: this machine's programs need none; `rbee key create` makes one")
+		return
+	}
+	row(w, "KEY", "NAME", "STATE", "SCOPES", "MODELS", "LIMITS", "CREATED", "EXPIRES", "LAST USED")
+	for _, x := range list {
+		models := strings.Join(x.Models, ", ")
+		if models == "" {
+			models = "all"
+		}
+		row(w, x.ID, x.Name, string(x.State), scopes(x.Scopes), models, rates(x), when(x.CreatedAt), maybe(x.ExpiresAt), maybe(x.LastUsedAt))
+	}
+}
+
+func maybe(t *time.Time) string {
+	if t == nil {
+		return ""
+	}
+	return when(*t)
+}
+
+func keyEnded(e ops.KeyEnded) string {
+	text := "the key " + e.ID
+	if e.Name != "" {
+		text += " (" + e.Name + ")"
+	}
+	if e.Forgotten {
+		return text + " is revoked and forgotten"
+	}
+	return text + " is revoked"
+}

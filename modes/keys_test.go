@@ -1,0 +1,162 @@
+package modes_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"io"
+	"io/fs"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"rbee.dev/rbee/ops"
+)
+
+// send sends one request to the queen of p and returns status and text.
+func (p *place) send(method, path, body string, header ...string) (int, http.Header, string) {
+	p.t.Helper()
+	r, err := http.NewRequestWithContext(p.t.Context(), method, "http://"+p.record("queen").Address+path, strings.NewReader(body))
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	if method == http.MethodPost {
+		r.Header.Set("Content-Type", "application/json")
+	}
+	for i := 0; i < len(header); i += 2 {
+		r.Header.Set(header[i], header[i+1])
+	}
+	answer, err := http.DefaultClient.Do(r)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	text, err := io.ReadAll(answer.Body)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return answer.StatusCode, answer.Header, string(text)
+}
+
+// newSecret makes a key by the command and returns its secret.
+func (p *place) newSecret(args ...string) string {
+	p.t.Helper()
+	secret := strings.TrimSpace(p.rbee(append([]string{"key", "create"}, args...)...))
+	if !strings.HasPrefix(secret, ops.KeyPrefix) || strings.ContainsAny(secret, " \n") {
+		p.t.Fatalf("key create printed %q", secret)
+	}
+	return secret
+}
+
+const hello = `{"model":"tinybee","max_tokens":3,"messages":[{"role":"user","content":"Once"}]}`
+
+func TestAKeyIsWantedFromTheFirstOneOnAndItsSecretIsNowhere(t *testing.T) {
+	p := newPlace(t)
+	p.rbee("queen", "start")
+	defer http.DefaultClient.CloseIdleConnections()
+	if status, _, text := p.send("POST", "/v1/chat/completions", hello); status != http.StatusOK {
+		t.Fatalf("without any key: %d %s", status, text)
+	}
+	secret := p.newSecret("--name", "web", "--model", "tinybee", "--requests-per-minute", "3")
+	bearer := []string{"Authorization", "Bearer " + secret}
+	for _, tt := range []struct {
+		method, path, body string
+		header             []string
+		status             int
+		want               string
+	}{
+		{"POST", "/v1/chat/completions", hello, nil, 401, `"code":"invalid_api_key"`},
+		{"POST", "/v1/messages", hello, nil, 401, `"type":"authentication_error"`},
+		{"POST", "/api/chat", hello, nil, 401, `{"error":"an API key is wanted`},
+		{"GET", "/v1/models", "", bearer, 200, `"tinybee"`},
+		{"POST", "/v1/chat/completions", strings.Replace(hello, "tinybee", "slow", 1), bearer, 403, "may use tinybee"},
+		{"POST", "/v1/jobs", `{"operation":"status"}`, bearer, 403, "--scope jobs"},
+		{"POST", "/v1/chat/completions", hello, bearer, 200, `"chat.completion"`},
+		{"POST", "/v1/messages", hello, []string{"X-Api-Key", secret}, 200, `"output_tokens":3`},
+		{"POST", "/v1/messages", hello, []string{"X-Api-Key", secret}, 429, `"type":"rate_limit_error"`},
+	} {
+		status, header, text := p.send(tt.method, tt.path, tt.body, tt.header...)
+		if status != tt.status || !strings.Contains(text, tt.want) {
+			t.Errorf("%s %s: %d %s, want %d with %s", tt.method, tt.path, status, text, tt.status, tt.want)
+		}
+		if status == http.StatusTooManyRequests && header.Get("Retry-After") == "" {
+			t.Error("429 without Retry-After")
+		}
+	}
+	if _, _, text := p.send("GET", "/v1/models", "", bearer...); strings.Contains(text, `"slow"`) {
+		t.Errorf("models that it may not use: %s", text)
+	}
+	p.countsAreKept()
+	p.rbee("queen", "restart") // writes everything down
+	p.nowhere(secret)
+}
+
+// countsAreKept wants the usage of one key to be told.
+func (p *place) countsAreKept() {
+	p.t.Helper()
+	var report ops.UsageReport
+	if err := json.Unmarshal([]byte(p.rbee("usage", "--by", "key", "-o", "json")), &report); err != nil {
+		p.t.Fatal(err)
+	}
+	for _, r := range report.Usage {
+		if r.KeyName == "web" && r.Requests == 2 && r.TokensOut == 6 && r.TokensIn > 0 && r.Errors == 0 && r.Estimated == 0 {
+			return
+		}
+	}
+	p.t.Errorf("usage %+v", report)
+}
+
+// nowhere wants no file of p's home to hold a secret.
+func (p *place) nowhere(secret string) {
+	p.t.Helper()
+	random := []byte(strings.TrimPrefix(secret, ops.KeyPrefix))
+	files := 0
+	err := filepath.WalkDir(p.home, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || !d.Type().IsRegular() {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		if bytes.Contains(text, random) {
+			p.t.Errorf("%s holds the key's secret", path)
+		}
+		files++
+		return err
+	})
+	if err != nil || files < 10 {
+		p.t.Errorf("looked into %d files: %v", files, err)
+	}
+}
+
+func TestAKeyForJobsLetsAKeeperUseWhatIsThere(t *testing.T) {
+	p := newPlace(t)
+	p.rbee("queen", "start")
+	defer http.DefaultClient.CloseIdleConnections()
+	mine, others := p.newSecret("--scope", "jobs", "--name", "laptop"), p.newSecret("--scope", "jobs")
+	p.rbee("status") // a job that is nobody's but the token's
+	as := func(secret string, args ...string) (string, error) {
+		cmd := p.command(append(args, "--queen", p.record("queen").Address, "--token", secret)...)
+		out, err := cmd.CombinedOutput()
+		return string(out), err
+	}
+	if out, err := as(mine, "infer", "-n", "3", "-q", "Once upon a time"); err != nil || out == "" {
+		t.Fatalf("infer: %s, %v", out, err)
+	}
+	if out, err := as(mine, "job", "list", "-o", "json"); err != nil || strings.Count(out, `"id":`) != 1 || !strings.Contains(out, `"by":"k`) {
+		t.Errorf("its jobs: %s, %v", out, err)
+	}
+	if out, err := as(others, "job", "list", "-o", "json"); err != nil || out != `{"jobs":[]}`+"\n" {
+		t.Errorf("another's jobs: %s, %v", out, err)
+	}
+	for _, refused := range [][]string{
+		{"key", "list"}, {"key", "create", "--scope", "admin"}, {"model", "delete", "tinybee"}, {"hive", "stop"}, {"usage"},
+		{"worker", "spawn", "--engine", "command", "--command", "id {socket}"},
+	} {
+		if out, err := as(mine, refused...); err == nil || !strings.Contains(out, "--scope admin") {
+			t.Errorf("%s: %s, %v", refused, out, err)
+		}
+	}
+	if out, err := as("wrong", "status"); err == nil || !strings.Contains(out, "neither an API key nor the token") {
+		t.Errorf("a wrong one: %s, %v", out, err)
+	}
+}

@@ -1,0 +1,101 @@
+package access
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"slices"
+	"strings"
+
+	"rbee.dev/rbee/ops"
+)
+
+// Create makes a key for the secret whose digest o has. The same key again, as
+// of a job that a restart has interrupted, is the one there is.
+func (a *Access) Create(ctx context.Context, o ops.KeyCreate) (ops.Key, error) {
+	raw, err := hex.DecodeString(o.Digest)
+	if err != nil || len(raw) != len(digest{}) {
+		return ops.Key{}, ops.Invalid("digest", "is no SHA-256")
+	}
+	now := a.Now().UTC()
+	k := ops.Key{
+		ID: "k" + strings.ToLower(rand.Text()[:8]), Name: o.Label, Scopes: o.Scopes, Models: o.Models,
+		RequestsPerMinute: o.RequestsPerMinute, TokensPerMinute: o.TokensPerMinute, CreatedAt: now,
+	}
+	if len(k.Scopes) == 0 {
+		k.Scopes = []ops.Scope{ops.ScopeInference}
+	}
+	if k.Models == nil {
+		k.Models = []string{}
+	}
+	if o.Expires != "" {
+		age, err := ops.ParseAge(o.Expires)
+		if err != nil {
+			return ops.Key{}, err
+		}
+		at := now.Add(age)
+		k.ExpiresAt = &at
+	}
+	fresh := newKey(k, digest(raw))
+	a.keys.changing.Lock()
+	defer a.keys.changing.Unlock()
+	if old := a.keys.find(fresh.digest); old != nil {
+		if old.state(now) == ops.KeyActive && old.Name == k.Name && slices.Equal(old.Scopes, k.Scopes) && slices.Equal(old.Models, k.Models) {
+			return old.info(now), nil
+		}
+		return ops.Key{}, ops.Errorf(ops.CodeConflict, "the secret belongs to the API key %s already", old.called())
+	}
+	if err := saveKey(ctx, a.DB, fresh); err != nil {
+		return ops.Key{}, err
+	}
+	a.keys.set(append(a.keys.list(), fresh))
+	return fresh.info(now), nil
+}
+
+// List lists the keys, oldest first.
+func (a *Access) List() ops.Keys {
+	list, now := ops.Keys{Keys: []ops.Key{}}, a.Now()
+	for _, k := range a.keys.list() {
+		list.Keys = append(list.Keys, k.info(now))
+	}
+	return list
+}
+
+// Active reports whether there is a key that opens inference now.
+func (a *Access) Active() bool {
+	return slices.ContainsFunc(a.keys.list(), func(k *key) bool {
+		return k.state(a.Now()) == ops.KeyActive && k.opens(ops.ScopeInference)
+	})
+}
+
+// Revoke ends a key at once: the next request with it is refused.
+func (a *Access) Revoke(ctx context.Context, o ops.KeyRevoke) (ops.KeyEnded, error) {
+	a.keys.changing.Lock()
+	defer a.keys.changing.Unlock()
+	k := a.keys.byID(o.ID)
+	if k == nil {
+		return ops.KeyEnded{}, a.unknown(o.ID)
+	}
+	now := a.Now()
+	if err := endKey(ctx, a.DB, k.ID, now, o.Forget); err != nil {
+		return ops.KeyEnded{}, err
+	}
+	k.revoked.CompareAndSwap(0, now.UnixMilli())
+	if o.Forget {
+		a.keys.set(slices.DeleteFunc(a.keys.list(), func(other *key) bool { return other == k }))
+	}
+	return ops.KeyEnded{ID: k.ID, Name: k.Name, Forgotten: o.Forget}, nil
+}
+
+// unknown is the error of an id that no key has.
+func (a *Access) unknown(id string) error {
+	var ids []string
+	for _, k := range a.keys.list() {
+		ids = append(ids, k.ID)
+	}
+	e := ops.Errorf(ops.CodeNotFound, "there is no API key %q", id)
+	if near := ops.Nearest(id, ids); near != "" {
+		return e.WithHint("did you mean %q? `rbee key list` shows the keys there are", near)
+	}
+	return e.WithHint("`rbee key list` shows the keys there are")
+}

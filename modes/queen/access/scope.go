@@ -1,0 +1,130 @@
+package access
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"rbee.dev/rbee/ops"
+)
+
+// open is the scope of what wants no key at all.
+const open ops.Scope = "open"
+
+// fixed are the scopes of the routes that every queen has. A route that is in no
+// table is for admin alone; a test holds that there is none.
+var fixed = map[string]ops.Scope{
+	"GET /health":             open,
+	"POST /v1/jobs":           ops.ScopeJobs, // and see operations
+	"GET /v1/jobs":            ops.ScopeJobs,
+	"GET /v1/jobs/:id":        ops.ScopeJobs,
+	"DELETE /v1/jobs/:id":     ops.ScopeJobs,
+	"GET /v1/jobs/:id/stream": ops.ScopeJobs,
+	"GET /v1/state/stream":    ops.ScopeAdmin, // paths and hosts of every machine
+	"POST /v1/shutdown":       ops.ScopeAdmin,
+	"POST " + ops.LoginPath:   ops.ScopeAdmin,
+}
+
+// operations are the scopes of what can be a job. Jobs is for what uses the
+// hives as they are; what changes machines, disks or keys is for admin.
+var operations = map[string]ops.Scope{
+	"status": ops.ScopeJobs, "hive_list": ops.ScopeJobs, "hive_get": ops.ScopeJobs, "hive_status": ops.ScopeJobs,
+	"worker_spawn": ops.ScopeJobs, "worker_list": ops.ScopeJobs, "worker_get": ops.ScopeJobs, "worker_delete": ops.ScopeJobs,
+	"model_list": ops.ScopeJobs, "model_get": ops.ScopeJobs, "infer": ops.ScopeJobs,
+	"model_download": ops.ScopeAdmin, "model_delete": ops.ScopeAdmin,
+	"ssh_test": ops.ScopeAdmin, "hive_install": ops.ScopeAdmin, "hive_uninstall": ops.ScopeAdmin, "hive_update": ops.ScopeAdmin,
+	"hive_start": ops.ScopeAdmin, "hive_stop": ops.ScopeAdmin,
+	"key_create": ops.ScopeAdmin, "key_list": ops.ScopeAdmin, "key_revoke": ops.ScopeAdmin, "usage": ops.ScopeAdmin,
+}
+
+// Inference notes that a route, as "POST /v1/embeddings", is one for inference.
+func (a *Access) Inference(route string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.routes[route] = ops.ScopeInference
+}
+
+// IsInference reports whether a path belongs to a route for inference. A method
+// that no route takes there does not matter: who asks speaks that API.
+func (a *Access) IsInference(path string) bool {
+	a.mu.RLock()
+	defer a.mu.RUnlock()
+	for route := range a.routes {
+		_, pattern, _ := strings.Cut(route, " ")
+		if beginning, all := strings.CutSuffix(pattern, "*"); pattern == path || all && strings.HasPrefix(path, beginning) {
+			return true
+		}
+	}
+	return false
+}
+
+// Scope is what a route wants, and whether a table says so.
+func (a *Access) Scope(route string) (ops.Scope, bool) {
+	if s, ok := fixed[route]; ok {
+		return s, true
+	}
+	a.mu.RLock()
+	defer a.mu.RUnlock()
+	if s, ok := a.routes[route]; ok {
+		return s, true
+	}
+	return ops.ScopeAdmin, false
+}
+
+// mayDo refuses operations that a key is not for.
+func (k *key) mayDo(o ops.Op) error {
+	wants, ok := operations[o.Name()]
+	if !ok {
+		wants = ops.ScopeAdmin
+	}
+	if spawn, ok := o.(ops.WorkerSpawn); ok && (spawn.Command != "" || len(spawn.Flags) > 0) {
+		wants = ops.ScopeAdmin // a command line runs whatever it says on the hive
+	}
+	if !k.opens(wants) {
+		return ops.Errorf(ops.CodeDenied, "the API key %s is not for %s", k.called(), o.Name()).
+			WithHint("it opens %s; this wants a key with --scope %s, or the queen's token", list(k.Scopes), wants)
+	}
+	switch o := o.(type) {
+	case ops.Infer:
+		return k.mayUse(o.Model)
+	case ops.WorkerSpawn:
+		return k.mayUse(o.Model)
+	}
+	return nil
+}
+
+// mayUse refuses models that a key is not for; "" is whichever suits.
+func (k *key) mayUse(model string) error {
+	if len(k.Models) == 0 || slices.Contains(k.Models, model) {
+		return nil
+	}
+	e := ops.Errorf(ops.CodeDenied, "the API key %s is not for the model %q", k.called(), model)
+	if model == "" {
+		e = ops.Errorf(ops.CodeDenied, "the API key %s is for some models only, and the request names none", k.called())
+	}
+	e.Field = "model"
+	return e.WithHint("it may use %s", list(k.Models))
+}
+
+// called is what errors call the key: they must not show a secret.
+func (k *key) called() string {
+	if k.Name == "" {
+		return k.ID
+	}
+	return fmt.Sprintf("%s (%s)", k.ID, k.Name)
+}
+
+func list[S ~string](all []S) string {
+	text := ""
+	for i, s := range all {
+		switch {
+		case i == 0:
+		case i == len(all)-1:
+			text += " and "
+		default:
+			text += ", "
+		}
+		text += string(s)
+	}
+	return text
+}

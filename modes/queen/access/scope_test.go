@@ -1,0 +1,79 @@
+package access
+
+import (
+	"maps"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"testing"
+
+	"rbee.dev/rbee/ops"
+)
+
+func TestEveryOperationHasAScope(t *testing.T) {
+	left := maps.Clone(operations)
+	for _, o := range ops.All() {
+		if _, ok := operations[o.Name()]; !ok {
+			t.Errorf("%s has no scope: say in scope.go who may do it", o.Name())
+		}
+		delete(left, o.Name())
+	}
+	if len(left) > 0 {
+		t.Errorf("scopes of what is no operation: %v", left)
+	}
+}
+
+func TestAKeyForJobsDoesWhatItsScopesAndModelsSay(t *testing.T) {
+	jobs := newKey(ops.Key{ID: "k1", Scopes: []ops.Scope{ops.ScopeJobs}}, digest{})
+	one := newKey(ops.Key{ID: "k2", Name: "one", Scopes: []ops.Scope{ops.ScopeJobs}, Models: []string{"bee", "wasp"}}, digest{})
+	admin := newKey(ops.Key{ID: "k3", Scopes: []ops.Scope{ops.ScopeAdmin}}, digest{})
+	for name, tt := range map[string]struct {
+		key *key
+		o   ops.Op
+		ok  bool
+	}{
+		"text":                           {jobs, ops.Infer{Prompt: "a"}, true},
+		"text of its model":              {one, ops.Infer{Prompt: "a", Model: "bee"}, true},
+		"text of another":                {one, ops.Infer{Prompt: "a", Model: "hornet"}, false},
+		"text of whichever":              {one, ops.Infer{Prompt: "a"}, false},
+		"the whole picture":              {jobs, ops.Status{}, true},
+		"a worker":                       {jobs, ops.WorkerSpawn{Model: "bee"}, true},
+		"a worker of another model":      {one, ops.WorkerSpawn{Model: "hornet"}, false},
+		"a worker by a command line":     {jobs, ops.WorkerSpawn{Engine: "command", Command: "sh"}, false},
+		"a worker with flags":            {jobs, ops.WorkerSpawn{Flags: []string{"log-file=/etc/passwd"}}, false},
+		"a download":                     {jobs, ops.ModelDownload{Model: "/etc/shadow"}, false},
+		"another machine":                {jobs, ops.HiveInstall{}, false},
+		"a key of its own making":        {jobs, ops.KeyCreate{Scopes: []ops.Scope{ops.ScopeAdmin}}, false},
+		"admin: a key":                   {admin, ops.KeyCreate{}, true},
+		"admin: a worker with a command": {admin, ops.WorkerSpawn{Engine: "command", Command: "sh"}, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			err := tt.key.mayDo(tt.o)
+			if (err == nil) != tt.ok {
+				t.Errorf("%v", err)
+			}
+			if e := ops.AsError(err); e != nil && (e.Code != ops.CodeDenied || e.Hint == "" || !strings.Contains(e.Message, tt.key.ID)) {
+				t.Errorf("the error %+v", e)
+			}
+		})
+	}
+}
+
+func TestPathsOfInferenceAreKnownWithTheirPatterns(t *testing.T) {
+	o := newOffice(t)
+	for path, want := range map[string]bool{
+		"/v1/chat/completions": true, "/v1/models": true, "/v1/models/a/b": true, "/v1/jobs": false, "/v1/modelsx": false, "/": false, "/v1/chat": false,
+	} {
+		if got := o.IsInference(httptest.NewRequest("GET", path, nil).URL.Path); got != want {
+			t.Errorf("%s is for inference: %t", path, got)
+		}
+	}
+}
+
+func TestListsAreToldAsAPersonWould(t *testing.T) {
+	for want, all := range map[string][]string{"": nil, "a": {"a"}, "a and b": {"a", "b"}, "a, b and c": {"a", "b", "c"}} {
+		if got := list(slices.Clone(all)); got != want {
+			t.Errorf("%q is %q", all, got)
+		}
+	}
+}

@@ -1,0 +1,87 @@
+package access
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"rbee.dev/rbee/ops"
+)
+
+// settings is what the database has of a key in one column: what never changes.
+type settings struct {
+	Scopes   []ops.Scope `json:"scopes"`
+	Models   []string    `json:"models"`
+	Requests int         `json:"requests_per_minute"`
+	Tokens   int         `json:"tokens_per_minute"`
+}
+
+// loadKeys reads the keys, oldest first.
+func loadKeys(ctx context.Context, db *sql.DB) ([]*key, error) {
+	rows, err := db.QueryContext(ctx, "SELECT id, name, digest, settings, created_at, expires_at, revoked_at, used_at FROM keys ORDER BY created_at, id")
+	if err != nil {
+		return nil, fmt.Errorf("read the API keys: %w", err)
+	}
+	defer rows.Close()
+	var all []*key
+	for rows.Next() {
+		var k ops.Key
+		var sum []byte
+		var text string
+		var created, expires, revoked, used int64
+		if err := rows.Scan(&k.ID, &k.Name, &sum, &text, &created, &expires, &revoked, &used); err != nil {
+			return nil, fmt.Errorf("read the API keys: %w", err)
+		}
+		var s settings
+		if err := json.Unmarshal([]byte(text), &s); err != nil || len(sum) != len(digest{}) {
+			return nil, fmt.Errorf("read the API key %s: its row is damaged: %w", k.ID, err)
+		}
+		k.Scopes, k.Models, k.RequestsPerMinute, k.TokensPerMinute = s.Scopes, s.Models, s.Requests, s.Tokens
+		k.CreatedAt, k.ExpiresAt, k.RevokedAt, k.LastUsedAt = time.UnixMilli(created).UTC(), moment(expires), moment(revoked), moment(used)
+		all = append(all, newKey(k, digest(sum)))
+	}
+	return all, rows.Err()
+}
+
+// saveKey remembers a new key.
+func saveKey(ctx context.Context, db *sql.DB, k *key) error {
+	text, err := json.Marshal(settings{Scopes: k.Scopes, Models: k.Models, Requests: k.RequestsPerMinute, Tokens: k.TokensPerMinute})
+	if err != nil {
+		return fmt.Errorf("save the API key: %w", err)
+	}
+	_, err = db.ExecContext(ctx, "INSERT INTO keys (id, name, digest, settings, created_at, expires_at) VALUES (?, ?, ?, ?, ?, ?)",
+		k.ID, k.Name, k.digest[:], string(text), k.CreatedAt.UnixMilli(), millis(k.ExpiresAt))
+	if err != nil {
+		return fmt.Errorf("save the API key: %w", err)
+	}
+	return nil
+}
+
+// endKey remembers that a key is not taken any more, or forgets it.
+func endKey(ctx context.Context, db *sql.DB, id string, at time.Time, forget bool) error {
+	query, args := "UPDATE keys SET revoked_at = ? WHERE id = ? AND revoked_at = 0", []any{at.UnixMilli(), id}
+	if forget {
+		query, args = "DELETE FROM keys WHERE id = ?", []any{id}
+	}
+	if _, err := db.ExecContext(ctx, query, args...); err != nil {
+		return fmt.Errorf("revoke the API key %s: %w", id, err)
+	}
+	return nil
+}
+
+// saveUse writes down when keys were used last.
+func (k *keys) saveUse(ctx context.Context, db *sql.DB) error {
+	for _, one := range k.list() {
+		used := one.used.Load()
+		if used == one.saved {
+			continue
+		}
+		if _, err := db.ExecContext(ctx, "UPDATE keys SET used_at = ? WHERE id = ?", used, one.ID); err != nil {
+			return fmt.Errorf("write down when the API key %s was used: %w", one.ID, err)
+		}
+		one.saved = used
+	}
+	return nil
+}

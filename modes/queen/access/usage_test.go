@@ -1,0 +1,127 @@
+package access
+
+import (
+	"context"
+	"math"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"rbee.dev/rbee/modes/queen/gateway"
+	"rbee.dev/rbee/ops"
+)
+
+func TestUsageIsSummedUpByKeyAndModel(t *testing.T) {
+	o := newOffice(t)
+	k, _ := o.key(ops.KeyCreate{Label: "web"})
+	web := &guest{access: o.Access, key: o.keys.byID(k.ID), id: k.ID}
+	web.Used(gateway.Use{Model: "bee", TokensIn: 10, TokensOut: 20, Took: time.Second})
+	web.Used(gateway.Use{Model: "bee", TokensIn: 1, TokensOut: 2, Took: time.Second / 2, Estimated: true})
+	web.Used(gateway.Use{Model: "wasp", TokensIn: 5, Failed: true})
+	if err := o.write(t.Context()); err != nil { // once in between
+		t.Fatal(err)
+	}
+	web.Used(gateway.Use{Model: "bee", TokensIn: 100, TokensOut: 200})
+	o.Answered("", ops.Answer{Model: "bee", PromptTokens: 3, CompletionTokens: 4, DurationMS: 250})
+	o.Failed(k.ID, "bee", time.Second)
+
+	bee := ops.UsageRow{Key: k.ID, KeyName: "web", Model: "bee", Requests: 4, Errors: 1, TokensIn: 111, TokensOut: 222, Estimated: 1, Seconds: 2.5}
+	token := ops.UsageRow{Key: "token", Model: "bee", Requests: 1, TokensIn: 3, TokensOut: 4, Seconds: 0.25}
+	wasp := ops.UsageRow{Key: k.ID, KeyName: "web", Model: "wasp", Requests: 1, Errors: 1, TokensIn: 5}
+	all := ops.UsageRow{Requests: 6, Errors: 2, TokensIn: 119, TokensOut: 226, Estimated: 1, Seconds: 2.75}
+	for by, want := range map[string][]ops.UsageRow{
+		"":      {bee, token, wasp},
+		"key":   {{Key: k.ID, KeyName: "web", Requests: 5, Errors: 2, TokensIn: 116, TokensOut: 222, Estimated: 1, Seconds: 2.5}, {Key: "token", Requests: 1, TokensIn: 3, TokensOut: 4, Seconds: 0.25}},
+		"model": {{Model: "bee", Requests: 5, Errors: 1, TokensIn: 114, TokensOut: 226, Estimated: 1, Seconds: 2.75}, {Model: "wasp", Requests: 1, Errors: 1, TokensIn: 5}},
+	} {
+		got, err := o.Usage(t.Context(), ops.Usage{By: by})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want, got.Usage); diff != "" {
+			t.Errorf("by %q (-want +got):\n%s", by, diff)
+		}
+		if diff := cmp.Diff(all, got.Total); diff != "" {
+			t.Errorf("in all, by %q (-want +got):\n%s", by, diff)
+		}
+	}
+}
+
+func TestUsageOutlivesARestartAndTheKey(t *testing.T) {
+	o := newOffice(t)
+	k, _ := o.key(ops.KeyCreate{Label: "web"})
+	o.Answered(k.ID, ops.Answer{Model: "bee", PromptTokens: 1})
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	o.Run(ctx) // its end writes what is pending
+	if _, err := o.Revoke(t.Context(), ops.KeyRevoke{ID: k.ID, Forget: true}); err != nil {
+		t.Fatal(err)
+	}
+	o.reopen()
+	got, err := o.Usage(t.Context(), ops.Usage{})
+	if err != nil || len(got.Usage) != 1 || got.Usage[0].Key != k.ID || got.Usage[0].KeyName != "" {
+		t.Errorf("%+v, %v", got, err)
+	}
+}
+
+func TestUsageLooksBackAsFarAsAsked(t *testing.T) {
+	o := newOffice(t)
+	for range 10 { // a day apart
+		o.Answered("", ops.Answer{Model: "bee", PromptTokens: 1})
+		o.now = o.now.Add(24 * time.Hour)
+	}
+	for since, want := range map[string]int64{"": 7, "3d": 3, "1h": 0, "2w": 10} {
+		if got, err := o.Usage(t.Context(), ops.Usage{Since: since}); err != nil || got.Total.Requests != want {
+			t.Errorf("since %q: %d, %v; want %d", since, got.Total.Requests, err, want)
+		}
+	}
+}
+
+func TestWhatCannotBeWrittenDownStays(t *testing.T) {
+	o := newOffice(t)
+	o.Answered("", ops.Answer{Model: "bee", PromptTokens: 7})
+	broken, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := o.write(broken); err == nil {
+		t.Fatal("it was written in a context that has ended")
+	}
+	o.Answered("", ops.Answer{Model: "bee", PromptTokens: 1})
+	if got, err := o.Usage(t.Context(), ops.Usage{}); err != nil || got.Total.TokensIn != 8 || got.Total.Requests != 2 {
+		t.Errorf("%+v, %v", got.Total, err)
+	}
+}
+
+func TestWhenAKeyWasUsedLastIsRemembered(t *testing.T) {
+	o := newOffice(t)
+	_, secret := o.key(ops.KeyCreate{})
+	if o.List().Keys[0].LastUsedAt != nil {
+		t.Error("a key that was never used was")
+	}
+	if got, err := o.ask(models, secret); got != 200 {
+		t.Fatal(got, err)
+	}
+	if err := o.write(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	o.reopen()
+	if used := o.List().Keys[0].LastUsedAt; used == nil || math.Abs(used.Sub(o.now).Seconds()) > 1 {
+		t.Errorf("used last at %v", used)
+	}
+}
+
+func TestTheSameKeyTwiceIsOne(t *testing.T) {
+	o := newOffice(t)
+	k := ops.KeyCreate{Label: "web", Digest: ops.KeyDigest("a secret")}
+	first, err := o.Create(t.Context(), k)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if again, err := o.Create(t.Context(), k); err != nil || again.ID != first.ID || len(o.List().Keys) != 1 {
+		t.Errorf("again: %+v, %v", again, err)
+	}
+	k.Label = "another"
+	if _, err := o.Create(t.Context(), k); ops.CodeOf(err) != ops.CodeConflict {
+		t.Errorf("the secret under another name: %v", err)
+	}
+}

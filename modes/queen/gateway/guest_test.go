@@ -1,0 +1,201 @@
+package gateway
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+
+	"rbee.dev/rbee/ops"
+)
+
+// visitor is a guest who may use one model, and remembers what was used.
+type visitor struct {
+	model string
+
+	mu   sync.Mutex
+	used []Use
+}
+
+func (v *visitor) May(model string) error {
+	if model != v.model {
+		return ops.Errorf(ops.CodeDenied, "not %q", model)
+	}
+	return nil
+}
+
+func (v *visitor) Used(u Use) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	u.Took = 0
+	v.used = append(v.used, u)
+}
+
+// last is what was used last.
+func (v *visitor) last(t *testing.T) Use {
+	t.Helper()
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if len(v.used) == 0 {
+		t.Fatal("nothing was counted")
+	}
+	return v.used[len(v.used)-1]
+}
+
+// visit lets all requests to the farm be v's.
+func (f *farm) visit(v *visitor) {
+	f.t.Helper()
+	g := New(f)
+	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		g.ServeHTTP(w, r.WithContext(WithGuest(r.Context(), v)))
+	}))
+	f.front.Close()
+	f.front = front
+	f.t.Cleanup(g.Close)
+}
+
+// says answers with one text.
+func says(text string) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = io.WriteString(w, text)
+	}
+}
+
+func TestTokensAreCountedAsTheEngineTellsThem(t *testing.T) {
+	long := strings.Repeat("x", 5000)
+	for name, tt := range map[string]struct {
+		engine http.HandlerFunc
+		body   string
+		want   Use
+	}{
+		"in one piece": {
+			says(`{"choices":[{"message":{"content":"` + long + `"}}],"usage":{"prompt_tokens": 5,"completion_tokens": 17,"total_tokens":22}}`), `{"model":"bee"}`,
+			Use{Model: "bee", TokensIn: 5, TokensOut: 17},
+		},
+		"at the beginning, as llama.cpp counts embeddings": {
+			says(`{"model":"bee","object":"list","usage":{"prompt_tokens":9,"total_tokens":9},"data":[{"embedding":[` + strings.Repeat("0.5,", 2000) + `1]}]}`), `{"model":"bee"}`,
+			Use{Model: "bee", TokensIn: 9},
+		},
+		"in a stream that was asked to": {
+			events(`{"choices":[{"delta":{"content":"a"}}]}`, `{"choices":[],"usage":{"prompt_tokens":3,"completion_tokens":1}}`, "[DONE]"), streamed,
+			Use{Model: "bee", TokensIn: 3, TokensOut: 1},
+		},
+		"in a stream of llama.cpp's": {
+			events(`{"choices":[{"delta":{"content":"a"}}]}`, `{"choices":[{"delta":{},"finish_reason":"stop"}],"timings":{"cache_n":30,"prompt_n":4,"prompt_ms":1.5,"predicted_n":2}}`, "[DONE]"), streamed,
+			Use{Model: "bee", TokensIn: 34, TokensOut: 2},
+		},
+		"by the responses API": {
+			events(`{"type":"response.completed","response":{"usage":{"input_tokens":8,"output_tokens":6,"total_tokens":14}}}`), streamed,
+			Use{Model: "bee", TokensIn: 8, TokensOut: 6},
+		},
+		"not by what a text says": {
+			says(`{"choices":[{"message":{"content":"\"prompt_tokens\":900,\"completion_tokens\":900 and more"}}]}`), `{"model":"bee"}`,
+			Use{Model: "bee", TokensIn: 15 / 4, TokensOut: 96 / 4, Estimated: true},
+		},
+		"not at all, in a stream": {
+			events(`{"choices":[{"delta":{"content":"a"}}]}`, `{"choices":[{"delta":{"content":"b"}}]}`, "[DONE]"), streamed,
+			Use{Model: "bee", TokensIn: len(streamed) / 4, TokensOut: 3, Estimated: true},
+		},
+		"an error": {
+			func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusBadRequest) }, `{"model":"bee"}`,
+			Use{Model: "bee", Failed: true},
+		},
+		"a stream that breaks off": {
+			events(`{"choices":[{"delta":{"content":"a"}}],"timings":{"prompt_n":4,"predicted_n":1}}`, "BREAK"), streamed,
+			Use{Model: "bee", TokensIn: 4, TokensOut: 1, Failed: true},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFarm(t)
+			f.add("w", tt.engine)
+			v := &visitor{model: "bee"}
+			f.visit(v)
+			f.ask("/v1/chat/completions", tt.body)
+			if got := v.last(t); got != tt.want {
+				t.Errorf("counted %+v, want %+v", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestTranslatedAnswersAreCountedToo(t *testing.T) {
+	f := newFarm(t)
+	f.add("w", says(`{"choices":[{"message":{"role":"assistant","content":"hi"},"finish_reason":"stop"}],"usage":{"prompt_tokens":5,"completion_tokens":2}}`))
+	v := &visitor{model: "bee"}
+	f.visit(v)
+	f.ask("/v1/messages", `{"model":"bee","max_tokens":5,"messages":[{"role":"user","content":"hi"}]}`)
+	f.ask("/api/chat", `{"model":"bee","stream":false,"messages":[{"role":"user","content":"hi"}]}`)
+	for _, got := range v.used {
+		if got != (Use{Model: "bee", TokensIn: 5, TokensOut: 2}) {
+			t.Errorf("counted %+v", got)
+		}
+	}
+	if len(v.used) != 2 {
+		t.Errorf("counted %d answers, want 2", len(v.used))
+	}
+}
+
+func TestAnUnknownModelIsCountedWithoutItsName(t *testing.T) {
+	f := newFarm(t)
+	v := &visitor{model: "nothing"}
+	f.visit(v)
+	f.ask("/v1/chat/completions", `{"model":"nothing"}`)
+	if got := v.last(t); got != (Use{Failed: true}) {
+		t.Errorf("counted %+v", got)
+	}
+}
+
+func TestAGuestSeesAndUsesItsModelsOnly(t *testing.T) {
+	f := newFarm(t)
+	f.models = append(f.models, ops.Model{ID: "wasp"})
+	f.add("w", says(`{}`))
+	f.visit(&visitor{model: "wasp"})
+	for path, body := range map[string]string{
+		"/v1/chat/completions": `{"model":"bee"}`, "/v1/embeddings": `{"input":"a"}`,
+		"/v1/messages": `{"model":"bee","max_tokens":1,"messages":[{"role":"user","content":"a"}]}`, "/api/generate": `{"model":"bee","prompt":"a"}`,
+	} {
+		if status, _, text := f.ask(path, body); status != http.StatusForbidden {
+			t.Errorf("%s: %d %s", path, status, text)
+		}
+	}
+	for _, path := range []string{"/v1/models", "/api/tags"} {
+		answer, err := http.Get(f.front.URL + path) //nolint:noctx // the server ends with the test
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, err := io.ReadAll(answer.Body)
+		_ = answer.Body.Close()
+		if err != nil || !strings.Contains(string(text), `"wasp"`) || strings.Contains(string(text), `"bee"`) {
+			t.Errorf("%s: %s, %v", path, text, err)
+		}
+	}
+}
+
+func TestARefusalIsInTheWordsOfTheAPIThatWasAsked(t *testing.T) {
+	e := ops.Errorf(ops.CodeDenied, "no key").WithHint("make one")
+	for _, tt := range []struct {
+		path   string
+		status int
+		want   string
+	}{
+		{"/v1/chat/completions", 401, `{"error":{"message":"no key (make one)","type":"invalid_request_error","param":null,"code":"invalid_api_key"}}`},
+		{"/v1/chat/completions", 429, `{"error":{"message":"no key (make one)","type":"rate_limit_error","param":null,"code":"rate_limit_exceeded"}}`},
+		{"/v1/chat/completions", 403, `{"error":{"message":"no key (make one)","type":"invalid_request_error","param":null,"code":"denied"}}`},
+		{"/v1/messages", 401, `{"error":{"message":"no key (make one)","type":"authentication_error"},"type":"error"}`},
+		{"/v1/messages", 403, `{"error":{"message":"no key (make one)","type":"permission_error"},"type":"error"}`},
+		{"/v1/messages", 429, `{"error":{"message":"no key (make one)","type":"rate_limit_error"},"type":"error"}`},
+		{"/api/chat", 401, `{"error":"no key (make one)"}`},
+	} {
+		t.Run(fmt.Sprint(tt.path, tt.status), func(t *testing.T) {
+			w := httptest.NewRecorder()
+			Refuse(w, httptest.NewRequest(http.MethodPost, tt.path, nil), tt.status, e)
+			if got := w.Body.String(); got != tt.want || w.Code != tt.status || w.Header().Get("Content-Type") != "application/json" {
+				t.Errorf("%d %s, want %s", w.Code, got, tt.want)
+			}
+		})
+	}
+}

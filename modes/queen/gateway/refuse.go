@@ -1,0 +1,43 @@
+package gateway
+
+import (
+	"net/http"
+	"strings"
+
+	"rbee.dev/rbee/ops"
+)
+
+// Refuse answers a request that was not let in, in the words of the API that it
+// is for, with a status that says more than the error's code.
+func Refuse(w http.ResponseWriter, r *http.Request, status int, e *ops.Error) {
+	_, f := failureOf(e)
+	f.Error.status = status
+	var text []byte
+	switch {
+	case strings.HasPrefix(r.URL.Path, "/api/"):
+		text = (&ollama{}).failure(f.Error, false)
+	case strings.HasPrefix(r.URL.Path, "/v1/messages") || fromAnthropic(r):
+		text = (&anthropic{}).failure(f.Error, false)
+	default:
+		f.Error.Type, f.Error.Code = openAIKind(status, f.Error.Code)
+		text = marshal(f)
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_, _ = w.Write(text) // the client may be gone
+}
+
+// openAIKind is the type and code of OpenAI's errors of a status (its guide,
+// "Error codes").
+func openAIKind(status int, code string) (kind, name string) {
+	switch status {
+	case http.StatusUnauthorized:
+		return "invalid_request_error", "invalid_api_key"
+	case http.StatusTooManyRequests:
+		return "rate_limit_error", "rate_limit_exceeded"
+	}
+	if status < http.StatusInternalServerError {
+		return "invalid_request_error", code
+	}
+	return "server_error", code
+}

@@ -1,0 +1,197 @@
+package ops
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+	"unicode"
+)
+
+// An API key is a secret that lets a program use the queen. The secret is made
+// by whoever asks for the key and never reaches the queen before its first use:
+// operations are stored and shown, so they carry its digest alone.
+
+// KeyPrefix is what every secret made here begins with, so that tools that look
+// for leaked secrets know one.
+const KeyPrefix = "sk-rbee-"
+
+// NewKeySecret makes a secret of 130 random bits.
+func NewKeySecret() string { return KeyPrefix + strings.ToLower(rand.Text()) }
+
+// KeyDigest is what is kept of a secret: its SHA-256, in hex. A slow hash would
+// protect secrets that can be guessed; 130 random bits cannot.
+func KeyDigest(secret string) string {
+	sum := sha256.Sum256([]byte(secret))
+	return hex.EncodeToString(sum[:])
+}
+
+// Scope is a part of the queen's API that a key opens.
+type Scope string
+
+// The scopes.
+const (
+	ScopeInference Scope = "inference" // the APIs of OpenAI, Anthropic and Ollama
+	ScopeJobs      Scope = "jobs"      // jobs that use what is there: infer, lists, workers
+	ScopeAdmin     Scope = "admin"     // everything, as the queen's token
+)
+
+// Scopes are all of them.
+var Scopes = []Scope{ScopeInference, ScopeJobs, ScopeAdmin}
+
+// KeyState says whether a key is taken.
+type KeyState string
+
+// The states of a key.
+const (
+	KeyActive  KeyState = "active"
+	KeyExpired KeyState = "expired"
+	KeyRevoked KeyState = "revoked"
+)
+
+// Key is an API key, without its secret.
+type Key struct {
+	ID                string     `json:"id"`
+	Name              string     `json:"name"`
+	State             KeyState   `json:"state"`
+	Scopes            []Scope    `json:"scopes"`
+	Models            []string   `json:"models"`              // empty is all
+	RequestsPerMinute int        `json:"requests_per_minute"` // 0 is no limit
+	TokensPerMinute   int        `json:"tokens_per_minute"`   // prompt and answer; 0 is no limit
+	CreatedAt         time.Time  `json:"created_at"`
+	ExpiresAt         *time.Time `json:"expires_at,omitempty"`
+	RevokedAt         *time.Time `json:"revoked_at,omitempty"`
+	LastUsedAt        *time.Time `json:"last_used_at,omitempty"` // to ten seconds
+}
+
+// Keys is the answer to [KeyList].
+type Keys struct {
+	Keys []Key `json:"keys"`
+}
+
+// KeyEnded is the answer to [KeyRevoke].
+type KeyEnded struct {
+	ID        string `json:"id"`
+	Name      string `json:"name"`
+	Forgotten bool   `json:"forgotten"`
+}
+
+var keyDigest = regexp.MustCompile(`^[0-9a-f]{64}$`)
+
+// KeyCreate makes an API key.
+type KeyCreate struct {
+	op[Key] `kong:"-" json:"-"`
+	// Label is what a person calls the key, at most 128 bytes.
+	Label string `json:"name,omitempty"`
+	// Digest is the SHA-256 of the secret, 64 hex digits (see [KeyDigest]). The
+	// secret must be random: nothing makes up for one that can be guessed.
+	Digest string `json:"digest"`
+	// Scopes are what it opens; empty means inference.
+	Scopes []Scope `json:"scopes,omitempty"`
+	// Models are the models that it may use, 256 at most; empty means all.
+	Models []string `json:"models,omitempty"`
+	// RequestsPerMinute bounds requests, up to a million; 0 does not.
+	RequestsPerMinute int `json:"requests_per_minute,omitempty"`
+	// TokensPerMinute bounds tokens of prompts and answers together, up to a
+	// billion; 0 does not.
+	TokensPerMinute int `json:"tokens_per_minute,omitempty"`
+	// Expires is how long it is taken, as 12h or 30d, up to ten years; empty
+	// means until it is revoked.
+	Expires string `json:"expires,omitempty"`
+}
+
+// Name returns "key_create".
+func (KeyCreate) Name() string { return "key_create" }
+
+// Validate wants a digest and checks ranges.
+func (o KeyCreate) Validate() error {
+	return firstError(o.checkLabel(), o.checkDigest(), o.checkScopes(), o.checkModels(),
+		checkRange("requests_per_minute", o.RequestsPerMinute, 0, 1_000_000),
+		checkRange("tokens_per_minute", o.TokensPerMinute, 0, 1_000_000_000), checkAge("expires", o.Expires))
+}
+
+func (o KeyCreate) checkLabel() error {
+	if len(o.Label) > 128 || strings.IndexFunc(o.Label, unicode.IsControl) >= 0 {
+		return Invalid("name", "must be at most 128 bytes without control characters, got %q", clip(o.Label))
+	}
+	return nil
+}
+
+func (o KeyCreate) checkDigest() error {
+	if !keyDigest.MatchString(o.Digest) { // not quoted: it may be the secret itself
+		return Invalid("digest", "must be the SHA-256 of the secret, 64 lower-case hex digits, as `printf %%s SECRET | sha256sum` makes it")
+	}
+	return nil
+}
+
+func (o KeyCreate) checkScopes() error {
+	for _, s := range o.Scopes {
+		if !slices.Contains(Scopes, s) {
+			return Invalid("scopes", "must be inference, jobs or admin, got %q", clip(string(s)))
+		}
+	}
+	return nil
+}
+
+func (o KeyCreate) checkModels() error {
+	if len(o.Models) > 256 {
+		return Invalid("models", "takes at most 256 models, got %d", len(o.Models))
+	}
+	for _, m := range o.Models {
+		if m == "" {
+			return Invalid("models", "must not be empty")
+		}
+		if err := checkModel("models", m); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (o KeyCreate) onQueen(ctx context.Context, h QueenHandler) (any, error) {
+	r, err := h.KeyCreate(ctx, o)
+	return done(o, r, err)
+}
+
+// KeyList lists the API keys.
+type KeyList struct {
+	op[Keys] `kong:"-" json:"-"`
+}
+
+// Name returns "key_list".
+func (KeyList) Name() string { return "key_list" }
+
+// Validate accepts every KeyList: it has no fields.
+func (KeyList) Validate() error { return nil }
+
+func (o KeyList) onQueen(ctx context.Context, h QueenHandler) (any, error) {
+	r, err := h.KeyList(ctx, o)
+	return done(o, r, err)
+}
+
+// KeyRevoke ends an API key for good.
+type KeyRevoke struct {
+	op[KeyEnded] `kong:"-" json:"-"`
+	// ID is the key's id.
+	ID string `json:"id" arg:"" help:"Key's id."`
+	// Forget also takes it off the list. Where that was the last key, requests
+	// for inference from this machine want none again.
+	Forget bool `json:"forget,omitempty" help:"Also take it off the list; without any key on it, this machine's own programs want none again."`
+}
+
+// Name returns "key_revoke".
+func (KeyRevoke) Name() string { return "key_revoke" }
+
+// Validate wants an id.
+func (o KeyRevoke) Validate() error {
+	return firstError(checkRequired("id", o.ID), checkName("id", o.ID))
+}
+
+func (o KeyRevoke) onQueen(ctx context.Context, h QueenHandler) (any, error) {
+	r, err := h.KeyRevoke(ctx, o)
+	return done(o, r, err)
+}
