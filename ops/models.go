@@ -7,18 +7,22 @@ import (
 
 // Model is a model on a hive's disk.
 type Model struct {
-	ID           string    `json:"id"`
-	HiveID       string    `json:"hive_id"`
-	Size         int64     `json:"size_bytes"`
-	Quantization string    `json:"quantization"` // the commonest tensor type, as Q8_0
-	Architecture string    `json:"architecture"` // as the file names it: llama, qwen3, …
-	Parameters   int64     `json:"parameters"`   // weights in the file
-	Context      int       `json:"context_length"`
-	Source       string    `json:"source"` // where it came from: a path, a URL, or "built-in"
-	SHA256       string    `json:"sha256,omitempty"`
-	Path         string    `json:"path"` // on the hive's machine
-	AddedAt      time.Time `json:"added_at"`
-	Error        string    `json:"error,omitempty"` // why it cannot be used
+	ID           string `json:"id"`
+	HiveID       string `json:"hive_id"`
+	Size         int64  `json:"size_bytes"`
+	Quantization string `json:"quantization"` // the commonest tensor type, as Q8_0
+	Architecture string `json:"architecture"` // as the file names it: llama, qwen3, …
+	Parameters   int64  `json:"parameters"`   // weights in the file
+	Context      int    `json:"context_length"`
+	// Memory is about how many bytes it takes to run, with the engine, context and
+	// parallel requests that a worker gets where nobody asks for others; 0 is not
+	// known.
+	Memory  int64     `json:"memory_bytes"`
+	Source  string    `json:"source"` // where it came from: a path, a URL, or "built-in"
+	SHA256  string    `json:"sha256,omitempty"`
+	Path    string    `json:"path"` // on the hive's machine
+	AddedAt time.Time `json:"added_at"`
+	Error   string    `json:"error,omitempty"` // why it cannot be used
 }
 
 // BuiltInSource is the Source of the model that comes in the binary.

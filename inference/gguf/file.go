@@ -154,6 +154,18 @@ func (f *File) Ints(key string) ([]int32, bool) {
 	})
 }
 
+// Bools returns a list of truth values.
+func (f *File) Bools(key string) ([]bool, bool) {
+	list, ok := f.meta[key].(numbers)
+	if !ok {
+		return nil, false
+	}
+	return each(list, func(v any) (bool, bool) {
+		b, ok := v.(bool)
+		return b, ok
+	})
+}
+
 func each[T any](list numbers, convert func(any) (T, bool)) ([]T, bool) {
 	out := make([]T, list.count)
 	for i := range out {

@@ -1,6 +1,9 @@
 package gguf
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+)
 
 // Type is how a tensor's values are stored. The numbers are ggml's (enum
 // ggml_type in ggml.h).
@@ -42,6 +45,17 @@ func (t Type) String() string {
 		return l.name
 	}
 	return fmt.Sprintf("type %d", uint32(t))
+}
+
+// TypeNamed is the type with ggml's name, in capitals or not; ok is false for a
+// name that is not known.
+func TypeNamed(name string) (t Type, ok bool) {
+	for t, l := range layouts {
+		if strings.EqualFold(l.name, name) {
+			return t, true
+		}
+	}
+	return 0, false
 }
 
 // Block returns how many values a block holds and how many bytes it takes; ok

@@ -16,6 +16,14 @@ const (
 	command  = "command"
 )
 
+// usualEngine is the engine of a worker for which nobody asks for another.
+func usualEngine() string {
+	if _, missing := llamacpp.Find(""); missing == nil {
+		return llamaCpp
+	}
+	return builtin
+}
+
 // chooseEngine checks the engine that is asked for. Without one it is llama.cpp
 // where its server is found, and else what is built in.
 func (h *Hive) chooseEngine(name string) (string, error) {

@@ -13,6 +13,7 @@ import (
 	"sync"
 	"time"
 
+	"rbee.dev/rbee/inference/fit"
 	"rbee.dev/rbee/inference/gguf"
 	"rbee.dev/rbee/modes/hive/fetch"
 	"rbee.dev/rbee/ops"
@@ -60,6 +61,7 @@ type described struct {
 	size  int64
 	mtime time.Time
 	model ops.Model
+	shape fit.Model // what decides how much memory it takes
 }
 
 // openModels opens the folder and clears unfinished downloads away.
@@ -121,12 +123,21 @@ func (m *models) get(id string) (ops.Model, error) {
 		return ops.Model{ID: id, HiveID: m.hive, Source: copiedSource, Path: filepath.Join(m.dir, id), Error: err.Error()}, nil
 	}
 	path := filepath.Join(m.dir, id, name)
-	if k, ok := m.known[id]; ok && k.path == path && k.size == info.Size() && k.mtime.Equal(info.ModTime()) {
-		return k.model, nil
+	k, ok := m.known[id]
+	if !ok || k.path != path || k.size != info.Size() || !k.mtime.Equal(info.ModTime()) {
+		k = described{path: path, size: info.Size(), mtime: info.ModTime()}
+		k.model, k.shape = m.describe(id, path, info)
+		m.known[id] = k
 	}
-	model := m.describe(id, path, info)
-	m.known[id] = described{path, info.Size(), info.ModTime(), model}
-	return model, nil
+	k.model.Memory = usualMemory(k)
+	return k.model, nil
+}
+
+// shape is what decides how much memory a model takes, which get has described.
+func (m *models) shape(id string) fit.Model {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.known[id].shape
 }
 
 // file finds the GGUF file in a model's folder. A link that leads out of the
@@ -170,14 +181,16 @@ func linkError(err error) error {
 }
 
 // describe reads what the file and its manifest say.
-func (m *models) describe(id, path string, info fs.FileInfo) ops.Model {
+func (m *models) describe(id, path string, info fs.FileInfo) (ops.Model, fit.Model) {
 	model := ops.Model{ID: id, HiveID: m.hive, Size: info.Size(), Path: path, Source: copiedSource, AddedAt: info.ModTime().UTC()}
 	if folder, err := m.root.Stat(id); err == nil { // a copy may keep its file's old time
 		model.AddedAt = folder.ModTime().UTC()
 	}
+	shape := fit.Model{Weights: uint64(max(0, info.Size()))} //nolint:gosec // a size
 	f, err := gguf.Open(path)
 	if err == nil {
 		defer f.Close() //nolint:errcheck // it was only read
+		shape = fit.Read(f, info.Size())
 		model.Architecture, model.Quantization = f.Architecture(), f.Quantization()
 		model.Parameters = int64(f.Parameters()) //nolint:gosec // the file holds them
 		if n, ok := f.Uint(model.Architecture + ".context_length"); ok {
@@ -190,7 +203,7 @@ func (m *models) describe(id, path string, info fs.FileInfo) ops.Model {
 	if about := m.manifest(id); about.Source != "" && (about.Size == info.Size() || err != nil) {
 		model.Source, model.SHA256, model.AddedAt = about.Source, about.SHA256, about.AddedAt
 	}
-	return model
+	return model, shape
 }
 
 // manifest reads a model's manifest; it is zero where there is none.

@@ -188,7 +188,7 @@ func worker(w io.Writer, x ops.Worker) {
 }
 
 func models(w io.Writer, list []ops.Model) {
-	row(w, "MODEL", "HIVE", "SIZE", "QUANTIZATION", "ARCHITECTURE", "CONTEXT", "NOTE")
+	row(w, "MODEL", "HIVE", "SIZE", "MEMORY", "QUANTIZATION", "ARCHITECTURE", "CONTEXT", "NOTE")
 	for _, m := range list {
 		note := m.Error
 		if note == "" && m.Source == ops.BuiltInSource {
@@ -198,7 +198,7 @@ func models(w io.Writer, list []ops.Model) {
 		if m.Context > 0 {
 			context = strconv.Itoa(m.Context)
 		}
-		row(w, m.ID, m.HiveID, size(m.Size), m.Quantization, m.Architecture, context, note)
+		row(w, m.ID, m.HiveID, size(m.Size), memory(m), m.Quantization, m.Architecture, context, note)
 	}
 }
 
@@ -215,10 +215,21 @@ func model(w io.Writer, m ops.Model) {
 	if m.Context > 0 {
 		pair(w, "context", strconv.Itoa(m.Context)+" tokens")
 	}
+	if m.Memory > 0 {
+		pair(w, "memory", memory(m)+" to run it as usual")
+	}
 	pair(w, "from", m.Source)
 	pair(w, "sha256", m.SHA256)
 	pair(w, "added", when(m.AddedAt))
 	pair(w, "file", m.Path)
+}
+
+// memory is about how much a model takes to run, or "".
+func memory(m ops.Model) string {
+	if m.Memory <= 0 {
+		return ""
+	}
+	return size(m.Memory)
 }
 
 func jobs(w io.Writer, list []ops.Job) {

@@ -36,8 +36,8 @@ func TestEveryResultIsShownToAPerson(t *testing.T) {
 		{ops.Worker{ID: "w1", State: ops.WorkerFailed, Error: "killed", StartedAt: at}, []string{"why      killed"}},
 		{ops.WorkerDeleted{ID: "w1", HiveID: "localhost"}, []string{"worker w1 on localhost has ended"}},
 		{
-			ops.Models{Models: []ops.Model{{ID: "tinybee", HiveID: "localhost", Size: 1811648, Quantization: "Q8_0", Architecture: "llama", Context: 512, Source: ops.BuiltInSource}, {ID: "bad", Error: "cut off"}}},
-			[]string{"tinybee  localhost  1.7 MiB  Q8_0          llama         512      built-in", "cut off"},
+			ops.Models{Models: []ops.Model{{ID: "tinybee", HiveID: "localhost", Size: 1811648, Memory: 50 << 20, Quantization: "Q8_0", Architecture: "llama", Context: 512, Source: ops.BuiltInSource}, {ID: "bad", Error: "cut off"}}},
+			[]string{"tinybee  localhost  1.7 MiB  50.0 MiB  Q8_0          llama         512      built-in", "cut off"},
 		},
 		{ops.Model{ID: "m", Parameters: 1676000, AddedAt: at}, []string{"1.68 million"}},
 		{ops.ModelDeleted{ID: "m", HiveID: "localhost", Freed: 500}, []string{"model m is deleted from localhost, 500 B are free again"}},

@@ -26,8 +26,8 @@ type tensor struct {
 	data  []byte
 }
 
-// Set adds a metadata entry: a string, bool, uint32, int32, float32, or a slice
-// of strings, float32 or int32.
+// Set adds a metadata entry: a string, bool, uint32, uint64, int32, float32, or a
+// slice of strings, float32, int32 or bool.
 func (b *Builder) Set(key string, value any) {
 	b.keys++
 	b.text(&b.meta, key)
@@ -39,6 +39,8 @@ func (b *Builder) Set(key string, value any) {
 		b.put(uint32(7), v)
 	case uint32:
 		b.put(uint32(4), v)
+	case uint64:
+		b.put(uint32(10), v)
 	case int32:
 		b.put(uint32(5), v)
 	case float32:
@@ -52,6 +54,8 @@ func (b *Builder) Set(key string, value any) {
 		b.put(uint32(9), uint32(6), uint64(len(v)), v)
 	case []int32:
 		b.put(uint32(9), uint32(5), uint64(len(v)), v)
+	case []bool:
+		b.put(uint32(9), uint32(7), uint64(len(v)), v)
 	default:
 		panic(fmt.Sprintf("gguftest: no metadata of type %T", value))
 	}
