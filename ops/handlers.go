@@ -20,6 +20,7 @@ type QueenHandler interface {
 	KeyList(context.Context, KeyList) (Keys, error)
 	KeyRevoke(context.Context, KeyRevoke) (KeyEnded, error)
 	Usage(context.Context, Usage) (UsageReport, error)
+	ModelCopy(context.Context, ModelCopy) (Model, error)
 }
 
 // HiveHandler does a hive's operations, one method each, under the same rules

@@ -46,7 +46,8 @@ type ModelDownload struct {
 	OnHive
 	// Model is where it comes from: an absolute path on the hive's machine, an
 	// http(s) URL of a GGUF file, or a repository on Hugging Face, as
-	// hf:OWNER/REPO, hf:OWNER/REPO:QUANTISATION or hf:OWNER/REPO:FILE.gguf.
+	// hf:OWNER/REPO, hf:OWNER/REPO:QUANTISATION or hf:OWNER/REPO:FILE.gguf, or
+	// another hive's model, as hive:NAME/MODEL.
 	Model string `json:"model" arg:"" help:"Path of a GGUF file, an http(s) URL, or hf:OWNER/REPO[:QUANT|:FILE]."`
 	// ID is the name it gets; empty takes the file's name without .gguf.
 	ID string `json:"id,omitempty" name:"name" placeholder:"NAME" help:"Name for the model (default: the file's)."`

@@ -128,6 +128,7 @@ func All() []Op {
 		KeyList{},
 		KeyRevoke{},
 		Usage{},
+		ModelCopy{},
 		WorkerSpawn{},
 		WorkerList{},
 		WorkerGet{},

@@ -253,6 +253,10 @@ func (r *recorder) Usage(_ context.Context, o ops.Usage) (ops.UsageReport, error
 	return record(r, o)
 }
 
+func (r *recorder) ModelCopy(_ context.Context, o ops.ModelCopy) (ops.Model, error) {
+	return record(r, o)
+}
+
 func (r *recorder) WorkerSpawn(_ context.Context, o ops.WorkerSpawn) (ops.Worker, error) {
 	return record(r, o)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"sync"
@@ -28,7 +29,9 @@ type download struct {
 // folder under id, or under its own name for "". Those who ask for the same at
 // the same time follow one download.
 func (m *models) download(ctx context.Context, source, id string) (ops.Model, error) {
-	f := fetch.New(m.fetch)
+	options := m.fetch
+	options.Schemes = map[string]http.RoundTripper{hiveScheme: m.wants}
+	f := fetch.New(options)
 	defer f.Close()
 	p, err := m.resolve(ctx, f, source, m.memory(ctx))
 	if err != nil {
@@ -126,7 +129,7 @@ func (d *download) follow(ctx context.Context) {
 // then gives it the model's name.
 func (m *models) bring(ctx context.Context, f *fetch.Fetcher, d *download, p plan, id string) (ops.Model, error) {
 	if old, err := m.get(id); err == nil {
-		if old.Source == p.source && old.Error == "" {
+		if old.Error == "" && (old.Source == p.source || m.same(id, p)) {
 			ops.Narrate(ctx, "model_present", "the model %s is here already", id)
 			return old, nil
 		}
@@ -181,13 +184,22 @@ func (m *models) copyFile(ctx context.Context, d *download, from, temp, id strin
 // fetchFiles downloads a model's files, and goes on where an earlier download
 // of the same was cut.
 func (m *models) fetchFiles(ctx context.Context, f *fetch.Fetcher, d *download, p plan, temp, id string, about *manifest) error {
-	ops.Narrate(ctx, "model_download", "bringing the model %s from %s", id, p.source)
-	before, all := int64(0), int64(0)
-	for _, file := range p.files {
-		all += file.Size
+	from := p.source
+	if p.hive != "" {
+		from = "hive " + p.hive
 	}
+	ops.Narrate(ctx, "model_download", "bringing the model %s from %s", id, from)
+	all, missing := int64(0), int64(0)
 	for i, file := range p.files {
-		got, err := f.Fetch(ctx, file, filepath.Join(temp, p.names[i]), func(done, total int64) {
+		all += file.Size
+		missing += file.Size - fetch.Have(filepath.Join(temp, p.names[i]), file)
+	}
+	if err := fetch.CheckRoom(m.dir, missing); err != nil {
+		return err
+	}
+	before := int64(0)
+	for i, file := range p.files {
+		got, err := m.fetchChecked(ctx, f, file, filepath.Join(temp, p.names[i]), func(done, total int64) {
 			if len(p.files) > 1 {
 				total = all
 			}
@@ -198,12 +210,22 @@ func (m *models) fetchFiles(ctx context.Context, f *fetch.Fetcher, d *download, 
 			return err
 		}
 		before += got.Size
-		about.Size, about.SHA256 = before, got.SHA256
-	}
-	if len(p.files) > 1 {
-		about.SHA256 = "" // there is one of each part, and each was checked
+		about.add(p.names[i], got)
 	}
 	return nil
+}
+
+// add notes a file that came. Size and SHA256 are of the model itself; a split one
+// has a sum for each part only.
+func (a *manifest) add(name string, got fetch.Result) {
+	a.Files = append(a.Files, ops.FileSum{Name: name, Size: got.Size, SHA256: got.SHA256})
+	if isProjector(name) && a.Size > 0 {
+		return
+	}
+	a.SHA256 = got.SHA256
+	if a.Size += got.Size; a.Size != got.Size {
+		a.SHA256 = ""
+	}
 }
 
 // also is err, joined by what went wrong in cleaning up, if anything did.

@@ -129,7 +129,7 @@ func TestWhatIsNoModelGetsNoName(t *testing.T) {
 		{"forbidden.gguf", ops.CodeDenied, []string{"not given to everybody"}},
 		{"busy.gguf", ops.CodeUnavailable, []string{"the server answers 503"}},
 		{"round.gguf", ops.CodeUnavailable, []string{"sent elsewhere 11 times"}},
-		{"disk.gguf", ops.CodeUnavailable, []string{"unsupported protocol scheme"}},
+		{"disk.gguf", ops.CodeDenied, []string{"file:///etc/passwd, which is no web server"}},
 	} {
 		t.Run(c.from, func(t *testing.T) {
 			m := newModels(t)

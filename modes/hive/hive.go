@@ -108,6 +108,7 @@ func (h *Hive) Run(ctx context.Context) (err error) {
 		return errors.Join(err, h.ln.Close())
 	}
 	background.Go(func() { h.publishing(running) })
+	background.Go(func() { h.notice(running) })
 	background.Go(func() {
 		h.machine.look(running)
 		h.changed()
@@ -120,6 +121,7 @@ func (h *Hive) Run(ctx context.Context) (err error) {
 	h.Log.Info().Str("socket", h.Home.HiveSocket()).Str("build", h.build).Int("pid", daemon.Self().PID).Msg("the hive is up")
 
 	scope := h.stopper.Wait(ctx, daemon.ScopeSelf)
+	h.models.wants.close()
 	h.Log.Info().Str("scope", string(scope)).Msg("the hive is stopping")
 	return errors.Join(h.stop(context.WithoutCancel(ctx), scope), stopServing(), stopTCP())
 }
@@ -155,6 +157,11 @@ func (h *Hive) begin(ctx context.Context) (err error) {
 	}
 	h.jobs.Mount(http.MethodPost, daemon.ShutdownPath, h.stopper)
 	h.jobs.Mount(http.MethodPost, "/v1/probe", http.HandlerFunc(h.serveProbe))
+	h.jobs.Mount(http.MethodGet, ops.WantsPath, http.HandlerFunc(h.models.wants.serveWants))
+	h.jobs.Mount(http.MethodPut, ops.AnswersPath+":id", http.HandlerFunc(h.models.wants.serveAnswer))
+	for _, path := range []string{ops.FilesPath + ":model", ops.FilesPath + ":model/:file"} {
+		h.jobs.Mount(http.MethodGet, path, http.HandlerFunc(h.models.serveFiles))
+	}
 	h.jobs.Publish(h.snapshot())
 	return nil
 }

@@ -35,6 +35,8 @@ type manifest struct {
 	SHA256  string    `json:"sha256"`
 	Size    int64     `json:"size_bytes"`
 	AddedAt time.Time `json:"added_at"`
+	// Files is all files that came, with the sum of each.
+	Files []ops.FileSum `json:"files,omitempty"`
 }
 
 // models is the models on the hive's disk: a folder for each. The disk is the
@@ -53,6 +55,9 @@ type models struct {
 	mu       sync.Mutex
 	known    map[string]described // by id
 	underway map[string]*download // by id
+	sums     map[string]summed    // by path
+
+	wants *wants // of other hives, through the queen
 }
 
 // described is what was read of a model's file, and how that looked then.
@@ -70,7 +75,7 @@ func openModels(dir, hive string) (*models, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the models' folder: %w", err)
 	}
-	m := &models{dir: dir, hive: hive, root: root, known: map[string]described{}, underway: map[string]*download{}, memory: totalMemory}
+	m := &models{dir: dir, hive: hive, root: root, known: map[string]described{}, underway: map[string]*download{}, sums: map[string]summed{}, memory: totalMemory, wants: newWants()}
 	if err := m.clearPartial(); err != nil {
 		return nil, errors.Join(err, root.Close())
 	}
@@ -143,18 +148,10 @@ func (m *models) shape(id string) fit.Model {
 // file finds the GGUF file in a model's folder. A link that leads out of the
 // models' folder is an error, as is more than one file.
 func (m *models) file(id string) (name string, info fs.FileInfo, err error) {
-	dir, err := m.root.Open(id)
-	if err != nil {
-		return "", nil, linkError(err)
-	}
-	defer dir.Close()
-	names, err := dir.Readdirnames(-1)
-	if err != nil {
-		return "", nil, fs.ErrNotExist // no folder
-	}
-	names = slices.DeleteFunc(names, func(name string) bool { return !strings.EqualFold(filepath.Ext(name), ".gguf") })
-	slices.Sort(names)
+	names, _, err := m.names(id)
 	switch {
+	case err != nil:
+		return "", nil, err
 	case len(names) == 0:
 		return "", nil, fs.ErrNotExist
 	case wholeSplit(names):

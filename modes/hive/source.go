@@ -23,16 +23,20 @@ type plan struct {
 	path   string       // of a file on this machine, or ""
 	files  []fetch.File // on a server, in the order of a split model's parts
 	names  []string     // that they get in the model's folder
+	hive   string       // that they come from, or ""
 }
 
 // magic is how a GGUF file begins.
 const magic = "GGUF"
 
-// resolve finds out what a reference means: an absolute path, an http(s) URL, or
-// a repository on Hugging Face, of which it takes what fits into memory bytes.
+// resolve finds out what a reference means: an absolute path, an http(s) URL,
+// another hive's model, or a repository on Hugging Face, of which it takes what
+// fits into memory bytes.
 func (m *models) resolve(ctx context.Context, f *fetch.Fetcher, from string, memory uint64) (plan, error) {
 	p := plan{source: fetch.Shown(from), name: nameOf(from)}
 	switch {
+	case strings.HasPrefix(from, ops.HiveScheme):
+		return m.elsewhere(ctx, from)
 	case strings.HasPrefix(from, fetch.HubPrefix):
 		c, err := f.Hub(ctx, from, memory)
 		if err != nil {

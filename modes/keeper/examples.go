@@ -21,6 +21,7 @@ var examples = map[string]string{
 	"worker_get":     "rbee worker get w1a2b3c",
 	"worker_delete":  "rbee worker delete w1a2b3c",
 	"model_download": "rbee model download ./qwen3-0.6b-q8_0.gguf --name qwen3",
+	"model_copy":     "rbee model copy qwen3 --from gpu1 --to gpu2",
 	"model_list":     "rbee model list -o json | jq -r '.models[].id'",
 	"model_get":      "rbee model get tinybee",
 	"model_delete":   "rbee model delete qwen3",

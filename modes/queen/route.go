@@ -30,7 +30,21 @@ func (q *Queen) route(ctx context.Context, o ops.HiveOp) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := q.bringModel(ctx, id, modelOf(o)); err != nil {
+		return nil, err
+	}
 	return q.forward(ctx, id, o)
+}
+
+// modelOf is the model that an operation needs on its hive's disk, or "".
+func modelOf(o ops.HiveOp) string {
+	switch o := o.(type) {
+	case ops.Infer:
+		return o.Model
+	case ops.WorkerSpawn:
+		return o.Model
+	}
+	return ""
 }
 
 func (q *Queen) forward(ctx context.Context, id string, o ops.HiveOp) (any, error) {

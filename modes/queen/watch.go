@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"sync"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
@@ -124,8 +125,12 @@ func pause(ctx context.Context, d time.Duration) {
 }
 
 // listen follows the state of hive id until the connection breaks, and reports
-// whether it heard anything.
+// whether it heard anything. Meanwhile the hive gets what it wants of others.
 func (q *Queen) listen(ctx context.Context, id string, c *transport.Client) (heard bool, err error) {
+	ctx, cancel := context.WithCancel(ctx)
+	var serving sync.WaitGroup
+	defer serving.Wait()
+	defer cancel()
 	for text, err := range c.State(ctx) {
 		if err != nil {
 			return heard, err
@@ -133,6 +138,9 @@ func (q *Queen) listen(ctx context.Context, id string, c *transport.Client) (hea
 		var snapshot ops.HiveSnapshot
 		if err := json.Unmarshal(text, &snapshot); err != nil {
 			return heard, err
+		}
+		if !heard {
+			serving.Go(func() { q.serveWants(ctx, id, c) })
 		}
 		heard = true
 		q.note(id, snapshot)

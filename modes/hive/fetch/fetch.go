@@ -42,6 +42,7 @@ type Options struct {
 	Stalled      time.Duration                                       // how long a server may send nothing; 0 is a minute
 	Env          func(key string) string                             // nil is [os.Getenv]
 	Transport    http.RoundTripper                                   // nil is one of its own that honours proxies
+	Schemes      map[string]http.RoundTripper                        // for URLs of other schemes than http and https
 	Lookup       func(context.Context, string) ([]netip.Addr, error) // of a host's addresses; nil is the system's
 }
 
@@ -62,6 +63,9 @@ func New(o Options) *Fetcher {
 			TLSHandshakeTimeout: 15 * time.Second, MaxIdleConnsPerHost: o.Connections, IdleConnTimeout: 30 * time.Second,
 		}
 		f.own.Protocols.SetHTTP1(true) // HTTP/2 would put all connections into one
+		for scheme, t := range o.Schemes {
+			f.own.RegisterProtocol(scheme, t)
+		}
 		f.o.Transport = f.own
 	}
 	f.client = &http.Client{Transport: f.o.Transport, CheckRedirect: f.checkRedirect}

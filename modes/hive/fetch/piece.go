@@ -91,6 +91,11 @@ func (t *transfer) learn(answer *http.Response, asked span) (span, error) {
 	}
 	known := validator(answer.Header)
 	begun := t.have.sum() > 0
+	t.mu.Lock()
+	if t.state.Validator == "" && t.what.SHA256 != "" { // begun elsewhere, or with nothing that tells a change: the sum will
+		t.state.Validator = known
+	}
+	t.mu.Unlock()
 	if begun && (!ranges || known != t.state.Validator || size != t.state.Size) {
 		return span{}, &again{err: errChanged}
 	}

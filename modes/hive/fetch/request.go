@@ -72,6 +72,9 @@ func (f *Fetcher) checkRedirect(r *http.Request, via []*http.Request) error {
 	if len(via) > maxRedirects {
 		return fmt.Errorf("it was sent elsewhere %d times", len(via))
 	}
+	if r.URL.Scheme != "http" && r.URL.Scheme != "https" {
+		return ops.Errorf(ops.CodeDenied, "%s sends the download to %s, which is no web server", via[0].URL.Host, r.URL.Redacted())
+	}
 	first := via[0].URL
 	if !sameOrigin(first, r.URL) {
 		r.Header.Del("Authorization")

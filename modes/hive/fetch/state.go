@@ -19,7 +19,13 @@ type state struct {
 	Validator string `json:"validator"` // strong ETag or Last-Modified: tells that the file is still the same
 	Have      []span `json:"have"`
 	SHA256    string `json:"sha256,omitempty"` // of the whole, when it has come
+	Expect    string `json:"expect,omitempty"` // the sum that it should have, where that is known
 	Boot      string `json:"boot"`             // of the machine: what was written may be lost with it
+}
+
+// begin is the state of a file of which nothing is there.
+func begin(what File) state {
+	return state{URL: what.URL, Size: what.Size, Expect: what.SHA256, Boot: boot()}
 }
 
 // IsState says whether name is that of a file in which this package keeps how
@@ -30,8 +36,14 @@ func IsState(name string) bool { return strings.HasSuffix(name, stateSuffix) }
 func readState(path string, what File) (state, bool) {
 	var s state
 	text, err := os.ReadFile(path + stateSuffix)
-	if err != nil || json.Unmarshal(text, &s) != nil || s.URL != what.URL || s.Size < 0 {
+	if err != nil || json.Unmarshal(text, &s) != nil || s.Size < 0 {
 		return state{}, false
+	}
+	if s.URL != what.URL { // the same file from elsewhere goes on, as the sum will tell
+		if what.SHA256 == "" || s.Expect != what.SHA256 {
+			return state{}, false
+		}
+		s.URL, s.Validator = what.URL, ""
 	}
 	info, err := os.Stat(path)
 	if err != nil || what.Size >= 0 && what.Size != s.Size {
@@ -44,6 +56,18 @@ func readState(path string, what File) (state, bool) {
 	}
 	// After a power cut only a sum can tell whether the bytes are the right ones.
 	return s, s.Boot == boot() || what.SHA256 != ""
+}
+
+// Have is how many bytes of what are at path already and can be gone on with.
+func Have(path string, what File) (n int64) {
+	s, ok := readState(path, what)
+	for _, x := range s.Have {
+		n += x.To - x.From
+	}
+	if !ok {
+		return 0
+	}
+	return n
 }
 
 // write keeps the state. It needs no sync: a state that is lost costs the

@@ -42,7 +42,7 @@ type transfer struct {
 // when nobody knows. After an error, what came stays for the next time where
 // that helps; after one that cannot be mended nothing stays.
 func (f *Fetcher) Fetch(ctx context.Context, what File, path string, seen func(done, total int64)) (_ Result, err error) {
-	t := &transfer{Fetcher: f, what: what, path: path, seen: seen, state: state{URL: what.URL, Size: what.Size, Boot: boot()}}
+	t := &transfer{Fetcher: f, what: what, path: path, seen: seen, state: begin(what)}
 	flags := os.O_CREATE | os.O_RDWR | os.O_TRUNC
 	if s, ok := readState(path, what); ok {
 		flags = os.O_RDWR
@@ -151,7 +151,7 @@ func (t *transfer) pause(ctx context.Context, a *again, pauses backoff.BackOff) 
 func (t *transfer) reset() error {
 	t.have.clear()
 	t.digest.reset()
-	t.state = state{URL: t.what.URL, Size: t.what.Size, Boot: boot()}
+	t.state = begin(t.what)
 	t.kept = 0
 	if err := t.out.Truncate(0); err != nil {
 		return writeError(err, t.path)

@@ -1,0 +1,255 @@
+package modes_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	bits "encoding/binary"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"golang.org/x/crypto/ssh"
+
+	"rbee.dev/rbee/inference/gguf"
+	"rbee.dev/rbee/inference/gguf/gguftest"
+	"rbee.dev/rbee/ops"
+	"rbee.dev/rbee/transport"
+	"rbee.dev/rbee/transport/ssh/sshtest"
+)
+
+// bulky is a model file of about size bytes, all of which are different.
+func bulky(size int, seed uint64) []byte {
+	data := make([]byte, size/8*8)
+	for i := 0; i < len(data); i += 8 {
+		bits.LittleEndian.PutUint64(data[i:], uint64(i)*0x9e3779b97f4a7c15+seed)
+	}
+	var b gguftest.Builder
+	b.Set("general.architecture", "llama")
+	b.Add("weights", gguf.F32, data, uint64(len(data)/4))
+	return b.Bytes()
+}
+
+// two is a place whose queen reaches two other machines, gpu1 and gpu2.
+type two struct {
+	*far
+	second  *sshtest.Server
+	account string // the second one's home folder
+}
+
+func newTwo(t *testing.T, o sshtest.Options) *two {
+	t.Helper()
+	f := newFar(t, sshtest.Options{})
+	f.install()
+	text, err := os.ReadFile(filepath.Join(os.Getenv("HOME"), ".ssh", "id_ed25519"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, err := ssh.ParsePrivateKey(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.AuthorizedKeys, o.Home = []ssh.PublicKey{key.PublicKey()}, filepath.Join(t.TempDir(), "second")
+	if err := os.MkdirAll(o.Home, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	o.Env = []string{"XDG_RUNTIME_DIR=" + o.Home}
+	s := sshtest.New(t, o)
+	sshtest.Write(t, os.Getenv("HOME"), "known_hosts", f.server.KnownHosts()+"\n"+s.KnownHosts())
+	f.rbee("hive", "install", "--host", "alice@"+s.Addr, "--name", "gpu2")
+	t.Cleanup(func() { f.rbee("hive", "uninstall", "gpu2") })
+	return &two{far: f, second: s, account: o.Home}
+}
+
+// models is the models' folder of a hive.
+func (w *two) models(hive string) string {
+	switch hive {
+	case "gpu1":
+		return filepath.Join(w.far.account, ".cache/rbee/models")
+	case "gpu2":
+		return filepath.Join(w.account, ".cache/rbee/models")
+	}
+	return filepath.Join(w.home, "cache/models")
+}
+
+// put puts a model's files onto a hive as a person would.
+func (w *two) put(hive, model string, files map[string][]byte) {
+	w.t.Helper()
+	dir := filepath.Join(w.models(hive), model)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		w.t.Fatal(err)
+	}
+	for name, data := range files {
+		if err := os.WriteFile(filepath.Join(dir, name), data, 0o600); err != nil {
+			w.t.Fatal(err)
+		}
+	}
+}
+
+// wantFiles checks that a model's files are whole on a hive, and nothing else is.
+func (w *two) wantFiles(hive, model string, files map[string][]byte) {
+	w.t.Helper()
+	entries, err := os.ReadDir(filepath.Join(w.models(hive), model))
+	if err != nil || len(entries) != len(files)+1 { // the manifest
+		w.t.Errorf("on %s there is %v, %v", hive, entries, err)
+	}
+	for name, data := range files {
+		if got, err := os.ReadFile(filepath.Join(w.models(hive), model, name)); err != nil || !bytes.Equal(got, data) {
+			w.t.Errorf("%s on %s: %d bytes that differ, or %v", name, hive, len(got), err)
+		}
+	}
+	if left, err := filepath.Glob(filepath.Join(w.models(hive), ".partial-*")); err != nil || len(left) > 0 {
+		w.t.Errorf("left on %s: %v, %v", hive, left, err)
+	}
+}
+
+// queen is a client of the queen's.
+func (p *place) queen() *transport.Client {
+	p.t.Helper()
+	token, err := os.ReadFile(filepath.Join(p.home, "state", "queen.token"))
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	c := transport.New(transport.Options{BaseURL: "http://" + p.record("queen").Address, Token: strings.TrimSpace(string(token))})
+	p.t.Cleanup(c.Close)
+	return c
+}
+
+func TestAModelGoesFromHiveToHive(t *testing.T) {
+	w := newTwo(t, sshtest.Options{RefuseSockets: ssh.ConnectionFailed}) // one of them through the pipe
+	whole := map[string][]byte{"weights.gguf": bulky(20<<20, 1)}
+	split := map[string][]byte{
+		"m-00001-of-00002.gguf": bulky(3<<20, 2), "m-00002-of-00002.gguf": bulky(2<<20, 3), "mmproj-m-F16.gguf": bulky(1<<20, 4),
+	}
+	w.put("gpu1", "whole", whole)
+	w.put("localhost", "split", split)
+	for _, way := range []struct {
+		model, from, to string
+		files           map[string][]byte
+	}{
+		{"whole", "gpu1", "gpu2", whole},
+		{"whole", "gpu2", "localhost", whole},
+		{"split", "localhost", "gpu2", split},
+		{"split", "gpu2", "gpu1", split},
+	} {
+		out := w.rbee("model", "copy", way.model, "--from", way.from, "--to", way.to, "-o", "json")
+		var m ops.Model
+		if err := json.Unmarshal([]byte(out), &m); err != nil || m.HiveID != way.to || m.ID != way.model || m.Error != "" {
+			t.Errorf("%s to %s: %s, %v", way.from, way.to, out, err)
+		}
+		if way.model == "whole" && m.SHA256 != fmt.Sprintf("%x", sha256.Sum256(whole["weights.gguf"])) {
+			t.Errorf("its sum is %s", m.SHA256)
+		}
+		w.wantFiles(way.to, way.model, way.files)
+	}
+	if said, err := w.command("model", "copy", "whole", "--to", "gpu2", "--from", "gpu1").CombinedOutput(); err != nil || !strings.Contains(string(said), "is here already") {
+		t.Errorf("once more: %v: %s", err, said)
+	}
+	for _, bad := range [][2]string{
+		{"none --from gpu1 --to gpu2", `there is no model "none" on hive gpu1`},
+		{"none --to gpu2", `no other hive that is up has a model "none"`},
+		{"whole --from gpu3 --to gpu2", `there is no hive "gpu3"`},
+		{"whole --from gpu1 --to gpu3", `there is no hive "gpu3"`},
+		{"whole --from gpu1 --to gpu1", "must be another hive"},
+		{"split --from gpu1 --to gpu2 --name whole", "there is a model whole already"},
+	} {
+		if _, said := w.refused(append([]string{"model", "copy"}, strings.Fields(bad[0])...)...); !strings.Contains(said, bad[1]) {
+			t.Errorf("%s: %s", bad[0], said)
+		}
+	}
+}
+
+func TestAHiveThatIsToUseAModelGetsItFromTheOneThatHasIt(t *testing.T) {
+	w := newTwo(t, sshtest.Options{})
+	w.put("gpu1", "story", map[string][]byte{"s.gguf": slow()})
+	want := w.rbee("infer", "-q", "--hive", "gpu1", "--model", "story", "-n", "5", "--seed", "1", "Once")
+	cmd := w.command("infer", "--hive", "gpu2", "--model", "story", "-n", "5", "--seed", "1", "Once")
+	var said bytes.Buffer
+	cmd.Stderr = &said
+	if got, err := cmd.Output(); err != nil || string(got) != want || !strings.Contains(said.String(), "story is on hive gpu1 and not on hive gpu2") {
+		t.Errorf("%v: it says %q, not %q: %s", err, got, want, said.String())
+	}
+	w.rbee("worker", "spawn", "story", "--hive", "localhost")
+	w.wantFiles("localhost", "story", map[string][]byte{"s.gguf": slow()})
+}
+
+// copying has the queen copy the model big from gpu1 to gpu2, and calls at when
+// the first bytes are there.
+func (w *two) copying(ctx context.Context, at func()) error {
+	w.t.Helper()
+	var once sync.Once
+	_, err := w.queen().Do(ctx, ops.ModelCopy{Model: "big", From: "gpu1", To: "gpu2"}, "", func(r transport.Received) error {
+		if p, ok := r.Event.(ops.ProgressEvent); ok && p.Done > 0 {
+			once.Do(at)
+		}
+		return nil
+	})
+	return err
+}
+
+func TestACopyGoesOnAfterWhatBreaksOnItsWay(t *testing.T) {
+	w := newTwo(t, sshtest.Options{})
+	files := map[string][]byte{"big.gguf": bulky(150<<20, 5)}
+	w.put("gpu1", "big", files)
+	for name, do := range map[string]func(){
+		"the way to the hive that has it is cut":  w.server.Drop,
+		"the way to the hive that gets it is cut": w.second.Drop,
+		"the hive that has it is killed":          func() { w.kill(w.hive("gpu1").PID) },
+		"the hive that gets it is killed":         func() { w.kill(w.hive("gpu2").PID) },
+		"the queen begins again":                  func() { w.rbee("queen", "restart") },
+		"the queen is killed":                     func() { w.kill(w.record("queen").PID); w.rbee("status") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := &two{far: w.far, second: w.second, account: w.account}
+			w.t = t
+			var doing sync.WaitGroup
+			if err := w.copying(t.Context(), func() { doing.Go(do) }); err != nil && !strings.Contains(name, "queen") {
+				t.Error(err)
+			}
+			doing.Wait()
+			if strings.Contains(name, "queen") { // whose address may be another one now
+				w.rbee("model", "copy", "big", "--to", "gpu2")
+			}
+			w.wantFiles("gpu2", "big", files)
+			w.rbee("model", "delete", "big", "--hive", "gpu2")
+		})
+	}
+}
+
+func TestACopyIsMadeOnceAndEndsWhenItIsCancelled(t *testing.T) {
+	w := newTwo(t, sshtest.Options{})
+	files := map[string][]byte{"big.gguf": bulky(100<<20, 6)}
+	w.put("gpu1", "big", files)
+	w.rbee("hive", "status", "gpu1") // whose model was copied in a moment ago
+	ctx, cancel := context.WithCancelCause(t.Context())
+	err := w.copying(ctx, func() { cancel(ops.Errorf(ops.CodeCancelled, "enough")) })
+	if ops.CodeOf(err) != ops.CodeCancelled {
+		t.Errorf("cancelled: %v", err)
+	}
+	if _, err := os.Stat(filepath.Join(w.models("gpu2"), "big")); !os.IsNotExist(err) {
+		t.Errorf("a cancelled copy has a name: %v", err)
+	}
+	var all sync.WaitGroup
+	var mu sync.Mutex
+	said := ""
+	for range 3 {
+		all.Go(func() {
+			out, err := w.command("model", "copy", "big", "--to", "gpu2").CombinedOutput()
+			if err != nil {
+				t.Errorf("%v: %s", err, out)
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			said += string(out)
+		})
+	}
+	all.Wait()
+	if n := strings.Count(said, "bringing the model"); n != 1 || !strings.Contains(said, "of it are here already: going on") {
+		t.Errorf("brought %d times: %s", n, said)
+	}
+	w.wantFiles("gpu2", "big", files)
+}

@@ -1,0 +1,136 @@
+package queen
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	"rbee.dev/rbee/ops"
+	"rbee.dev/rbee/transport"
+)
+
+// ModelCopy has a hive get a model from another one. The hive that gets it does
+// the work, as it downloads from elsewhere; the queen carries the bytes (see
+// serveWants).
+func (q *Queen) ModelCopy(ctx context.Context, o ops.ModelCopy) (ops.Model, error) {
+	to, err := q.hive(o.To)
+	if err != nil {
+		return ops.Model{}, field(err, "to")
+	}
+	from, err := q.having(ctx, o, to)
+	if err != nil {
+		return ops.Model{}, err
+	}
+	h, err := q.reach(ctx, to)
+	if err != nil {
+		return ops.Model{}, err
+	}
+	raw, err := transport.Forward(ctx, h.jobs(), to, fromHive(from, o.Model, to, o.ID))
+	if err != nil {
+		return ops.Model{}, err
+	}
+	var m ops.Model
+	if err := json.Unmarshal(raw, &m); err != nil {
+		return m, fmt.Errorf("read what hive %s says of the copy: %w", to, err)
+	}
+	return m, nil
+}
+
+// fromHive is the operation by which a hive gets another one's model.
+func fromHive(from, model, to, as string) ops.ModelDownload {
+	return ops.ModelDownload{OnHive: ops.OnHive{HiveID: to}, Model: ops.HiveScheme + from + "/" + model, ID: as}
+}
+
+func field(err error, name string) error {
+	e := ops.AsError(err)
+	e.Field = name
+	return e
+}
+
+// having is the hive to copy from: the one that was named, or one that has the
+// model. It must be up, which the local one becomes.
+func (q *Queen) having(ctx context.Context, o ops.ModelCopy, to string) (string, error) {
+	have := q.books.with(o.Model)
+	from := o.From
+	if from == "" {
+		have = slices.DeleteFunc(have, func(id string) bool { return id == to })
+		if len(have) == 0 {
+			e := ops.Errorf(ops.CodeNotFound, "no other hive that is up has a model %q", o.Model)
+			e.Field = "model"
+			return "", e.WithHint("`rbee model list` shows which hives have which")
+		}
+		return have[0], nil
+	}
+	from, err := q.hive(from)
+	if err != nil {
+		return "", field(err, "from")
+	}
+	_, err = q.reach(ctx, from)
+	return from, err
+}
+
+// bringModel sees that a hive has a model, where another one has it and this one
+// does not. Where none has it, it does nothing: whoever needs it says so. It is
+// one step of the context's job, which goes on with it after a restart.
+func (q *Queen) bringModel(ctx context.Context, hive, model string) error {
+	sink := ops.SinkOf(ctx)
+	have := q.books.with(model)
+	if model == "" || sink == nil || len(have) == 0 || slices.Contains(have, hive) {
+		return nil
+	}
+	if at := sink.Cursor(); at.JobID != "" && at.JobID == sink.JobID() {
+		return nil // the job was further already
+	}
+	snapshot, err := q.probe(ctx, hive, false) // what is in the books may be old
+	if err != nil {
+		return err
+	}
+	if slices.ContainsFunc(snapshot.Models, func(m ops.Model) bool { return m.ID == model }) {
+		return nil
+	}
+	h, err := q.reach(ctx, hive)
+	if err != nil {
+		return err
+	}
+	ops.Narrate(ctx, "model_bring", "%s is on hive %s and not on hive %s: bringing it there", model, have[0], hive)
+	_, err = transport.ForwardAs(ctx, h.jobs(), hive, fromHive(have[0], model, hive, model), bringID(sink))
+	return err
+}
+
+// bringID is the id of the job by which a hive gets a model for the job of sink.
+func bringID(sink ops.Sink) string {
+	id := sink.JobID()
+	if id == "" { // none that survives a restart
+		return rand.Text()
+	}
+	return id[:min(len(id), 64-len(bringSuffix))] + bringSuffix
+}
+
+const bringSuffix = "-model"
+
+// with lists the hives that are up and have a model that can be used, the queen's
+// own first.
+func (b *books) with(model string) []string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	var ids []string
+	for id, e := range b.hives {
+		usable := func(m ops.Model) bool { return m.ID == model && m.Error == "" }
+		if e.state == ops.HiveUp && slices.ContainsFunc(e.snapshot.Models, usable) {
+			ids = append(ids, id)
+		}
+	}
+	slices.SortFunc(ids, func(a, b string) int {
+		switch {
+		case a == ops.LocalHive:
+			return -1
+		case b == ops.LocalHive:
+			return 1
+		}
+		return strings.Compare(a, b)
+	})
+	return ids
+}
