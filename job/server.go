@@ -58,6 +58,9 @@ type Options[O ops.Op] struct {
 	// WriteTimeout is how long a reader may take nothing before it is dropped;
 	// 0 means 30 s.
 	WriteTimeout time.Duration
+	// Leave is how long readers may take at the server's end to read what is
+	// there; 0 means 2 s.
+	Leave time.Duration
 }
 
 func (o *Options[O]) setDefaults() {
@@ -66,6 +69,7 @@ func (o *Options[O]) setDefaults() {
 	o.TailBytes = or(o.TailBytes, 64<<10)
 	o.Heartbeat = or(o.Heartbeat, 15*time.Second)
 	o.WriteTimeout = or(o.WriteTimeout, 30*time.Second)
+	o.Leave = or(o.Leave, 2*time.Second)
 }
 
 func or[T comparable](value, fallback T) T {
