@@ -24,6 +24,9 @@ type Spec struct {
 	// engine refuses what it does not know and what it would not let a client
 	// choose.
 	Flags []string
+	// Program is the file of the program that an engine runs; "" leaves it to
+	// the engine to find one.
+	Program string
 	// Command is the command line of an engine that is one; others ignore it.
 	Command string
 	// Changed is told why, each time that a program which the engine runs has

@@ -227,9 +227,23 @@ func TestTheProgramIsFound(t *testing.T) {
 }
 
 func TestTheEnvironmentSetsNoOptions(t *testing.T) {
-	got := environment([]string{"PATH=/bin", "LLAMA_ARG_HOST=0.0.0.0", "HF_TOKEN=x", "CUDA_VISIBLE_DEVICES=1", "LLAMA_API_KEY=y"})
+	got := environment([]string{"PATH=/bin", "LLAMA_ARG_HOST=0.0.0.0", "HF_TOKEN=x", "CUDA_VISIBLE_DEVICES=1", "LLAMA_API_KEY=y"}, "/nowhere/x")
 	if !slices.Equal(got, []string{"PATH=/bin", "CUDA_VISIBLE_DEVICES=1"}) {
 		t.Errorf("got %q", got)
+	}
+}
+
+func TestLibrariesBesideTheProgramAreFound(t *testing.T) {
+	folder := t.TempDir()
+	program := filepath.Join(folder, Name)
+	write(t, filepath.Join(folder, "libllama.so.0"), nil)
+	for _, c := range []struct{ name, before, want string }{
+		{"where nothing is set", "PATH=/bin", "PATH=/bin LD_LIBRARY_PATH=" + folder},
+		{"before others", "LD_LIBRARY_PATH=/cuda", "LD_LIBRARY_PATH=" + folder + ":/cuda"},
+	} {
+		if got := strings.Join(environment([]string{c.before}, program), " "); got != c.want {
+			t.Errorf("%s: got %q", c.name, got)
+		}
 	}
 }
 

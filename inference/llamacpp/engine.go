@@ -1,6 +1,7 @@
 package llamacpp
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -19,7 +20,8 @@ const Name = "llama-server"
 
 // Options say which program runs.
 type Options struct {
-	// Path is the program's file; "" looks for it (see [Find]).
+	// Path is the program's file; "" takes the one of the Spec, or looks for it
+	// (see [Find]).
 	Path string
 }
 
@@ -36,7 +38,7 @@ var _ inference.Engine = (*Engine)(nil)
 // Open starts llama-server and returns when it has loaded the model. A model
 // or setting that it does not take is an error with its last lines.
 func Open(ctx context.Context, s inference.Spec, o Options) (_ *Engine, err error) {
-	program, err := Find(o.Path)
+	program, err := Find(cmp.Or(o.Path, s.Program))
 	if err != nil {
 		return nil, err
 	}
@@ -62,7 +64,7 @@ func Open(ctx context.Context, s inference.Spec, o Options) (_ *Engine, err erro
 			return process.Launch{}, fmt.Errorf("make room for the socket: %w", err)
 		}
 		return process.Launch{
-			Path: program, Args: append([]string{"--host", socket}, args...), Env: environment(os.Environ()),
+			Path: program, Args: append([]string{"--host", socket}, args...), Env: environment(os.Environ(), program),
 			Network: "unix", Address: socket,
 		}, nil
 	}})

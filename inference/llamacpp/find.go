@@ -4,6 +4,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"rbee.dev/rbee/ops"
@@ -20,40 +21,68 @@ func Find(path string) (string, error) {
 	if path == "" {
 		path = os.Getenv(PathEnv)
 	}
-	places := []string{path}
 	if path == "" {
-		places = []string{Name, "/usr/local/bin/" + Name, "/opt/homebrew/bin/" + Name}
-		if home, err := os.UserHomeDir(); err == nil {
-			places = append(places, filepath.Join(home, ".local", "bin", Name))
+		if found := Installed(); len(found) > 0 {
+			return found[0], nil
 		}
-	}
-	for _, place := range places {
-		if found, err := exec.LookPath(place); err == nil {
-			return filepath.Abs(found)
-		}
+	} else if found, err := exec.LookPath(path); err == nil {
+		return filepath.Abs(found)
 	}
 	where := path
 	if where == "" {
 		where = "PATH"
 	}
 	e := ops.Errorf(ops.CodeNotFound, "there is no %s that can be run: looked at %s", Name, where).
-		WithHint("install llama.cpp so that its %s is on PATH or %s names it, or take the builtin engine", Name, PathEnv)
+		WithHint("`rbee engine install` brings llama.cpp; or see that its %s is on PATH or %s names it, or take the builtin engine", Name, PathEnv)
 	e.Field = "worker"
 	return "", e
 }
 
+// Installed are the paths of the programs that [Find] looks among: the one on
+// PATH, and those in the folders where people install programs. The first is
+// the one that it takes.
+func Installed() (paths []string) {
+	places := []string{Name, "/usr/local/bin/" + Name, "/opt/homebrew/bin/" + Name}
+	if home, err := os.UserHomeDir(); err == nil {
+		places = append(places, filepath.Join(home, ".local", "bin", Name))
+	}
+	for _, place := range places {
+		found, err := exec.LookPath(place)
+		if err == nil {
+			found, err = filepath.Abs(found)
+		}
+		if err == nil && !slices.Contains(paths, found) {
+			paths = append(paths, found)
+		}
+	}
+	return paths
+}
+
 // environment is what of this process's environment the program gets: all but
 // the variables that stand for its options, which are set by rbee alone, and
-// credentials that it has no use for.
-func environment(env []string) []string {
-	kept := make([]string, 0, len(env))
+// credentials that it has no use for. Libraries beside the program are found,
+// also by those archives of llama.cpp whose programs do not look there.
+func environment(env []string, program string) []string {
+	const variable = "LD_LIBRARY_PATH"
+	kept := make([]string, 0, len(env)+1)
+	folder := filepath.Dir(program)
+	beside, err := filepath.Glob(filepath.Join(escape(folder), "lib*.so*"))
+	if err != nil || len(beside) == 0 {
+		folder = ""
+	}
 	for _, v := range env {
 		name, _, _ := strings.Cut(v, "=")
 		switch {
 		case strings.HasPrefix(name, "LLAMA_"), name == "HF_TOKEN", name == "MTMD_BACKEND_DEVICE":
+		case name == variable && folder != "":
+			kept = append(kept, v[:len(name)+1]+folder+string(filepath.ListSeparator)+v[len(name)+1:])
+			folder = ""
 		default:
 			kept = append(kept, v)
 		}
+	}
+	if folder != "" {
+		kept = append(kept, variable+"="+folder)
 	}
 	return kept
 }

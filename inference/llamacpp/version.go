@@ -1,0 +1,161 @@
+package llamacpp
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"rbee.dev/rbee/ops"
+)
+
+// Oldest is the oldest build that can be used. It is of April 2025: those before
+// do not listen on Unix sockets (llama.cpp pull request 12613), or only just.
+const Oldest = 5100
+
+// Version is what a llama-server says it is.
+type Version struct {
+	// Build is its number, as the 11669 of the release b11669; 0 where it was
+	// built outside of llama.cpp's repository and knows none.
+	Build int
+	// Name is what it is called beside that, as 0.7.0; "" where it is not.
+	Name string
+}
+
+// String is the version for a person: b11669, or its name, or "".
+func (v Version) String() string {
+	if v.Build > 0 {
+		return "b" + strconv.Itoa(v.Build)
+	}
+	return v.Name
+}
+
+// check refuses a program that is too old.
+func (v Version) check(program string) error {
+	if v.Build == 0 || v.Build >= Oldest {
+		return nil
+	}
+	e := ops.Errorf(ops.CodeUnsupported, "the %s at %s is too old: it is b%d, and rbee needs b%d or newer", Name, program, v.Build, Oldest).
+		WithHint("`rbee engine install` brings the newest one")
+	e.Field = "worker"
+	return e
+}
+
+// numbered is the line of --version: "version: 5327 (27ebfcac)" of the older
+// ones, "version: 0.7.0 (build 11669, commit 27ebfcac)" of those since they have
+// names.
+var numbered = regexp.MustCompile(`(?m)^version: (\S+) \((?:build (\d+))?`)
+
+// leastBuild is the number below which a build counts as one without: a copy of
+// the repository without its history counts from 1.
+const leastBuild = 100
+
+// readVersion reads what --version printed.
+func readVersion(text string) (v Version, ok bool) {
+	found := numbered.FindStringSubmatch(text)
+	if found == nil {
+		return v, false
+	}
+	number := found[2]
+	if number == "" {
+		number = found[1]
+	} else {
+		v.Name = found[1]
+	}
+	n, err := strconv.Atoi(number)
+	if err != nil {
+		v.Name = found[1]
+	} else if n >= leastBuild {
+		v.Build = n
+	}
+	return v, true
+}
+
+// askWithin bounds how long a program may take to say what it is; those with
+// backends for GPUs load them first.
+const askWithin = 20 * time.Second
+
+// Ask runs the program to hear which version it is. One that cannot run here, as
+// for want of a library, or that is too old, is an error that says so.
+func Ask(ctx context.Context, program string) (Version, error) {
+	text, err := output(ctx, program, "--version")
+	if err != nil {
+		return Version{}, err
+	}
+	v, ok := readVersion(text)
+	if !ok {
+		e := ops.Errorf(ops.CodeUnsupported, "%s is no %s: asked for its version it says %q", program, Name, firstLine(text))
+		e.Field = "worker"
+		return v, e
+	}
+	return v, v.check(program)
+}
+
+// deviceLine is a line of --list-devices: "  CUDA0: NVIDIA GeForce RTX 4090 (24080 MiB, 23000
+// MiB free)".
+var deviceLine = regexp.MustCompile(`(?m)^ +([A-Za-z]+)\d*: `)
+
+// Accelerators runs the program to hear what it can compute on here, as "cuda",
+// or "cpu" where it finds nothing else.
+func Accelerators(ctx context.Context, program string) (string, error) {
+	text, err := output(ctx, program, "--list-devices")
+	if err != nil {
+		return "", err
+	}
+	var kinds []string
+	for _, found := range deviceLine.FindAllStringSubmatch(text, -1) {
+		kind := strings.ToLower(found[1])
+		if kind == "mtl" {
+			kind = "metal"
+		}
+		if !slices.Contains(kinds, kind) {
+			kinds = append(kinds, kind)
+		}
+	}
+	if len(kinds) == 0 {
+		return "cpu", nil
+	}
+	return strings.Join(kinds, " "), nil
+}
+
+// output runs the program and returns what it prints.
+func output(ctx context.Context, program, about string) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, askWithin)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, program, about)
+	cmd.Env = environment(os.Environ(), program)
+	cmd.WaitDelay = time.Second
+	out, err := cmd.CombinedOutput()
+	if err == nil {
+		return string(out), nil
+	}
+	if ctx.Err() != nil {
+		err = fmt.Errorf("it does not answer within %s", askWithin)
+	}
+	e := ops.Errorf(ops.CodeUnavailable, "%s cannot be run: %w%s", program, err, said(out))
+	if errors.Is(err, exec.ErrNotFound) || errors.Is(err, os.ErrNotExist) {
+		e.Code = ops.CodeNotFound
+	}
+	e.Field = "worker"
+	return "", e
+}
+
+// said is the last line of what a program wrote, as the end of a sentence.
+func said(out []byte) string {
+	lines := strings.Split(strings.TrimSpace(string(out)), "\n")
+	if last := lines[len(lines)-1]; last != "" {
+		return "; it says: " + last
+	}
+	return ""
+}
+
+func firstLine(text string) string {
+	line, _, _ := strings.Cut(strings.TrimSpace(text), "\n")
+	return line
+}

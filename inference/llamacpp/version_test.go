@@ -1,0 +1,87 @@
+package llamacpp
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"rbee.dev/rbee/inference/llamacpp/llamacpptest"
+	"rbee.dev/rbee/ops"
+)
+
+func TestVersionsAreReadFromOldAndNewPrograms(t *testing.T) {
+	for _, c := range []struct {
+		says, want, name string
+		ok               bool
+	}{
+		{"version: 5327 (27ebfcac)\nbuilt with cc for x86_64\n", "b5327", "", true},
+		{"ggml_cuda_init: found 1 CUDA devices\nversion: 0.7.0 (build 11669, commit Debian)\n", "b11669", "0.7.0", true},
+		{"version: 0 (unknown)\n", "", "", true},
+		{"version: 1 (27ebfcac)\n", "", "", true},
+		{"version: v0.4 (27ebfcac)\n", "v0.4", "v0.4", true},
+		{"vllm 0.11\n", "", "", false},
+		{"", "", "", false},
+	} {
+		v, ok := readVersion(c.says)
+		if ok != c.ok || v.String() != c.want || v.Name != c.name {
+			t.Errorf("%q is %+v, %v", c.says, v, ok)
+		}
+	}
+}
+
+// program is one that prints text whatever it is asked.
+func program(t *testing.T, script string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), Name)
+	write(t, path, []byte("#!/bin/sh\n"+script+"\n"))
+	if err := os.Chmod(path, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func TestAProgramThatCannotBeUsedIsRefusedByName(t *testing.T) {
+	for _, c := range []struct {
+		name, script, says string
+		code               ops.Code
+	}{
+		{"too old", `echo "version: 4000 (abc)" >&2`, "is too old: it is b4000, and rbee needs b5100", ops.CodeUnsupported},
+		{"another program", "echo hello", `is no llama-server: asked for its version it says "hello"`, ops.CodeUnsupported},
+		{"one that lacks a library", "echo libllama.so: cannot open shared object file >&2; exit 127", "exit status 127; it says: libllama.so: cannot open", ops.CodeUnavailable},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			path := program(t, c.script)
+			_, err := Ask(t.Context(), path)
+			if ops.CodeOf(err) != c.code || !strings.Contains(err.Error(), c.says) || !strings.Contains(err.Error(), path) {
+				t.Errorf("got %v (%s)", err, ops.CodeOf(err))
+			}
+		})
+	}
+	if _, err := Ask(t.Context(), "/nowhere/llama-server"); ops.CodeOf(err) != ops.CodeNotFound {
+		t.Errorf("none: %v", err)
+	}
+}
+
+func TestWhatAProgramComputesOnIsHeardFromIt(t *testing.T) {
+	for _, c := range []struct{ script, want string }{
+		{"echo 'Available devices:\n  CUDA0: RTX 4090 (24080 MiB, 23000 MiB free)\n  CUDA1: RTX 4090 (1 MiB, 1 MiB free)\n  Vulkan0: AMD (1 MiB, 1 MiB free)'", "cuda vulkan"},
+		{"echo 'Available devices:\n  (none)'", "cpu"},
+		{"echo 'Available devices:\n  MTL0: Apple M4 (1 MiB, 1 MiB free)'", "metal"},
+	} {
+		if got, err := Accelerators(t.Context(), program(t, c.script)); err != nil || got != c.want {
+			t.Errorf("%s: got %q, %v", c.script, got, err)
+		}
+	}
+}
+
+func TestTheRealProgramSaysWhichItIs(t *testing.T) {
+	path := llamacpptest.Program(t)
+	v, err := Ask(t.Context(), path)
+	if err != nil || v.Build < Oldest || v.Name == "" {
+		t.Errorf("got %+v, %v", v, err)
+	}
+	if got, err := Accelerators(t.Context(), path); err != nil || got != "cpu" {
+		t.Errorf("it computes on %q, %v", got, err)
+	}
+}
