@@ -124,7 +124,7 @@ func TestWhatIsNoModelGetsNoName(t *testing.T) {
 		{"empty.gguf", ops.CodeInvalid, []string{"is no GGUF file"}},
 		{"damaged.gguf", ops.CodeInvalid, []string{"is no model: not a usable GGUF file"}},
 		{"torn.gguf", ops.CodeUnavailable, []string{"broke off at 5000"}},
-		{"huge.gguf", ops.CodeConflict, []string{"the model takes 8.0 PiB, and the disk has", "make room"}},
+		{"huge.gguf", ops.CodeConflict, []string{"it takes 8.0 PiB, and the disk has", "make room"}},
 		{"private.gguf", ops.CodeDenied, []string{"not given to everybody"}},
 		{"forbidden.gguf", ops.CodeDenied, []string{"not given to everybody"}},
 		{"busy.gguf", ops.CodeUnavailable, []string{"the server answers 503"}},

@@ -75,7 +75,7 @@ func (d *digest) sum() string { return hex.EncodeToString(d.hash.Sum(nil)) }
 
 // wrong says that the file is not of the kind that was wanted.
 func (d *digest) wrong() error {
-	return ops.Invalid("model", "%s is no GGUF file: it does not begin as one", Shown(d.what.URL))
+	return ops.Invalid("model", "%s is no %s: it does not begin as one", Shown(d.what.URL), d.what.kind())
 }
 
 // Copy writes what in holds to the new file at path and returns its SHA-256.

@@ -17,7 +17,7 @@ func CheckRoom(folder string, size int64) error {
 	if !ok || size <= 0 || uint64(size) <= free {
 		return nil
 	}
-	return ops.Errorf(ops.CodeConflict, "the model takes %s, and the disk has %s free", humanize.IBytes(uint64(size)), humanize.IBytes(free)).
+	return ops.Errorf(ops.CodeConflict, "it takes %s, and the disk has %s free", humanize.IBytes(uint64(size)), humanize.IBytes(free)).
 		WithHint("make room on the disk of %s", folder)
 }
 
@@ -29,6 +29,9 @@ func diskFree(dir string) (uint64, bool) {
 	}
 	return s.Bavail * uint64(s.Bsize), true //nolint:gosec,unconvert // the types differ between systems
 }
+
+// Full says whether err came of a disk, or a share of it, that is full.
+func Full(err error) bool { return full(err) }
 
 // full says whether err came of a disk, or a share of it, that is full.
 func full(err error) bool { return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) }

@@ -22,6 +22,8 @@ type File struct {
 	// Begins is what the file's first bytes must be; what begins in another way
 	// is refused before it is downloaded.
 	Begins string
+	// Kind is what errors call it; "" is a GGUF file.
+	Kind string
 	// Access is a hint on how to get what the server denies, or "".
 	Access string
 }

@@ -143,9 +143,9 @@ func (t *transfer) write(in io.Reader, s span) error {
 func (t *transfer) broken(err error) error {
 	sum := t.have.sum()
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-		return &again{err: ops.Errorf(ops.CodeUnavailable, "the model broke off at %d of %d bytes", sum, t.state.Size)}
+		return &again{err: ops.Errorf(ops.CodeUnavailable, "the download broke off at %d of %d bytes", sum, t.state.Size)}
 	}
-	return &again{err: ops.Errorf(ops.CodeUnavailable, "the model broke off at %d bytes: %w", sum, err)}
+	return &again{err: ops.Errorf(ops.CodeUnavailable, "the download broke off at %d bytes: %w", sum, err)}
 }
 
 // tell says how far the download is, and keeps it now and then.

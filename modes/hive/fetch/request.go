@@ -113,7 +113,7 @@ func refusal(answer *http.Response, what File) error {
 		if kind != "text/html" {
 			return nil
 		}
-		return ops.Invalid("model", "%s is a web page, not a GGUF file", shown).
+		return ops.Invalid("model", "%s is a web page, not a %s", shown, what.kind()).
 			WithHint("give the address of the file itself: on Hugging Face it has /resolve/ where the page has /blob/")
 	case code == http.StatusNotFound || code == http.StatusGone:
 		return ops.Errorf(ops.CodeNotFound, "there is nothing at %s (%s)", shown, answer.Status)

@@ -1,0 +1,45 @@
+package fetch
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+
+	"rbee.dev/rbee/ops"
+)
+
+// kind is what errors call the file.
+func (f File) kind() string {
+	if f.Kind == "" {
+		return "GGUF file"
+	}
+	return f.Kind
+}
+
+// Text gets what is at a URL and not longer than most bytes, as a list or an
+// answer of an API. It is asked for once; what the server denies, has not or
+// cannot give now is an error of that code.
+func (f *Fetcher) Text(ctx context.Context, what File, most int64) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, f.o.Stalled)
+	defer cancel()
+	answer, err := f.send(ctx, what.URL, what, http.Header{"Accept": {"application/json, text/plain, */*"}})
+	if err != nil {
+		return nil, err
+	}
+	defer answer.Body.Close() //nolint:errcheck // it was only read
+	if err := refusal(answer, what); err != nil {
+		if a, ok := errors.AsType[*again](err); ok {
+			err = a.err
+		}
+		return nil, err
+	}
+	text, err := io.ReadAll(io.LimitReader(answer.Body, most+1))
+	if err != nil {
+		return nil, ops.Errorf(ops.CodeUnavailable, "read %s: %w", Shown(what.URL), err)
+	}
+	if int64(len(text)) > most {
+		return nil, ops.Errorf(ops.CodeUnavailable, "%s is longer than %d bytes, which it should not be", Shown(what.URL), most)
+	}
+	return text, nil
+}
