@@ -1,0 +1,338 @@
+package engines
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+
+	"rbee.dev/rbee/modes/hive/fetch"
+	"rbee.dev/rbee/ops"
+)
+
+const name1 = "llama-b6000-bin-ubuntu-x64.tar.gz"
+
+// linux is a plain machine.
+var linux = Machine{OS: "linux", Arch: "amd64"}
+
+// llama is what an archive holds: a program that says it is build n.
+func llama(n int) []thing {
+	script := fmt.Sprintf("#!/bin/sh\ncase $1 in --version) echo 'version: 0.1.0 (build %d, commit x)' >&2;; *) echo 'Available devices:';; esac\n", n)
+	return []thing{
+		{name: fmt.Sprintf("llama-b%d/llama-server", n), text: script, mode: 0o755},
+		{name: fmt.Sprintf("llama-b%d/libllama.so", n), text: strings.Repeat("library", 10_000)},
+	}
+}
+
+// mirror serves files as GitHub does for downloads, with SHA256SUMS.
+type mirror struct {
+	*httptest.Server
+	mu    sync.Mutex
+	files map[string][]byte // by path
+	asked []string
+	cut   int // bytes of the next archive after which it breaks off
+}
+
+func newMirror(t *testing.T, files map[string][]byte) *mirror {
+	t.Helper()
+	m := &mirror{files: files}
+	m.Server = httptest.NewServer(m)
+	t.Cleanup(m.Close)
+	return m
+}
+
+// ServeHTTP serves a file.
+func (m *mirror) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	m.mu.Lock()
+	m.asked = append(m.asked, r.URL.Path)
+	data, ok := m.files[r.URL.Path]
+	cut := 0
+	if strings.Contains(r.URL.Path, "/llama-b") {
+		cut, m.cut = m.cut, 0
+	}
+	m.mu.Unlock()
+	if !ok {
+		http.NotFound(w, r)
+		return
+	}
+	w.Header().Set("ETag", `"one"`)
+	if cut > 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(len(data)))
+		w.Header().Set("Accept-Ranges", "bytes")
+		w.Header().Set("Content-Range", fmt.Sprintf("bytes 0-%d/%d", len(data)-1, len(data)))
+		w.WriteHeader(http.StatusPartialContent)
+		_, _ = w.Write(data[:cut])
+		_ = http.NewResponseController(w).Flush()
+		panic(http.ErrAbortHandler)
+	}
+	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(data))
+}
+
+// release adds the archives of a release, with their sums.
+func release(files map[string][]byte, tag string, archives map[string][]byte) map[string][]byte {
+	var sums strings.Builder
+	for name, data := range archives {
+		files["/download/"+tag+"/"+name] = data
+		fmt.Fprintf(&sums, "%x  %s\n", sha256.Sum256(data), name)
+	}
+	files["/download/"+tag+"/SHA256SUMS"] = []byte(sums.String())
+	return files
+}
+
+func newStore(t *testing.T) *Store {
+	t.Helper()
+	s, err := Open(filepath.Join(t.TempDir(), "engines"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// quickly never waits.
+func quickly() fetch.Options {
+	return fetch.Options{Tries: 2, Backoff: func() backoff.BackOff { return &backoff.ZeroBackOff{} }}
+}
+
+// left is what is in the store that is no release.
+func left(t *testing.T, s *Store) (names []string) {
+	t.Helper()
+	entries, err := os.ReadDir(s.dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		if strings.HasPrefix(e.Name(), ".") {
+			names = append(names, e.Name())
+		}
+	}
+	return names
+}
+
+func TestReleasesAreInstalledSideBySideAndTheLastOneComesFirst(t *testing.T) {
+	files := release(map[string][]byte{}, "b6000", map[string][]byte{name1: tarball(t, llama(6000))})
+	release(files, "b7000", map[string][]byte{
+		"llama-b7000-bin-ubuntu-x64.zip":           zipped(t, llama(7000)),
+		"llama-b7000-bin-ubuntu-vulkan-x64.tar.gz": tarball(t, llama(7000)),
+	})
+	files["/latest/download/nightly-tag.txt"] = []byte("b7000\n")
+	files["/download/v0.1.0/nightly-tag.txt"] = []byte("b6000")
+	m, s := newMirror(t, files), newStore(t)
+	for _, c := range []struct{ version, accelerator, want, order string }{
+		{"b6000", "", "b6000-cpu", "b6000-cpu"},
+		{"", "", "b7000-cpu", "b7000-cpu b6000-cpu"},
+		{"7000", "vulkan", "b7000-vulkan", "b7000-vulkan b7000-cpu b6000-cpu"},
+		{"v0.1.0", "", "b6000-cpu", "b6000-cpu b7000-vulkan b7000-cpu"}, // again: it is used from now on
+		{"latest", "cpu", "b7000-cpu", "b7000-cpu b6000-cpu b7000-vulkan"},
+	} {
+		got, err := s.Install(t.Context(), Wanted{Version: c.version, Accelerator: c.accelerator, From: m.URL + "/", Machine: linux, Fetch: quickly()})
+		if err != nil || got.ID != c.want {
+			t.Fatalf("%q gives %+v, %v", c.version, got, err)
+		}
+		var ids []string
+		for _, i := range s.List() {
+			ids = append(ids, i.ID)
+		}
+		if order := strings.Join(ids, " "); order != c.order {
+			t.Errorf("after %q there is %s, want %s", c.version, order, c.order)
+		}
+	}
+	if n := strings.Count(strings.Join(m.asked, " "), "-bin-"); n != 3 {
+		t.Errorf("it downloaded %d archives: %v", n, m.asked)
+	}
+	if names := left(t, s); len(names) > 0 {
+		t.Errorf("it leaves %v", names)
+	}
+	i, err := s.Get("b6000-cpu")
+	if err != nil || i.Size < 70_000 || i.SHA256 == "" || i.Accelerator != "cpu" || i.Tag != "b6000" || !s.Holds(i.ID, i.Program) || s.Holds("b7000-cpu", i.Program) {
+		t.Errorf("it is %+v, %v", i, err)
+	}
+	if err := s.Remove(i.ID); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Get(i.ID); ops.CodeOf(err) != ops.CodeNotFound || len(s.List()) != 2 {
+		t.Errorf("afterwards: %v", err)
+	}
+}
+
+func TestCUDAsLibrariesLieBesideTheProgram(t *testing.T) {
+	program := "llama-b6000-bin-ubuntu-cuda-12.8-x64.tar.gz"
+	m := newMirror(t, release(map[string][]byte{}, "b6000", map[string][]byte{
+		program:             tarball(t, llama(6000)),
+		"cudart-" + program: tarball(t, []thing{{name: "cudart/libcudart.so.12.8", text: "cuda"}, {name: "cudart/libcudart.so.12", link: "libcudart.so.12.8"}}),
+	}))
+	got, err := newStore(t).Install(t.Context(), Wanted{Version: "b6000", From: m.URL, Machine: Machine{OS: "linux", Arch: "amd64", Kinds: []string{"cuda"}, Driver: "570"}, Fetch: quickly()})
+	if err != nil || got.ID != "b6000-cuda-12.8" {
+		t.Fatalf("got %+v, %v", got, err)
+	}
+	if text, err := os.ReadFile(filepath.Join(filepath.Dir(got.Program), "libcudart.so.12")); err != nil || string(text) != "cuda" {
+		t.Errorf("beside it: %q, %v", text, err)
+	}
+}
+
+func TestWhatCannotBeInstalledLeavesNothing(t *testing.T) {
+	good := tarball(t, llama(6000))
+	sum := fmt.Sprintf("%x", sha256.Sum256(good))
+	for _, c := range []struct {
+		name  string
+		files map[string][]byte
+		want  Wanted
+		code  ops.Code
+		says  string
+		hint  string
+	}{
+		{"no release", nil, Wanted{Version: "b6000"}, ops.CodeNotFound, "SHA256SUMS", "a mirror is a folder with"},
+		{"no latest", nil, Wanted{}, ops.CodeNotFound, "nightly-tag.txt", "engine install bNUMBER"},
+		{"a latest that names none", map[string][]byte{"/latest/download/nightly-tag.txt": []byte("../../x")}, Wanted{}, ops.CodeUnavailable, "should name a build", ""},
+		{"nothing for this machine", release(map[string][]byte{}, "b6000", map[string][]byte{"llama-b6000-bin-macos-x64.tar.gz": good}), Wanted{Version: "b6000"}, ops.CodeUnsupported, "nothing for linux", "build llama.cpp"},
+		{"another sum", func() map[string][]byte {
+			f := release(map[string][]byte{}, "b6000", map[string][]byte{name1: good})
+			f["/download/b6000/"+name1] = tarball(t, llama(6001))
+			return f
+		}(), Wanted{Version: "b6000"}, ops.CodeInvalid, "is not what it should be", ""},
+		{"a sum of the person's that differs", release(map[string][]byte{}, "b6000", map[string][]byte{name1: good}), Wanted{Version: "b6000", SHA256: strings.Repeat("0", 64)}, ops.CodeInvalid, "is not what it should be", ""},
+		{"no archive", release(map[string][]byte{}, "b6000", map[string][]byte{name1: []byte("no archive")}), Wanted{Version: "b6000"}, ops.CodeInvalid, "is no release archive", ""},
+		{"a hostile one", release(map[string][]byte{}, "b6000", map[string][]byte{name1: tarball(t, []thing{{name: "../../evil", text: "x"}})}), Wanted{Version: "b6000"}, ops.CodeInvalid, "leads out of it", ""},
+		{"one without the program", release(map[string][]byte{}, "b6000", map[string][]byte{name1: tarball(t, []thing{{name: "README", text: "x"}})}), Wanted{Version: "b6000"}, ops.CodeInvalid, "no llama-server in the archive", ""},
+		{"a program that cannot run", release(map[string][]byte{}, "b6000", map[string][]byte{name1: tarball(t, []thing{{name: "llama-server", text: "#!/bin/sh\necho GLIBC_2.99 not found; exit 1", mode: 0o755}})}), Wanted{Version: "b6000"}, ops.CodeUnavailable, "it says: GLIBC_2.99 not found", "another build may run"},
+		{"one that is too old", release(map[string][]byte{}, "b400", map[string][]byte{"llama-b400-bin-ubuntu-x64.tar.gz": tarball(t, llama(400))}), Wanted{Version: "b400"}, ops.CodeUnsupported, "is too old", ""},
+		{"an archive alone that nothing vouches for", map[string][]byte{"/" + name1: good}, Wanted{From: "/" + name1}, ops.CodeDenied, "nothing tells what the SHA-256", "--sha256"},
+		{"an archive alone", map[string][]byte{"/" + name1: good}, Wanted{From: "/" + name1, SHA256: strings.ToUpper(sum)}, "", "", ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			m, s := newMirror(t, c.files), newStore(t)
+			w := c.want
+			w.From, w.Machine, w.Fetch = m.URL+w.From, linux, quickly()
+			_, err := s.Install(t.Context(), w)
+			if ops.CodeOf(err) != c.code || err != nil && !strings.Contains(err.Error(), c.says) {
+				t.Errorf("got %v (%s)", err, ops.CodeOf(err))
+			}
+			if e := ops.AsError(err); e != nil && !strings.Contains(e.Hint, c.hint) {
+				t.Errorf("the hint is %q", e.Hint)
+			}
+			if err != nil && len(s.List()) > 0 {
+				t.Errorf("there is %+v", s.List())
+			}
+			if names := left(t, s); len(names) > 0 {
+				t.Errorf("it leaves %v", names)
+			}
+		})
+	}
+}
+
+func TestADownloadThatWasCutGoesOnAndIsClearedAwayOneDay(t *testing.T) {
+	noise := llama(6000)
+	noise[1].text = string(noiseOf(300_000)) // which does not pack
+	m := newMirror(t, release(map[string][]byte{}, "b6000", map[string][]byte{name1: tarball(t, noise)}))
+	m.cut = 200_000
+	s := newStore(t)
+	w := Wanted{Version: "b6000", From: m.URL, Machine: linux, Fetch: quickly()}
+	w.Fetch.Tries = 1
+	if _, err := s.Install(t.Context(), w); ops.CodeOf(err) != ops.CodeUnavailable || !strings.Contains(err.Error(), "broke off at 200000") {
+		t.Fatalf("got %v", err)
+	}
+	if names := left(t, s); len(names) != 2 {
+		t.Fatalf("it keeps %v", names)
+	}
+	again, err := Open(s.dir)
+	if err != nil || len(left(t, again)) != 2 {
+		t.Fatalf("after a restart: %v, %v", left(t, again), err)
+	}
+	if got, err := again.Install(t.Context(), w); err != nil || got.ID != "b6000-cpu" || len(left(t, again)) > 0 {
+		t.Errorf("got %+v, %v", got, err)
+	}
+	for _, name := range []string{".partial-old.zip", ".unpack-b1-cpu"} {
+		path := filepath.Join(s.dir, name)
+		if err := os.WriteFile(path, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		long := time.Now().Add(-2 * keepPartial)
+		if err := os.Chtimes(path, long, long); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := Open(s.dir); err != nil || len(left(t, s)) > 0 {
+		t.Errorf("it keeps %v, %v", left(t, s), err)
+	}
+}
+
+func noiseOf(n int) []byte {
+	data := make([]byte, 0, n)
+	for i := 0; len(data) < n; i++ {
+		sum := sha256.Sum256([]byte{byte(i), byte(i >> 8)})
+		data = append(data, sum[:]...)
+	}
+	return data[:n]
+}
+
+func TestTwoWhoInstallTheSameDownloadItOnce(t *testing.T) {
+	m := newMirror(t, release(map[string][]byte{}, "b6000", map[string][]byte{name1: tarball(t, llama(6000))}))
+	s := newStore(t)
+	var all sync.WaitGroup
+	for range 4 {
+		all.Go(func() {
+			if _, err := s.Install(t.Context(), Wanted{Version: "b6000", From: m.URL, Machine: linux, Fetch: quickly()}); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+	if n := strings.Count(strings.Join(m.asked, " "), name1); n != 1 {
+		t.Errorf("it was downloaded %d times", n)
+	}
+}
+
+// github answers for github.com and api.github.com.
+type github struct{ to *httptest.Server }
+
+// RoundTrip asks the test's server, under the host's name.
+func (g github) RoundTrip(r *http.Request) (*http.Response, error) {
+	q := r.Clone(r.Context())
+	q.URL.Scheme, q.URL.Host, q.URL.Path = "http", strings.TrimPrefix(g.to.URL, "http://"), "/"+r.URL.Host+r.URL.Path
+	transport := &http.Transport{DisableKeepAlives: true}
+	return transport.RoundTrip(q)
+}
+
+func TestGitHubTellsWhatARelaseHoldsAndItsSums(t *testing.T) {
+	data := tarball(t, llama(6000))
+	const repo = "/ggml-org/llama.cpp/releases"
+	m := newMirror(t, map[string][]byte{
+		"/github.com" + repo + "/latest/download/nightly-tag.txt": []byte("b6000\n"),
+		"/github.com" + repo + "/download/b6000/" + name1:         data,
+		"/api.github.com/repos" + repo + "/tags/b6000": fmt.Appendf(nil,
+			`{"tag_name":"b6000","assets":[{"name":%q,"size":%d,"digest":"sha256:%x","browser_download_url":"https://github.com%s/download/b6000/%s"}]}`,
+			name1, len(data), sha256.Sum256(data), repo, name1),
+		"/api.github.com/repos" + repo + "/tags/b5500": fmt.Appendf(nil,
+			`{"tag_name":"b5500","assets":[{"name":"llama-b5500-bin-ubuntu-x64.zip","size":5,"digest":null,"browser_download_url":"https://github.com%s/x"}]}`, repo),
+	})
+	s := newStore(t)
+	w := Wanted{Machine: linux, Fetch: quickly()}
+	w.Fetch.Transport = github{m.Server}
+	if got, err := s.Install(t.Context(), w); err != nil || got.ID != "b6000-cpu" || got.Source != Releases+"/download/b6000/"+name1 {
+		t.Errorf("got %+v, %v", got, err)
+	}
+	w.Version = "b5500" // of before there were sums
+	if _, err := s.Install(t.Context(), w); ops.CodeOf(err) != ops.CodeDenied || !strings.Contains(ops.AsError(err).Hint, "--sha256") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestAnInstallThatIsCancelledLeavesNothingUnderTheName(t *testing.T) {
+	m := newMirror(t, release(map[string][]byte{}, "b6000", map[string][]byte{name1: tarball(t, llama(6000))}))
+	s := newStore(t)
+	<-s.turn // somebody else installs
+	ctx, cancel := context.WithTimeoutCause(t.Context(), 20*time.Millisecond, ops.Errorf(ops.CodeCancelled, "enough"))
+	defer cancel()
+	if _, err := s.Install(ctx, Wanted{Version: "b6000", From: m.URL, Machine: linux, Fetch: quickly()}); ops.CodeOf(err) != ops.CodeCancelled || len(s.List()) > 0 {
+		t.Errorf("got %v and %v", err, s.List())
+	}
+}
