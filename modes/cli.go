@@ -32,6 +32,7 @@ type cli struct {
 	Hive   hiveCommands                                  `cmd:"" help:"Hives: the machines."`
 	Worker workerCommands                                `cmd:"" help:"Workers: processes that run one model each."`
 	Model  modelCommands                                 `cmd:"" help:"Models on the hives' disks."`
+	Engine engineCommands                                `cmd:"" help:"Engines: what workers run models on."`
 	Job    jobCommands                                   `cmd:"" help:"Jobs: what the queen does or did."`
 	Key    keyCommands                                   `cmd:"" help:"API keys: who may use the queen."`
 	Usage  keeper.Operation[ops.Usage, ops.UsageReport]  `cmd:"" help:"Show who has used which models, and how much."`
@@ -75,6 +76,12 @@ type modelCommands struct {
 	Copy     keeper.Operation[ops.ModelCopy, ops.Model]          `cmd:"" help:"Bring a model from one hive to another."`
 	Get      keeper.Operation[ops.ModelGet, ops.Model]           `cmd:"" help:"Show a model."`
 	Delete   keeper.Operation[ops.ModelDelete, ops.ModelDeleted] `cmd:"" help:"Delete a model."`
+}
+
+type engineCommands struct {
+	List    keeper.Operation[ops.EngineList, ops.Engines]         `cmd:"" help:"List engines, and which of them workers run."`
+	Install keeper.Operation[ops.EngineInstall, ops.Engine]       `cmd:"" help:"Bring a release of llama.cpp, which new workers then run."`
+	Remove  keeper.Operation[ops.EngineRemove, ops.EngineRemoved] `cmd:"" help:"Remove a release that install brought."`
 }
 
 type jobCommands struct {

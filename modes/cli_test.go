@@ -64,7 +64,7 @@ func TestEveryFieldOfAnOperationCanBeGiven(t *testing.T) {
 	// Fields that the command line says in another way.
 	other := map[string][]string{
 		"stream": {"output"}, "worker": {"engine"}, "hive_id": {"hive", "name"}, "worker_id": {"worker"}, "id": {"name"},
-		"ssh_host": {"host"}, "binary_path": {"binary"}, "new_name": {"name"}, "flags": {"flag"}, "scopes": {"scope"}, "models": {"model"},
+		"ssh_host": {"host"}, "binary_path": {"binary"}, "new_name": {"name"}, "flags": {"flag"}, "scopes": {"scope"}, "models": {"model"}, "checksum": {"sha256"},
 	}
 	for name, node := range commands(t) {
 		for _, o := range ops.All() {

@@ -34,5 +34,8 @@ type HiveHandler interface {
 	ModelList(context.Context, ModelList) (Models, error)
 	ModelGet(context.Context, ModelGet) (Model, error)
 	ModelDelete(context.Context, ModelDelete) (ModelDeleted, error)
+	EngineList(context.Context, EngineList) (Engines, error)
+	EngineInstall(context.Context, EngineInstall) (Engine, error)
+	EngineRemove(context.Context, EngineRemove) (EngineRemoved, error)
 	Infer(context.Context, Infer) (Answer, error)
 }

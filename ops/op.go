@@ -103,6 +103,15 @@ func On(o HiveOp, id string) HiveOp {
 	case ModelDelete:
 		o.OnHive = on
 		return o
+	case EngineList:
+		o.OnHive = on
+		return o
+	case EngineInstall:
+		o.OnHive = on
+		return o
+	case EngineRemove:
+		o.OnHive = on
+		return o
 	case Infer:
 		o.OnHive = on
 		return o
@@ -137,6 +146,9 @@ func All() []Op {
 		ModelList{},
 		ModelGet{},
 		ModelDelete{},
+		EngineList{},
+		EngineInstall{},
+		EngineRemove{},
 		Infer{},
 	}
 }

@@ -289,6 +289,18 @@ func (r *recorder) ModelDelete(_ context.Context, o ops.ModelDelete) (ops.ModelD
 	return record(r, o)
 }
 
+func (r *recorder) EngineList(_ context.Context, o ops.EngineList) (ops.Engines, error) {
+	return record(r, o)
+}
+
+func (r *recorder) EngineInstall(_ context.Context, o ops.EngineInstall) (ops.Engine, error) {
+	return record(r, o)
+}
+
+func (r *recorder) EngineRemove(_ context.Context, o ops.EngineRemove) (ops.EngineRemoved, error) {
+	return record(r, o)
+}
+
 func (r *recorder) Infer(_ context.Context, o ops.Infer) (ops.Answer, error) {
 	return record(r, o)
 }

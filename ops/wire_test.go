@@ -49,6 +49,9 @@ func samples() []ops.Op {
 		ops.ModelList{OnHive: onHive},
 		ops.ModelGet{OnHive: onHive, ID: "tinybee"},
 		ops.ModelDelete{OnHive: onHive, ID: "tinybee"},
+		ops.EngineList{OnHive: onHive},
+		ops.EngineInstall{OnHive: onHive, Version: "b11669", Accelerator: "vulkan", From: "https://example.org/llama.cpp", Checksum: strings.Repeat("a1", 32)},
+		ops.EngineRemove{OnHive: onHive, ID: "b11669-vulkan"},
 		ops.Infer{
 			OnHive: onHive, Model: "tinybee", Prompt: "Once upon a \"time\"\n", System: "Be short.", Raw: true, MaxTokens: 64,
 			Temperature: new(0.5), TopP: new(0.9), TopK: new(20), MinP: new(0.1), Seed: new(int64(42)), Stop: []string{"\n\n", "The end"},

@@ -31,6 +31,7 @@ type Worker struct {
 	Error     string      `json:"error,omitempty"`
 	StartedAt time.Time   `json:"started_at"`
 	LogPath   string      `json:"log_path,omitempty"` // on the hive's machine
+	Program   string      `json:"program,omitempty"`  // that the engine runs, a path on the hive's machine
 }
 
 // Workers is the answer to [WorkerList].

@@ -1,7 +1,9 @@
 package hive
 
 import (
+	"context"
 	"errors"
+	"os"
 	"strings"
 
 	"rbee.dev/rbee/inference/llamacpp"
@@ -17,39 +19,75 @@ const (
 )
 
 // usualEngine is the engine of a worker for which nobody asks for another.
-func usualEngine() string {
-	if _, missing := llamacpp.Find(""); missing == nil {
+func (h *Hive) usualEngine() string {
+	if _, missing := h.llamaServer(); missing == nil {
 		return llamaCpp
 	}
 	return builtin
 }
 
-// chooseEngine checks the engine that is asked for. Without one it is llama.cpp
-// where its server is found, and else what is built in.
-func (h *Hive) chooseEngine(name string) (string, error) {
-	_, missing := llamacpp.Find("")
+// llamaServer is the path of the llama-server that new workers run: the one that
+// RBEE_LLAMA_SERVER names, else the release that was installed last, else the one
+// that is found.
+func (h *Hive) llamaServer() (string, error) {
+	if os.Getenv(llamacpp.PathEnv) == "" {
+		if list := h.installed.List(); len(list) > 0 {
+			return list[0].Program, nil
+		}
+	}
+	path, err := llamacpp.Find("")
+	if e, ok := errors.AsType[*ops.Error](err); ok {
+		e.Message += " on hive " + h.Name
+		return "", e
+	}
+	return path, err
+}
+
+// usableLlamaServer is llamaServer, unless that cannot be used.
+func (h *Hive) usableLlamaServer(ctx context.Context) (string, error) {
+	path, err := h.llamaServer()
+	if err == nil {
+		_, err = h.programs.ask(ctx, path)
+	}
+	return path, err
+}
+
+// chooseEngine checks the engine that is asked for, and tells the program that
+// it runs, if it runs one of the hive's choice.
+func (h *Hive) chooseEngine(ctx context.Context, name string) (engine, program string, err error) {
 	switch name {
 	case "", auto:
-		if missing == nil {
-			return llamaCpp, nil
-		}
-		return builtin, nil
+		return h.autoEngine(ctx)
 	case builtin, command:
-		return name, nil
+		return name, "", nil
 	case llamaCpp:
-		if e, ok := errors.AsType[*ops.Error](missing); ok {
-			e.Message += " on hive " + h.Name
-			return "", e
-		}
-		return llamaCpp, nil
+		program, err = h.usableLlamaServer(ctx)
+		return llamaCpp, program, err
 	}
 	has := builtin + ", " + command
-	if missing == nil {
+	if _, err := h.llamaServer(); err == nil {
 		has += ", " + llamaCpp
 	}
 	e := ops.Errorf(ops.CodeUnsupported, "there is no engine %q on hive %s", name, h.Name).WithHint("it has %s", has)
 	e.Field = "worker"
-	return "", e
+	return "", "", e
+}
+
+// autoEngine is llama.cpp where its server is found, and else what is built in.
+// A server that cannot be used is told of.
+func (h *Hive) autoEngine(ctx context.Context) (engine, program string, err error) {
+	path, err := h.llamaServer()
+	if err != nil {
+		return builtin, "", nil //nolint:nilerr // there is none, which is no fault
+	}
+	if _, err := h.programs.ask(ctx, path); err != nil {
+		if ctx.Err() != nil {
+			return "", "", context.Cause(ctx)
+		}
+		ops.Warn(ctx, "engine_unusable", "%v: taking the builtin engine", err)
+		return builtin, "", nil
+	}
+	return llamaCpp, path, nil
 }
 
 // checkDevice refuses a device that is not there, or that the engine does not

@@ -50,8 +50,9 @@ func (f *fleet) Close() {
 type want struct {
 	model             ops.Model
 	engine, device    string
-	anyEngine         bool // a worker that runs already may have another engine
-	anyDevice         bool // or be on another device
+	program           string // that the engine runs, or ""
+	anyEngine         bool   // a worker that runs already may have another engine
+	anyDevice         bool   // or be on another device
 	parallel, context int
 	flags             []string
 	command           string

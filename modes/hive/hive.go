@@ -12,6 +12,7 @@ import (
 
 	"rbee.dev/rbee/job"
 	"rbee.dev/rbee/modes/daemon"
+	"rbee.dev/rbee/modes/hive/engines"
 	"rbee.dev/rbee/modes/home"
 	"rbee.dev/rbee/ops"
 	"rbee.dev/rbee/transport"
@@ -45,7 +46,10 @@ type Hive struct {
 	models  *models
 	fleet   *fleet
 	machine machine
-	dirty   chan struct{} // holds one token while there is a change to publish
+	// installed are llama.cpp's releases that engine_install brought.
+	installed *engines.Store
+	programs  programs
+	dirty     chan struct{} // holds one token while there is a change to publish
 }
 
 var _ ops.HiveHandler = (*Hive)(nil)
@@ -82,6 +86,10 @@ func New(o Options) (_ *Hive, err error) {
 	if h.models, err = openModels(o.Home.Models(), o.Name); err != nil {
 		return nil, errors.Join(err, h.ln.Close())
 	}
+	h.models.usual = h.usualEngine
+	if h.installed, err = engines.Open(o.Home.Engines()); err != nil {
+		return nil, errors.Join(err, h.ln.Close())
+	}
 	if o.Listen != "" {
 		if h.tcp, err = net.Listen("tcp", o.Listen); err != nil { //nolint:noctx // there is no context before Run
 			return nil, errors.Join(ops.Errorf(ops.CodeUnavailable, "cannot listen on %s: %w", o.Listen, err), h.ln.Close())
@@ -113,6 +121,7 @@ func (h *Hive) Run(ctx context.Context) (err error) {
 		h.machine.look(running)
 		h.changed()
 	})
+	background.Go(func() { _, _ = h.usableLlamaServer(running) }) // the first worker need not wait for it
 	stopServing := daemon.Listen(ctx, h.ln, h.jobs)
 	stopTCP, err := h.serveTCP(ctx)
 	if err != nil {

@@ -49,7 +49,7 @@ func newMember(id, folder, hive string, w want) *member {
 		id: id, folder: folder, hive: hive, want: w, client: transport.New(options),
 		begun: make(chan struct{}), settled: make(chan struct{}), ended: make(chan struct{}),
 		info: ops.Worker{
-			ID: id, HiveID: hive, Model: w.model.ID, Engine: w.engine, Device: w.device, State: ops.WorkerLoading,
+			ID: id, HiveID: hive, Model: w.model.ID, Engine: w.engine, Device: w.device, Program: w.program, State: ops.WorkerLoading,
 			StartedAt: time.Now().UTC(), LogPath: filepath.Join(folder, home.WorkerLog),
 		},
 	}
@@ -68,6 +68,9 @@ func (m *member) start(binary string) error {
 	}
 	for _, f := range m.want.flags {
 		args = append(args, "--flag="+f)
+	}
+	if m.want.program != "" {
+		args = append(args, "--program="+m.want.program)
 	}
 	if m.want.command != "" {
 		args = append(args, "--command="+m.want.command)

@@ -51,6 +51,8 @@ type models struct {
 	// memory is how big a model may be that is chosen by itself, in bytes; 0
 	// sets no bound.
 	memory func(context.Context) uint64
+	// usual is the engine of a worker for which nobody asks for another.
+	usual func() string
 
 	mu       sync.Mutex
 	known    map[string]described // by id
@@ -75,7 +77,7 @@ func openModels(dir, hive string) (*models, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the models' folder: %w", err)
 	}
-	m := &models{dir: dir, hive: hive, root: root, known: map[string]described{}, underway: map[string]*download{}, sums: map[string]summed{}, memory: totalMemory, wants: newWants()}
+	m := &models{dir: dir, hive: hive, root: root, known: map[string]described{}, underway: map[string]*download{}, sums: map[string]summed{}, memory: totalMemory, wants: newWants(), usual: func() string { return builtin }}
 	if err := m.clearPartial(); err != nil {
 		return nil, errors.Join(err, root.Close())
 	}
@@ -134,7 +136,7 @@ func (m *models) get(id string) (ops.Model, error) {
 		k.model, k.shape = m.describe(id, path, info)
 		m.known[id] = k
 	}
-	k.model.Memory = usualMemory(k)
+	k.model.Memory = usualMemory(k, m.usual())
 	return k.model, nil
 }
 

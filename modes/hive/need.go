@@ -21,10 +21,10 @@ func runOf(engine string, m fit.Model, s inference.Spec) fit.Run {
 
 // usualMemory is how many bytes a model takes, run as it is where nobody asks
 // for anything else; 0 for one that cannot be.
-func usualMemory(k described) int64 {
+func usualMemory(k described, engine string) int64 {
 	if k.model.Error != "" {
 		return 0
 	}
-	total := k.shape.Need(runOf(usualEngine(), k.shape, inference.Spec{})).Total()
+	total := k.shape.Need(runOf(engine, k.shape, inference.Spec{})).Total()
 	return int64(min(total, math.MaxInt64)) //nolint:gosec // bounded
 }

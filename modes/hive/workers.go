@@ -72,7 +72,7 @@ func (h *Hive) WorkerDelete(ctx context.Context, o ops.WorkerDelete) (ops.Worker
 func (h *Hive) resolve(ctx context.Context, model, engine, device string) (want, error) {
 	w := want{device: device, anyEngine: engine == "" || engine == auto, anyDevice: device == "" || device == auto}
 	var err error
-	if w.engine, err = h.chooseEngine(engine); err != nil {
+	if w.engine, w.program, err = h.chooseEngine(ctx, engine); err != nil {
 		return w, err
 	}
 	switch {

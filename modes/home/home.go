@@ -110,6 +110,9 @@ func (h Home) Worker(id string) string { return filepath.Join(h.Workers(), id) }
 // Models is the folder of the hive's models, one folder each.
 func (h Home) Models() string { return filepath.Join(h.Cache, "models") }
 
+// Engines is the folder of llama.cpp's releases, one folder each.
+func (h Home) Engines() string { return filepath.Join(h.Cache, "engines") }
+
 // Binaries is the folder of the copies of the binary that daemons run from.
 func (h Home) Binaries() string { return filepath.Join(h.Cache, "bin") }
 

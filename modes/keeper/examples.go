@@ -25,4 +25,7 @@ var examples = map[string]string{
 	"model_list":     "rbee model list -o json | jq -r '.models[].id'",
 	"model_get":      "rbee model get tinybee",
 	"model_delete":   "rbee model delete qwen3",
+	"engine_list":    "rbee engine list",
+	"engine_install": "rbee engine install --hive gpu1 --accelerator cuda\n  rbee engine install b11669        (one build, also an older one)",
+	"engine_remove":  "rbee engine remove b11669-vulkan",
 }

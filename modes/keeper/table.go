@@ -45,6 +45,12 @@ func (k *Keeper) table(result any) error {
 		row(w, keyEnded(r))
 	case ops.UsageReport:
 		usageTable(w, r)
+	case ops.Engines:
+		engines(w, r.Engines)
+	case ops.Engine:
+		engine(w, r)
+	case ops.EngineRemoved:
+		row(w, "engine "+r.ID+" is removed from "+r.HiveID+", "+size(r.Freed)+" are free again")
 	case ops.Jobs:
 		jobs(w, r.Jobs)
 	case ops.Job:
@@ -184,6 +190,7 @@ func worker(w io.Writer, x ops.Worker) {
 		pair(w, "pid", strconv.Itoa(x.PID))
 	}
 	pair(w, "since", when(x.StartedAt))
+	pair(w, "program", x.Program)
 	pair(w, "log", x.LogPath)
 }
 

@@ -41,6 +41,19 @@ func TestEveryResultIsShownToAPerson(t *testing.T) {
 		},
 		{ops.Model{ID: "m", Parameters: 1676000, AddedAt: at}, []string{"1.68 million"}},
 		{ops.ModelDeleted{ID: "m", HiveID: "localhost", Freed: 500}, []string{"model m is deleted from localhost, 500 B are free again"}},
+		{
+			ops.Engines{Engines: []ops.Engine{
+				{ID: "b11669-cuda-13.4", HiveID: "gpu1", Name: "llamacpp", Version: "b11669", Accelerators: "cuda", Used: true, Default: true, Path: "/e/llama-server"},
+				{ID: "path", HiveID: "gpu1", Name: "llamacpp", Error: "too old"},
+				{ID: "builtin", HiveID: "gpu1", Name: "builtin", Version: "1", Accelerators: "cpu", Used: true, Origin: ops.EngineBuiltIn, Path: "/rbee"},
+			}},
+			[]string{
+				"llamacpp  gpu1  b11669-cuda-13.4  b11669   cuda  default           /e/llama-server", "-     -                 cannot be used: too old",
+				"builtin   gpu1  builtin           1        cpu   --engine builtin  part of rbee",
+			},
+		},
+		{ops.Engine{ID: "b1-cpu", Size: 2048, InstalledAt: &at, Default: true}, []string{"engine     b1-cpu", "use        default", "2.0 KiB", "2026-11-23 12:00:00"}},
+		{ops.EngineRemoved{ID: "b1-cpu", HiveID: "gpu1", Freed: 500}, []string{"engine b1-cpu is removed from gpu1, 500 B are free again"}},
 		{ops.Jobs{}, []string{"no jobs"}},
 		{
 			ops.Jobs{Jobs: []ops.Job{{ID: "j", Operation: "infer", State: ops.JobCompleted, CreatedAt: at, StartedAt: &at, FinishedAt: &later}}},

@@ -20,6 +20,8 @@ func (q *Queen) route(ctx context.Context, o ops.HiveOp) (any, error) {
 			return q.workers(ctx), nil
 		case ops.ModelList:
 			return q.models(ctx), nil
+		case ops.EngineList:
+			return q.engines(ctx), nil
 		case ops.Infer:
 			return q.forward(ctx, q.choose(ctx, o.Model), o)
 		case ops.WorkerSpawn:
@@ -127,6 +129,17 @@ func (q *Queen) models(ctx context.Context) ops.Models {
 		return ops.ModelList{OnHive: ops.OnHive{HiveID: id}}
 	}, func(s ops.HiveSnapshot, _ bool) ops.Models { return ops.Models{Models: s.Models} }) {
 		all.Models = append(all.Models, part.Models...)
+	}
+	return all
+}
+
+// engines lists the engines of all hives that are up.
+func (q *Queen) engines(ctx context.Context) ops.Engines {
+	all := ops.Engines{Engines: []ops.Engine{}}
+	for _, part := range everywhere(ctx, q, func(id string) ops.Returning[ops.Engines] {
+		return ops.EngineList{OnHive: ops.OnHive{HiveID: id}}
+	}, func(ops.HiveSnapshot, bool) ops.Engines { return ops.Engines{} }) {
+		all.Engines = append(all.Engines, part.Engines...)
 	}
 	return all
 }

@@ -23,6 +23,7 @@ type ServeCmd struct {
 	Parallel      int      `help:"Requests run at once, 1 to 64." default:"4" placeholder:"N"`
 	ContextLength int      `help:"Tokens per request, prompt and answer together (default: the model's, at most 4096)." placeholder:"TOKENS"`
 	Flags         []string `name:"flag" sep:"none" help:"Setting of the engine's own, as flash-attn=on; once for each." placeholder:"NAME=VALUE"`
+	Program       string   `help:"The llama-server that the engine llamacpp runs (default: the one that is found)." placeholder:"FILE"`
 	Command       string   `help:"Command line of the engine called command, with {model}, {name}, and {socket} or {port}." placeholder:"LINE"`
 	Folder        string   `help:"Folder for its socket, log and jobs, which must exist (default: one of its own)." placeholder:"PATH"`
 
@@ -98,7 +99,7 @@ func (c *ServeCmd) open(h home.Home, folder string) (*Worker, error) {
 	}
 	return New(Options{
 		ID: c.ID, Hive: c.Hive, Model: c.Model, Path: c.Path, Engine: c.Engine, Device: c.Device,
-		Parallel: c.Parallel, ContextLength: c.ContextLength, Flags: c.Flags, Command: c.Command,
+		Parallel: c.Parallel, ContextLength: c.ContextLength, Flags: c.Flags, Command: c.Command, Program: c.Program,
 		Folder: folder, Engines: table, Binary: exe, Build: build,
 	})
 }

@@ -46,12 +46,13 @@ func opener[E inference.Engine](open func(context.Context, inference.Spec) (E, e
 	}
 }
 
-// choose returns the engine that is asked for, with its name.
-func choose(table map[string]Open, name string) (string, Open, error) {
+// choose returns the engine that is asked for, with its name. program is the
+// preferred one's, where it need not be looked for.
+func choose(table map[string]Open, name, program string) (string, Open, error) {
 	if name == "" || name == auto {
 		name = fallback
 		if _, ok := table[preferred]; ok {
-			if _, err := llamacpp.Find(""); err == nil {
+			if _, err := llamacpp.Find(program); err == nil {
 				name = preferred
 			}
 		}

@@ -15,6 +15,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"rbee.dev/rbee/inference"
+	"rbee.dev/rbee/inference/llamacpp"
 	"rbee.dev/rbee/inference/process"
 	"rbee.dev/rbee/job"
 	"rbee.dev/rbee/modes/daemon"
@@ -34,6 +35,7 @@ type Options struct {
 	Parallel      int      // requests at once; 0 means 4
 	ContextLength int      // tokens per request; 0 means the model's own, at most 4096
 	Flags         []string // settings of the engine's own
+	Program       string   // the llama-server that the engine llamacpp runs; "" finds one
 	Command       string   // the command line of the engine called command
 	Folder        string   // for its socket, pid file, log and jobs; it must exist
 	Engines       map[string]Open
@@ -67,8 +69,11 @@ var errLoading = ops.Errorf(ops.CodeUnavailable, "the worker is still loading it
 // New takes the pid file and the socket. Nothing is loaded yet.
 func New(o Options) (_ *Worker, err error) {
 	w := &Worker{Options: o, stopper: daemon.NewStopper(), settled: make(chan struct{})}
-	if w.Engine, w.open, err = choose(o.Engines, o.Engine); err != nil {
+	if w.Engine, w.open, err = choose(o.Engines, o.Engine, o.Program); err != nil {
 		return nil, err
+	}
+	if w.Engine == preferred && w.Program == "" {
+		w.Program, _ = llamacpp.Find("") // where there is none, loading says so
 	}
 	switch {
 	case w.Device != "" && w.Device != auto:
@@ -82,7 +87,7 @@ func New(o Options) (_ *Worker, err error) {
 	}
 	started := time.Now().UTC()
 	w.state.info = ops.Worker{
-		ID: o.ID, HiveID: o.Hive, Model: o.Model, Engine: w.Engine, Device: w.Device, State: ops.WorkerLoading,
+		ID: o.ID, HiveID: o.Hive, Model: o.Model, Engine: w.Engine, Device: w.Device, Program: w.Program, State: ops.WorkerLoading,
 		PID: daemon.Self().PID, Slots: w.Parallel, StartedAt: started, LogPath: filepath.Join(o.Folder, home.WorkerLog),
 	}
 	socket := filepath.Join(o.Folder, home.WorkerSocket)
@@ -195,7 +200,7 @@ func (w *Worker) openEngine(ctx context.Context) (engine inference.Engine, err e
 	}()
 	return w.open(ctx, inference.Spec{
 		ModelID: w.Model, ModelPath: w.Path, Device: w.Device, Parallel: w.Parallel, ContextLength: w.ContextLength,
-		Flags: w.Flags, Command: w.Command, Folder: w.Folder, Changed: w.engineChanged,
+		Flags: w.Flags, Command: w.Command, Program: w.Program, Folder: w.Folder, Changed: w.engineChanged,
 	})
 }
 

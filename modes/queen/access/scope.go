@@ -32,6 +32,7 @@ var operations = map[string]ops.Scope{
 	"worker_spawn": ops.ScopeJobs, "worker_list": ops.ScopeJobs, "worker_get": ops.ScopeJobs, "worker_delete": ops.ScopeJobs,
 	"model_list": ops.ScopeJobs, "model_get": ops.ScopeJobs, "infer": ops.ScopeJobs,
 	"model_download": ops.ScopeAdmin, "model_delete": ops.ScopeAdmin,
+	"engine_list": ops.ScopeJobs, "engine_install": ops.ScopeAdmin, "engine_remove": ops.ScopeAdmin,
 	"ssh_test": ops.ScopeAdmin, "hive_install": ops.ScopeAdmin, "hive_uninstall": ops.ScopeAdmin, "hive_update": ops.ScopeAdmin,
 	"hive_start": ops.ScopeAdmin, "hive_stop": ops.ScopeAdmin,
 	"key_create": ops.ScopeAdmin, "key_list": ops.ScopeAdmin, "key_revoke": ops.ScopeAdmin, "usage": ops.ScopeAdmin,

@@ -1,0 +1,78 @@
+package hive
+
+import (
+	"context"
+	"os"
+	"sync"
+	"time"
+
+	"rbee.dev/rbee/inference/llamacpp"
+	"rbee.dev/rbee/ops"
+)
+
+// programs remembers what llama-servers said of themselves: to ask one takes as
+// long as to start it.
+type programs struct {
+	mu    sync.Mutex
+	known map[string]heard // by path
+}
+
+// heard is what a program said, and how its file looked then.
+type heard struct {
+	size         int64
+	mtime        time.Time
+	version      llamacpp.Version
+	err          error // why it cannot be used
+	accelerators string
+}
+
+// ask tells the program's version, or why it cannot be used.
+func (p *programs) ask(ctx context.Context, path string) (llamacpp.Version, error) {
+	a := p.get(ctx, path)
+	return a.version, a.err
+}
+
+// get asks the program unless it was asked before and is the same.
+func (p *programs) get(ctx context.Context, path string) heard {
+	info, err := os.Stat(path)
+	if err != nil {
+		return heard{err: ops.Errorf(ops.CodeNotFound, "there is no %s: %w", path, err)}
+	}
+	p.mu.Lock()
+	a, ok := p.known[path]
+	p.mu.Unlock()
+	if ok && a.size == info.Size() && a.mtime.Equal(info.ModTime()) {
+		return a
+	}
+	a = heard{size: info.Size(), mtime: info.ModTime()}
+	if a.version, a.err = llamacpp.Ask(ctx, path); ctx.Err() != nil {
+		return a // it may be well
+	}
+	p.keep(path, a)
+	return a
+}
+
+// accelerators tells what the program can compute on here; "" where it does not
+// say.
+func (p *programs) accelerators(ctx context.Context, path string) string {
+	a := p.get(ctx, path)
+	if a.err != nil || a.accelerators != "" {
+		return a.accelerators
+	}
+	kinds, err := llamacpp.Accelerators(ctx, path)
+	if err != nil {
+		return "" // one that knows no --list-devices
+	}
+	a.accelerators = kinds
+	p.keep(path, a)
+	return kinds
+}
+
+func (p *programs) keep(path string, a heard) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.known == nil {
+		p.known = map[string]heard{}
+	}
+	p.known[path] = a
+}
