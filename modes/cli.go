@@ -71,11 +71,14 @@ type workerCommands struct {
 }
 
 type modelCommands struct {
-	Download keeper.ModelDownload                                `cmd:"" help:"Bring a model onto a hive, from a file or a URL."`
-	List     keeper.Operation[ops.ModelList, ops.Models]         `cmd:"" help:"List models."`
-	Copy     keeper.Operation[ops.ModelCopy, ops.Model]          `cmd:"" help:"Bring a model from one hive to another."`
-	Get      keeper.Operation[ops.ModelGet, ops.Model]           `cmd:"" help:"Show a model."`
-	Delete   keeper.Operation[ops.ModelDelete, ops.ModelDeleted] `cmd:"" help:"Delete a model."`
+	Download keeper.ModelDownload                                 `cmd:"" help:"Bring a model onto a hive, from a file or a URL."`
+	List     keeper.Operation[ops.ModelList, ops.Models]          `cmd:"" help:"List models."`
+	Copy     keeper.Operation[ops.ModelCopy, ops.Model]           `cmd:"" help:"Bring a model from one hive to another."`
+	Get      keeper.Operation[ops.ModelGet, ops.Model]            `cmd:"" help:"Show a model."`
+	Delete   keeper.Operation[ops.ModelDelete, ops.ModelDeleted]  `cmd:"" help:"Delete a model."`
+	Alias    keeper.Operation[ops.ModelAlias, ops.Alias]          `cmd:"" help:"Give a model another name."`
+	Aliases  keeper.Operation[ops.ModelAliases, ops.Aliases]      `cmd:"" help:"List the other names of models."`
+	Unalias  keeper.Operation[ops.ModelUnalias, ops.AliasRemoved] `cmd:"" help:"Remove another name of a model."`
 }
 
 type engineCommands struct {

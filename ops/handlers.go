@@ -21,6 +21,9 @@ type QueenHandler interface {
 	KeyRevoke(context.Context, KeyRevoke) (KeyEnded, error)
 	Usage(context.Context, Usage) (UsageReport, error)
 	ModelCopy(context.Context, ModelCopy) (Model, error)
+	ModelAlias(context.Context, ModelAlias) (Alias, error)
+	ModelAliases(context.Context, ModelAliases) (Aliases, error)
+	ModelUnalias(context.Context, ModelUnalias) (AliasRemoved, error)
 }
 
 // HiveHandler does a hive's operations, one method each, under the same rules

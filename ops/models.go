@@ -22,7 +22,8 @@ type Model struct {
 	SHA256  string    `json:"sha256,omitempty"`
 	Path    string    `json:"path"` // on the hive's machine
 	AddedAt time.Time `json:"added_at"`
-	Error   string    `json:"error,omitempty"` // why it cannot be used
+	Error   string    `json:"error,omitempty"`   // why it cannot be used
+	Aliases []string  `json:"aliases,omitempty"` // its other names; the queen's to say
 }
 
 // BuiltInSource is the Source of the model that comes in the binary.

@@ -1,6 +1,10 @@
 package ops
 
-import "strings"
+import (
+	"cmp"
+	"slices"
+	"strings"
+)
 
 // Nearest returns the candidate that s was most likely meant to be: the one that
 // s is the beginning of if it is the only one, else the one that differs least,
@@ -22,6 +26,33 @@ func Nearest(s string, candidates []string) string {
 		return prefixed
 	}
 	return best
+}
+
+// NearestNames returns up to three candidates that s may have been meant to be,
+// the likeliest first: [Nearest], and those that differ in no more than a third
+// of their letters, each once.
+func NearestNames(s string, candidates []string) []string {
+	type near struct {
+		name     string
+		distance int
+	}
+	var list []near
+	for _, c := range candidates {
+		if d := editDistance(strings.ToLower(s), strings.ToLower(c)); d <= max(1, len(c)/3) {
+			list = append(list, near{c, d})
+		}
+	}
+	slices.SortStableFunc(list, func(a, b near) int { return cmp.Compare(a.distance, b.distance) })
+	names := []string{}
+	if best := Nearest(s, candidates); best != "" {
+		names = append(names, best)
+	}
+	for _, n := range list {
+		if !slices.Contains(names, n.name) {
+			names = append(names, n.name)
+		}
+	}
+	return names[:min(len(names), 3)]
 }
 
 // editDistance counts the insertions, deletions, replacements and swaps of

@@ -257,6 +257,18 @@ func (r *recorder) ModelCopy(_ context.Context, o ops.ModelCopy) (ops.Model, err
 	return record(r, o)
 }
 
+func (r *recorder) ModelAlias(_ context.Context, o ops.ModelAlias) (ops.Alias, error) {
+	return record(r, o)
+}
+
+func (r *recorder) ModelAliases(_ context.Context, o ops.ModelAliases) (ops.Aliases, error) {
+	return record(r, o)
+}
+
+func (r *recorder) ModelUnalias(_ context.Context, o ops.ModelUnalias) (ops.AliasRemoved, error) {
+	return record(r, o)
+}
+
 func (r *recorder) WorkerSpawn(_ context.Context, o ops.WorkerSpawn) (ops.Worker, error) {
 	return record(r, o)
 }

@@ -32,6 +32,9 @@ func samples() []ops.Op {
 		ops.HiveStop{HiveID: "gpu1"},
 		ops.HiveList{},
 		ops.HiveGet{HiveID: "gpu1"},
+		ops.ModelAlias{Alias: "fast", Model: "qwen3-0.6b"},
+		ops.ModelAliases{},
+		ops.ModelUnalias{Alias: "fast"},
 		ops.HiveStatus{HiveID: "gpu1", RefreshCapabilities: true},
 		ops.KeyCreate{
 			Label: "laptop", Digest: ops.KeyDigest("secret"), Scopes: []ops.Scope{ops.ScopeInference, ops.ScopeJobs}, Models: []string{"tinybee"},

@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strconv"
 	"strings"
 	"sync"
@@ -97,7 +98,7 @@ func TestAModelComesFromAFileOrAServerWithItsSum(t *testing.T) {
 			if got.ID != c.want || got.Source != c.from || got.SHA256 != hex.EncodeToString(digest[:]) || got.Error != "" {
 				t.Errorf("it is %+v", got)
 			}
-			if listed := m.list(); len(listed) != 1 || listed[0] != got {
+			if listed := m.list(); len(listed) != 1 || !reflect.DeepEqual(listed[0], got) {
 				t.Errorf("the list says %+v", listed)
 			}
 			last := said.progress[len(said.progress)-1]
@@ -193,7 +194,7 @@ func TestASecondDownloadOfTheSameIsAnsweredAtOnceAndOfAnotherRefused(t *testing.
 	}
 	var said story
 	again, err := m.download(said.told(t.Context()), s.URL+"/tiny.gguf", "bee")
-	if err != nil || again != first || len(said.progress) > 0 || len(said.lines) != 1 || !strings.Contains(said.lines[0], "here already") {
+	if err != nil || !reflect.DeepEqual(again, first) || len(said.progress) > 0 || len(said.lines) != 1 || !strings.Contains(said.lines[0], "here already") {
 		t.Errorf("again: %+v, %v, %+v", again, err, said)
 	}
 	_, err = m.download(t.Context(), s.URL+"/moved.gguf", "bee")

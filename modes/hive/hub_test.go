@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -59,7 +60,7 @@ func TestAModelComesFromTheHubAndSaysWhichItIs(t *testing.T) {
 	if !strings.Contains(said.lines[0], "taking tiny-Q4_K_M.gguf (Q4_K_M, 1.7 MiB): the usual choice") {
 		t.Errorf("it says %q", said.lines)
 	}
-	if again, err := m.download(t.Context(), "hf:bees/tiny:q4_k_m", ""); err != nil || again != got {
+	if again, err := m.download(t.Context(), "hf:bees/tiny:q4_k_m", ""); err != nil || !reflect.DeepEqual(again, got) {
 		t.Errorf("again: %+v, %v", again, err)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -166,10 +167,10 @@ func TestADownloadedModelIsListedPublishedAndTheDefault(t *testing.T) {
 	if m.ID != "mine" || m.HiveID != "localhost" || m.Source != file {
 		t.Errorf("it is %+v", m)
 	}
-	if got := do(t, h.Client, ops.ModelGet{ID: "mine"}); got != m {
+	if got := do(t, h.Client, ops.ModelGet{ID: "mine"}); !reflect.DeepEqual(got, m) {
 		t.Errorf("model_get gives %+v", got)
 	}
-	if list := do(t, h.Client, ops.ModelList{}).Models; len(list) != 2 || list[0] != m || list[1].Source != ops.BuiltInSource {
+	if list := do(t, h.Client, ops.ModelList{}).Models; len(list) != 2 || !reflect.DeepEqual(list[0], m) || list[1].Source != ops.BuiltInSource {
 		t.Errorf("model_list gives %+v", list)
 	}
 	await(t, h.Client, func(s ops.HiveSnapshot) bool { return len(s.Models) == 2 && s.Hive.Models == 2 })

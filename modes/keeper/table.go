@@ -35,6 +35,12 @@ func (k *Keeper) table(result any) error {
 		models(w, r.Models)
 	case ops.Model:
 		model(w, r)
+	case ops.Alias:
+		row(w, r.Alias+" means "+r.Model+" now")
+	case ops.Aliases:
+		aliases(w, r.Aliases)
+	case ops.AliasRemoved:
+		row(w, "the alias "+r.Alias+" is removed")
 	case ops.ModelDeleted:
 		row(w, "model "+r.ID+" is deleted from "+r.HiveID+", "+size(r.Freed)+" are free again")
 	case ops.Key:
@@ -201,6 +207,9 @@ func models(w io.Writer, list []ops.Model) {
 		if note == "" && m.Source == ops.BuiltInSource {
 			note = "built-in"
 		}
+		if len(m.Aliases) > 0 {
+			note = strings.TrimPrefix(note+", also called "+strings.Join(m.Aliases, ", "), ", ")
+		}
 		context := ""
 		if m.Context > 0 {
 			context = strconv.Itoa(m.Context)
@@ -211,6 +220,7 @@ func models(w io.Writer, list []ops.Model) {
 
 func model(w io.Writer, m ops.Model) {
 	pair(w, "model", m.ID)
+	pair(w, "also called", strings.Join(m.Aliases, ", "))
 	pair(w, "hive", m.HiveID)
 	pair(w, "cannot be used", m.Error)
 	pair(w, "size", size(m.Size))
@@ -237,6 +247,17 @@ func memory(m ops.Model) string {
 		return ""
 	}
 	return size(m.Memory)
+}
+
+func aliases(w io.Writer, list []ops.Alias) {
+	if len(list) == 0 {
+		row(w, "no aliases; `rbee model alias NAME MODEL` makes one")
+		return
+	}
+	row(w, "ALIAS", "MODEL")
+	for _, a := range list {
+		row(w, a.Alias, a.Model)
+	}
 }
 
 func jobs(w io.Writer, list []ops.Job) {

@@ -54,6 +54,12 @@ func TestEveryResultIsShownToAPerson(t *testing.T) {
 		},
 		{ops.Engine{ID: "b1-cpu", Size: 2048, InstalledAt: &at, Default: true}, []string{"engine     b1-cpu", "use        default", "2.0 KiB", "2026-11-23 12:00:00"}},
 		{ops.EngineRemoved{ID: "b1-cpu", HiveID: "gpu1", Freed: 500}, []string{"engine b1-cpu is removed from gpu1, 500 B are free again"}},
+		{ops.Models{Models: []ops.Model{{ID: "m", Aliases: []string{"fast", "gpt-4o"}}}}, []string{"also called fast, gpt-4o"}},
+		{ops.Model{ID: "m", Aliases: []string{"fast"}, AddedAt: at}, []string{"also called  fast"}},
+		{ops.Alias{Alias: "fast", Model: "m"}, []string{"fast means m now"}},
+		{ops.Aliases{}, []string{"no aliases; `rbee model alias NAME MODEL` makes one"}},
+		{ops.Aliases{Aliases: []ops.Alias{{Alias: "fast", Model: "m"}}}, []string{"ALIAS  MODEL", "fast   m"}},
+		{ops.AliasRemoved{Alias: "fast"}, []string{"the alias fast is removed"}},
 		{ops.Jobs{}, []string{"no jobs"}},
 		{
 			ops.Jobs{Jobs: []ops.Job{{ID: "j", Operation: "infer", State: ops.JobCompleted, CreatedAt: at, StartedAt: &at, FinishedAt: &later}}},

@@ -31,7 +31,11 @@ func (f fleet) Models(ctx context.Context) []ops.Model {
 			pause(ctx, loadingLook)
 		}
 	}
-	return f.books.models()
+	list := f.books.models()
+	for i, m := range list {
+		list[i].Aliases = f.called(m)
+	}
+	return list
 }
 
 // Dial connects to a worker's socket, the hive not in between.

@@ -28,7 +28,9 @@ type Options struct {
 	// Releases is the URL of a folder of release archives, for machines that
 	// Binary does not run on; "" is none.
 	Releases string
-	Log      zerolog.Logger
+	// AutoDownload lets a request for a model by where it comes from bring it.
+	AutoDownload bool
+	Log          zerolog.Logger
 }
 
 // Queen is one queen process.
@@ -46,6 +48,7 @@ type Queen struct {
 	local    *localHive
 	hives    hives
 	books    books
+	aliases  aliases
 	logins   logins
 	reserved reserved
 	jobs     *job.Server[ops.Op]
@@ -91,6 +94,9 @@ func New(o Options) (_ *Queen, err error) {
 	}
 	undo = append(undo, q.store.Close)
 	if q.identity, err = q.store.Identity(context.Background()); err != nil {
+		return nil, err
+	}
+	if err := q.aliases.load(context.Background(), q.store); err != nil {
 		return nil, err
 	}
 	if q.key, err = ssh.LoadOrCreateKey(o.Home.Key()); err != nil {
@@ -229,10 +235,8 @@ func (q *Queen) do(ctx context.Context, o ops.Op) (any, error) {
 	switch o := o.(type) {
 	case ops.QueenOp:
 		return ops.HandleQueen(ctx, q, o)
-	case ops.Infer:
-		return q.infer(ctx, o)
 	case ops.HiveOp:
-		return q.route(ctx, o)
+		return q.doNamed(ctx, o)
 	}
 	return nil, fmt.Errorf("operation %s belongs to no arm", o.Name())
 }

@@ -153,6 +153,41 @@ func (s *store) Forget(ctx context.Context, id string) error {
 	return nil
 }
 
+// Aliases returns the other names of models, and what each means.
+func (s *store) Aliases(ctx context.Context) (map[string]string, error) {
+	rows, err := s.db.QueryContext(ctx, "SELECT alias, model FROM aliases")
+	if err != nil {
+		return nil, fmt.Errorf("read the aliases: %w", err)
+	}
+	defer rows.Close()
+	all := map[string]string{}
+	for rows.Next() {
+		var name, model string
+		if err := rows.Scan(&name, &model); err != nil {
+			return nil, fmt.Errorf("read the aliases: %w", err)
+		}
+		all[name] = model
+	}
+	return all, rows.Err()
+}
+
+// SaveAlias makes name mean model.
+func (s *store) SaveAlias(ctx context.Context, name, model string) error {
+	_, err := s.db.ExecContext(ctx, "INSERT INTO aliases (alias, model) VALUES (?, ?) ON CONFLICT (alias) DO UPDATE SET model = excluded.model", name, model)
+	if err != nil {
+		return fmt.Errorf("save the alias %s: %w", name, err)
+	}
+	return nil
+}
+
+// RemoveAlias forgets a name.
+func (s *store) RemoveAlias(ctx context.Context, name string) error {
+	if _, err := s.db.ExecContext(ctx, "DELETE FROM aliases WHERE alias = ?", name); err != nil {
+		return fmt.Errorf("remove the alias %s: %w", name, err)
+	}
+	return nil
+}
+
 // Identity is the queen's id, by which a machine knows whose hive it has. It is
 // made once.
 func (s *store) Identity(ctx context.Context) (string, error) {

@@ -84,6 +84,11 @@ func (single) Workers() []ops.Worker {
 	return []ops.Worker{{HiveID: "localhost", ID: "w", Model: "bee", State: ops.WorkerReady, Slots: 64}}
 }
 func (single) Models(context.Context) []ops.Model { return nil }
+func (single) Aliases() map[string]string         { return nil }
+func (single) Bring(context.Context, string) (ops.Model, error) {
+	return ops.Model{}, ops.Errorf(ops.CodeUnavailable, "there is one model only")
+}
+
 func (s single) Dial(ctx context.Context, _, _ string) (net.Conn, error) {
 	return (&net.Dialer{}).DialContext(ctx, "tcp", string(s))
 }

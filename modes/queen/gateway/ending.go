@@ -42,8 +42,12 @@ func (e *ending) lines(text []byte) {
 		if text = rest; !whole {
 			return
 		}
-		if name, ok := strings.CutPrefix(string(e.line), "event:"); ok {
+		line := string(e.line)
+		if name, ok := strings.CutPrefix(line, "event:"); ok {
 			e.event = strings.TrimSpace(name)
+		} else if _, kind, ok := strings.Cut(line, `"type":"response.`); ok && strings.HasPrefix(line, "data:") { // from those who name no events
+			kind, _, _ = strings.Cut(kind, `"`)
+			e.event = "response." + kind
 		}
 		e.line = e.line[:0]
 	}

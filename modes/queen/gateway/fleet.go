@@ -13,6 +13,12 @@ type Fleet interface {
 	Workers() []ops.Worker
 	// Models lists the models on the hives' disks, HiveID with each.
 	Models(ctx context.Context) []ops.Model
+	// Aliases returns the other names of models, and what each means. Nobody may
+	// change it.
+	Aliases() map[string]string
+	// Bring returns the model that a reference means (see
+	// [ops.IsModelReference]). One that no hive has is downloaded, if that may be.
+	Bring(ctx context.Context, reference string) (ops.Model, error)
 	// Dial connects to a worker's API.
 	Dial(ctx context.Context, hive, worker string) (net.Conn, error)
 	// Start starts a worker for the model where that suits best, and waits until

@@ -53,12 +53,13 @@ var elsewhere = []string{"/v1/audio/", "/v1/images/", "/v1/moderations", "/v1/fi
 // Gateway answers OpenAI's API, and Anthropic's and Ollama's by translation,
 // from the workers of a fleet.
 type Gateway struct {
-	fleet  Fleet
-	pool   *http.Transport
-	given  given
-	starts starts
-	life   context.Context //nolint:containedctx // of the starts, which outlive requests
-	end    context.CancelFunc
+	fleet    Fleet
+	pool     *http.Transport
+	given    given
+	starts   starts
+	arrivals starts          // of models that are brought
+	life     context.Context //nolint:containedctx // of the starts, which outlive requests
+	end      context.CancelFunc
 }
 
 // New makes a gateway; the caller closes it.
@@ -76,6 +77,7 @@ func New(f Fleet) *Gateway {
 func (g *Gateway) Close() {
 	g.end()
 	g.starts.work.Wait()
+	g.arrivals.work.Wait()
 	g.pool.CloseIdleConnections()
 }
 
@@ -117,6 +119,7 @@ func (g *Gateway) answer(w http.ResponseWriter, r *http.Request, body []byte) {
 		fail(w, ops.Invalid("", "%w", err))
 		return
 	}
+	a, body = g.alias(r.Context(), a, body)
 	if err := permits(r.Context(), a.model); err != nil {
 		fail(w, err)
 		return
@@ -132,6 +135,10 @@ func (g *Gateway) answer(w http.ResponseWriter, r *http.Request, body []byte) {
 func (g *Gateway) find(w http.ResponseWriter, r *http.Request, body []byte, a asked) {
 	var err error
 	p := newReply(w, r.URL.Path, a.stream)
+	if a, body, err = g.bring(r.Context(), a, body, p.say); err != nil {
+		p.fail(err)
+		return
+	}
 	tried := map[key]bool(nil)
 	for range attempts {
 		k, failed := g.worker(r.Context(), a.model, tried, p.say)

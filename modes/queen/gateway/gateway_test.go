@@ -27,6 +27,8 @@ type farm struct {
 	workers []ops.Worker
 	servers map[string]*httptest.Server
 	models  []ops.Model
+	aliases map[string]string
+	bring   func(ctx context.Context, reference string) (ops.Model, error)
 	start   func(ctx context.Context, model string) (ops.Worker, error)
 	dialled []string
 }
@@ -65,6 +67,12 @@ func (f *farm) Workers() []ops.Worker {
 }
 
 func (f *farm) Models(context.Context) []ops.Model { return f.models }
+
+func (f *farm) Aliases() map[string]string { return f.aliases }
+
+func (f *farm) Bring(ctx context.Context, reference string) (ops.Model, error) {
+	return f.bring(ctx, reference)
+}
 
 func (f *farm) Dial(ctx context.Context, hive, worker string) (net.Conn, error) {
 	f.mu.Lock()

@@ -114,7 +114,7 @@ func TestTokensAreCountedAsTheEngineTellsThem(t *testing.T) {
 			f.add("w", tt.engine)
 			v := &visitor{model: "bee"}
 			f.visit(v)
-			f.ask("/v1/chat/completions", tt.body)
+			f.ask(map[bool]string{true: "/v1/responses", false: "/v1/chat/completions"}[name == "by the responses API"], tt.body)
 			if got := v.last(t); got != tt.want {
 				t.Errorf("counted %+v, want %+v", got, tt.want)
 			}

@@ -18,12 +18,15 @@ type model struct {
 	OwnedBy string `json:"owned_by"`
 }
 
-// models lists every model of the fleet once.
+// models lists every model of the fleet once, and its other names.
 func (g *Gateway) models(ctx context.Context) []model {
 	byID := map[string]model{}
 	for _, m := range g.fleet.Models(ctx) {
-		if m.Error == "" {
-			byID[m.ID] = model{ID: m.ID, Object: "model", Created: m.AddedAt.Unix(), OwnedBy: "rbee"}
+		if m.Error != "" {
+			continue
+		}
+		for _, name := range append([]string{m.ID}, m.Aliases...) {
+			byID[name] = model{ID: name, Object: "model", Created: m.AddedAt.Unix(), OwnedBy: "rbee"}
 		}
 	}
 	for _, w := range g.fleet.Workers() { // one whose file was taken away still answers
@@ -74,20 +77,6 @@ func (g *Gateway) serveModel(w http.ResponseWriter, r *http.Request) {
 func tell(w http.ResponseWriter, value any) {
 	w.Header().Set("Content-Type", "application/json")
 	_ = json.NewEncoder(w).Encode(value) // the client may be gone
-}
-
-// unknown is the error of a model that no hive has.
-func (g *Gateway) unknown(ctx context.Context, id string) *ops.Error {
-	e := ops.Errorf(ops.CodeNotFound, "there is no model %q on any hive", id)
-	e.Field = "model"
-	var names []string
-	for _, m := range g.models(ctx) {
-		names = append(names, m.ID)
-	}
-	if near := ops.Nearest(id, names); near != "" {
-		return e.WithHint("did you mean %q?", near)
-	}
-	return e.WithHint("there are: %s; `rbee model download` brings others", strings.Join(names, ", "))
 }
 
 // has reports whether a hive has the model.

@@ -107,8 +107,16 @@ func readOllama(w http.ResponseWriter, r *http.Request, into any) bool {
 	return true
 }
 
-// untagged is a model's name without the tag that Ollama's clients add.
-func untagged(model string) string { return strings.TrimSuffix(model, ":latest") }
+// untagged is a model's name without the tag that Ollama's clients add. One on
+// Hugging Face is written in rbee's way.
+func untagged(model string) string {
+	for _, host := range []string{"hf.co/", "huggingface.co/"} {
+		if repository, ok := strings.CutPrefix(model, host); ok {
+			model = "hf:" + repository
+		}
+	}
+	return strings.TrimSuffix(model, ":latest")
+}
 
 // openAI is the request in OpenAI's words, and the route that takes it.
 func (o ollamaRequest) openAI(generate bool) (body map[string]any, path string) {

@@ -43,7 +43,9 @@ func (g *Gateway) serveTags(w http.ResponseWriter, r *http.Request) {
 			continue
 		}
 		seen[m.ID] = true
-		list = append(list, newOllamaModel(m.ID, m))
+		for _, name := range append([]string{m.ID}, m.Aliases...) {
+			list = append(list, newOllamaModel(name, m))
+		}
 	}
 	slices.SortFunc(list, func(a, b ollamaModel) int { return cmp.Compare(a.Name, b.Name) })
 	tell(w, map[string]any{"models": list})
@@ -88,7 +90,7 @@ func (g *Gateway) serveShow(w http.ResponseWriter, r *http.Request) {
 	}
 	name := untagged(cmp.Or(o.Model, o.Name))
 	list := g.fleet.Models(r.Context())
-	i := slices.IndexFunc(list, func(m ops.Model) bool { return m.ID == name && m.Error == "" })
+	i := slices.IndexFunc(list, func(m ops.Model) bool { return (m.ID == name || slices.Contains(m.Aliases, name)) && m.Error == "" })
 	if i < 0 {
 		refuse(w, &ollama{}, g.unknown(r.Context(), name))
 		return

@@ -9,13 +9,19 @@ import (
 // asked is what the gateway has to know of a request's body. The rest is the
 // engine's.
 type asked struct {
-	model  string
-	stream bool
+	model    string
+	from, to int // where the model's name is in the body, with its quotes
+	stream   bool
+	greedy   bool // the temperature is 0
+	seeded   bool // a seed is given
 }
+
+// repeatable reports whether the same request has the same answer again.
+func (a asked) repeatable() bool { return a.greedy || a.seeded }
 
 var errNotObject = errors.New("the body is not a JSON object")
 
-// scan finds the members model and stream of the JSON object in body without
+// scan finds the members model, stream, temperature and seed of the JSON object in body without
 // decoding the rest, which may be megabytes of prompt or images. It sees to the
 // object's outline only; whether all of it is JSON the engine will say. A member
 // that is there twice counts as it was given last, as it does for encoding/json.
@@ -40,11 +46,18 @@ func scan(body []byte) (a asked, err error) {
 		}
 		switch value := body[from:s.at]; string(key) {
 		case `"model"`:
+			a.from, a.to = from, s.at
 			if json.Unmarshal(value, &a.model) != nil {
 				return a, errors.New("model must be a text")
 			}
 		case `"stream"`:
 			a.stream = string(value) == "true"
+		case `"temperature"`:
+			var t float64
+			a.greedy = string(value) != "null" && json.Unmarshal(value, &t) == nil && t == 0
+		case `"seed"`:
+			var n int64
+			a.seeded = string(value) != "null" && json.Unmarshal(value, &n) == nil && n >= 0 // a negative one is random
 		}
 		s.space()
 		if s.is('}') {

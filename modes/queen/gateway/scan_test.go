@@ -11,16 +11,23 @@ func TestABodysModelAndStreamAreFound(t *testing.T) {
 		name, body string
 		want       asked
 	}{
-		{"both", `{"model":"m","stream":true}`, asked{"m", true}},
+		{"both", `{"model":"m","stream":true}`, asked{model: "m", stream: true}},
 		{"neither", `{"messages":[]}`, asked{}},
 		{"nothing at all", ` { } `, asked{}},
-		{"behind a prompt that looks like it", `{"messages":[{"content":"\"model\":\"x\" \\"}],"model" : "a\u0062" , "stream":false}`, asked{"ab", false}},
+		{"behind a prompt that looks like it", `{"messages":[{"content":"\"model\":\"x\" \\"}],"model" : "a\u0062" , "stream":false}`, asked{model: "ab"}},
 		{"deeper ones are not it", `{"a":{"model":"x","stream":true},"b":[{"model":"y"}]}`, asked{}},
-		{"the last one counts", `{"model":"a","model":"b"}`, asked{"b", false}},
-		{"numbers and words between", `{"n":-1.5e3,"t":true,"z":null,"model":"m"}`, asked{"m", false}},
+		{"the last one counts", `{"model":"a","model":"b"}`, asked{model: "b"}},
+		{"numbers and words between", `{"n":-1.5e3,"t":true,"z":null,"model":"m"}`, asked{model: "m"}},
+		{"greedy", `{"temperature":0.0,"seed":null}`, asked{greedy: true}},
+		{"seeded", `{"temperature":0.7,"seed":7}`, asked{seeded: true}},
+		{"neither greedy nor seeded", `{"temperature":null,"seed":-1}`, asked{}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			if got, err := scan([]byte(tt.body)); err != nil || got != tt.want {
+			got, err := scan([]byte(tt.body))
+			if name := tt.body[got.from:got.to]; got.model != "" && !strings.Contains(name, `"`) {
+				t.Errorf("the model's name is said to be %s", name)
+			}
+			if got.from, got.to = 0, 0; err != nil || got != tt.want {
 				t.Errorf("scan() = %+v, %v, want %+v", got, err, tt.want)
 			}
 		})

@@ -1,0 +1,80 @@
+package modes_test
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/openai/openai-go/v3"
+
+	"rbee.dev/rbee/testdata"
+)
+
+// hub serves a repository bees/tiny with one model, as Hugging Face does, and
+// counts what is fetched of it.
+func hub(t *testing.T) (url string, fetched *atomic.Int32) {
+	t.Helper()
+	fetched = new(atomic.Int32)
+	sum := fmt.Sprintf("%x", sha256.Sum256(testdata.Tinybee()))
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /api/models/bees/tiny/tree/main", func(w http.ResponseWriter, _ *http.Request) {
+		fetched.Add(1)
+		_, _ = fmt.Fprintf(w, `[{"type":"file","path":"tiny-Q8_0.gguf","size":%d,"lfs":{"oid":%q}}]`, len(testdata.Tinybee()), sum)
+	})
+	mux.HandleFunc("GET /bees/tiny/resolve/main/", func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("ETag", `"`+sum+`"`)
+		http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(testdata.Tinybee()))
+	})
+	s := httptest.NewServer(mux)
+	t.Cleanup(s.Close)
+	return s.URL, fetched
+}
+
+func TestAModelIsBroughtByTheRequestForIt(t *testing.T) {
+	url, fetched := hub(t)
+	t.Setenv("HF_ENDPOINT", url)
+	t.Setenv("RBEE_AUTO_DOWNLOAD", "1")
+	p := newPlace(t)
+	c := newOpenAI(p)
+	answer, err := http.Post("http://"+p.record("queen").Address+"/v1/completions", "application/json", //nolint:noctx // as a person's client does
+		strings.NewReader(`{"model":"hf:bees/tiny","prompt":"Once","max_tokens":3,"temperature":0,"stream":true}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	var text bytes.Buffer
+	if _, err := text.ReadFrom(answer.Body); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{": queen: no hive has hf:bees/tiny: downloading it onto localhost", ": hive: taking tiny-Q8_0.gguf", "is ready", `"model":"tiny-Q8_0"`, "data: [DONE]"} {
+		if !strings.Contains(text.String(), want) {
+			t.Errorf("%q is not in %s", want, text.String())
+		}
+	}
+	before := fetched.Load()
+	for _, name := range []string{"hf:bees/tiny", "hf:bees/tiny:Q8_0", "tiny-Q8_0"} { // it is there now
+		whole, err := c.Completions.New(t.Context(), openai.CompletionNewParams{
+			Model: openai.CompletionNewParamsModel(name), MaxTokens: openai.Int(3), Prompt: openai.CompletionNewParamsPromptUnion{OfString: openai.String("Once")},
+		})
+		if err != nil || whole.Choices[0].Text == "" {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if out := p.rbee("infer", "-m", "hf:bees/tiny", "-n", "3", "x"); out == "" {
+		t.Error("infer says nothing")
+	}
+	if fetched.Load() != before {
+		t.Error("the hub was asked again for what is there")
+	}
+	_, err = c.Completions.New(t.Context(), openai.CompletionNewParams{Model: "hf:bees/none", Prompt: openai.CompletionNewParamsPromptUnion{OfString: openai.String("Once")}})
+	if refused, ok := errors.AsType[*openai.Error](err); !ok || refused.StatusCode != http.StatusNotFound || !strings.Contains(refused.Message, "bees/none") {
+		t.Errorf("what the hub has not: %v", err)
+	}
+}

@@ -1,0 +1,210 @@
+package queen
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync/atomic"
+
+	"rbee.dev/rbee/ops"
+)
+
+// aliases is the other names of models. The map is never changed, only replaced:
+// each request looks into it.
+type aliases struct {
+	all atomic.Pointer[map[string]string]
+}
+
+// get returns the names and what each means.
+func (a *aliases) get() map[string]string {
+	if all := a.all.Load(); all != nil {
+		return *all
+	}
+	return nil
+}
+
+// load reads them from the database.
+func (a *aliases) load(ctx context.Context, s *store) error {
+	all, err := s.Aliases(ctx)
+	a.all.Store(&all)
+	return err
+}
+
+// ModelAlias gives a model another name.
+func (q *Queen) ModelAlias(ctx context.Context, o ops.ModelAlias) (ops.Alias, error) {
+	models := q.models(ctx).Models
+	called := func(name string) bool {
+		return slices.ContainsFunc(models, func(m ops.Model) bool { return m.ID == name })
+	}
+	if called(o.Alias) {
+		e := ops.Errorf(ops.CodeConflict, "a model is called %s itself", o.Alias).WithHint("choose another alias")
+		e.Field = "alias"
+		return ops.Alias{}, e
+	}
+	if !ops.IsModelReference(o.Model) && !called(o.Model) {
+		return ops.Alias{}, q.noModel(o.Model, models)
+	}
+	if err := q.store.SaveAlias(ctx, o.Alias, o.Model); err != nil {
+		return ops.Alias{}, err
+	}
+	return ops.Alias{Alias: o.Alias, Model: o.Model}, q.aliases.load(ctx, q.store)
+}
+
+// noModel is the error of an alias for what is no model.
+func (q *Queen) noModel(name string, models []ops.Model) error {
+	e := ops.Errorf(ops.CodeNotFound, "there is no model %q on any hive", name)
+	e.Field = "model"
+	if other, ok := q.aliases.get()[name]; ok {
+		return e.WithHint("it is an alias itself: name its model, %s", other)
+	}
+	names := make([]string, len(models))
+	for i, m := range models {
+		names[i] = m.ID
+	}
+	if near := ops.Nearest(name, names); near != "" {
+		return e.WithHint("did you mean %q?", near)
+	}
+	return e.WithHint("`rbee model list` shows the models there are")
+}
+
+// ModelAliases lists the aliases.
+func (q *Queen) ModelAliases(context.Context, ops.ModelAliases) (ops.Aliases, error) {
+	all := q.aliases.get()
+	list := ops.Aliases{Aliases: []ops.Alias{}}
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		list.Aliases = append(list.Aliases, ops.Alias{Alias: name, Model: all[name]})
+	}
+	return list, nil
+}
+
+// ModelUnalias removes an alias.
+func (q *Queen) ModelUnalias(ctx context.Context, o ops.ModelUnalias) (ops.AliasRemoved, error) {
+	all := q.aliases.get()
+	if _, ok := all[o.Alias]; !ok {
+		e := ops.Errorf(ops.CodeNotFound, "there is no alias %q", o.Alias)
+		e.Field = "alias"
+		if near := ops.Nearest(o.Alias, slices.Collect(maps.Keys(all))); near != "" {
+			return ops.AliasRemoved{}, e.WithHint("did you mean %q?", near)
+		}
+		return ops.AliasRemoved{}, e.WithHint("`rbee model aliases` shows those there are")
+	}
+	if err := q.store.RemoveAlias(ctx, o.Alias); err != nil {
+		return ops.AliasRemoved{}, err
+	}
+	return ops.AliasRemoved{Alias: o.Alias}, q.aliases.load(ctx, q.store)
+}
+
+// called returns the other names of a model, in order.
+func (q *Queen) called(m ops.Model) []string {
+	var names []string
+	for name, model := range q.aliases.get() {
+		if model == m.ID || ops.IsModelReference(model) && isFrom(m, model) {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// withAliases puts the aliases into what a list of models or a model came as.
+func (q *Queen) withAliases(o ops.HiveOp, result any) (any, error) {
+	switch o.(type) {
+	case ops.ModelList:
+		list, err := readAs[ops.Models](result)
+		for i, m := range list.Models {
+			list.Models[i].Aliases = q.called(m)
+		}
+		return list, err
+	case ops.ModelGet:
+		m, err := readAs[ops.Model](result)
+		m.Aliases = q.called(m)
+		return m, err
+	}
+	return result, nil
+}
+
+// readAs is a result that came as it is or as JSON.
+func readAs[R any](result any) (R, error) {
+	if r, ok := result.(R); ok {
+		return r, nil
+	}
+	var r R
+	text, ok := result.(json.RawMessage)
+	if !ok {
+		return r, fmt.Errorf("a result is a %T", result)
+	}
+	err := json.Unmarshal(text, &r)
+	return r, err
+}
+
+// doNamed does a hive's operation, in which other names of models may be.
+func (q *Queen) doNamed(ctx context.Context, o ops.HiveOp) (result any, err error) {
+	if o, err = q.plainly(ctx, o); err != nil {
+		return nil, err
+	}
+	if infer, ok := o.(ops.Infer); ok {
+		result, err = q.infer(ctx, infer)
+	} else {
+		result, err = q.route(ctx, o)
+	}
+	if err != nil {
+		return nil, q.orAlias(o, err)
+	}
+	return q.withAliases(o, result)
+}
+
+// plainly returns o with the name of a model in place of another name or of
+// where it comes from.
+func (q *Queen) plainly(ctx context.Context, o ops.HiveOp) (ops.HiveOp, error) {
+	var err error
+	switch o := o.(type) {
+	case ops.Infer:
+		o.Model, o.HiveID, err = q.meant(ctx, o.Model, o.HiveID)
+		return o, err
+	case ops.WorkerSpawn:
+		o.Model, o.HiveID, err = q.meant(ctx, o.Model, o.HiveID)
+		return o, err
+	case ops.ModelGet:
+		o.ID = cmp.Or(q.aliases.get()[o.ID], o.ID)
+		return o, nil
+	}
+	return o, nil
+}
+
+// meant is the model that name means on hive, or on any for "". One that has to
+// be brought first is brought, where the queen may.
+func (q *Queen) meant(ctx context.Context, name, hive string) (model, on string, err error) {
+	name = cmp.Or(q.aliases.get()[name], name)
+	if !ops.IsModelReference(name) {
+		return name, hive, nil
+	}
+	m, err := q.bring(ctx, name, hive)
+	return m.ID, hive, err
+}
+
+// orAlias adds to the error of a model that a hive has not got the alias that
+// was likely meant, where the hive had nothing to propose.
+func (q *Queen) orAlias(o ops.HiveOp, err error) error {
+	name := ""
+	switch o := o.(type) {
+	case ops.Infer:
+		name = o.Model
+	case ops.WorkerSpawn:
+		name = o.Model
+	case ops.ModelGet:
+		name = o.ID
+	}
+	e, ok := errors.AsType[*ops.Error](err)
+	if !ok || name == "" || e.Code != ops.CodeNotFound || strings.Contains(e.Hint, "did you mean") {
+		return err
+	}
+	if near := ops.Nearest(name, slices.Collect(maps.Keys(q.aliases.get()))); near != "" {
+		return e.WithHint("did you mean %q? `rbee model aliases` shows what it means", near)
+	}
+	return err
+}

@@ -1,0 +1,108 @@
+package queen
+
+import (
+	"cmp"
+	"context"
+	"path"
+	"slices"
+	"strings"
+	"time"
+
+	"rbee.dev/rbee/ops"
+	"rbee.dev/rbee/transport"
+)
+
+// bring returns the model that a reference means, on hive, or on any for "".
+// Where none has it, it is downloaded if the queen may do that by itself.
+func (q *Queen) bring(ctx context.Context, reference, hive string) (ops.Model, error) {
+	models := slices.DeleteFunc(q.books.models(), func(m ops.Model) bool { return m.Error != "" || hive != "" && m.HiveID != hive })
+	if i := slices.IndexFunc(models, func(m ops.Model) bool { return isFrom(m, reference) }); i >= 0 {
+		return models[i], nil
+	}
+	if !q.AutoDownload {
+		e := ops.Errorf(ops.CodeNotFound, "the model %s is on no hive, and this queen does not download by itself", reference)
+		e.Field = "model"
+		return ops.Model{}, e.WithHint("`rbee model download %s` brings it; `rbee queen serve --auto-download`, or RBEE_AUTO_DOWNLOAD=1 before the queen starts, lets requests bring models", reference)
+	}
+	if hive == "" {
+		hive = q.roomiest()
+	}
+	h, err := q.reach(ctx, hive)
+	if err != nil {
+		return ops.Model{}, err
+	}
+	ops.Narrate(ctx, "model_bring", "no hive has %s: downloading it onto %s", reference, hive)
+	m, err := transport.Call(ctx, h.jobs(), ops.ModelDownload{OnHive: ops.OnHive{HiveID: hive}, Model: reference})
+	if err == nil {
+		q.shelved(ctx, m)
+	}
+	return m, err
+}
+
+// isFrom reports whether m is what a reference means: it names the model's
+// source, the repository alone, or the repository and the quantisation.
+func isFrom(m ops.Model, reference string) bool {
+	if m.Source == reference {
+		return true
+	}
+	repository, file, ok := strings.Cut(strings.TrimPrefix(m.Source, "hf:"), ":")
+	if !ok || !strings.HasPrefix(m.Source, "hf:") {
+		return false
+	}
+	wanted, part, _ := strings.Cut(strings.TrimPrefix(reference, "hf:"), ":")
+	if wanted != repository {
+		return false
+	}
+	name := strings.TrimSuffix(strings.ToLower(path.Base(file)), ".gguf")
+	part = strings.ToLower(part)
+	return part == "" || strings.TrimSuffix(part, ".gguf") == name || strings.HasSuffix(name, "-"+part) || strings.HasSuffix(name, "."+part)
+}
+
+// roomiest is the hive for a model that none has: of those that are up the one
+// with the most memory on one accelerator, then with the most of its own, the
+// queen's own machine first.
+func (q *Queen) roomiest() string {
+	ids := q.books.ids()
+	ids = slices.DeleteFunc(ids, func(id string) bool {
+		_, up := q.books.snapshot(id)
+		return !up && id != ops.LocalHive
+	})
+	return slices.MinFunc(ids, func(a, b string) int {
+		first, _ := q.books.snapshot(a)
+		second, _ := q.books.snapshot(b)
+		return cmp.Or(
+			cmp.Compare(memory(second, false), memory(first, false)), cmp.Compare(memory(second, true), memory(first, true)),
+			cmp.Compare(remoteness(a), remoteness(b)), cmp.Compare(a, b),
+		)
+	})
+}
+
+// memory is the most that one device of a hive has, in bytes: of the CPU, or of
+// the others.
+func memory(s ops.HiveSnapshot, cpu bool) uint64 {
+	most := uint64(0)
+	for _, d := range s.Hive.Devices {
+		if (d.Kind == "cpu") == cpu {
+			most = max(most, d.MemoryBytes)
+		}
+	}
+	return most
+}
+
+// shelved waits until the books have a model that was brought: the download's
+// end and the hive's state come by different ways.
+func (q *Queen) shelved(ctx context.Context, m ops.Model) {
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	for ctx.Err() == nil && !slices.ContainsFunc(q.books.models(), func(known ops.Model) bool { return known.ID == m.ID }) {
+		pause(ctx, loadingLook)
+	}
+}
+
+// Aliases returns the other names of models, and what each means.
+func (f fleet) Aliases() map[string]string { return f.aliases.get() }
+
+// Bring returns the model that a reference means, downloaded if need be.
+func (f fleet) Bring(ctx context.Context, reference string) (ops.Model, error) {
+	return f.bring(ops.As(ctx, "queen"), reference, "")
+}

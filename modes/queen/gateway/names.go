@@ -1,0 +1,79 @@
+package gateway
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"rbee.dev/rbee/ops"
+)
+
+// alias puts the model that a request means by another name in that one's place.
+// What a model is called itself comes first.
+func (g *Gateway) alias(ctx context.Context, a asked, body []byte) (asked, []byte) {
+	if model, ok := g.fleet.Aliases()[a.model]; ok && !g.has(ctx, a.model) {
+		return a.renamed(body, model)
+	}
+	return a, body
+}
+
+// bring puts a model's name in the place of where it comes from. One that no hive
+// has is brought first, if that may be; say is told how that goes.
+func (g *Gateway) bring(ctx context.Context, a asked, body []byte, say func(string)) (asked, []byte, error) {
+	if !ops.IsModelReference(a.model) {
+		return a, body, nil
+	}
+	brought, err := g.arrivals.wait(ctx, g.life, bringing{g.fleet}, a.model, say)
+	if err != nil {
+		return a, nil, err
+	}
+	a, body = a.renamed(body, brought.Model)
+	return a, body, nil
+}
+
+// renamed is the request with the model's own name in it, at which engines may
+// look. The rest of the body stays as it is.
+func (a asked) renamed(body []byte, model string) (asked, []byte) {
+	text := marshal(model)
+	named := make([]byte, 0, len(body)+len(text))
+	named = append(append(append(named, body[:a.from]...), text...), body[a.to:]...)
+	a.model, a.to = model, a.from+len(text)
+	return a, named
+}
+
+// bringing is a fleet whose workers start by the arrival of their models: those
+// who ask for the same one wait for one download and hear of it.
+type bringing struct{ Fleet }
+
+// Start brings the model that a reference means.
+func (b bringing) Start(ctx context.Context, reference string) (ops.Worker, error) {
+	m, err := b.Bring(ctx, reference)
+	return ops.Worker{HiveID: m.HiveID, Model: m.ID}, err
+}
+
+// unknown is the error of a model that no hive has.
+func (g *Gateway) unknown(ctx context.Context, id string) *ops.Error {
+	e := ops.Errorf(ops.CodeNotFound, "there is no model %q on any hive", id)
+	e.Field = "model"
+	var names []string
+	for _, m := range g.models(ctx) {
+		names = append(names, m.ID)
+	}
+	if near := ops.NearestNames(id, names); len(near) > 0 {
+		return e.WithHint("did you mean %s?", either(near))
+	}
+	return e.WithHint("there are: %s; `rbee model download` brings others", strings.Join(names, ", "))
+}
+
+// either is a choice of names in words: "a", "b" or "c".
+func either(names []string) string {
+	quoted := make([]string, len(names))
+	for i, name := range names {
+		quoted[i] = fmt.Sprintf("%q", name)
+	}
+	last := len(quoted) - 1
+	if last == 0 {
+		return quoted[0]
+	}
+	return strings.Join(quoted[:last], ", ") + " or " + quoted[last]
+}
