@@ -3,7 +3,10 @@
 // packages below it; the worker chooses among them by name.
 package inference
 
-import "net/http"
+import (
+	"context"
+	"net/http"
+)
 
 // Spec says what an engine loads, and how it is to run.
 type Spec struct {
@@ -29,6 +32,12 @@ type Spec struct {
 	Program string
 	// Command is the command line of an engine that is one; others ignore it.
 	Command string
+	// Parts are where else the model's weights go; nil keeps them in one place.
+	// An engine that cannot divide a model ignores them.
+	Parts Parts
+	// Share is how much of the weights stay on a CPU of this machine where there
+	// are Parts, above 0 and below 1; 0 leaves it to the engine.
+	Share float64
 	// Changed is told why, each time that a program which the engine runs has
 	// ended by itself and is started again, and nil once it can be used again.
 	// It must not wait, and may be nil.
@@ -36,6 +45,16 @@ type Spec struct {
 	// Folder is where an engine may keep what lasts as long as itself, as its
 	// socket; it must exist, for its owner alone. "" means a temporary one.
 	Folder string
+}
+
+// Parts are servers on other machines that hold parts of a model.
+type Parts interface {
+	// Reach returns their addresses on this machine, host:port, once every one
+	// can be used, or with the reason why one cannot.
+	Reach(ctx context.Context) ([]string, error)
+	// Explain is given why the engine's program ended, and returns what is said
+	// of it: that it was a part, where one was lost.
+	Explain(why error) error
 }
 
 // The defaults of [Spec].

@@ -58,7 +58,7 @@ func Open(ctx context.Context, s inference.Spec) (_ *Engine, err error) {
 	}
 	e.Server, err = process.Start(ctx, process.Options{
 		Name: filepath.Base(program), Changed: s.Changed, Ready: []string{"/health", "/v1/models"},
-		Prepare: func() (process.Launch, error) {
+		Prepare: func(context.Context) (process.Launch, error) {
 			return t.launch(ctx, s, program, filepath.Join(folder, process.Socket))
 		},
 	})

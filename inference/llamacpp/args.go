@@ -29,8 +29,11 @@ func arguments(s inference.Spec, m model) ([]string, error) {
 	if s.Threads > 0 {
 		args = append(args, "--threads", strconv.Itoa(s.Threads))
 	}
-	if d := device(s.Device); d != "" {
+	if d := device(s.Device); d != "" && s.Parts == nil {
 		args = append(args, "--device", d)
+	}
+	if n := layers(s, m); n > 0 {
+		args = append(args, "--gpu-layers", strconv.Itoa(n))
 	}
 	if m.projector != "" {
 		args = append(args, "--mmproj", m.projector)

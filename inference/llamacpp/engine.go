@@ -59,15 +59,21 @@ func Open(ctx context.Context, s inference.Spec, o Options) (_ *Engine, err erro
 		e.folder = folder
 	}
 	socket := filepath.Join(folder, process.Socket)
-	e.Server, err = process.Start(ctx, process.Options{Name: Name, Changed: s.Changed, Prepare: func() (process.Launch, error) {
+	running := process.Options{Name: Name, Changed: s.Changed, Prepare: func(ctx context.Context) (process.Launch, error) {
 		if err := os.RemoveAll(socket); err != nil { // a dead one's stays behind
 			return process.Launch{}, fmt.Errorf("make room for the socket: %w", err)
 		}
-		return process.Launch{
+		l := process.Launch{
 			Path: program, Args: append([]string{"--host", socket}, args...), Env: environment(os.Environ(), program),
 			Network: "unix", Address: socket,
-		}, nil
-	}})
+		}
+		err := divide(ctx, s, &l)
+		return l, err
+	}}
+	if s.Parts != nil {
+		running.Explain = s.Parts.Explain
+	}
+	e.Server, err = process.Start(ctx, running)
 	if err == nil {
 		err = e.learn(ctx)
 	}

@@ -21,6 +21,7 @@ const (
 type model struct {
 	path      string
 	context   int    // tokens that it was made for; 0 is not known
+	blocks    int    // layers that repeat; 0 is not known
 	pooling   uint64 // how it makes one vector of a text's; poolNone for one that writes
 	projector string // the file that turns images into vectors, or ""
 }
@@ -47,6 +48,9 @@ func inspect(path string) (model, error) {
 	defer f.Close()
 	if n, ok := f.Uint(f.Architecture() + ".context_length"); ok && n <= 1<<26 {
 		m.context = int(n)
+	}
+	if n, ok := f.Uint(f.Architecture() + ".block_count"); ok && n <= 1<<16 {
+		m.blocks = int(n)
 	}
 	if n, ok := f.Uint(f.Architecture() + ".pooling_type"); ok {
 		m.pooling = n

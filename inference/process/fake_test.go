@@ -1,6 +1,7 @@
 package process
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"net"
@@ -112,7 +113,7 @@ func fake(t *testing.T, how string) Options {
 	socket := filepath.Join(folder, "s.sock")
 	return Options{
 		Name: "fake-server", Pause: func(int) time.Duration { return 0 },
-		Prepare: func() (Launch, error) {
+		Prepare: func(context.Context) (Launch, error) {
 			_ = os.Remove(socket)
 			return Launch{
 				Path: os.Args[0], Args: []string{socket}, Env: append(os.Environ(), asServer+"="+how),

@@ -20,6 +20,7 @@ type life struct {
 	// follows is written before and not changed after.
 	settled chan struct{}
 	pid     int
+	dial    func(context.Context) (net.Conn, error)
 	proxy   *httputil.ReverseProxy
 	client  *http.Client
 	output  *tail
@@ -57,7 +58,7 @@ func (l *life) finish(why error) {
 // used, and why it ended. The end of ctx ends it.
 func (l *life) lead(ctx context.Context) (lasted time.Duration, why error) {
 	o := l.server.options
-	launch, err := o.Prepare()
+	launch, err := o.Prepare(ctx)
 	if err != nil {
 		return 0, err
 	}
@@ -85,15 +86,16 @@ func (l *life) lead(ctx context.Context) (lasted time.Duration, why error) {
 		c.stop(o.Patience)
 		return lasted, errClosed
 	}
-	return lasted, ops.Errorf(ops.CodeUnavailable, "%w", &Death{Name: o.Name, Status: c.status, Lines: l.output.list()})
+	return lasted, o.Explain(ops.Errorf(ops.CodeUnavailable, "%w", &Death{Name: o.Name, Status: c.status, Lines: l.output.list()}))
 }
 
 // connect makes the client and the proxy that reach the process.
 func (l *life) connect(launch Launch) {
+	l.dial = func(ctx context.Context) (net.Conn, error) {
+		return (&net.Dialer{}).DialContext(ctx, launch.Network, launch.Address)
+	}
 	transport := &http.Transport{
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return (&net.Dialer{}).DialContext(ctx, launch.Network, launch.Address)
-		},
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return l.dial(ctx) },
 		// A kept connection may be closed by the other side just as a request
 		// is written to it, and a POST is not sent twice. A new one to the
 		// same machine takes microseconds.
@@ -159,6 +161,10 @@ func (l *life) answers(ctx context.Context, c *child) bool {
 func (l *life) looksReady(ctx context.Context) bool {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
+	if l.server.options.Listens {
+		conn, err := l.dial(ctx)
+		return err == nil && conn.Close() == nil
+	}
 	for _, path := range l.server.options.Ready {
 		answer, err := l.get(ctx, path)
 		if err != nil {

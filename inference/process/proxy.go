@@ -33,7 +33,7 @@ func (l *life) newProxy(through http.RoundTripper) *httputil.ReverseProxy {
 		},
 		ModifyResponse: l.guard,
 		ErrorHandler: func(w http.ResponseWriter, r *http.Request, err error) {
-			refuse(w, l.explain(r, err))
+			Refuse(w, l.explain(r, err))
 		},
 	}
 }
@@ -83,7 +83,8 @@ func (l *life) explain(r *http.Request, err error) error {
 	if l.gone(noticeWithin) {
 		return l.why
 	}
-	return ops.Errorf(ops.CodeUnavailable, "%s broke its answer off: %w", l.server.options.Name, err)
+	o := l.server.options
+	return o.Explain(ops.Errorf(ops.CodeUnavailable, "%s broke its answer off: %w", o.Name, err))
 }
 
 // gone reports whether the process ends within d.
@@ -98,8 +99,8 @@ func (l *life) gone(d time.Duration) bool {
 	}
 }
 
-// refuse answers with an error in OpenAI's form.
-func refuse(w http.ResponseWriter, err error) {
+// Refuse answers with an error in OpenAI's form.
+func Refuse(w http.ResponseWriter, err error) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(ops.AsError(err).Code.HTTPStatus())
 	_, _ = w.Write(append(body(err), '\n')) // the client may be gone

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"sync"
 	"time"
@@ -28,11 +29,17 @@ type Launch struct {
 type Options struct {
 	// Name is what errors call the program.
 	Name string
-	// Prepare is asked before each start.
-	Prepare func() (Launch, error)
+	// Prepare is asked before each start, which it may put off until ctx ends.
+	Prepare func(ctx context.Context) (Launch, error)
 	// Ready are paths of which the first that the program knows must answer
 	// with 200 once it can be used; none means /health.
 	Ready []string
+	// Listens says that the program speaks no HTTP: it can be used once it takes
+	// connections, and is reached by [Server.Dial].
+	Listens bool
+	// Explain is given why the program ended by itself, and returns what is said
+	// of it; nil says just that.
+	Explain func(why error) error
 	// Pause is how long to wait before a start, when failures lives in a row
 	// were short; nil means [Backoff].
 	Pause func(failures int) time.Duration
@@ -85,6 +92,9 @@ func Start(ctx context.Context, o Options) (*Server, error) {
 	}
 	if o.Changed == nil {
 		o.Changed = func(error) {}
+	}
+	if o.Explain == nil {
+		o.Explain = func(why error) error { return why }
 	}
 	if o.Patience == 0 {
 		o.Patience = 1500 * time.Millisecond
@@ -199,7 +209,7 @@ func (s *Server) await(ctx context.Context) (*life, error) {
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	l, err := s.await(r.Context())
 	if err != nil {
-		refuse(w, err)
+		Refuse(w, err)
 		return
 	}
 	l.serve(w, r)
@@ -213,6 +223,15 @@ func (s *Server) Get(ctx context.Context, path string) (*http.Response, error) {
 		return nil, err
 	}
 	return l.get(ctx, path)
+}
+
+// Dial connects with the program itself.
+func (s *Server) Dial(ctx context.Context) (net.Conn, error) {
+	l, err := s.await(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return l.dial(ctx)
 }
 
 // sleep reports whether d passed before ctx ended.

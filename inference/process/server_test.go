@@ -38,9 +38,9 @@ func TestReadinessIsAskedForOnTheFirstPathThatIsKnown(t *testing.T) {
 
 func TestAServerThatCannotStartSaysWhy(t *testing.T) {
 	missing := fake(t, "")
-	missing.Prepare = func() (Launch, error) { return Launch{Path: "/nowhere/fake-server"}, nil }
+	missing.Prepare = func(context.Context) (Launch, error) { return Launch{Path: "/nowhere/fake-server"}, nil }
 	unprepared := fake(t, "")
-	unprepared.Prepare = func() (Launch, error) { return Launch{}, errors.New("no port is free") }
+	unprepared.Prepare = func(context.Context) (Launch, error) { return Launch{}, errors.New("no port is free") }
 	for _, c := range []struct {
 		name, says string
 		options    Options
@@ -64,9 +64,9 @@ func TestAStartThatIsGivenUpEndsTheProcess(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(t.Context())
 	why := errors.New("enough")
 	prepare := o.Prepare
-	o.Prepare = func() (Launch, error) {
+	o.Prepare = func(context.Context) (Launch, error) {
 		time.AfterFunc(20*time.Millisecond, func() { cancel(why) })
-		return prepare()
+		return prepare(ctx)
 	}
 	if _, err := Start(ctx, o); !errors.Is(err, why) {
 		t.Errorf("got %v", err)
@@ -215,7 +215,7 @@ func TestAKeyIsSentInPlaceOfTheClients(t *testing.T) {
 	}
 	address := l.Addr().String()
 	_ = l.Close()
-	s := run(t, Options{Name: "fake-server", Prepare: func() (Launch, error) {
+	s := run(t, Options{Name: "fake-server", Prepare: func(context.Context) (Launch, error) {
 		return Launch{
 			Path: os.Args[0], Args: []string{address}, Env: append(os.Environ(), asServer+"=tcp"),
 			Network: "tcp", Address: address, Key: "secret",

@@ -18,6 +18,19 @@ const RootEnv = "RBEE_LLAMACPP_ROOT"
 // fails.
 func Program(t testing.TB) string {
 	t.Helper()
+	return program(t, "llama-server")
+}
+
+// RPC is [Program] for rpc-server, which holds parts of models.
+func RPC(t testing.TB) string {
+	t.Helper()
+	return program(t, "rpc-server")
+}
+
+// Root returns the folder, which is a whole system with a real llama.cpp and an
+// SSH server. Without it the test is skipped, but in CI it fails.
+func Root(t testing.TB) string {
+	t.Helper()
 	root := os.Getenv(RootEnv)
 	if root == "" {
 		if os.Getenv("CI") != "" {
@@ -25,14 +38,22 @@ func Program(t testing.TB) string {
 		}
 		t.Skipf("no llama.cpp to run: set %s, see testdata/llamacpp/root.sh", RootEnv)
 	}
+	return root
+}
+
+// program makes the program called name.
+func program(t testing.TB, name string) string {
+	t.Helper()
+	root := Root(t)
+	one(t, filepath.Join(root, "usr/bin", name))
 	loader := one(t, filepath.Join(root, "lib64", "ld-linux-x86-64.so.2"), filepath.Join(root, "lib", "ld-linux-aarch64.so.1"))
 	libraries := filepath.Dir(one(t, filepath.Join(root, "usr/lib/*-linux-gnu/libggml.so.0")))
 	backends := one(t, filepath.Join(libraries, "ggml", "backends*"))
-	path := filepath.Join(t.TempDir(), "llama-server")
+	path := filepath.Join(t.TempDir(), name)
 	// ggml looks for its backends beside the program, which is the loader
 	// here, and in the working folder.
-	script := fmt.Sprintf("#!/bin/sh\ncd '%s' && exec '%s' --library-path '%s:%s/llama' '%s/usr/bin/llama-server' \"$@\"\n",
-		backends, loader, libraries, libraries, root)
+	script := fmt.Sprintf("#!/bin/sh\ncd '%s' && exec '%s' --library-path '%s:%s/llama' '%s/usr/bin/%s' \"$@\"\n",
+		backends, loader, libraries, libraries, root, name)
 	if err := os.WriteFile(path, []byte(script), 0o700); err != nil {
 		t.Fatal(err)
 	}
