@@ -58,9 +58,6 @@ type Options[O ops.Op] struct {
 	// WriteTimeout is how long a reader may take nothing before it is dropped;
 	// 0 means 30 s.
 	WriteTimeout time.Duration
-	// Leave is how long readers may take at the server's end to read what is
-	// there; 0 means 2 s.
-	Leave time.Duration
 }
 
 func (o *Options[O]) setDefaults() {
@@ -69,7 +66,6 @@ func (o *Options[O]) setDefaults() {
 	o.TailBytes = or(o.TailBytes, 64<<10)
 	o.Heartbeat = or(o.Heartbeat, 15*time.Second)
 	o.WriteTimeout = or(o.WriteTimeout, 30*time.Second)
-	o.Leave = or(o.Leave, 2*time.Second)
 }
 
 func or[T comparable](value, fallback T) T {
@@ -87,7 +83,7 @@ type Server[O ops.Op] struct {
 	tokenless map[string]bool // routes, by method and pattern
 	state     feed
 	streams   attendance
-	spares    spares
+	spare     spare
 	idle      idleness
 
 	base    context.Context //nolint:containedctx // of all jobs; ends at Detach and Stop
@@ -113,7 +109,7 @@ func NewServer[O ops.Op](o Options[O]) (*Server[O], error) {
 	s := &Server[O]{Options: o, jobs: map[string]*job{}}
 	s.base, s.endBase = context.WithCancelCause(context.Background())
 	s.open, s.close = context.WithCancel(context.Background())
-	s.spares.dir = o.Dir
+	s.spare.dir = o.Dir
 	s.idle.settle = s.compact
 	s.tokenless = map[string]bool{http.MethodGet + " /health": true}
 	s.state.changed = make(chan struct{})
@@ -127,7 +123,7 @@ func NewServer[O ops.Op](o Options[O]) (*Server[O], error) {
 	for _, j := range unfinished {
 		s.resume(j)
 	}
-	s.spares.prepare(1)
+	s.spare.prepare()
 	return s, nil
 }
 
@@ -168,7 +164,7 @@ func (s *Server[O]) submit(o O, id string, by Caller) (*job, error) {
 		return nil, ops.Errorf(ops.CodeUnavailable, "the %s is stopping and takes no more jobs", s.Mode)
 	}
 	head := header{ID: id, Operation: o.Name(), Op: text, By: by.ID, CreatedAt: time.Now().UTC()}
-	log, err := createLog(filepath.Join(s.Dir, id+logSuffix), head, s.TailBytes, &s.spares)
+	log, err := createLog(filepath.Join(s.Dir, id+logSuffix), head, s.TailBytes, &s.spare)
 	if err != nil {
 		return nil, ops.Errorf(ops.CodeInternal, "cannot start the job: %w", err).
 			WithHint("the folder %s must be writable and its disk must have room", s.Dir)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"time"
 
 	"rbee.dev/rbee/ops"
 )
@@ -22,7 +23,7 @@ func (s *Server[O]) Detach(ctx context.Context) error {
 
 // Stop ends the server for good: it cancels every job and waits for its work
 // until ctx ends. A job whose work does not heed that is cancelled all the same.
-// Readers are given [Options.Leave], or less if ctx ends, to read how it ended;
+// Readers are given two seconds, or less if ctx ends, to read how it ended;
 // then the streams are closed.
 func (s *Server[O]) Stop(ctx context.Context) error {
 	cause := ops.Errorf(ops.CodeCancelled, "the %s is stopping", s.Mode)
@@ -64,14 +65,17 @@ func (s *Server[O]) unfinished() []*job {
 	return list
 }
 
+// readersLeave is how long readers may take to read what is there at the end.
+const readersLeave = 2 * time.Second
+
 // endStreams closes the streams that wait for more, and waits for those that
 // have still to send what there is. A reader that takes nothing is left to the
 // HTTP server.
 func (s *Server[O]) endStreams(ctx context.Context) {
 	s.close()
-	s.spares.drop()
+	s.spare.drop()
 	s.idle.stop()
-	ctx, cancel := context.WithTimeout(ctx, s.Leave)
+	ctx, cancel := context.WithTimeout(ctx, readersLeave)
 	defer cancel()
 	select {
 	case <-s.streams.empty():

@@ -129,7 +129,7 @@ func TestReadersReadToTheEndBeforeTheDaemonStops(t *testing.T) {
 		close(said)
 		<-ctx.Done()
 		return nil, ctx.Err()
-	}, func(o *job.Options[ops.HiveOp]) { o.Leave = time.Minute })
+	})
 	id := d.submit(infer)
 	<-said
 	got, stopped := 0, make(chan struct{})

@@ -73,9 +73,7 @@ func (s *Server[O]) finish(j *job, state ops.JobState, result json.RawMessage, f
 	if !j.finish(state, result, failure) {
 		return
 	}
-	// Last: whoever saw the job's end may ask for the list now. It makes one more
-	// than the job took, so that after a busy moment there is enough for the next.
-	defer s.spares.prepare(2)
+	defer s.spare.prepare() // last: whoever saw the job's end may ask for the list now
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	defer s.forget(time.Now())

@@ -64,7 +64,7 @@ type hiveCommands struct {
 
 type workerCommands struct {
 	Serve  worker.ServeCmd                                       `cmd:"" help:"Run one model in the foreground."`
-	Spawn  keeper.Operation[ops.WorkerSpawn, ops.Worker]         `cmd:"" help:"Start a worker and wait until its model is loaded."`
+	Spawn  keeper.WorkerSpawn                                    `cmd:"" help:"Start a worker and wait until its model is loaded."`
 	List   keeper.Operation[ops.WorkerList, ops.Workers]         `cmd:"" help:"List workers."`
 	Get    keeper.Operation[ops.WorkerGet, ops.Worker]           `cmd:"" help:"Show a worker."`
 	Delete keeper.Operation[ops.WorkerDelete, ops.WorkerDeleted] `cmd:"" help:"End a worker."`

@@ -16,6 +16,11 @@ func infer(change func(*ops.Infer)) ops.Infer {
 	return o
 }
 
+// split returns a WorkerSpawn that divides a model.
+func split(hives ...string) ops.WorkerSpawn {
+	return ops.WorkerSpawn{Split: ops.Split{Hives: hives}}
+}
+
 func TestValidateTakesEachSampleAndRefusesWhatIsOutOfRange(t *testing.T) {
 	var (
 		onHive  = func(id string) ops.OnHive { return ops.OnHive{HiveID: id} }
@@ -116,6 +121,21 @@ func TestValidateTakesEachSampleAndRefusesWhatIsOutOfRange(t *testing.T) {
 		{ops.WorkerSpawn{Flags: make([]string, 65)}, "flags"},
 		{ops.WorkerSpawn{Flags: []string{"--"}}, "flags"},
 		{ops.WorkerSpawn{Flags: []string{"a\nb"}}, "flags"},
+		{split("gpu1", "gpu2"), ""},
+		{ops.WorkerSpawn{OnHive: onHive("gpu1"), Engine: "llamacpp", Split: ops.Split{Hives: []string{"gpu1", "gpu2"}, Share: 0.5}}, ""},
+		{ops.WorkerSpawn{OnHive: onHive("gpu2"), Split: ops.Split{Hives: []string{"gpu1", "gpu2"}}}, "hive_id"},
+		{ops.WorkerSpawn{Engine: "builtin", Split: ops.Split{Hives: []string{"gpu1", "gpu2"}}}, "worker"},
+		{ops.WorkerSpawn{Split: ops.Split{Hives: []string{"gpu1", "gpu2"}, Share: 1}}, "share"},
+		{ops.WorkerSpawn{Split: ops.Split{Hives: []string{"gpu1", "gpu2"}, Share: math.NaN()}}, "share"},
+		{ops.WorkerSpawn{Split: ops.Split{Share: 0.5}}, "share"},
+		{split("gpu1"), "hives"},
+		{split("gpu1", "gpu2", "gpu1"), "hives"},
+		{split("gpu1", ""), "hives"},
+		{split("gpu1", "../gpu2"), "hives"},
+		{split(strings.Split("a b c d e f g h i j k l m n o p q r", " ")...), "hives"},
+		{ops.WorkerSpawn{Engine: ops.EngineRPC, Split: ops.Split{PartOf: "gpu1/w1a2b3"}}, ""},
+		{ops.WorkerSpawn{Split: ops.Split{PartOf: "gpu1"}}, "part_of"},
+		{ops.WorkerSpawn{Split: ops.Split{PartOf: "gpu1/../w"}}, "part_of"},
 
 		{ops.WorkerList{OnHive: onHive("gpu1")}, ""},
 		{ops.WorkerList{OnHive: onHive("gpu 1")}, "hive_id"},

@@ -32,6 +32,12 @@ type Worker struct {
 	StartedAt time.Time   `json:"started_at"`
 	LogPath   string      `json:"log_path,omitempty"` // on the hive's machine
 	Program   string      `json:"program,omitempty"`  // that the engine runs, a path on the hive's machine
+	// Parts are the further hives that the model is divided over; each has a
+	// worker of which PartOf is this one.
+	Parts []string `json:"parts,omitempty"`
+	// PartOf is the worker, as HIVE/ID, of whose model this one holds a part. It
+	// takes no requests of its own, and ends with that one.
+	PartOf string `json:"part_of,omitempty"`
 }
 
 // Workers is the answer to [WorkerList].
@@ -68,6 +74,7 @@ type WorkerSpawn struct {
 	// server of OpenAI's API: {model} in it stands for the model's file, {name}
 	// for its name, and {socket} for where to listen, or {port} with {api_key}.
 	Command string `json:"command,omitempty" placeholder:"LINE" help:"Command line of the engine called command, with {model}, {name}, and {socket} or {port}."`
+	Split
 }
 
 // Name returns "worker_spawn".
@@ -78,7 +85,7 @@ func (o WorkerSpawn) Validate() error {
 	return firstError(
 		checkName("hive_id", o.HiveID), checkModel("model", o.Model), checkName("worker", o.Engine), checkDevice(o.Device),
 		checkRange("parallel", o.Parallel, 0, 64), checkRange("context_length", o.Context, 0, 1<<20),
-		checkFlags(o.Flags), checkCommand(o.Engine, o.Command))
+		checkFlags(o.Flags), checkCommand(o.Engine, o.Command), o.check(o.HiveID, o.Engine))
 }
 
 func (o WorkerSpawn) onHive(ctx context.Context, h HiveHandler) (any, error) {

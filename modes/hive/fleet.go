@@ -56,6 +56,9 @@ type want struct {
 	parallel, context int
 	flags             []string
 	command           string
+	parts             []string // further hives that the model is divided over
+	share             float64  // of the weights that stay on this machine's CPU then
+	partOf            string   // the worker of whose model it holds a part
 }
 
 // fits reports whether a worker is what is wanted.

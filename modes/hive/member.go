@@ -50,7 +50,7 @@ func newMember(id, folder, hive string, w want) *member {
 		begun: make(chan struct{}), settled: make(chan struct{}), ended: make(chan struct{}),
 		info: ops.Worker{
 			ID: id, HiveID: hive, Model: w.model.ID, Engine: w.engine, Device: w.device, Program: w.program, State: ops.WorkerLoading,
-			StartedAt: time.Now().UTC(), LogPath: filepath.Join(folder, home.WorkerLog),
+			Parts: w.parts, PartOf: w.partOf, StartedAt: time.Now().UTC(), LogPath: filepath.Join(folder, home.WorkerLog),
 		},
 	}
 }
@@ -60,6 +60,18 @@ func (m *member) start(binary string) error {
 	if err := os.MkdirAll(m.folder, 0o700); err != nil {
 		return ops.Errorf(ops.CodeUnavailable, "make the folder of worker %s: %w", m.id, err)
 	}
+	child, err := daemon.Spawn(daemon.Command{Binary: binary, Log: filepath.Join(m.folder, home.WorkerLog), Args: m.arguments()})
+	if err != nil {
+		return ops.Errorf(ops.CodeUnavailable, "worker %s: %w", m.id, err)
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.child, m.process, m.info.PID = child, child.Process, child.PID
+	return nil
+}
+
+// arguments are those of the process.
+func (m *member) arguments() []string {
 	args := []string{
 		"worker", "serve", "--id", m.id, "--hive", m.hive, "--folder", m.folder,
 		"--model", m.want.model.ID, "--path", m.want.model.Path,
@@ -75,14 +87,16 @@ func (m *member) start(binary string) error {
 	if m.want.command != "" {
 		args = append(args, "--command="+m.want.command)
 	}
-	child, err := daemon.Spawn(daemon.Command{Binary: binary, Log: filepath.Join(m.folder, home.WorkerLog), Args: args})
-	if err != nil {
-		return ops.Errorf(ops.CodeUnavailable, "worker %s: %w", m.id, err)
+	for _, hive := range m.want.parts {
+		args = append(args, "--part="+hive)
 	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.child, m.process, m.info.PID = child, child.Process, child.PID
-	return nil
+	if m.want.share > 0 {
+		args = append(args, "--share="+strconv.FormatFloat(m.want.share, 'g', -1, 64))
+	}
+	if m.want.partOf != "" {
+		args = append(args, "--part-of="+m.want.partOf)
+	}
+	return args
 }
 
 // watch follows the worker's state until its process is gone or ctx ends, and

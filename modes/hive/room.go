@@ -55,5 +55,5 @@ func (f *fleet) idlest() *member {
 func (m *member) isIdle() bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.info.State == ops.WorkerReady && m.info.Running == 0 && m.given == 0 && !m.asked
+	return m.info.State == ops.WorkerReady && m.info.Running == 0 && m.given == 0 && !m.asked && m.info.PartOf == ""
 }

@@ -2,8 +2,6 @@ package hive
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/base32"
 	"errors"
 	"strings"
 
@@ -13,12 +11,11 @@ import (
 // WorkerSpawn starts a worker and returns when its model is loaded. A job that
 // runs again after a restart of the hive finds the worker it had started.
 func (h *Hive) WorkerSpawn(ctx context.Context, o ops.WorkerSpawn) (ops.Worker, error) {
-	w, err := h.resolve(ctx, o.Model, o.Engine, o.Device)
+	w, err := h.wanted(ctx, o)
 	if err != nil {
 		return ops.Worker{}, err
 	}
-	w.parallel, w.context, w.flags, w.command = o.Parallel, o.Context, o.Flags, o.Command
-	if err := h.makeRoom(ctx, w.model); err != nil {
+	if err := h.makeRoom(ctx, staying(w.model, o)); err != nil {
 		return ops.Worker{}, err
 	}
 	m, started := h.fleet.spawn(w, workerID(ctx))
@@ -36,7 +33,15 @@ func (h *Hive) WorkerSpawn(ctx context.Context, o ops.WorkerSpawn) (ops.Worker, 
 }
 
 func (h *Hive) narrateStart(ctx context.Context, m *member, w want) {
-	ops.Narrate(ctx, "worker_start", "worker %s loads %s on %s, %s", m.id, w.model.ID, w.engine, w.device)
+	if w.partOf != "" {
+		ops.Narrate(ctx, "worker_start", "worker %s holds a part of %s on %s", m.id, w.partOf, w.engine)
+		return
+	}
+	more := ""
+	if len(w.parts) > 0 {
+		more = ", with parts on " + strings.Join(w.parts, ", ")
+	}
+	ops.Narrate(ctx, "worker_start", "worker %s loads %s on %s, %s%s", m.id, w.model.ID, w.engine, w.device, more)
 }
 
 // WorkerList lists the hive's workers.
@@ -92,13 +97,11 @@ func (h *Hive) resolve(ctx context.Context, model, engine, device string) (want,
 	return w, err
 }
 
-// workerID is the name of the worker that the context's job starts. It is made
-// from the job's id, so that the job finds it again.
+// workerID is the name of the worker that the context's job starts.
 func workerID(ctx context.Context) string {
 	var job string
 	if s := ops.SinkOf(ctx); s != nil {
 		job = s.JobID()
 	}
-	sum := sha256.Sum256([]byte(job))
-	return "w" + strings.ToLower(base32.StdEncoding.EncodeToString(sum[:])[:6])
+	return ops.WorkerIDOf(job)
 }

@@ -23,10 +23,10 @@ func TestASpawnedWorkerIsReadyListedAndPublished(t *testing.T) {
 		w.Slots != 2 || w.Context != 99 || w.HiveID != "localhost" || w.PID == 0 {
 		t.Errorf("it is %+v", w)
 	}
-	if got := do(t, h.Client, ops.WorkerGet{ID: w.ID}); got != w {
+	if got := do(t, h.Client, ops.WorkerGet{ID: w.ID}); !reflect.DeepEqual(got, w) {
 		t.Errorf("worker_get gives %+v, want %+v", got, w)
 	}
-	if s := await(t, h.Client, func(s ops.HiveSnapshot) bool { return len(s.Workers) == 1 && s.Workers[0].State == ops.WorkerReady }); s.Workers[0] != w || s.Hive.Workers != 1 {
+	if s := await(t, h.Client, func(s ops.HiveSnapshot) bool { return len(s.Workers) == 1 && s.Workers[0].State == ops.WorkerReady }); !reflect.DeepEqual(s.Workers[0], w) || s.Hive.Workers != 1 {
 		t.Errorf("published is %+v", s)
 	}
 	if _, err := os.Stat(w.LogPath); err != nil {

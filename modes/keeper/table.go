@@ -176,14 +176,27 @@ func workers(w io.Writer, list []ops.Worker) {
 	}
 	row(w, "WORKER", "HIVE", "MODEL", "ENGINE", "DEVICE", "STATE", "RUNNING")
 	for _, x := range list {
-		row(w, x.ID, x.HiveID, x.Model, x.Engine, x.Device, string(x.State), fmt.Sprintf("%d of %d", x.Running, x.Slots))
+		row(w, x.ID, x.HiveID, holds(x), x.Engine, x.Device, string(x.State), fmt.Sprintf("%d of %d", x.Running, x.Slots))
 	}
+}
+
+// holds is a worker's model, as far as it has it.
+func holds(x ops.Worker) string {
+	switch {
+	case x.PartOf != "":
+		return "part of " + x.PartOf
+	case len(x.Parts) > 0:
+		return x.Model + " with " + strings.Join(x.Parts, ",")
+	}
+	return x.Model
 }
 
 func worker(w io.Writer, x ops.Worker) {
 	pair(w, "worker", x.ID)
 	pair(w, "hive", x.HiveID)
 	pair(w, "model", x.Model)
+	pair(w, "parts on", strings.Join(x.Parts, ", "))
+	pair(w, "part of", x.PartOf)
 	pair(w, "engine", x.Engine)
 	pair(w, "device", x.Device)
 	pair(w, "state", string(x.State))

@@ -109,6 +109,13 @@ func (b *books) get(id string) (ops.Hive, bool) {
 	return e.hive(id), true
 }
 
+// has reports whether there is a hive id.
+func (b *books) has(id string) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.hives[id] != nil
+}
+
 // ids lists the hives' names.
 func (b *books) ids() []string {
 	b.mu.Lock()

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"path"
+	"slices"
 	"time"
 
 	"rbee.dev/rbee/modes/home"
@@ -18,8 +19,11 @@ type fleet struct{ *Queen }
 
 var _ gateway.Fleet = fleet{}
 
-// Workers lists the workers of hives that are up.
-func (f fleet) Workers() []ops.Worker { return f.books.workers() }
+// Workers lists the workers of hives that are up, but for those that hold a part
+// of another one's model.
+func (f fleet) Workers() []ops.Worker {
+	return slices.DeleteFunc(f.books.workers(), func(w ops.Worker) bool { return w.PartOf != "" })
+}
 
 // Models lists the models of hives that are up. The local hive is started first
 // where it does not run; without it there would be none on a fresh machine.
@@ -97,7 +101,7 @@ const loadingLook = 5 * time.Millisecond
 // being known to be.
 func (f fleet) loading(ctx context.Context, model string) (ops.Worker, bool) {
 	find := func(id string) (ops.Worker, bool) {
-		for _, w := range f.books.workers() {
+		for _, w := range f.Workers() {
 			if w.ID == id || id == "" && w.Model == model && w.State == ops.WorkerLoading {
 				return w, true
 			}

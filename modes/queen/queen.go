@@ -51,6 +51,7 @@ type Queen struct {
 	aliases  aliases
 	logins   logins
 	reserved reserved
+	splits   *splits
 	jobs     *job.Server[ops.Op]
 	gateway  *gateway.Gateway
 	stopper  *daemon.Stopper
@@ -62,7 +63,7 @@ var _ ops.QueenHandler = (*Queen)(nil)
 
 // New takes the pid file, the address and the database. It runs no job yet.
 func New(o Options) (_ *Queen, err error) {
-	q := &Queen{Options: o, started: time.Now().UTC(), stopper: daemon.NewStopper(), ready: make(chan struct{})}
+	q := &Queen{Options: o, started: time.Now().UTC(), stopper: daemon.NewStopper(), ready: make(chan struct{}), splits: newSplits()}
 	if q.build, err = daemon.Build(o.Home, o.Binary); err != nil {
 		return nil, err
 	}
@@ -168,6 +169,7 @@ func (q *Queen) Run(ctx context.Context) (err error) {
 	close(q.ready)
 	saving.Go(func() { q.saving(watching) })
 	saving.Go(func() { q.access.Run(watching) })
+	saving.Go(func() { q.keepSplits(watching) })
 	q.jobs.Mount(http.MethodPost, daemon.ShutdownPath, q.stopper)
 	q.jobs.Mount(http.MethodPost, ops.LoginPath, http.HandlerFunc(q.serveLogin))
 	q.serveGateway()
@@ -214,6 +216,7 @@ func (q *Queen) endJobs(ctx context.Context, scope daemon.Scope) error {
 	if _, service := q.local.installed(); service {
 		return err // which runs without a queen
 	}
+	q.endSplits(ctx)
 	return errors.Join(err, q.local.stop(ctx))
 }
 

@@ -14,6 +14,14 @@ import (
 // route does a hive operation: lists of all hives are merged, what may run
 // anywhere goes where the queen chooses, the rest to the hive it names.
 func (q *Queen) route(ctx context.Context, o ops.HiveOp) (any, error) {
+	if o, ok := o.(ops.WorkerSpawn); ok {
+		switch {
+		case o.PartOf != "":
+			return nil, ops.Invalid("part_of", "is for the queen to set: name the hives in hives")
+		case len(o.Hives) > 0:
+			return q.spawnSplit(ctx, o)
+		}
+	}
 	if o.Hive() == "" {
 		switch o := o.(type) {
 		case ops.WorkerList:
@@ -34,6 +42,9 @@ func (q *Queen) route(ctx context.Context, o ops.HiveOp) (any, error) {
 	}
 	if err := q.bringModel(ctx, id, modelOf(o)); err != nil {
 		return nil, err
+	}
+	if o, ok := o.(ops.WorkerDelete); ok {
+		return q.deleteWorker(ctx, id, o)
 	}
 	return q.forward(ctx, id, o)
 }
@@ -96,7 +107,7 @@ func suitability(s ops.HiveSnapshot, model string) int {
 		}
 	}
 	for _, w := range s.Workers {
-		if w.State == ops.WorkerReady && (model == "" || w.Model == model) {
+		if w.PartOf == "" && w.State == ops.WorkerReady && (model == "" || w.Model == model) {
 			rank = max(rank, 2+max(0, w.Slots-w.Running))
 		}
 	}

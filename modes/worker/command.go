@@ -16,8 +16,8 @@ import (
 type ServeCmd struct {
 	ID            string   `help:"Name of the worker." required:"" placeholder:"NAME"`
 	Hive          string   `help:"Name of the hive it belongs to." default:"localhost" placeholder:"NAME"`
-	Model         string   `help:"Name of the model, as clients see it." required:"" placeholder:"NAME"`
-	Path          string   `help:"The model's GGUF file." required:"" placeholder:"FILE"`
+	Model         string   `help:"Name of the model, as clients see it." placeholder:"NAME"`
+	Path          string   `help:"The model's GGUF file." placeholder:"FILE"`
 	Engine        string   `help:"Engine: auto, llamacpp, builtin or command." default:"auto" placeholder:"NAME"`
 	Device        string   `help:"Device: auto, cpu, cuda:0, …" default:"auto" placeholder:"DEVICE"`
 	Parallel      int      `help:"Requests run at once, 1 to 64." default:"4" placeholder:"N"`
@@ -25,6 +25,9 @@ type ServeCmd struct {
 	Flags         []string `name:"flag" sep:"none" help:"Setting of the engine's own, as flash-attn=on; once for each." placeholder:"NAME=VALUE"`
 	Program       string   `help:"The llama-server that the engine llamacpp runs (default: the one that is found)." placeholder:"FILE"`
 	Command       string   `help:"Command line of the engine called command, with {model}, {name}, and {socket} or {port}." placeholder:"LINE"`
+	Parts         []string `name:"part" hidden:"" help:"Further hive that the model is divided over; once for each."`
+	Share         float64  `hidden:"" help:"How much of the weights stay on this machine's CPU then."`
+	PartOf        string   `hidden:"" help:"Worker, HIVE/ID, of whose model this one holds a part."`
 	Folder        string   `help:"Folder for its socket, log and jobs, which must exist (default: one of its own)." placeholder:"PATH"`
 
 	// Engines replaces the engines of this build; nil keeps them.
@@ -71,6 +74,9 @@ func (c *ServeCmd) prepare(h home.Home) (folder string, err error) {
 	if err := (ops.WorkerSpawn{Engine: c.Engine, Device: c.Device, Parallel: c.Parallel, Context: c.ContextLength, Flags: c.Flags, Command: c.Command}).Validate(); err != nil {
 		return "", err
 	}
+	if c.PartOf == "" && (c.Model == "" || c.Path == "") {
+		return "", ops.Invalid("model", "the model's name and file must be given: --model, --path")
+	}
 	if c.Folder != "" {
 		if folder, err = filepath.Abs(c.Folder); err != nil {
 			return "", fmt.Errorf("find the worker's folder: %w", err)
@@ -100,6 +106,6 @@ func (c *ServeCmd) open(h home.Home, folder string) (*Worker, error) {
 	return New(Options{
 		ID: c.ID, Hive: c.Hive, Model: c.Model, Path: c.Path, Engine: c.Engine, Device: c.Device,
 		Parallel: c.Parallel, ContextLength: c.ContextLength, Flags: c.Flags, Command: c.Command, Program: c.Program,
-		Folder: folder, Engines: table, Binary: exe, Build: build,
+		Parts: c.Parts, Share: c.Share, PartOf: c.PartOf, Folder: folder, Engines: table, Binary: exe, Build: build,
 	})
 }

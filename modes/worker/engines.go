@@ -31,7 +31,8 @@ func engines() map[string]Open {
 		"llamacpp": opener(func(ctx context.Context, s inference.Spec) (*llamacpp.Engine, error) {
 			return llamacpp.Open(ctx, s, llamacpp.Options{})
 		}),
-		"command": opener(command.Open),
+		ops.EngineRPC: opener(llamacpp.OpenRPC),
+		"command":     opener(command.Open),
 	}
 }
 

@@ -22,6 +22,7 @@ import (
 	"rbee.dev/rbee/modes/home"
 	"rbee.dev/rbee/ops"
 	"rbee.dev/rbee/transport"
+	"rbee.dev/rbee/transport/relay"
 )
 
 // Options say what a worker runs, and how.
@@ -37,6 +38,9 @@ type Options struct {
 	Flags         []string // settings of the engine's own
 	Program       string   // the llama-server that the engine llamacpp runs; "" finds one
 	Command       string   // the command line of the engine called command
+	Parts         []string // further hives that the model is divided over
+	Share         float64  // of the weights that stay on this machine's CPU then; 0 leaves it to the engine
+	PartOf        string   // the worker, HIVE/ID, of whose model this one holds a part
 	Folder        string   // for its socket, pid file, log and jobs; it must exist
 	Engines       map[string]Open
 	Binary        string // what it runs from
@@ -47,12 +51,15 @@ type Options struct {
 // Worker is one worker process.
 type Worker struct {
 	Options
-	open    Open
-	pid     *daemon.PIDFile
-	ln      net.Listener
-	jobs    *job.Server[ops.Infer]
-	state   state
-	stopper *daemon.Stopper
+	open     Open
+	pid      *daemon.PIDFile
+	ln       net.Listener
+	jobs     *job.Server[ops.Infer]
+	state    state
+	stopper  *daemon.Stopper
+	parts    *parts          // nil without Parts
+	living   context.Context //nolint:containedctx // of connections with the engine; ends when the worker is to
+	carrying sync.WaitGroup  // handlers that have taken their connections over
 
 	// settled is closed when the engine is loaded or has failed to; engine,
 	// client and failure are written before and not changed after.
@@ -89,6 +96,7 @@ func New(o Options) (_ *Worker, err error) {
 	w.state.info = ops.Worker{
 		ID: o.ID, HiveID: o.Hive, Model: o.Model, Engine: w.Engine, Device: w.Device, Program: w.Program, State: ops.WorkerLoading,
 		PID: daemon.Self().PID, Slots: w.Parallel, StartedAt: started, LogPath: filepath.Join(o.Folder, home.WorkerLog),
+		Parts: o.Parts, PartOf: o.PartOf,
 	}
 	socket := filepath.Join(o.Folder, home.WorkerSocket)
 	var holder daemon.Record
@@ -118,20 +126,27 @@ func (w *Worker) Run(ctx context.Context) (err error) {
 	if err != nil {
 		return errors.Join(err, w.ln.Close())
 	}
+	if len(w.Parts) > 0 {
+		if w.parts, err = newParts(ctx, w.Parts, w.Log); err != nil {
+			return errors.Join(err, w.ln.Close())
+		}
+	}
+	loading, endLoading := context.WithCancel(context.WithoutCancel(ctx))
+	defer endLoading()
+	w.living = loading
 	w.state.publish = func(i ops.Worker) { w.jobs.Publish(i) }
 	w.state.change(func(*ops.Worker) {})
 	w.mount()
 	stopServing := daemon.Listen(ctx, w.ln, w.jobs)
-
-	loading, endLoading := context.WithCancel(context.WithoutCancel(ctx))
-	defer endLoading()
 	var background sync.WaitGroup
 	background.Go(func() { w.load(loading) })
 	background.Go(func() { w.heed(loading) })
 	w.stopper.Wait(ctx, daemon.ScopeAll)
 	endLoading()
 	background.Wait()
-	return errors.Join(w.failure, w.end(ctx), stopServing())
+	err = errors.Join(w.failure, w.end(ctx), stopServing())
+	w.carrying.Wait()
+	return err
 }
 
 // mount adds the engine's own API, and the route that ends the worker.
@@ -142,6 +157,22 @@ func (w *Worker) mount() {
 	}
 	w.jobs.Mount(http.MethodGet, "/v1/models", engine)
 	w.jobs.Mount(http.MethodPost, daemon.ShutdownPath, w.stopper)
+	if w.parts != nil {
+		w.jobs.Mount(http.MethodGet, relay.SessionPath, w.carry(w.parts))
+	}
+	if w.PartOf != "" {
+		w.jobs.Mount(http.MethodGet, relay.PartPath, w.carry(&part{w: w}))
+	}
+}
+
+// carry counts the handlers that take their connections over, which no server
+// waits for.
+func (w *Worker) carry(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		w.carrying.Add(1)
+		defer w.carrying.Done()
+		h.ServeHTTP(rw, r)
+	})
 }
 
 // serveEngine passes a request to the engine, when there is one.
@@ -198,10 +229,14 @@ func (w *Worker) openEngine(ctx context.Context) (engine inference.Engine, err e
 			err = ops.Errorf(ops.CodeInternal, "the %s engine panicked: %v", w.Engine, p)
 		}
 	}()
-	return w.open(ctx, inference.Spec{
+	s := inference.Spec{
 		ModelID: w.Model, ModelPath: w.Path, Device: w.Device, Parallel: w.Parallel, ContextLength: w.ContextLength,
-		Flags: w.Flags, Command: w.Command, Program: w.Program, Folder: w.Folder, Changed: w.engineChanged,
-	})
+		Flags: w.Flags, Command: w.Command, Program: w.Program, Folder: w.Folder, Changed: w.engineChanged, Share: w.Share,
+	}
+	if w.parts != nil {
+		s.Parts = w.parts
+	}
+	return w.open(ctx, s)
 }
 
 // engineChanged tells of an engine whose program has ended and is started
@@ -258,6 +293,9 @@ func (w *Worker) end(ctx context.Context) error {
 	err := w.jobs.Stop(ctx)
 	if w.engine != nil {
 		err = errors.Join(err, w.engine.Close())
+	}
+	if w.parts != nil {
+		err = errors.Join(err, w.parts.Close())
 	}
 	w.calls.wait()
 	w.Log.Info().Msg("the worker has stopped")

@@ -7,12 +7,13 @@ import (
 )
 
 func TestASpareBecomesALogOnce(t *testing.T) {
-	s := spares{dir: t.TempDir()}
+	s := spare{dir: t.TempDir()}
 	path := filepath.Join(s.dir, "one.jsonl")
 	if s.take(path) != nil {
 		t.Fatal("there is a spare that nobody made")
 	}
-	s.prepare(1)
+	s.prepare()
+	s.prepare()
 	f := s.take(path)
 	if f == nil {
 		t.Fatal("there is no spare")
@@ -32,12 +33,12 @@ func TestASpareBecomesALogOnce(t *testing.T) {
 }
 
 func TestASpareReplacesNothing(t *testing.T) {
-	s := spares{dir: t.TempDir()}
+	s := spare{dir: t.TempDir()}
 	path := filepath.Join(s.dir, "one.jsonl")
 	if err := os.WriteFile(path, []byte("kept"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	s.prepare(1)
+	s.prepare()
 	if s.take(path) != nil {
 		t.Error("the spare took the name of a file that is there")
 	}
@@ -51,38 +52,10 @@ func TestASpareReplacesNothing(t *testing.T) {
 }
 
 func TestWithoutAFolderThereIsNoSpare(t *testing.T) {
-	s := spares{dir: filepath.Join(t.TempDir(), "gone")}
-	s.prepare(1)
+	s := spare{dir: filepath.Join(t.TempDir(), "gone")}
+	s.prepare()
 	if s.take(filepath.Join(s.dir, "one.jsonl")) != nil {
 		t.Error("there is a spare in a folder that is not there")
 	}
 	s.drop()
-}
-
-func TestSparesGrowToSoManyAndNoMore(t *testing.T) {
-	s := spares{dir: t.TempDir()}
-	s.prepare(sparesKept + 5)
-	seen := map[string]bool{}
-	for i := range sparesKept + 1 {
-		f := s.take(filepath.Join(s.dir, string(rune('a'+i))+".jsonl"))
-		if (f != nil) != (i < sparesKept) {
-			t.Fatalf("spare %d: %v", i, f)
-		}
-		if f == nil {
-			continue
-		}
-		seen[f.Name()] = true
-		if err := f.Close(); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if len(seen) != sparesKept {
-		t.Errorf("%d different files, want %d", len(seen), sparesKept)
-	}
-	s.prepare(1)
-	s.drop()
-	left, err := filepath.Glob(filepath.Join(s.dir, ".spare-*"))
-	if err != nil || len(left) != 0 {
-		t.Errorf("left behind: %v, %v", left, err)
-	}
 }
