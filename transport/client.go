@@ -3,6 +3,7 @@ package transport
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -25,6 +26,9 @@ type Options struct {
 	// BaseURL is where it is; "" is http://localhost, for a DialContext that
 	// knows the way by itself.
 	BaseURL string
+	// TLS says what certificates to trust where BaseURL is https; nil is those
+	// that the system does.
+	TLS *tls.Config
 	// Token is the bearer token to send, or "".
 	Token string
 	// DialContext makes connections; nil is net.Dialer's.
@@ -72,7 +76,7 @@ func New(o Options) *Client {
 		o.DialContext = (&net.Dialer{Timeout: 10 * time.Second}).DialContext
 	}
 	pool := &http.Transport{
-		DialContext: telling(o.DialContext), Proxy: nil, // these connections never leave by a proxy
+		DialContext: telling(o.DialContext), TLSClientConfig: o.TLS, Proxy: nil, // these connections never leave by a proxy
 		MaxIdleConnsPerHost: 64, IdleConnTimeout: o.KeepIdle, DisableCompression: true,
 	}
 	stay := func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
 	"os"
 	"time"
 
@@ -21,6 +22,28 @@ type Record struct {
 	Address   string    `json:"address"` // host:port or socket path
 	StartedAt time.Time `json:"started_at"`
 	Service   bool      `json:"service,omitempty"` // of its machine, so no queen's to end
+	// Fingerprint is that of the certificate which Address shows; "" is no TLS.
+	Fingerprint string `json:"fingerprint,omitempty"`
+	// Args are the flags that it was started with, beside where it listens.
+	Args []string `json:"args,omitempty"`
+}
+
+// URL is where a daemon that listens on TCP is reached from its own machine.
+func (r Record) URL() string {
+	if r.Fingerprint != "" {
+		return "https://" + r.Dial()
+	}
+	return "http://" + r.Dial()
+}
+
+// Dial is Address as it is dialled from its own machine: one that listens
+// everywhere is reached over loopback.
+func (r Record) Dial() string {
+	host, port, err := net.SplitHostPort(r.Address)
+	if ip := net.ParseIP(host); err != nil || ip == nil || !ip.IsUnspecified() {
+		return r.Address
+	}
+	return net.JoinHostPort("localhost", port)
 }
 
 // ErrRunning is returned by [Lock] when another process holds the pid file.

@@ -77,6 +77,12 @@ func (h Home) Database() string { return filepath.Join(h.State, "queen.db") }
 // Token is the file with the bearer token of the queen's API.
 func (h Home) Token() string { return filepath.Join(h.State, "queen.token") }
 
+// Certificate is the queen's self-signed TLS certificate with its key.
+func (h Home) Certificate() string { return filepath.Join(h.State, "queen.tls.pem") }
+
+// KnownQueens is the file with the fingerprints of queens elsewhere.
+func (h Home) KnownQueens() string { return filepath.Join(h.Config, "known_queens") }
+
 // Key is the queen's own SSH key.
 func (h Home) Key() string { return filepath.Join(h.State, "queen.key") }
 

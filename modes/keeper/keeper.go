@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/url"
 	"os"
 	"strings"
 	"time"
@@ -18,7 +19,8 @@ import (
 // Flags are the flags that every keeper command has.
 type Flags struct {
 	Queen  string `help:"Queen to use, host:port or URL; without it the one of this account, started if need be." env:"RBEE_QUEEN" placeholder:"ADDRESS"`
-	Token  string `help:"Token of that queen (default: this account's own)." env:"RBEE_TOKEN" placeholder:"TOKEN"`
+	Pin    string `name:"queen-fingerprint" help:"Fingerprint of that queen's certificate, to trust it from now on." env:"RBEE_QUEEN_FINGERPRINT" placeholder:"SHA256:…"`
+	Token  string `help:"Token of that queen, or an API key (default, on this machine: this account's own)." env:"RBEE_TOKEN" placeholder:"TOKEN"`
 	Quiet  bool   `short:"q" help:"Print errors only, beside what was asked for."`
 	Output string `short:"o" help:"What to print: text, json for pipelines, or, of infer and job follow, events." enum:"text,json,events" default:"text" placeholder:"FORMAT"`
 }
@@ -59,9 +61,18 @@ func (k *Keeper) client(ctx context.Context) (*transport.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	options := k.options("http://"+record.Address, k.ownToken())
+	options := k.own(record)
 	options.DialContext = k.redial
 	return transport.New(options), nil
+}
+
+// own is the way to this account's queen.
+func (k *Keeper) own(record daemon.Record) transport.Options {
+	options := k.options(record.URL(), k.ownToken())
+	if record.Fingerprint != "" {
+		options.TLS = pinned(k.Home.PIDFile("queen"))
+	}
+	return options
 }
 
 // redial connects to this account's queen wherever it listens now. One that
@@ -70,7 +81,7 @@ func (k *Keeper) client(ctx context.Context) (*transport.Client, error) {
 func (k *Keeper) redial(ctx context.Context, network, _ string) (net.Conn, error) {
 	for range 20 {
 		if record, ok := k.running(); ok {
-			return (&net.Dialer{}).DialContext(ctx, network, record.Address)
+			return (&net.Dialer{}).DialContext(ctx, network, record.Dial())
 		}
 		select {
 		case <-ctx.Done():
@@ -78,31 +89,48 @@ func (k *Keeper) redial(ctx context.Context, network, _ string) (net.Conn, error
 		case <-time.After(50 * time.Millisecond):
 		}
 	}
-	record, err := k.start(ctx, k.Listen)
+	record, err := k.revive(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return (&net.Dialer{}).DialContext(ctx, network, record.Address)
+	return (&net.Dialer{}).DialContext(ctx, network, record.Dial())
 }
 
-// named is the way to the queen that the person named.
+// named is the way to the queen that the person named. Without a scheme it is
+// one that keeps the token off the network: plain HTTP on this machine alone.
 func (k *Keeper) named() (*transport.Client, error) {
 	address := k.Queen
 	if !strings.Contains(address, "://") {
-		if _, _, err := net.SplitHostPort(address); err != nil {
+		host, _, err := net.SplitHostPort(address)
+		if err != nil {
 			return nil, ops.Invalid("queen", "must be HOST:PORT or a URL, got %q", k.Queen)
 		}
-		address = "http://" + address
+		scheme := "https://"
+		if isLoopback(host) {
+			scheme = "http://"
+		}
+		address = scheme + address
+	}
+	u, err := url.Parse(strings.TrimSuffix(address, "/"))
+	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+		return nil, ops.Invalid("queen", "must be HOST:PORT or a URL, got %q", k.Queen)
 	}
 	token := k.Token
-	if token == "" {
+	if token == "" && isLoopback(u.Hostname()) { // another machine is not told this account's
 		token = k.ownToken()
 	}
-	return k.dial(strings.TrimSuffix(address, "/"), token), nil
+	options := k.options(u.String(), token)
+	if u.Scheme == "https" {
+		if options.TLS, err = k.trust(u); err != nil {
+			return nil, err
+		}
+	}
+	return transport.New(options), nil
 }
 
-func (k *Keeper) dial(url, token string) *transport.Client {
-	return transport.New(k.options(url, token))
+func isLoopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
 func (k *Keeper) options(url, token string) transport.Options {

@@ -33,6 +33,8 @@ Example:
 type queenStatus struct {
 	Running   bool       `json:"running"`
 	Address   string     `json:"address,omitempty"`
+	URL       string     `json:"url,omitempty"`         // for programs of this machine
+	TLS       string     `json:"fingerprint,omitempty"` // of its certificate
 	PID       int        `json:"pid,omitempty"`
 	Version   string     `json:"version,omitempty"`
 	Build     string     `json:"build,omitempty"`
@@ -50,6 +52,7 @@ func (QueenStatus) Run(_ context.Context, k *Keeper) error {
 		Running: running, Home: k.Home.State, Log: k.Home.Log("queen"), HiveLog: k.Home.Log("hive"), Workers: k.Home.Workers(),
 	}
 	if running {
+		s.URL, s.TLS = record.URL(), record.Fingerprint
 		s.Address, s.PID, s.Version, s.Build, s.StartedAt = record.Address, record.PID, record.Version, record.Build, &record.StartedAt
 		k.compare(record)
 	}
@@ -69,6 +72,8 @@ func (k *Keeper) showQueen(s queenStatus) error {
 	w := tabwriter.NewWriter(k.Stdout, 0, 8, 2, ' ', 0)
 	if s.Running {
 		pair(w, "queen", "up at "+s.Address)
+		pair(w, "for programs", s.URL+"/v1")
+		pair(w, "certificate", s.TLS)
 		pair(w, "pid", fmt.Sprint(s.PID))
 		pair(w, "version", s.Version+" build "+s.Build)
 		pair(w, "since", when(*s.StartedAt))
@@ -146,14 +151,14 @@ Example:
 
 // Run restarts the queen where it listened before.
 func (QueenRestart) Run(ctx context.Context, k *Keeper) error {
-	listen := k.Listen
+	listen, args := k.Listen, []string(nil)
 	if record, running := k.running(); running {
-		listen = record.Address
+		listen, args = record.Address, record.Args
 		if err := k.shutdown(ctx, record, daemon.ScopeSelf); err != nil {
 			return err
 		}
 	}
-	if _, err := k.start(ctx, listen); err != nil {
+	if _, err := k.start(ctx, listen, args...); err != nil {
 		return err
 	}
 	return QueenStatus{}.Run(ctx, k)
@@ -163,7 +168,7 @@ func (QueenRestart) Run(ctx context.Context, k *Keeper) error {
 func (k *Keeper) shutdown(ctx context.Context, record daemon.Record, scope daemon.Scope) error {
 	ctx, cancel := context.WithTimeout(ctx, stopWithin)
 	defer cancel()
-	c := k.dial("http://"+record.Address, k.ownToken())
+	c := transport.New(k.own(record))
 	defer c.Close()
 	err := c.Post(ctx, daemon.ShutdownPath, daemon.Shutdown{Scope: scope}, nil)
 	switch {

@@ -30,12 +30,21 @@ func (k *Keeper) ensure(ctx context.Context) (daemon.Record, error) {
 		k.compare(record)
 		return record, nil
 	}
+	return k.revive(ctx)
+}
+
+// revive starts a queen again that has died, as it was started before.
+func (k *Keeper) revive(ctx context.Context) (daemon.Record, error) {
+	if record, err := daemon.Read(k.Home.PIDFile("queen")); err == nil && record.Address != "" && len(record.Args) > 0 {
+		return k.start(ctx, record.Address, record.Args...)
+	}
 	return k.start(ctx, k.Listen)
 }
 
-// start starts a queen in the background. Of several keepers that find none at
-// the same time, one starts it and the others use it.
-func (k *Keeper) start(ctx context.Context, listen string) (daemon.Record, error) {
+// start starts a queen in the background, with flags beside where it listens. Of
+// several keepers that find none at the same time, one starts it and the others
+// use it.
+func (k *Keeper) start(ctx context.Context, listen string, args ...string) (daemon.Record, error) {
 	if err := k.Home.Create(); err != nil {
 		return daemon.Record{}, err
 	}
@@ -56,7 +65,7 @@ func (k *Keeper) start(ctx context.Context, listen string) (daemon.Record, error
 	}
 	k.say("keeper: starting the queen")
 	log := k.Home.Log("queen")
-	child, err := daemon.Spawn(daemon.Command{Binary: binary, Args: []string{"queen", "serve", "--listen", listen}, Log: log})
+	child, err := daemon.Spawn(daemon.Command{Binary: binary, Args: append([]string{"queen", "serve", "--listen", listen}, args...), Log: log})
 	if err != nil {
 		return daemon.Record{}, err
 	}
@@ -70,7 +79,7 @@ func (k *Keeper) await(ctx context.Context, child *daemon.Child, log string) (da
 	defer cancel()
 	for pause := 2 * time.Millisecond; ; pause = min(2*pause, 50*time.Millisecond) {
 		if record, ok := k.running(); ok {
-			c := transport.New(transport.Options{BaseURL: "http://" + record.Address})
+			c := transport.New(k.own(record))
 			_, err := c.Health(ctx)
 			c.Close()
 			if err == nil {

@@ -6,6 +6,8 @@ import (
 	"io"
 	"os"
 
+	"github.com/rs/zerolog"
+
 	"rbee.dev/rbee/modes/daemon"
 	"rbee.dev/rbee/modes/home"
 )
@@ -13,10 +15,17 @@ import (
 // DefaultListen is where a queen listens unless told otherwise.
 const DefaultListen = "127.0.0.1:7833"
 
-// ServeCmd is `rbee queen serve`.
+// ServeCmd is `rbee queen serve`. Its flags can be variables, so that a queen
+// which another command starts has them too.
 type ServeCmd struct {
-	Listen   string `help:"Address to listen on, loopback only; port 0 takes any free one." default:"127.0.0.1:7833" env:"RBEE_LISTEN" placeholder:"HOST:PORT"`
-	Releases string `help:"URL of a folder with release archives, for machines of another kind than this one." env:"RBEE_RELEASES" placeholder:"URL"`
+	Listen       string   `help:"Address to listen on; port 0 takes any free one." default:"127.0.0.1:7833" env:"RBEE_LISTEN" placeholder:"HOST:PORT"`
+	TLS          string   `help:"self: encrypt by a certificate that the queen makes once." env:"RBEE_TLS" placeholder:"self"`
+	TLSCert      string   `help:"Encrypt by the certificate in this file (PEM, with the chain)." env:"RBEE_TLS_CERT" placeholder:"FILE" type:"path"`
+	TLSKey       string   `help:"File of its key (PEM)." env:"RBEE_TLS_KEY" placeholder:"FILE" type:"path"`
+	InsecureHTTP bool     `name:"insecure-http" help:"Let keys cross the network in the clear: something else encrypts." env:"RBEE_INSECURE_HTTP"`
+	HostName     []string `help:"Name that it is reached by, as through a proxy; once for each." env:"RBEE_HOST_NAMES" placeholder:"NAME"`
+	CORSOrigin   []string `name:"cors-origin" help:"Origin whose web pages may use it, as https://app.example; once for each." env:"RBEE_CORS_ORIGINS" placeholder:"ORIGIN"`
+	Releases     string   `help:"URL of a folder with release archives, for machines of another kind than this one." env:"RBEE_RELEASES" placeholder:"URL"`
 
 	AutoDownload bool `help:"Let requests bring models: those named as hf:OWNER/REPO[:QUANT|:FILE] that no hive has are downloaded." env:"RBEE_AUTO_DOWNLOAD"`
 }
@@ -26,9 +35,47 @@ func (ServeCmd) Help() string {
 	return `Runs the queen in the foreground until Ctrl-C, which takes down its hive and
 workers too. Most people never need it: a command that finds no queen starts one.
 
+Other machines reach it on another address than loopback, once there is an API key;
+keepers there pin the fingerprint of a certificate that it makes itself.
+
 Examples:
   rbee queen serve --listen 127.0.0.1:7833
-  rbee queen serve --auto-download`
+  rbee queen serve --auto-download
+  rbee queen serve --listen 0.0.0.0:7833 --tls self
+  rbee queen serve --host-name llm.example.org          (behind a proxy on this machine)`
+}
+
+func (c *ServeCmd) options(h home.Home, binary string, log zerolog.Logger) Options {
+	return Options{
+		Home: h, Listen: c.Listen, Binary: binary, Releases: c.Releases, Log: log, TLS: c.TLS, TLSCert: c.TLSCert, TLSKey: c.TLSKey,
+		InsecureHTTP: c.InsecureHTTP, Hosts: c.HostName, Origins: c.CORSOrigin, AutoDownload: c.AutoDownload,
+	}
+}
+
+// args are the flags that options came from, for a queen that takes this one's
+// place: all but where it listens, which may have been any free port.
+func (o Options) args() []string {
+	var list []string
+	add := func(name string, values ...string) {
+		for _, v := range values {
+			if v != "" {
+				list = append(list, "--"+name+"="+v)
+			}
+		}
+	}
+	add("tls", o.TLS)
+	add("tls-cert", o.TLSCert)
+	add("tls-key", o.TLSKey)
+	add("host-name", o.Hosts...)
+	add("cors-origin", o.Origins...)
+	add("releases", o.Releases)
+	if o.AutoDownload {
+		list = append(list, "--auto-download")
+	}
+	if o.InsecureHTTP {
+		list = append(list, "--insecure-http")
+	}
+	return list
 }
 
 // Run serves until the context ends or somebody asks for the end.
@@ -46,7 +93,7 @@ func (c *ServeCmd) Run(ctx context.Context, h home.Home, stderr io.Writer) (err 
 	if err != nil {
 		return fmt.Errorf("find the own binary: %w", err)
 	}
-	q, err := New(Options{Home: h, Listen: c.Listen, Binary: exe, Releases: c.Releases, AutoDownload: c.AutoDownload, Log: log})
+	q, err := New(c.options(h, exe, log))
 	if err != nil {
 		if detached { // nobody sees what is returned
 			log.Error().Err(err).Msg("the queen cannot start")

@@ -126,5 +126,5 @@ func (q *Queen) serveGateway() {
 		q.access.Inference(r.Method + " " + r.Path)
 		q.jobs.Mount(r.Method, r.Path, q.gateway)
 	}
-	q.Log.Info().Str("url", fmt.Sprintf("http://%s/v1", q.address)).Msg("OpenAI's API is served")
+	q.Log.Info().Str("url", fmt.Sprintf("%s://%s/v1", q.scheme(), q.address)).Msg("OpenAI's API is served")
 }

@@ -23,8 +23,16 @@ import (
 // Options say how a queen runs.
 type Options struct {
 	Home   home.Home
-	Listen string // host:port on loopback; port 0 takes any free one
-	Binary string // absolute path of rbee, which hives are started from
+	Listen string // host:port; port 0 takes any free one
+	// TLS is "self" for a certificate that the queen makes itself; TLSCert and
+	// TLSKey are files of another. Without either, and not on loopback,
+	// InsecureHTTP must say that keys may go in the clear.
+	TLS, TLSCert, TLSKey string
+	InsecureHTTP         bool
+	// Hosts are names that it is reached by beside loopback's and the machine's
+	// own; Origins are those whose web pages may use it, as https://app.example.
+	Hosts, Origins []string
+	Binary         string // absolute path of rbee, which hives are started from
 	// Releases is the URL of a folder of release archives, for machines that
 	// Binary does not run on; "" is none.
 	Releases string
@@ -36,9 +44,11 @@ type Options struct {
 // Queen is one queen process.
 type Queen struct {
 	Options
-	build   string
-	started time.Time
-	address string
+	build       string
+	started     time.Time
+	address     string
+	fingerprint string   // of its certificate, or ""
+	names       []string // that it is reached by
 
 	pid      *daemon.PIDFile
 	store    *store
@@ -77,55 +87,49 @@ func New(o Options) (_ *Queen, err error) {
 	defer func() {
 		if err != nil {
 			for _, f := range undo {
-				err = errors.Join(err, f())
+				if undone := f(); undone != nil {
+					err = errors.Join(err, undone)
+				}
 			}
 		}
 	}()
-	if q.ln, err = net.Listen("tcp", o.Listen); err != nil { //nolint:noctx // there is no context before Run
-		return nil, ops.Errorf(ops.CodeUnavailable, "cannot listen on %s: %w", o.Listen, err).
-			WithHint("another program has the port: choose one by --listen or RBEE_LISTEN (port 0 takes any free one)")
-	}
-	undo = append(undo, q.ln.Close)
-	q.address = q.ln.Addr().String()
-	if err := q.pid.Write(q.record()); err != nil {
-		return nil, err
-	}
 	if q.store, err = openStore(context.Background(), o.Home.Database()); err != nil {
 		return nil, err
 	}
 	undo = append(undo, q.store.Close)
-	if q.identity, err = q.store.Identity(context.Background()); err != nil {
+	if err := q.unlock(); err != nil {
 		return nil, err
 	}
-	if err := q.aliases.load(context.Background(), q.store); err != nil {
+	if err := q.occupy(); err != nil {
 		return nil, err
 	}
-	if q.key, err = ssh.LoadOrCreateKey(o.Home.Key()); err != nil {
-		return nil, err
-	}
-	secret, err := token(o.Home.Token())
-	if err != nil {
-		return nil, err
-	}
-	if q.access, err = access.Open(context.Background(), access.Options{DB: q.store.db, Token: secret, Log: o.Log}); err != nil {
+	undo = append(undo, q.ln.Close)
+	if err := q.pid.Write(q.record()); err != nil {
 		return nil, err
 	}
 	q.local = newLocalHive(o.Home, o.Binary, q.build, o.Log)
 	return q, nil
 }
 
-// checkListen refuses addresses that other machines can reach: the job API can
-// run commands, and its token would cross the network in the clear.
-func (q *Queen) checkListen() error {
-	host, _, err := net.SplitHostPort(q.Listen)
+// unlock reads, or makes, what the queen proves itself and others by, and what it
+// remembers beside its hives.
+func (q *Queen) unlock() (err error) {
+	ctx := context.Background()
+	if q.identity, err = q.store.Identity(ctx); err != nil {
+		return err
+	}
+	if err := q.aliases.load(ctx, q.store); err != nil {
+		return err
+	}
+	if q.key, err = ssh.LoadOrCreateKey(q.Home.Key()); err != nil {
+		return err
+	}
+	secret, err := token(q.Home.Token())
 	if err != nil {
-		return ops.Invalid("listen", "must be HOST:PORT, got %q", q.Listen)
+		return err
 	}
-	if ip := net.ParseIP(host); host == "localhost" || ip != nil && ip.IsLoopback() {
-		return nil
-	}
-	return ops.Invalid("listen", "must be a loopback address as 127.0.0.1:7833, got %q", q.Listen).
-		WithHint("to use it from another machine, forward the port: ssh -L 7833:127.0.0.1:7833 HOST")
+	q.access, err = access.Open(ctx, access.Options{DB: q.store.db, Token: secret, Log: q.Log})
+	return err
 }
 
 func (q *Queen) lock() error {
@@ -141,7 +145,7 @@ func (q *Queen) lock() error {
 func (q *Queen) record() daemon.Record {
 	return daemon.Record{
 		Process: daemon.Self(), Binary: q.Binary, Version: daemon.Version, Build: q.build,
-		Address: q.address, StartedAt: q.started,
+		Address: q.address, StartedAt: q.started, Fingerprint: q.fingerprint, Args: q.args(),
 	}
 }
 
@@ -161,7 +165,7 @@ func (q *Queen) Run(ctx context.Context) (err error) {
 	}
 	q.jobs, err = job.NewServer(job.Options[ops.Op]{
 		Mode: "queen", Version: daemon.Version, Build: q.build, Run: q.do,
-		Dir: q.Home.Jobs("queen"), Admit: q.access.Admit, Tell: q.refuse, Log: q.Log,
+		Dir: q.Home.Jobs("queen"), Admit: q.access.Admit, Tell: q.refuse, Hosts: q.names, Origins: q.Origins, Log: q.Log,
 	})
 	if err != nil {
 		return err
@@ -174,7 +178,7 @@ func (q *Queen) Run(ctx context.Context) (err error) {
 	q.jobs.Mount(http.MethodPost, ops.LoginPath, http.HandlerFunc(q.serveLogin))
 	q.serveGateway()
 	stopServing := daemon.Listen(ctx, q.ln, q.jobs)
-	q.Log.Info().Str("address", q.address).Str("build", q.build).Int("pid", daemon.Self().PID).Msg("the queen is up")
+	q.Log.Info().Str("address", q.address).Str("fingerprint", q.fingerprint).Str("build", q.build).Int("pid", daemon.Self().PID).Msg("the queen is up")
 
 	scope := q.stopper.Wait(ctx, daemon.ScopeAll)
 	q.Log.Info().Str("scope", string(scope)).Msg("the queen is stopping")

@@ -79,18 +79,19 @@ func (k *key) mayDo(o ops.Op) error {
 	if !ok {
 		wants = ops.ScopeAdmin
 	}
-	if spawn, ok := o.(ops.WorkerSpawn); ok && (spawn.Command != "" || len(spawn.Flags) > 0) {
+	spawn, isSpawn := o.(ops.WorkerSpawn)
+	if isSpawn && (spawn.Command != "" || len(spawn.Flags) > 0) {
 		wants = ops.ScopeAdmin // a command line runs whatever it says on the hive
 	}
 	if !k.opens(wants) {
 		return ops.Errorf(ops.CodeDenied, "the API key %s is not for %s", k.called(), o.Name()).
 			WithHint("it opens %s; this wants a key with --scope %s, or the queen's token", list(k.Scopes), wants)
 	}
-	switch o := o.(type) {
-	case ops.Infer:
-		return k.mayUse(o.Model)
-	case ops.WorkerSpawn:
-		return k.mayUse(o.Model)
+	if infer, ok := o.(ops.Infer); ok {
+		return k.mayUse(infer.Model)
+	}
+	if isSpawn {
+		return k.mayUse(spawn.Model)
 	}
 	return nil
 }

@@ -1,0 +1,137 @@
+package queen
+
+import (
+	"bytes"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math/big"
+	"net"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/google/renameio/v2"
+
+	"rbee.dev/rbee/modes/daemon"
+	"rbee.dev/rbee/ops"
+)
+
+// selfSigned asks for a certificate that the queen makes itself.
+const selfSigned = "self"
+
+// selfLasts is how long such a certificate is valid. Keepers pin it, so that its
+// end would only be in the way.
+const selfLasts = 20 * 365 * 24 * time.Hour
+
+// certificate is what the queen's TLS listener shows, and its fingerprint; nil
+// is no TLS.
+func (q *Queen) certificate() (*tls.Certificate, string, error) {
+	var cert tls.Certificate
+	var err error
+	switch {
+	case q.TLSCert != "" && q.TLSKey != "":
+		if cert, err = tls.LoadX509KeyPair(q.TLSCert, q.TLSKey); err != nil {
+			err = ops.Invalid("tls-cert", "%s and %s cannot be used: %w", q.TLSCert, q.TLSKey, err)
+		}
+	case q.TLS == selfSigned:
+		cert, err = ownCertificate(q.Home.Certificate(), q.Listen)
+	default:
+		return nil, "", nil
+	}
+	if err != nil {
+		return nil, "", err
+	}
+	if cert.Leaf == nil {
+		return nil, "", fmt.Errorf("the certificate of %s has no leaf", q.TLSCert)
+	}
+	return &cert, daemon.Fingerprint(cert.Leaf), nil
+}
+
+// ownCertificate reads the self-signed certificate and its key from the file at
+// path, and makes them where there are none. Whoever can read the file can pass
+// for the queen, so only its owner may.
+func ownCertificate(path, listen string) (tls.Certificate, error) {
+	text, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		if text, err = newCertificate(listen); err == nil {
+			err = renameio.WriteFile(path, text, 0o600)
+		}
+	}
+	if err != nil {
+		return tls.Certificate{}, fmt.Errorf("keep the queen's certificate: %w", err)
+	}
+	cert, err := tls.X509KeyPair(text, text)
+	if err != nil {
+		return cert, fmt.Errorf("read the queen's certificate %s: %w", path, err)
+	}
+	return cert, nil
+}
+
+// newCertificate makes a self-signed certificate for the names and addresses
+// that this machine has now, and its key, as PEM.
+func newCertificate(listen string) ([]byte, error) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return nil, err
+	}
+	serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 127))
+	if err != nil {
+		return nil, err
+	}
+	now := time.Now()
+	template := &x509.Certificate{
+		SerialNumber: serial, Subject: pkix.Name{CommonName: "rbee queen"}, NotBefore: now.Add(-time.Hour), NotAfter: now.Add(selfLasts),
+		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+		BasicConstraintsValid: true, DNSNames: append([]string{"localhost"}, machineNames(listen)...), IPAddresses: machineIPs(),
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		return nil, err
+	}
+	private, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		return nil, err
+	}
+	var text bytes.Buffer
+	err = errors.Join(pem.Encode(&text, &pem.Block{Type: "CERTIFICATE", Bytes: der}), pem.Encode(&text, &pem.Block{Type: "PRIVATE KEY", Bytes: private}))
+	return text.Bytes(), err
+}
+
+// machineNames are the names that other machines may call this one by: its own,
+// also as multicast DNS has it, and the one that it listens on.
+func machineNames(listen string) []string {
+	var names []string
+	if name, err := os.Hostname(); err == nil && name != "" && name != "localhost" {
+		name = strings.ToLower(name)
+		names = append(names, name)
+		if !strings.Contains(name, ".") {
+			names = append(names, name+".local")
+		}
+	}
+	if host, _, err := net.SplitHostPort(listen); err == nil && host != "" && host != "localhost" && net.ParseIP(host) == nil {
+		names = append(names, strings.ToLower(host))
+	}
+	return names
+}
+
+func machineIPs() []net.IP {
+	ips := []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback}
+	addresses, err := net.InterfaceAddrs()
+	if err != nil {
+		return ips // keepers go by the fingerprint
+	}
+	for _, a := range addresses {
+		if n, ok := a.(*net.IPNet); ok && n.IP.IsGlobalUnicast() {
+			ips = append(ips, n.IP)
+		}
+	}
+	return ips
+}
