@@ -13,7 +13,7 @@ var (
 	// for a flag.
 	name   = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,62}$`)
 	model  = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$`)
-	device = regexp.MustCompile(`^(auto|cpu|[a-z]+(:[0-9]{1,3})?)$`)
+	device = regexp.MustCompile(`^(auto|cpu|[a-z]+(:[0-9]{1,3})?|[a-z]+:[0-9]{1,3}(,[a-z]+:[0-9]{1,3}){1,15})$`)
 )
 
 // firstError returns the first of errs that is not nil.
@@ -66,7 +66,7 @@ func checkDevice(value string) error {
 	if value == "" || device.MatchString(value) {
 		return nil
 	}
-	return Invalid("device", "must be auto, cpu or a kind and a number as cuda:0, got %q", clip(value))
+	return Invalid("device", "must be auto, cpu or a kind and a number as cuda:0, or several with commas between, got %q", clip(value))
 }
 
 // checkFlags bounds an engine's settings; what they mean is the engine's.

@@ -7,11 +7,12 @@ type cache struct {
 	keys, values [][]float32 // per layer and key head: position after position
 	dim          int
 	room         int // positions that fit
+	most         int // positions that there can be
 }
 
-func newCache(m *model) *cache {
+func newCache(m *model, most int) *cache {
 	n := m.layers * m.kvHeads
-	return &cache{keys: make([][]float32, n), values: make([][]float32, n), dim: m.headDim}
+	return &cache{keys: make([][]float32, n), values: make([][]float32, n), dim: m.headDim, most: most}
 }
 
 // reserve makes room for so many positions.
@@ -19,7 +20,7 @@ func (c *cache) reserve(positions int) {
 	if positions <= c.room {
 		return
 	}
-	room := max(64, positions, c.room+c.room/2)
+	room := max(positions, min(max(64, c.room+c.room/2), c.most))
 	for i := range c.keys {
 		c.keys[i] = enlarge(c.keys[i], room*c.dim)
 		c.values[i] = enlarge(c.values[i], room*c.dim)

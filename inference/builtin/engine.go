@@ -85,7 +85,7 @@ func (e *Engine) start(m *model, spec inference.Spec) {
 		e.slots = inference.DefaultParallel
 	}
 	e.pool = newPool(threads)
-	e.scheduler = newScheduler(newRunner(m, e.pool), e.slots, e.tokens.IsEnd)
+	e.scheduler = newScheduler(newRunner(m, e.pool), e.slots, e.context, e.tokens.IsEnd)
 	e.scheduler.start()
 }
 

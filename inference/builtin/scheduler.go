@@ -30,11 +30,11 @@ type scheduler struct {
 	stopped sync.WaitGroup
 }
 
-func newScheduler(r *runner, slots int, isEnd func(int32) bool) *scheduler {
+func newScheduler(r *runner, slots, context int, isEnd func(int32) bool) *scheduler {
 	s := &scheduler{runner: r, isEnd: isEnd, wake: make(chan struct{}, 1)}
 	s.budget = s.pace.tokens
 	for range slots {
-		s.idle = append(s.idle, &slot{cache: newCache(r.m)})
+		s.idle = append(s.idle, &slot{cache: newCache(r.m, context)})
 	}
 	return s
 }

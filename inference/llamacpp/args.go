@@ -73,11 +73,20 @@ func contextLength(s inference.Spec, m model) (int, error) {
 // they count from 0, by the names that rbee has for them.
 var families = map[string]string{"cuda": "CUDA", "rocm": "ROCm", "vulkan": "Vulkan", "sycl": "SYCL"}
 
-// device is llama.cpp's name for a device, as CUDA0 for cuda:0; none keeps
+// device is llama.cpp's name for a device, or for several with commas between.
+func device(name string) string {
+	names := strings.Split(name, ",")
+	for i, n := range names {
+		names[i] = deviceName(n)
+	}
+	return strings.Join(names, ",")
+}
+
+// deviceName is llama.cpp's name for a device, as CUDA0 for cuda:0; none keeps
 // everything on the CPU, and "" leaves it to the program, which takes the GPUs
 // that it can use. A Mac has one, whose name has changed from Metal to MTL0 (pull
 // request 18919).
-func device(name string) string {
+func deviceName(name string) string {
 	switch name {
 	case "", "auto", "metal", "metal:0":
 		return ""

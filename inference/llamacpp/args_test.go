@@ -76,7 +76,7 @@ func TestAContextBeyondTheModelsIsRefused(t *testing.T) {
 func TestDevicesHaveLlamaCppsNames(t *testing.T) {
 	for name, want := range map[string]string{
 		"": "", "auto": "", "cpu": "none", "cuda:0": "CUDA0", "cuda:1": "CUDA1", "rocm:2": "ROCm2", "metal": "", "metal:0": "",
-		"vulkan:0": "Vulkan0", "RPC0": "RPC0",
+		"vulkan:0": "Vulkan0", "RPC0": "RPC0", "cuda:0,cuda:2": "CUDA0,CUDA2",
 	} {
 		if got := device(name); got != want {
 			t.Errorf("%s is %q, want %q", name, got, want)

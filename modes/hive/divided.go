@@ -22,7 +22,7 @@ func (h *Hive) wanted(ctx context.Context, o ops.WorkerSpawn) (want, error) {
 	}
 	w.parallel, w.context, w.flags, w.command = o.Parallel, o.Context, o.Flags, o.Command
 	if len(o.Hives) > 0 {
-		w.parts = o.Hives[1:]
+		w.parts, w.stays = o.Hives[1:], o.Share
 		if w.device == "cpu" || !h.accelerated() {
 			w.share = o.Share
 		}
@@ -57,12 +57,4 @@ func (h *Hive) accelerated() bool {
 		}
 	}
 	return false
-}
-
-// staying is the model as far as this machine needs room for it.
-func staying(m ops.Model, o ops.WorkerSpawn) ops.Model {
-	if len(o.Hives) > 0 && o.Share > 0 {
-		m.Size = int64(float64(m.Size) * o.Share)
-	}
-	return m
 }

@@ -93,8 +93,11 @@ func (h *Hive) autoEngine(ctx context.Context) (engine, program string, err erro
 // checkDevice refuses a device that is not there, or that the engine does not
 // run on.
 func (h *Hive) checkDevice(engine, id string) error {
-	if id == "cpu" {
+	if id == processor {
 		return nil
+	}
+	if one, others, several := strings.Cut(id, ","); several {
+		return errors.Join(h.checkDevice(engine, one), h.checkDevice(engine, others))
 	}
 	devices := h.machine.list()
 	ids := make([]string, len(devices))

@@ -58,6 +58,7 @@ type want struct {
 	command           string
 	parts             []string // further hives that the model is divided over
 	share             float64  // of the weights that stay on this machine's CPU then
+	stays             float64  // of the weights that stay on this machine, or 0 for all
 	partOf            string   // the worker of whose model it holds a part
 }
 
@@ -66,12 +67,40 @@ func (w want) fits(i ops.Worker) bool {
 	return i.Model == w.model.ID && (w.anyEngine || i.Engine == w.engine) && (w.anyDevice || i.Device == w.device)
 }
 
-// pick returns the worker for a job: of those that fit the one with the fewest
-// jobs, one that still loads only where none is ready, else a new one called
+// pick returns the worker for a job: one that is there, or else a new one called
 // id. The job is counted as given to it.
 func (f *fleet) pick(w want, id string) (m *member, started bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	m = f.best(w)
+	if m == nil {
+		m, started = f.start(w, id)
+	}
+	m.give()
+	return m, started
+}
+
+// reuse is pick that starts none: it returns nil instead.
+func (f *fleet) reuse(w want) *member {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	m := f.best(w)
+	if m != nil {
+		m.give()
+	}
+	return m
+}
+
+// has reports whether pick would find a worker and start none.
+func (f *fleet) has(w want) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.best(w) != nil
+}
+
+// best is, of the workers that fit, the one with the fewest jobs; one that still
+// loads only where none is ready. The caller holds the lock.
+func (f *fleet) best(w want) *member {
 	var best *member
 	least := 0
 	for _, m := range f.members {
@@ -79,23 +108,7 @@ func (f *fleet) pick(w want, id string) (m *member, started bool) {
 			best, least = m, load
 		}
 	}
-	if best == nil {
-		best, started = f.start(w, id)
-	}
-	best.give()
-	return best, started
-}
-
-// has reports whether pick would find a worker and start none.
-func (f *fleet) has(w want) bool {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	for _, m := range f.members {
-		if _, ok := m.load(w); ok {
-			return true
-		}
-	}
-	return false
+	return best
 }
 
 // load is how many jobs the worker has, if it is one for w. To load a model
@@ -111,6 +124,14 @@ func (m *member) load(w want) (int, bool) {
 		jobs += 1 << 30
 	}
 	return jobs, true
+}
+
+// lives reports whether there is a worker called id that has not ended.
+func (f *fleet) lives(id string) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	m := f.members[id]
+	return m != nil && !m.dead()
 }
 
 // spawn returns the worker called id, after starting it where there is none.

@@ -49,6 +49,7 @@ type Hive struct {
 	// installed are llama.cpp's releases that engine_install brought.
 	installed *engines.Store
 	programs  programs
+	placing   chan struct{} // holds one token while a worker is given its place
 	dirty     chan struct{} // holds one token while there is a change to publish
 }
 
@@ -60,7 +61,8 @@ func New(o Options) (_ *Hive, err error) {
 	if o.Memory == nil {
 		o.Memory = memory
 	}
-	h := &Hive{Options: o, started: time.Now().UTC(), stopper: daemon.NewStopper(), dirty: make(chan struct{}, 1)}
+	h := &Hive{Options: o, started: time.Now().UTC(), stopper: daemon.NewStopper(), dirty: make(chan struct{}, 1), placing: make(chan struct{}, 1)}
+	h.machine.looked = make(chan struct{})
 	if h.build, err = daemon.Build(o.Home, o.Binary); err != nil {
 		return nil, err
 	}

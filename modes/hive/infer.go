@@ -49,20 +49,14 @@ func (h *Hive) workerFor(ctx context.Context, o ops.Infer) (*member, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !h.fleet.has(w) {
-		if w.engine == command {
-			return nil, ops.Errorf(ops.CodeUnavailable, "no worker on hive %s runs %s by a command line", h.Name, w.model.ID).
-				WithHint("`rbee worker spawn %s --engine command --command …` starts one", w.model.ID)
-		}
-		if err := h.makeRoom(ctx, w.model); err != nil {
-			return nil, err
-		}
+	if m := h.fleet.reuse(w); m != nil {
+		return m, nil
 	}
-	m, started := h.fleet.pick(w, workerID(ctx))
-	if started {
-		h.narrateStart(ctx, m, w)
+	if w.engine == command {
+		return nil, ops.Errorf(ops.CodeUnavailable, "no worker on hive %s runs %s by a command line", h.Name, w.model.ID).
+			WithHint("`rbee worker spawn %s --engine command --command …` starts one", w.model.ID)
 	}
-	return m, nil
+	return h.place(ctx, w, func() bool { return h.fleet.has(w) }, func(w want) (*member, bool) { return h.fleet.pick(w, workerID(ctx)) })
 }
 
 // chosen is the worker that the job asks for by name.

@@ -13,6 +13,8 @@ import (
 
 // machine is what models can run on here, as it was found last.
 type machine struct {
+	looked chan struct{} // closed once all of it was looked at; nil is at once
+
 	mu      sync.Mutex
 	devices []ops.Device
 }
@@ -25,6 +27,39 @@ func (m *machine) look(ctx context.Context) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.devices = devices
+	if m.looked != nil {
+		select {
+		case <-m.looked:
+		default:
+			close(m.looked)
+		}
+	}
+}
+
+// known waits for the first look to end, which takes as long as the cards'
+// drivers do.
+func (m *machine) known(ctx context.Context) error {
+	if m.looked == nil {
+		return nil
+	}
+	select {
+	case <-m.looked:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// lookAtCards reads anew what is free of the GPUs, where there are any.
+func (m *machine) lookAtCards(ctx context.Context) {
+	if len(m.gpus()) > 0 {
+		m.look(ctx)
+	}
+}
+
+// gpus are the devices but for the CPU.
+func (m *machine) gpus() []ops.Device {
+	return slices.DeleteFunc(m.list(), func(d ops.Device) bool { return d.Kind == processor })
 }
 
 // lookQuickly reads the CPU only, which takes no time.

@@ -1,46 +1,177 @@
 package hive
 
 import (
+	"cmp"
 	"context"
+	"slices"
+	"strings"
 
+	"rbee.dev/rbee/inference"
+	"rbee.dev/rbee/inference/fit"
 	"rbee.dev/rbee/ops"
 )
 
-// makeRoom sees that a model's weights fit into the machine's memory: it refuses
-// what is larger than all of it, unloads workers that have nothing to do where
-// too little is free, and warns where that is not enough. It is rough: weights
-// are mapped, so what other programs could give up counts as free.
-func (h *Hive) makeRoom(ctx context.Context, m ops.Model) error {
-	size := uint64(max(0, m.Size))
-	for {
-		total, free := h.Memory(ctx)
-		switch {
-		case total == 0 || size <= free: // or nobody can say
-			return nil
-		case size > total:
-			return ops.Errorf(ops.CodeUnavailable, "%s takes %s of memory, and hive %s has %s", m.ID, humanBytes(size), h.Name, humanBytes(total)).
-				WithHint("take a smaller model, or one with fewer bits per weight")
-		}
-		idle := h.fleet.idlest()
-		if idle == nil {
-			ops.Warn(ctx, "memory_short", "%s takes %s of memory, and only %s are free: it may be slow", m.ID, humanBytes(size), humanBytes(free))
-			return nil
-		}
-		ops.Narrate(ctx, "worker_unload", "unloading %s, worker %s, which has nothing to do, to make room", idle.tell().Model, idle.id)
-		if err := h.fleet.remove(ctx, idle); err != nil {
-			return err
+// place finds a worker's place and starts it there. Workers are placed one after
+// the other: each counts what those before it will take, so that no two are
+// given the same memory. there says that the worker is there already, and start
+// starts it, where it still is not.
+func (h *Hive) place(ctx context.Context, w want, there func() bool, start func(want) (*member, bool)) (*member, error) {
+	select {
+	case h.placing <- struct{}{}:
+		defer func() { <-h.placing }()
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+	if !there() {
+		var err error
+		if w, err = h.makeRoom(ctx, w); err != nil {
+			return nil, err
 		}
 	}
+	m, started := start(w)
+	if started {
+		h.narrateStart(ctx, m, w)
+	}
+	return m, nil
 }
 
-// idlest is the worker that has had nothing to do for longest, or nil. It gets
-// no more jobs: the caller ends it.
-func (f *fleet) idlest() *member {
+// makeRoom chooses the device, where that is left open, and sees that the model
+// fits there. It unloads workers that have nothing to do where too little is
+// free; a model that does not fit then either is refused, with the numbers and
+// with what would fit.
+func (h *Hive) makeRoom(ctx context.Context, w want) (want, error) {
+	if w.engine == command || w.partOf != "" { // what it takes is for its command line, or for another hive to say
+		return w, nil
+	}
+	shape := h.models.shape(w.model.ID)
+	if w.stays > 0 {
+		shape.Weights = uint64(float64(shape.Weights) * w.stays)
+	}
+	run := runOf(w.engine, shape, inference.Spec{ContextLength: w.context, Parallel: w.parallel, Flags: w.flags})
+	need := shape.Need(run)
+	spots, err := h.spots(ctx, w)
+	if err != nil {
+		return w, err
+	}
+	best := -1
+	for i := range spots { // without unloading any
+		if best < 0 && h.fits(ctx, spots[i], need) {
+			best = i
+		}
+	}
+	for i := 0; i < len(spots) && best < 0; i++ {
+		ok, err := h.clear(ctx, w, spots[i], need)
+		if err != nil {
+			return w, err
+		}
+		if ok {
+			best = i
+		}
+	}
+	if best < 0 {
+		return w, h.refusal(ctx, w, run, shape, spots[len(spots)-1])
+	}
+	w.device = spots[best].device
+	if w.anyDevice && spots[best].why != "" {
+		ops.Narrate(ctx, "device_choose", "%s takes about %s: %s", w.model.ID, humanBytes(need.Total()), spots[best].why)
+	}
+	return w, nil
+}
+
+// fits reports whether so much is free in the spot, or nobody can say.
+func (h *Hive) fits(ctx context.Context, s spot, need fit.Need) bool {
+	total, free := h.free(ctx, s)
+	return total == 0 || need.Total() <= free
+}
+
+// clear unloads workers that have nothing to do and hold some of the spot's
+// memory, the longest idle first, until the model fits, and reports whether it
+// does. None is unloaded for a model that would not fit even then.
+func (h *Hive) clear(ctx context.Context, w want, s spot, need fit.Need) (bool, error) {
+	for !h.fits(ctx, s, need) {
+		if total, _ := h.free(ctx, s); need.Total() > total {
+			return false, nil
+		}
+		idle := h.fleet.idlest(s.shares)
+		if idle == nil {
+			return false, nil
+		}
+		ops.Narrate(ctx, "worker_unload", "unloading %s, worker %s, which has nothing to do, to make room for %s", idle.tell().Model, idle.id, w.model.ID)
+		if err := h.fleet.remove(ctx, idle); err != nil {
+			return false, err
+		}
+		h.machine.lookAtCards(ctx)
+	}
+	return true, nil
+}
+
+// free is the memory of a spot, in bytes: all of it, and what is left of it when
+// those who have a place take all that they need. total is 0 when it is not
+// known.
+func (h *Hive) free(ctx context.Context, s spot) (total, free uint64) {
+	for _, pool := range s.pools {
+		all, left := h.freeIn(ctx, pool)
+		if all == 0 {
+			return 0, 0
+		}
+		total += all - min(all, s.spare)
+		free += left - min(left, s.spare)
+	}
+	return total, free
+}
+
+// freeIn is free for one pool of memory: the machine's, or a card's.
+func (h *Hive) freeIn(ctx context.Context, pool string) (total, free uint64) {
+	if pool == processor {
+		total, free = h.Memory(ctx)
+	} else {
+		for _, d := range h.machine.list() {
+			if d.ID == pool {
+				total, free = d.MemoryBytes, d.MemoryFreeBytes
+			}
+		}
+	}
+	var promised uint64
+	for _, m := range h.fleet.all() {
+		if pools := h.machine.poolsOf(m.tell().Device); slices.Contains(pools, pool) {
+			promised += h.outstanding(m, pool) / uint64(len(pools))
+		}
+	}
+	return total, free - min(free, promised)
+}
+
+// outstanding is how much a worker is still going to take of a pool's memory,
+// which counts as free there. The weights are a mapped file, which the system
+// could drop: they count as free even when they are loaded.
+func (h *Hive) outstanding(m *member, pool string) uint64 {
+	i := m.tell()
+	if i.State == ops.WorkerFailed || i.Engine == command || i.Engine == ops.EngineRPC || pool != processor && i.State != ops.WorkerLoading {
+		return 0 // a card's driver knows
+	}
+	if _, err := h.models.get(i.Model); err != nil {
+		return 0
+	}
+	shape := h.models.shape(i.Model)
+	spec := inference.Spec{ContextLength: cmp.Or(i.Context, m.want.context), Parallel: cmp.Or(i.Slots, m.want.parallel), Flags: m.want.flags}
+	need := shape.Need(runOf(i.Engine, shape, spec)).Total()
+	if pool != processor {
+		return need
+	}
+	held, known := ownMemory(i.PID)
+	if !known && i.State != ops.WorkerLoading {
+		return 0
+	}
+	return need - min(need, held)
+}
+
+// idlest is the worker that has had nothing to do for longest, of those on
+// devices that count, or nil. It gets no more jobs: the caller ends it.
+func (f *fleet) idlest(counts func(device string) bool) *member {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	var oldest *member
 	for _, m := range f.members {
-		if m.isIdle() && (oldest == nil || m.lastUsed().Before(oldest.lastUsed())) {
+		if m.isIdle() && counts(m.tell().Device) && (oldest == nil || m.lastUsed().Before(oldest.lastUsed())) {
 			oldest = m
 		}
 	}
@@ -56,4 +187,20 @@ func (m *member) isIdle() bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.info.State == ops.WorkerReady && m.info.Running == 0 && m.given == 0 && !m.asked && m.info.PartOf == ""
+}
+
+// poolsOf are the memories that a worker on a device takes of. A GPU that shares
+// the machine's memory, or does not tell of its own, has none of its own.
+func (m *machine) poolsOf(device string) []string {
+	var pools []string
+	for _, d := range m.list() {
+		own := d.Kind != processor && d.Kind != "metal" && d.MemoryBytes > 0
+		if own && slices.Contains(strings.Split(device, ","), d.ID) {
+			pools = append(pools, d.ID)
+		}
+	}
+	if len(pools) == 0 {
+		return []string{processor}
+	}
+	return pools
 }

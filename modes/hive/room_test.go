@@ -1,34 +1,224 @@
 package hive
 
 import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
+	"rbee.dev/rbee/inference"
+	"rbee.dev/rbee/inference/gguf"
+	"rbee.dev/rbee/inference/gguf/gguftest"
+	"rbee.dev/rbee/inference/llamacpp"
+	"rbee.dev/rbee/modes/home"
 	"rbee.dev/rbee/ops"
 )
 
-func TestAModelLargerThanTheMachineIsRefusedAndOneThatIsTightWarnedOf(t *testing.T) {
-	h := &Hive{Options: Options{Name: "localhost", Memory: memory}, fleet: &fleet{}}
-	total, free := memory(t.Context())
-	if total == 0 || free == 0 || free >= total {
-		t.Fatalf("memory is %d of %d", free, total)
+// roomy is a hive with a model called bee, which takes what bee says, and with so
+// much memory free of 64 GiB. It runs no workers.
+func roomy(t *testing.T, free *uint64) *Hive {
+	t.Helper()
+	h := &Hive{
+		Options: Options{Name: "localhost", Memory: func(context.Context) (uint64, uint64) { return 64 << 30, *free }},
+		models:  newModels(t), placing: make(chan struct{}, 1),
 	}
-	var said story
-	ctx := said.told(t.Context())
-	wantCode(t, h.makeRoom(ctx, ops.Model{ID: "big", Size: 1 << 60}), ops.CodeUnavailable, "big takes 1.0 EiB of memory", "smaller model")
-	if err := h.makeRoom(ctx, ops.Model{ID: "tight", Size: int64(total)}); err != nil || len(said.lines) != 1 {
-		t.Errorf("a tight one: %v, %q", err, said.lines)
+	h.fleet = &fleet{hive: "localhost", home: home.Home{State: t.TempDir()}, members: map[string]*member{}, changed: func() {}}
+	h.models.put(t, "bee/model.gguf", gguftest.Model{Type: gguf.Q8_0, Layers: 4, Width: 512, Heads: 8, KVHeads: 8, FFN: 2048, Context: 8192}.Bytes())
+	return h
+}
+
+// bee is a worker for the model called bee, and what it takes.
+func (h *Hive) bee(t *testing.T, engine, device string) (w want, takes uint64) {
+	t.Helper()
+	m, err := h.models.get("bee")
+	if err != nil {
+		t.Fatal(err)
 	}
-	if err := h.makeRoom(ctx, ops.Model{ID: "small", Size: 1}); err != nil || len(said.lines) != 1 {
-		t.Errorf("a small one: %v, %q", err, said.lines)
+	shape := h.models.shape("bee")
+	return want{model: m, engine: engine, program: os.Getenv(llamacpp.PathEnv), device: device, anyEngine: true, anyDevice: device == auto}, shape.Need(runOf(engine, shape, inference.Spec{})).Total()
+}
+
+func TestAModelThatDoesNotFitIsRefusedWithWhatWould(t *testing.T) {
+	var free uint64
+	h := roomy(t, &free)
+	shape := h.models
+	for _, c := range []struct {
+		name  string
+		takes inference.Spec // of which there is as much free
+		less  uint64
+		hint  string
+	}{
+		{"a shorter context", inference.Spec{ContextLength: 1024}, 0, "`rbee worker spawn bee --parallel 4 --context-length 1024` fits"},
+		{"fewer requests", inference.Spec{ContextLength: 768, Parallel: 1}, 0, "`rbee worker spawn bee --parallel 1 --context-length 768` fits"},
+		{"fewer bits", inference.Spec{ContextLength: 512, Parallel: 1}, 1 << 20, "in Q6_K it would fit, with a short context"},
+		{"nothing", inference.Spec{ContextLength: 512, Parallel: 1}, 60 << 20, "take a smaller model"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			w, takes := h.bee(t, builtin, processor)
+			w.anyDevice = true
+			m := shape.shape("bee")
+			free = m.Need(m.Builtin(c.takes)).Total() - c.less
+			_, err := h.makeRoom(t.Context(), w)
+			wantCode(t, err, ops.CodeUnavailable, "bee takes about "+humanBytes(takes), "of weights", "for 4 requests of 4096 tokens",
+				"of the 64 GiB that hive localhost has, "+humanBytes(free)+" are free", c.hint)
+		})
+	}
+	w, takes := h.bee(t, builtin, processor)
+	free = takes
+	if _, err := h.makeRoom(t.Context(), w); err != nil {
+		t.Errorf("with what it takes free: %v", err)
+	}
+}
+
+func TestAnotherQuantisationThatIsThereIsHintedAt(t *testing.T) {
+	var free uint64
+	h := roomy(t, &free)
+	h.Name = "gpu1"
+	h.models.put(t, "bee-small/model.gguf", gguftest.Model{Type: gguf.Q4_K, Layers: 4, Width: 512, Heads: 8, KVHeads: 8, FFN: 2048, Context: 8192}.Bytes())
+	if _, err := h.models.get("bee-small"); err != nil {
+		t.Fatal(err)
+	}
+	w, _ := h.bee(t, builtin, processor)
+	w.context, w.parallel, w.anyEngine = 256, 1, false
+	small := h.models.shape("bee-small")
+	free = small.Need(small.Builtin(inference.Spec{ContextLength: 256, Parallel: 1})).Total()
+	_, err := h.makeRoom(t.Context(), w)
+	wantCode(t, err, ops.CodeUnavailable, "`rbee worker spawn bee-small --hive gpu1 --engine builtin", "the same in Q4_K")
+}
+
+// loading makes a member that loads the model called bee, as if it had just been
+// started.
+func (h *Hive) loading(t *testing.T) func(want) (*member, bool) {
+	t.Helper()
+	return func(w want) (*member, bool) {
+		h.fleet.mu.Lock()
+		defer h.fleet.mu.Unlock()
+		id := fmt.Sprint("w", len(h.fleet.members))
+		m := newMember(id, t.TempDir(), "localhost", w)
+		t.Cleanup(m.client.Close)
+		h.fleet.members[id] = m
+		return m, false
+	}
+}
+
+func TestTwoThatComeAtOnceDoNotCountTheSameMemory(t *testing.T) {
+	var free uint64
+	h := roomy(t, &free)
+	w, takes := h.bee(t, builtin, processor)
+	free = 5*takes - 1 // four fit, whoever comes first
+	var group sync.WaitGroup
+	var mu sync.Mutex
+	placed, refused := 0, 0
+	for range 8 {
+		group.Go(func() {
+			_, err := h.place(t.Context(), w, func() bool { return false }, h.loading(t))
+			mu.Lock()
+			defer mu.Unlock()
+			switch ops.CodeOf(err) {
+			case "":
+				placed++
+			case ops.CodeUnavailable:
+				refused++
+			}
+		})
+	}
+	group.Wait()
+	if placed != 4 || refused != 4 {
+		t.Errorf("%d were placed and %d refused", placed, refused)
+	}
+}
+
+func TestOneThatIsThereAlreadyNeedsNoRoom(t *testing.T) {
+	free := uint64(1)
+	h := roomy(t, &free)
+	w, _ := h.bee(t, builtin, processor)
+	if _, err := h.place(t.Context(), w, func() bool { return true }, h.loading(t)); err != nil {
+		t.Error(err)
+	}
+}
+
+// cards is a machine with cards of 24 GiB, of which so much is free, and with a
+// llama-server that can use devices called so. Both are programs that print what the
+// real ones do.
+func cards(t *testing.T, h *Hive, usable string, mebibytesFree ...int) {
+	t.Helper()
+	var lines strings.Builder
+	for i, n := range mebibytesFree {
+		fmt.Fprintf(&lines, "%d, NVIDIA GeForce RTX 4090, 24564, %d, 550.54.14, 8.9\n", i, n)
+	}
+	program(t, "cat <<'E'\n"+lines.String()+"E\n")
+	server := filepath.Join(t.TempDir(), "llama-server")
+	script := "#!/bin/sh\necho 'version: 7000 (0123abc)'\necho 'Available devices:'\nfor d in " + usable + "; do echo \"  $d: NVIDIA GeForce RTX 4090 (24082 MiB, 23500 MiB free)\"; done\n"
+	if err := os.WriteFile(server, []byte(script), 0o700); err != nil { //nolint:gosec // it is a program
+		t.Fatal(err)
+	}
+	t.Setenv(llamacpp.PathEnv, server)
+	h.machine.look(t.Context())
+}
+
+func TestAutoPutsAModelWhereItFits(t *testing.T) {
+	const plenty = 1 << 34
+	for _, c := range []struct {
+		name, usable string
+		context      int
+		parallel     int
+		cards        []int // MiB free
+		free         uint64
+		want, says   string
+	}{
+		{"the card with most free", "CUDA0", 0, 0, []int{9000, 20000}, plenty, "cuda:1", "it goes to cuda:1 (NVIDIA GeForce RTX 4090), which has 20 GiB free"},
+		{"both", "CUDA0", 8192, 64, []int{3000, 4000}, plenty, "cuda:0,cuda:1", "it is spread over cuda:0 and cuda:1"},
+		{"partly", "CUDA0", 8192, 64, []int{1500, 1500}, plenty, "cuda:0,cuda:1", "some layers stay in the machine's memory"},
+		{"none that is usable", "Vulkan0", 0, 0, []int{9000, 20000}, plenty, "cpu", ""},
+		{"no cards", "", 0, 0, nil, plenty, "cpu", ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			h := roomy(t, &c.free)
+			cards(t, h, c.usable, c.cards...)
+			w, _ := h.bee(t, llamaCpp, auto)
+			w.context, w.parallel = c.context, c.parallel
+			var said story
+			got, err := h.makeRoom(said.told(t.Context()), w)
+			if err != nil || got.device != c.want || !strings.Contains(strings.Join(said.lines, "\n"), c.says) {
+				t.Errorf("it goes to %q (%v), %q; want %s, %q", got.device, err, said.lines, c.want, c.says)
+			}
+		})
+	}
+}
+
+func TestACardThatTheEngineCannotUseIsRefused(t *testing.T) {
+	free := uint64(1 << 34)
+	h := roomy(t, &free)
+	cards(t, h, "Vulkan0", 9000, 9000)
+	w, _ := h.bee(t, llamaCpp, "cuda:1")
+	_, err := h.makeRoom(t.Context(), w)
+	wantCode(t, err, ops.CodeUnsupported, "the llama-server that is installed cannot use cuda:1 (NVIDIA GeForce RTX 4090): it is for vulkan")
+}
+
+func TestACardIsNotPromisedTwice(t *testing.T) {
+	free := uint64(1)
+	h := roomy(t, &free)
+	cards(t, h, "CUDA0", 2048)
+	w, _ := h.bee(t, llamaCpp, "cuda:0") // some 200 MiB
+	placed := 0
+	for range 9 {
+		if _, err := h.place(t.Context(), w, func() bool { return false }, h.loading(t)); err == nil {
+			placed++
+		}
+	}
+	if placed < 2 || placed > 7 {
+		t.Errorf("%d went onto a card that has room for a few", placed)
 	}
 }
 
 func TestTheWorkerThatWasIdleForLongestGoesFirst(t *testing.T) {
 	f := &fleet{members: map[string]*member{}}
 	ago := func(id string, minutes int, change func(*member)) {
-		m := &member{id: id, used: time.Now().Add(-time.Duration(minutes) * time.Minute), info: ops.Worker{ID: id, State: ops.WorkerReady}}
+		m := &member{id: id, used: time.Now().Add(-time.Duration(minutes) * time.Minute), info: ops.Worker{ID: id, Device: "cpu", State: ops.WorkerReady}}
 		if change != nil {
 			change(m)
 		}
@@ -37,12 +227,14 @@ func TestTheWorkerThatWasIdleForLongestGoesFirst(t *testing.T) {
 	ago("recent", 1, nil)
 	ago("old", 20, nil)
 	ago("oldest", 30, nil)
+	ago("elsewhere", 40, func(m *member) { m.info.Device = "cuda:0" })
 	ago("busy", 90, func(m *member) { m.info.Running = 1 })
 	ago("given", 90, func(m *member) { m.given = 1 })
 	ago("loading", 90, func(m *member) { m.info.State = ops.WorkerLoading })
 	ago("failed", 90, func(m *member) { m.info.State = ops.WorkerFailed })
+	here := spot{pools: []string{processor}}
 	var order []string
-	for m := f.idlest(); m != nil; m = f.idlest() {
+	for m := f.idlest(here.shares); m != nil; m = f.idlest(here.shares) {
 		order = append(order, m.id)
 	}
 	if got := strings.Join(order, " "); got != "oldest old recent" {

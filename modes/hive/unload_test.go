@@ -2,6 +2,8 @@ package hive_test
 
 import (
 	"context"
+	"os"
+	"sync/atomic"
 	"testing"
 
 	"rbee.dev/rbee/inference/enginetest"
@@ -15,15 +17,13 @@ import (
 func TestAWorkerThatHasNothingToDoMakesRoomForAnother(t *testing.T) {
 	h := newHome(t)
 	c := client(t, h)
-	free := make(chan uint64, 8) // what each look at the memory finds; then there is plenty
+	var tight atomic.Bool // then there is room for one beside one
 	stop := run(t, h, func(o *hive.Options) {
 		o.Memory = func(context.Context) (uint64, uint64) {
-			select {
-			case n := <-free:
-				return 1 << 40, n
-			default:
-				return 1 << 40, 1 << 39
+			if running, err := os.ReadDir(h.Workers()); tight.Load() && err == nil && len(running) > 1 {
+				return 1 << 40, 0
 			}
+			return 1 << 40, 1 << 39
 		}
 	})
 	defer stop(daemon.ScopeAll)
@@ -32,7 +32,7 @@ func TestAWorkerThatHasNothingToDoMakesRoomForAnother(t *testing.T) {
 	if got := infer(t, c, ops.Infer{Prompt: "x", WorkerID: first.ID}, nil); got.err != nil || got.text != enginetest.Text(pieces) {
 		t.Fatalf("%+v", got)
 	}
-	free <- 0
+	tight.Store(true)
 	third := do(t, c, ops.WorkerSpawn{})
 	ids := map[string]bool{}
 	for _, w := range do(t, c, ops.WorkerList{}).Workers {

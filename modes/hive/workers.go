@@ -15,12 +15,10 @@ func (h *Hive) WorkerSpawn(ctx context.Context, o ops.WorkerSpawn) (ops.Worker, 
 	if err != nil {
 		return ops.Worker{}, err
 	}
-	if err := h.makeRoom(ctx, staying(w.model, o)); err != nil {
+	id := workerID(ctx)
+	m, err := h.place(ctx, w, func() bool { return h.fleet.lives(id) }, func(w want) (*member, bool) { return h.fleet.spawn(w, id) })
+	if err != nil {
 		return ops.Worker{}, err
-	}
-	m, started := h.fleet.spawn(w, workerID(ctx))
-	if started {
-		h.narrateStart(ctx, m, w)
 	}
 	if err := m.wait(ctx); err != nil {
 		if ctx.Err() != nil && !errors.Is(err, ops.ErrDetached) { // nobody wants it any more
