@@ -135,6 +135,7 @@ func (g *Gateway) answer(w http.ResponseWriter, r *http.Request, body []byte) {
 func (g *Gateway) find(w http.ResponseWriter, r *http.Request, body []byte, a asked) {
 	var err error
 	p := newReply(w, r.URL.Path, a.stream)
+	p.resume = newResumption(r, a)
 	if a, body, err = g.bring(r.Context(), a, body, p.say); err != nil {
 		p.fail(err)
 		return
@@ -145,6 +146,9 @@ func (g *Gateway) find(w http.ResponseWriter, r *http.Request, body []byte, a as
 		if failed != nil {
 			err = failed
 			break
+		}
+		if again, ok := errors.AsType[brokenOff](err); ok {
+			p.say(again.elsewhere(k))
 		}
 		err = g.relay(p, r, body, k)
 		g.given.take(k)
@@ -192,7 +196,7 @@ func (g *Gateway) worker(ctx context.Context, model string, without map[key]bool
 	return keyOf(w), nil
 }
 
-// relay has a worker answer. Its error says that nothing was passed on.
+// relay has a worker answer. Its error says that another may do so, or go on.
 func (g *Gateway) relay(p *reply, r *http.Request, body []byte, k key) error {
 	header := r.Header.Clone()
 	for _, name := range hopByHop {
@@ -214,8 +218,7 @@ func (g *Gateway) relay(p *reply, r *http.Request, body []byte, k key) error {
 	}
 	p.w.Header().Set("X-Rbee-Hive", k.hive)
 	p.w.Header().Set("X-Rbee-Worker", k.worker)
-	p.pass(answer)
-	return nil
+	return p.pass(answer)
 }
 
 // address names a worker as the host of a URL, by which connections are kept.

@@ -21,9 +21,10 @@ const writeWithin = 30 * time.Second
 type reply struct {
 	w         http.ResponseWriter
 	control   *http.ResponseController
-	stream    bool // the client asked for an event stream
-	responses bool // of the responses API, which has events and errors of its own
-	begun     bool // a header was sent, and so can be no more
+	stream    bool        // the client asked for an event stream
+	responses bool        // of the responses API, which has events and errors of its own
+	begun     bool        // a header was sent, and so can be no more
+	resume    *resumption // of a stream that may go on with another worker, or nil
 }
 
 func newReply(w http.ResponseWriter, path string, stream bool) *reply {
@@ -74,16 +75,17 @@ func (p *reply) write(text []byte, flush bool) error {
 // hopByHop are headers of one connection (RFC 9110, 7.6.1).
 var hopByHop = []string{"Connection", "Keep-Alive", "Proxy-Authenticate", "Proxy-Authorization", "Proxy-Connection", "Te", "Trailer", "Transfer-Encoding", "Upgrade"}
 
-// pass hands a worker's answer on as it comes.
-func (p *reply) pass(answer *http.Response) {
+// pass hands a worker's answer on as it comes. Its error is that of a stream
+// which another worker may continue.
+func (p *reply) pass(answer *http.Response) error {
 	events := isEvents(answer.Header)
 	if p.begun && (answer.StatusCode != http.StatusOK || !events) {
 		p.fail(inAnswer(answer))
-		return
+		return nil
 	}
 	if err := lacking(answer); err != nil {
 		p.fail(err)
-		return
+		return nil
 	}
 	if !p.begun {
 		header := p.w.Header()
@@ -96,6 +98,9 @@ func (p *reply) pass(answer *http.Response) {
 		p.w.WriteHeader(answer.StatusCode)
 		p.begun = true
 	}
+	if p.resume != nil && events && answer.StatusCode == http.StatusOK {
+		return p.passOn(answer.Body)
+	}
 	end := ending{responses: p.responses}
 	err := p.copy(answer.Body, events || answer.ContentLength < 0, &end)
 	if err == nil && events && answer.StatusCode == http.StatusOK && !end.came() {
@@ -105,11 +110,24 @@ func (p *reply) pass(answer *http.Response) {
 	case err == nil || errors.Is(err, errGone):
 	case events:
 		_ = p.write([]byte("\n\n"), false) // the frame before may be torn
-		p.fail(ops.Errorf(ops.CodeUnavailable, "the worker's answer broke off: %w", err).
-			WithHint("ask again; `rbee worker list` shows what is left"))
+		p.fail(broke(err))
 	default:
 		panic(http.ErrAbortHandler) // a broken connection is the only sign left
 	}
+	return nil
+}
+
+// passOn hands a stream on that may go on with another worker.
+func (p *reply) passOn(body io.Reader) error {
+	err := p.continued(body)
+	if again, ok := errors.AsType[brokenOff](err); ok {
+		p.resume.goOn()
+		return again
+	}
+	if err != nil && !errors.Is(err, errGone) {
+		p.fail(err)
+	}
+	return nil
 }
 
 func isEvents(h http.Header) bool {
