@@ -6,6 +6,7 @@ package inference
 import (
 	"context"
 	"net/http"
+	"time"
 )
 
 // Spec says what an engine loads, and how it is to run.
@@ -42,6 +43,9 @@ type Spec struct {
 	// ended by itself and is started again, and nil once it can be used again.
 	// It must not wait, and may be nil.
 	Changed func(why error)
+	// Silence is how long a program that the engine runs may say nothing to
+	// requests that wait, before it counts as hung; 0 means for ever.
+	Silence time.Duration
 	// Folder is where an engine may keep what lasts as long as itself, as its
 	// socket; it must exist, for its owner alone. "" means a temporary one.
 	Folder string

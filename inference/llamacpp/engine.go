@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"time"
 
 	"rbee.dev/rbee/inference"
 	"rbee.dev/rbee/inference/process"
@@ -59,7 +60,7 @@ func Open(ctx context.Context, s inference.Spec, o Options) (_ *Engine, err erro
 		e.folder = folder
 	}
 	socket := filepath.Join(folder, process.Socket)
-	running := process.Options{Name: Name, Changed: s.Changed, Prepare: func(ctx context.Context) (process.Launch, error) {
+	running := process.Options{Name: Name, Changed: s.Changed, Silence: silence(s), Progress: "/slots", Prepare: func(ctx context.Context) (process.Launch, error) {
 		if err := os.RemoveAll(socket); err != nil { // a dead one's stays behind
 			return process.Launch{}, fmt.Errorf("make room for the socket: %w", err)
 		}
@@ -78,9 +79,18 @@ func Open(ctx context.Context, s inference.Spec, o Options) (_ *Engine, err erro
 		err = e.learn(ctx)
 	}
 	if err != nil {
-		return nil, errors.Join(err, e.Close())
+		return nil, errors.Join(explain(ctx, err, program, m), e.Close())
 	}
 	return e, nil
+}
+
+// silence is how long the program may say nothing. One of a divided model has
+// others compute, which cannot be seen here.
+func silence(s inference.Spec) time.Duration {
+	if s.Parts != nil {
+		return 6 * s.Silence
+	}
+	return s.Silence
 }
 
 // learn asks the program how it has divided its memory.

@@ -65,6 +65,20 @@ func serveAs(how string) int {
 		fmt.Fprintf(w, "%s %s %s", r.Method, r.URL, body)
 	})
 	http.HandleFunc("/stream", stream)
+	var steps atomic.Int64
+	if has("busy") {
+		go func() {
+			for { // computes for ever
+				steps.Add(1)
+			}
+		}()
+	}
+	http.HandleFunc("/progress", func(w http.ResponseWriter, _ *http.Request) {
+		if has("progress") {
+			steps.Add(1)
+		}
+		fmt.Fprintf(w, "step %d", steps.Load())
+	})
 	fmt.Println("0.00.000.003 I fake: listening")
 	return map[bool]int{true: 0, false: 1}[http.Serve(l, nil) == nil]
 }

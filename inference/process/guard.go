@@ -46,7 +46,7 @@ func (g *guarded) Read(p []byte) (int, error) {
 		g.rest = g.rest[n:]
 		return n, nil
 	}
-	n, err := g.ReadCloser.Read(p)
+	n, err := g.wait(p)
 	g.remember(p[:n])
 	if err == nil || errors.Is(err, io.EOF) && !g.endsInVain() || g.answer.Request.Context().Err() != nil {
 		return n, err
@@ -61,6 +61,21 @@ func (g *guarded) Read(p []byte) (int, error) {
 	g.over = true
 	g.rest = append(append([]byte("data: "), body(why)...), "\n\n"...)
 	return n, nil
+}
+
+// wait reads what comes next from the process.
+func (g *guarded) wait(p []byte) (int, error) {
+	if g.answer.Request.Method != http.MethodPost {
+		return g.ReadCloser.Read(p)
+	}
+	w := g.life.watch
+	w.begin()
+	defer w.end()
+	n, err := g.ReadCloser.Read(p)
+	if n > 0 {
+		w.heard()
+	}
+	return n, err
 }
 
 // between reports whether what was read ends with a whole event.

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httputil"
+	"sync"
 	"time"
 
 	"rbee.dev/rbee/ops"
@@ -24,6 +25,7 @@ type life struct {
 	proxy   *httputil.ReverseProxy
 	client  *http.Client
 	output  *tail
+	watch   *watch
 	failure error
 	// ended is closed when the process is gone; why is written before.
 	ended chan struct{}
@@ -31,7 +33,7 @@ type life struct {
 }
 
 func (s *Server) newLife() *life {
-	return &life{server: s, settled: make(chan struct{}), ended: make(chan struct{})}
+	return &life{server: s, watch: &watch{}, settled: make(chan struct{}), ended: make(chan struct{})}
 }
 
 // stillborn is a life that never was, for the given reason.
@@ -76,17 +78,41 @@ func (l *life) lead(ctx context.Context) (lasted time.Duration, why error) {
 		if l.again {
 			o.Changed(nil)
 		}
-		select {
-		case <-c.done:
-		case <-ctx.Done():
-		}
+		why = l.last(ctx, c)
 		lasted = max(1, time.Since(began))
 	}
 	if ctx.Err() != nil {
 		c.stop(o.Patience)
 		return lasted, errClosed
 	}
+	if why != nil {
+		return lasted, why
+	}
 	return lasted, o.Explain(ops.Errorf(ops.CodeUnavailable, "%w", &Death{Name: o.Name, Status: c.status, Lines: l.output.list()}))
+}
+
+// last returns when the process has ended or ctx has. One that hung it ends, and
+// says so.
+func (l *life) last(ctx context.Context, c *child) (why error) {
+	watching, end := context.WithCancel(ctx)
+	hung := make(chan error, 1)
+	var watcher sync.WaitGroup
+	defer watcher.Wait()
+	defer end()
+	if l.server.options.Silence > 0 {
+		watcher.Go(func() {
+			if err := l.hangs(watching, c); err != nil {
+				hung <- err
+			}
+		})
+	}
+	select {
+	case <-c.done:
+	case <-ctx.Done():
+	case why = <-hung:
+		c.stop(0)
+	}
+	return why
 }
 
 // connect makes the client and the proxy that reach the process.
@@ -107,7 +133,7 @@ func (l *life) connect(launch Launch) {
 		through = keyed{transport, "Bearer " + launch.Key}
 	}
 	l.client = &http.Client{Transport: through}
-	l.proxy = l.newProxy(through)
+	l.proxy = l.newProxy(watched{through, l.watch})
 }
 
 // keyed sends requests with a key.

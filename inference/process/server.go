@@ -50,6 +50,13 @@ type Options struct {
 	// Patience is how long the program may take to end after SIGTERM; 0 means
 	// a second and a half.
 	Patience time.Duration
+	// Silence is how long nothing may come from the program while requests wait
+	// for it, before it counts as hung, is ended and started again; six times as
+	// long where it computes. 0 means for ever.
+	Silence time.Duration
+	// Progress is a path of which the program's answer changes while it works on
+	// something, or "".
+	Progress string
 }
 
 // steadyAfter is how long a process must have been ready for its end not to

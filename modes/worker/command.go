@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"time"
 
 	"rbee.dev/rbee/modes/daemon"
 	"rbee.dev/rbee/modes/home"
@@ -29,6 +30,8 @@ type ServeCmd struct {
 	Share         float64  `hidden:"" help:"How much of the weights stay on this machine's CPU then."`
 	PartOf        string   `hidden:"" help:"Worker, HIVE/ID, of whose model this one holds a part."`
 	Folder        string   `help:"Folder for its socket, log and jobs, which must exist (default: one of its own)." placeholder:"PATH"`
+
+	Silence time.Duration `help:"How long an engine may say nothing to requests that wait before it counts as hung and is started again; 0s is for ever." default:"10m" env:"RBEE_ENGINE_SILENCE" placeholder:"DURATION"`
 
 	// Engines replaces the engines of this build; nil keeps them.
 	Engines map[string]Open `kong:"-"`
@@ -105,7 +108,7 @@ func (c *ServeCmd) open(h home.Home, folder string) (*Worker, error) {
 	}
 	return New(Options{
 		ID: c.ID, Hive: c.Hive, Model: c.Model, Path: c.Path, Engine: c.Engine, Device: c.Device,
-		Parallel: c.Parallel, ContextLength: c.ContextLength, Flags: c.Flags, Command: c.Command, Program: c.Program,
+		Parallel: c.Parallel, ContextLength: c.ContextLength, Flags: c.Flags, Command: c.Command, Program: c.Program, Silence: max(0, c.Silence),
 		Parts: c.Parts, Share: c.Share, PartOf: c.PartOf, Folder: folder, Engines: table, Binary: exe, Build: build,
 	})
 }

@@ -46,6 +46,8 @@ type Options struct {
 	Binary        string // what it runs from
 	Build         string // that binary's identity
 	Log           zerolog.Logger
+
+	Silence time.Duration // how long an engine may say nothing before it counts as hung; 0 is for ever
 }
 
 // Worker is one worker process.
@@ -204,7 +206,7 @@ func (w *Worker) load(ctx context.Context) {
 		w.Log.Info().Err(err).Msg("loading was given up")
 	case err != nil:
 		w.failure = fmt.Errorf("load %s: %w", w.Model, err)
-		w.Log.Error().Err(w.failure).Str("code", string(ops.CodeOf(err))).Strs("output", lastLines(err)).Msg("the model cannot be loaded")
+		w.Log.Error().Err(w.failure).Str("code", string(ops.CodeOf(err))).Str("hint", ops.AsError(err).Hint).Strs("output", lastLines(err)).Msg("the model cannot be loaded")
 		w.state.change(func(i *ops.Worker) { i.State, i.Error = ops.WorkerFailed, w.failure.Error() })
 		time.AfterFunc(tellFailure, func() { w.stopper.Ask(daemon.ScopeAll) })
 	default:
@@ -231,7 +233,7 @@ func (w *Worker) openEngine(ctx context.Context) (engine inference.Engine, err e
 	}()
 	s := inference.Spec{
 		ModelID: w.Model, ModelPath: w.Path, Device: w.Device, Parallel: w.Parallel, ContextLength: w.ContextLength,
-		Flags: w.Flags, Command: w.Command, Program: w.Program, Folder: w.Folder, Changed: w.engineChanged, Share: w.Share,
+		Flags: w.Flags, Command: w.Command, Program: w.Program, Silence: w.Silence, Folder: w.Folder, Changed: w.engineChanged, Share: w.Share,
 	}
 	if w.parts != nil {
 		s.Parts = w.parts
