@@ -32,8 +32,9 @@ var allowed = listed(map[value]string{
 		--spm-infill --cont-batching -cb --no-cont-batching -nocb --no-mmproj --no-mmproj-offload --mmproj-offload
 		--embedding --embeddings --rerank --reranking --cache-prompt --no-cache-prompt --cache-idle-slots
 		--no-cache-idle-slots --jinja --no-jinja --skip-chat-parsing --no-skip-chat-parsing --prefill-assistant
-		--no-prefill-assistant --reasoning-preserve --no-reasoning-preserve --ignore-eos --verbose -v
-		--backend-sampling -bs --spec-default`,
+		--no-prefill-assistant --reasoning-preserve --no-reasoning-preserve --ignore-eos --verbose -v --log-verbose
+		--backend-sampling -bs --spec-default --metrics --offline --mmproj-auto --no-mmproj-auto --no-agent -no-ag
+		--no-cors-credentials`,
 	plain: `
 		--threads-batch -tb --cpu-mask -C --cpu-range -Cr --cpu-strict --prio --poll --cpu-mask-batch -Cb
 		--cpu-range-batch -Crb --cpu-strict-batch --prio-batch --poll-batch --predict --n-predict -n --batch-size -b
@@ -49,9 +50,13 @@ var allowed = listed(map[value]string{
 		--spec-ngram-mod-n-match --spec-ngram-simple-size-n --kv-unified-per-slot --ctx-checkpoints -ctxcp
 		--swa-checkpoints --checkpoint-min-step -cms --cache-ram -cram --pooling --image-min-tokens --image-max-tokens
 		--embd-normalize --timeout -to --sse-ping-interval --threads-http --cache-reuse --chat-template --reasoning-format
-		--reasoning -rea --reasoning-effort --reasoning-budget --slot-prompt-similarity -sps`,
+		--reasoning -rea --reasoning-effort --reasoning-budget --slot-prompt-similarity -sps --defrag-thold -dt
+		--mmproj-device -mmdev --mtmd-batch-max-tokens --video-fps --video-timestamp-interval --tags
+		--spec-ngram-simple-size-m --spec-ngram-simple-min-hits --spec-ngram-size-n --spec-ngram-size-m
+		--spec-ngram-min-hits --spec-ngram-map-k-size-n --spec-ngram-map-k-size-m --spec-ngram-map-k-min-hits
+		--spec-ngram-map-k4v-size-n --spec-ngram-map-k4v-size-m --spec-ngram-map-k4v-min-hits`,
 	object:  `--chat-template-kwargs`,
-	pattern: `--override-tensor -ot --override-kv`,
+	pattern: `--override-tensor -ot --override-kv --reasoning-budget-message`,
 })
 
 // refused are flags of the program's that are not passed on, by the reason.
@@ -61,13 +66,39 @@ var refused = listed(map[string]string{
 		--chat-template-file --log-file --slot-save-path --path --media-path --models-dir --models-preset
 		--lookup-cache-static -lcs --lookup-cache-dynamic -lcd --api-key-file --ssl-key-file --ssl-cert-file
 		--mcp-servers-config --ui-config-file --webui-config-file --log-prompts-dir --model-draft -md
-		--spec-draft-model --video-ffmpeg-dir --file -f --binary-file -bf`,
+		--spec-draft-model --video-ffmpeg-dir --file -f --binary-file -bf --lora-init-without-apply
+		--control-vector-layer-range`,
 	"opens a port, or lets others in": `
 		--host --port --reuse-port --api-prefix --cors-origins --cors-methods --cors-headers --cors-credentials
 		--api-key --rpc --tools --tools-runtime --agent -ag --mcp-servers-json --ui-mcp-proxy --webui-mcp-proxy --props`,
 	"fetches files from the network": `
 		--model-url -mu --docker-repo -dr --hf-repo -hf -hfr --hf-file -hff --hf-token -hft --hf-repo-v -hfv --hf-file-v -hffv
-		--hf-repo-draft -hfd -hfrd --spec-draft-hf --mmproj-url -mmu`,
+		--hf-repo-draft -hfd -hfrd --spec-draft-hf --mmproj-url -mmu --embd-gemma-default --fim-qwen-1 --fim-qwen-1.5b-default
+		--fim-qwen-3b-default --fim-qwen-7b-default --fim-qwen-7b-spec --fim-qwen-14b-spec --fim-qwen-30b-default
+		--gpt-oss-20b-default --gpt-oss-120b-default --vision-gemma-4b-default --vision-gemma-12b-default`,
+	"is for a second model that drafts, which rbee does not load": `
+		--spec-draft-backend-sampling --no-spec-draft-backend-sampling --spec-draft-sampling --spec-draft-device
+		--device-draft -devd --spec-draft-ngl --gpu-layers-draft --n-gpu-layers-draft -ngld --spec-draft-n-max
+		--draft --draft-n --draft-max --spec-draft-n-min --draft-min --draft-n-min --spec-draft-n-ubatch
+		--spec-draft-p-min --draft-p-min --spec-draft-p-split --draft-p-split --spec-draft-type-k --cache-type-k-draft
+		-ctkd --spec-draft-type-v --cache-type-v-draft -ctvd --spec-draft-threads --threads-draft -td
+		--spec-draft-threads-batch --threads-batch-draft -tbd --spec-draft-cpu-mask --cpu-mask-draft -Cd
+		--spec-draft-cpu-range --cpu-range-draft -Crd --spec-draft-cpu-strict --cpu-strict-draft --spec-draft-prio
+		--prio-draft --spec-draft-poll --poll-draft --spec-draft-cpu-mask-batch --cpu-mask-batch-draft -Cbd
+		--cpu-range-batch-draft -Crbd --spec-draft-cpu-strict-batch --cpu-strict-batch-draft --spec-draft-prio-batch
+		--prio-batch-draft --spec-draft-poll-batch --poll-batch-draft --spec-draft-cpu-moe --cpu-moe-draft -cmoed
+		--spec-draft-n-cpu-moe --spec-draft-ncmoe --n-cpu-moe-draft -ncmoed --spec-draft-override-tensor
+		--override-tensor-draft -otd --spec-synth-len --spec-synth-rates`,
+	"belongs into each request": `
+		--grammar --json-schema -j --logit-bias -l --reverse-prompt -r --dry-sequence-breaker --escape -e --no-escape`,
+	"is of what rbee does itself": `
+		--ui --no-ui --webui --no-webui --ui-config --webui-config --no-ui-mcp-proxy --no-webui-mcp-proxy
+		--models-max --models-autoload --no-models-autoload --sleep-idle-seconds`,
+	"changes what rbee reads of it": `
+		--slots --no-slots --log-disable --log-colors --log-prefix --no-log-prefix --log-timestamps --no-log-timestamps
+		--log-jsonl --no-log-jsonl`,
+	"makes it say something and end": `
+		--help -h --usage --version --cache-list -cl --list-devices --completion-bash`,
 	"is set by rbee, which has an option of its own for it": `
 		--model -m --alias -a --parallel -np --ctx-size -c --threads -t --device -dev`,
 })

@@ -1,8 +1,11 @@
 package hive_test
 
 import (
+	"os"
+	"path/filepath"
 	"testing"
 
+	"rbee.dev/rbee/inference/gguf/gguftest"
 	"rbee.dev/rbee/inference/llamacpp"
 	"rbee.dev/rbee/inference/llamacpp/llamacpptest"
 	"rbee.dev/rbee/ops"
@@ -53,4 +56,24 @@ func TestWithoutLlamaCppItsWorkersAreRefusedWithAHint(t *testing.T) {
 	if e.Field != "worker" || e.Hint == "" {
 		t.Errorf("got %+v", e)
 	}
+}
+
+// TestAModelThatLlamaCppRejectsSaysWhyAndWhatToDo: the builtin engine would not
+// know it either.
+func TestAModelThatLlamaCppRejectsSaysWhyAndWhatToDo(t *testing.T) {
+	t.Setenv(realEngine, "1")
+	t.Setenv(llamacpp.PathEnv, llamacpptest.Program(t))
+	h := start(t)
+	var b gguftest.Builder
+	b.Set("general.architecture", "warp9")
+	folder := filepath.Join(h.home.Models(), "odd")
+	if err := os.MkdirAll(folder, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(folder, "odd.gguf")
+	if err := os.WriteFile(path, b.Bytes(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	fails(t, h.Client, ops.WorkerSpawn{Model: "odd", Engine: "llamacpp"}, ops.CodeUnavailable,
+		path+": llama-server ended (exit status 1)", "unknown model architecture: 'warp9'", "`rbee engine install` brings the newest one", "its log was")
 }

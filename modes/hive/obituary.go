@@ -30,12 +30,15 @@ func obituary(w ops.Worker, status error) *ops.Error {
 	default:
 		e = ops.Errorf(ops.CodeUnavailable, "worker %s ended: %s", w.ID, how)
 	}
+	if words.Hint != "" && words.failed() {
+		return e.WithHint("%s; its log was %s", words.Hint, w.LogPath)
+	}
 	return e.WithHint("its log was %s", w.LogPath)
 }
 
 // logLine is a line of a worker's log.
 type logLine struct {
-	Level, Message, Error, Code string
+	Level, Message, Error, Code, Hint string
 }
 
 // String is the line for a person.

@@ -1,0 +1,156 @@
+package llamacpp
+
+import (
+	"io"
+	"net"
+	"net/http"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"rbee.dev/rbee/inference"
+	"rbee.dev/rbee/inference/gguf"
+	"rbee.dev/rbee/inference/gguf/gguftest"
+	"rbee.dev/rbee/inference/llamacpp/llamacpptest"
+	"rbee.dev/rbee/ops"
+	"rbee.dev/rbee/testdata"
+)
+
+// strange is the built-in model with another architecture.
+func strange(t *testing.T) []byte {
+	t.Helper()
+	f, err := gguf.Parse(testdata.Tinybee())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b gguftest.Builder
+	for _, key := range f.Keys() {
+		if v := entry(f, key); v != nil && key != "general.architecture" {
+			b.Set(strings.Replace(key, "llama.", "warp9.", 1), v)
+		}
+	}
+	b.Set("general.architecture", "warp9")
+	for _, tensor := range f.Tensors() {
+		b.Add(tensor.Name, tensor.Type, f.Data(tensor), tensor.Shape...)
+	}
+	return b.Bytes()
+}
+
+func TestAModelThatTheProgramRejectsIsNamedWithItsReason(t *testing.T) {
+	program := llamacpptest.Program(t)
+	whole := testdata.Tinybee()
+	for _, c := range []struct {
+		name, says, hint string
+		file             []byte
+	}{
+		{"an unknown architecture", "unknown model architecture: 'warp9'", "rbee engine install", strange(t)},
+		{"a file that has come in part", "not within the file bounds", "download it again", whole[:len(whole)-100_000]},
+		{"only its beginning", "failed to read key-value pairs", "download it again", whole[:1000]},
+		{"no model", "magic", "download it again", []byte("GGUX, which is none")},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "odd.gguf")
+			write(t, path, c.file)
+			_, err := Open(t.Context(), inference.Spec{ModelPath: path, Device: "cpu", Threads: 1}, Options{Path: program})
+			if ops.CodeOf(err) != ops.CodeUnavailable || !strings.Contains(err.Error(), path+": llama-server ended (exit status 1); its last lines: ") || !strings.Contains(err.Error(), c.says) {
+				t.Errorf("got %v (%s)", err, ops.CodeOf(err))
+			}
+			if hint := ops.AsError(err).Hint; !strings.Contains(hint, c.hint) {
+				t.Errorf("the hint is %q", hint)
+			}
+		})
+	}
+}
+
+func TestAProgramThatIsTooOldIsWhyNothingLoads(t *testing.T) {
+	old := program(t, `test "$1" = --version && echo 'version: 4000 (abc)' || { echo 'error: invalid host'; exit 1; }`)
+	_, err := Open(t.Context(), inference.Spec{ModelPath: tinybee(t)}, Options{Path: old})
+	if ops.CodeOf(err) != ops.CodeUnsupported || !strings.Contains(err.Error(), "is too old: it is b4000") || ops.AsError(err).Hint == "" {
+		t.Errorf("got %v (%s)", err, ops.CodeOf(err))
+	}
+}
+
+// TestAProgramThatHangsFailsTheAnswerAndNotTheNext: stopped, it neither answers
+// nor ends.
+func TestAProgramThatHangsFailsTheAnswerAndNotTheNext(t *testing.T) {
+	heard := make(chan error, 2)
+	e := open(t, inference.Spec{Parallel: 1, ContextLength: 512, Silence: time.Second, Changed: func(why error) { heard <- why }})
+	url := front(t, e)
+	if err := syscall.Kill(e.PID(), syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	answer := post(t, t.Context(), url+"/v1/chat/completions", told("bee", nil))
+	text, err := io.ReadAll(answer.Body)
+	if err != nil || answer.StatusCode != http.StatusServiceUnavailable || !strings.Contains(string(text), "llama-server hung: nothing came from it for ") {
+		t.Errorf("got %s %s, %v", answer.Status, text, err)
+	}
+	if why := <-heard; why == nil || !strings.Contains(why.Error(), "hung") {
+		t.Errorf("the worker is told %v", why)
+	}
+	if back := <-heard; back != nil {
+		t.Errorf("and then %v", back)
+	}
+	var got answered
+	ask(t, url+"/v1/chat/completions", told("Once upon a time", nil), &got)
+	if got.Usage.Completion != 16 {
+		t.Errorf("afterwards: %+v", got)
+	}
+}
+
+// TestALongPromptIsNoHang: nothing comes while it is read, which takes longer
+// than the program may be silent, but it gets on.
+func TestALongPromptIsNoHang(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "m.gguf")
+	m := gguftest.Model{Type: gguf.F32, Seed: 1, Layers: 4, Width: 256, Heads: 4, KVHeads: 4, FFN: 1024, Context: 4096}
+	write(t, path, m.Bytes())
+	e := open(t, inference.Spec{ModelPath: path, Parallel: 1, ContextLength: 4096, Silence: time.Second, Flags: []string{"batch-size=64", "ubatch-size=64"}})
+	pid := e.PID()
+	tokens := make([]int, 1500)
+	for i := range tokens {
+		tokens[i] = 3 + i%40
+	}
+	var got struct {
+		Usage struct {
+			Prompt int `json:"prompt_tokens"`
+		}
+	}
+	ask(t, front(t, e)+"/v1/completions", chat{"prompt": tokens, "max_tokens": 1}, &got)
+	if got.Usage.Prompt != len(tokens) || e.PID() != pid {
+		t.Errorf("got %+v, and process %d is %d now", got, pid, e.PID())
+	}
+}
+
+func TestASocketThatIsTakenIsTakenOver(t *testing.T) {
+	folder := t.TempDir()
+	if len(folder) > 80 {
+		t.Skip("the test's folder has a path too long for a socket")
+	}
+	stranger := listenAt(t, filepath.Join(folder, "engine.sock"))
+	e := open(t, inference.Spec{Parallel: 1, Folder: folder})
+	var got answered
+	ask(t, front(t, e)+"/v1/chat/completions", told("Once upon a time", nil), &got)
+	if got.Usage.Completion != 16 || stranger() > 0 {
+		t.Errorf("got %+v; the other one was asked %d times", got, stranger())
+	}
+}
+
+// listenAt is a server at a socket that tells how often it was asked.
+func listenAt(t *testing.T, path string) (asked func() int64) {
+	t.Helper()
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var n atomic.Int64
+	s := &http.Server{Handler: http.HandlerFunc(func(http.ResponseWriter, *http.Request) { n.Add(1) }), ReadHeaderTimeout: time.Second}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_ = s.Serve(l) // ends by Close
+	}()
+	t.Cleanup(func() { _ = s.Close(); <-done })
+	return n.Load
+}
