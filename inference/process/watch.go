@@ -190,8 +190,9 @@ func (l *life) look(ctx context.Context, c *child) look {
 	return now
 }
 
-// computes reports whether the process has used a tenth of a processor or more
-// since before. Where nobody can tell it may have.
+// computes reports whether the process has used a hundredth of a processor or more
+// since before, which is little enough for a machine with much else to do. Where
+// nobody can tell it may have.
 func (l look) computes(before look) bool {
-	return !l.known || !before.known || l.cpu-before.cpu >= l.at.Sub(before.at)/10
+	return !l.known || !before.known || l.cpu-before.cpu >= l.at.Sub(before.at)/100
 }
