@@ -213,24 +213,6 @@ func worker(w io.Writer, x ops.Worker) {
 	pair(w, "log", x.LogPath)
 }
 
-func models(w io.Writer, list []ops.Model) {
-	row(w, "MODEL", "HIVE", "SIZE", "MEMORY", "QUANTIZATION", "ARCHITECTURE", "CONTEXT", "NOTE")
-	for _, m := range list {
-		note := m.Error
-		if note == "" && m.Source == ops.BuiltInSource {
-			note = "built-in"
-		}
-		if len(m.Aliases) > 0 {
-			note = strings.TrimPrefix(note+", also called "+strings.Join(m.Aliases, ", "), ", ")
-		}
-		context := ""
-		if m.Context > 0 {
-			context = strconv.Itoa(m.Context)
-		}
-		row(w, m.ID, m.HiveID, size(m.Size), memory(m), m.Quantization, m.Architecture, context, note)
-	}
-}
-
 func model(w io.Writer, m ops.Model) {
 	pair(w, "model", m.ID)
 	pair(w, "also called", strings.Join(m.Aliases, ", "))

@@ -37,7 +37,11 @@ func TestEveryResultIsShownToAPerson(t *testing.T) {
 		{ops.WorkerDeleted{ID: "w1", HiveID: "localhost"}, []string{"worker w1 on localhost has ended"}},
 		{
 			ops.Models{Models: []ops.Model{{ID: "tinybee", HiveID: "localhost", Size: 1811648, Memory: 50 << 20, Quantization: "Q8_0", Architecture: "llama", Context: 512, Source: ops.BuiltInSource}, {ID: "bad", Error: "cut off"}}},
-			[]string{"tinybee  localhost  1.7 MiB  50.0 MiB  Q8_0          llama         512      built-in", "cut off"},
+			[]string{"tinybee  1.7 MiB  50.0 MiB  Q8_0          llama         512      localhost  built-in", "cut off"},
+		},
+		{
+			ops.Models{Models: []ops.Model{{ID: "m", HiveID: "gpu1", Size: 7}, {ID: "l", HiveID: "gpu1", Size: 5}, {ID: "m", HiveID: "gpu2", Size: 7, SHA256: "ab"}, {ID: "m", HiveID: "gpu3", Size: 8}}},
+			[]string{"gpu1, gpu2", "8 B   -       -             -             -        gpu3"},
 		},
 		{ops.Model{ID: "m", Parameters: 1676000, AddedAt: at}, []string{"1.68 million"}},
 		{ops.ModelDeleted{ID: "m", HiveID: "localhost", Freed: 500}, []string{"model m is deleted from localhost, 500 B are free again"}},

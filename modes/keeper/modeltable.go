@@ -1,0 +1,56 @@
+package keeper
+
+import (
+	"io"
+	"slices"
+	"strconv"
+	"strings"
+
+	"rbee.dev/rbee/ops"
+)
+
+// models prints a row for each model, with the hives that have it. What has the
+// same name and is not the same gets a row of its own.
+func models(w io.Writer, list []ops.Model) {
+	row(w, "MODEL", "SIZE", "MEMORY", "QUANTIZATION", "ARCHITECTURE", "CONTEXT", "HIVES", "NOTE")
+	for _, same := range alike(list) {
+		m := same[0]
+		var hives, notes []string
+		for _, on := range same {
+			hives = append(hives, on.HiveID)
+			if on.Error != "" {
+				notes = append(notes, on.Error)
+			}
+		}
+		if len(notes) == 0 && m.Source == ops.BuiltInSource {
+			notes = []string{"built-in"}
+		}
+		if len(m.Aliases) > 0 {
+			notes = append(notes, "also called "+strings.Join(m.Aliases, ", "))
+		}
+		context := ""
+		if m.Context > 0 {
+			context = strconv.Itoa(m.Context)
+		}
+		row(w, m.ID, size(m.Size), memory(m), m.Quantization, m.Architecture, context, strings.Join(hives, ", "), strings.Join(notes, ", "))
+	}
+}
+
+// alike puts those models together that are the same on several hives, as far as
+// can be told, in the order of their names.
+func alike(list []ops.Model) (groups [][]ops.Model) {
+	for _, m := range list {
+		i := slices.IndexFunc(groups, func(g []ops.Model) bool {
+			of := g[0]
+			return of.ID == m.ID && of.Size == m.Size && of.Quantization == m.Quantization && of.Error == m.Error &&
+				(of.SHA256 == m.SHA256 || of.SHA256 == "" || m.SHA256 == "")
+		})
+		if i < 0 {
+			groups = append(groups, []ops.Model{m})
+			continue
+		}
+		groups[i] = append(groups[i], m)
+	}
+	slices.SortStableFunc(groups, func(a, b []ops.Model) int { return strings.Compare(a[0].ID, b[0].ID) })
+	return groups
+}
