@@ -7,11 +7,15 @@ import (
 	bits "encoding/binary"
 	"encoding/json"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"golang.org/x/crypto/ssh"
 
@@ -57,7 +61,7 @@ func newTwo(t *testing.T, o sshtest.Options) *two {
 	if err := os.MkdirAll(o.Home, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	o.Env = []string{"XDG_RUNTIME_DIR=" + o.Home}
+	o.Env = append(o.Env, "XDG_RUNTIME_DIR="+o.Home)
 	s := sshtest.New(t, o)
 	sshtest.Write(t, os.Getenv("HOME"), "known_hosts", f.server.KnownHosts()+"\n"+s.KnownHosts())
 	f.rbee("hive", "install", "--host", "alice@"+s.Addr, "--name", "gpu2")
@@ -175,6 +179,58 @@ func TestAHiveThatIsToUseAModelGetsItFromTheOneThatHasIt(t *testing.T) {
 	}
 	w.rbee("worker", "spawn", "story", "--hive", "localhost")
 	w.wantFiles("localhost", "story", map[string][]byte{"s.gguf": slow()})
+}
+
+// repository serves the repository bees/big with one file, until it is told to stall.
+type repository struct {
+	*httptest.Server
+	stalls atomic.Bool
+}
+
+func newRepository(t *testing.T, data []byte) *repository {
+	t.Helper()
+	h := &repository{}
+	h.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasPrefix(r.URL.Path, "/api/") {
+			_, _ = fmt.Fprintf(w, `[{"type":"file","path":"big-Q4_K_M.gguf","size":%d,"lfs":{"oid":"%x"}}]`, len(data), sha256.Sum256(data))
+			return
+		}
+		if h.stalls.Load() {
+			<-r.Context().Done()
+			return
+		}
+		w.Header().Set("ETag", `"one"`)
+		http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(data))
+	}))
+	t.Cleanup(h.Close)
+	return h
+}
+
+func TestADownloadComesFromTheHiveThatHasItWhereThatIsFaster(t *testing.T) {
+	data := bulky(30<<20, 7)
+	files := map[string][]byte{"model.gguf": data}
+	h := newRepository(t, data)
+	t.Setenv("HF_ENDPOINT", h.URL)
+	w := newTwo(t, sshtest.Options{Env: []string{"HF_ENDPOINT=http://127.0.0.1:1"}})
+	w.rbee("model", "download", "hf:bees/big")
+	h.stalls.Store(true)
+	for hive, says := range map[string]string{
+		"gpu1": "hive localhost has it, and brings the first 1.0 MiB sooner than its source",
+		"gpu2": "the Hub is not reached",
+	} {
+		said, err := w.command("model", "download", "--hive", hive, "hf:bees/big").CombinedOutput()
+		if err != nil || !strings.Contains(string(said), says) || strings.Count(string(said), "from hive") != 1 {
+			t.Errorf("%s: %v: %s", hive, err, said)
+		}
+		w.wantFiles(hive, "big-Q4_K_M", files)
+	}
+	var m ops.Model
+	if err := json.Unmarshal([]byte(w.rbee("model", "get", "big-Q4_K_M", "--hive", "gpu2", "-o", "json")), &m); err != nil || m.Source != "hf:bees/big:big-Q4_K_M.gguf" {
+		t.Errorf("it is from %q, %v", m.Source, err)
+	}
+	if list := w.rbee("model", "list"); !strings.Contains(list, "gpu1, gpu2, localhost") {
+		t.Errorf("listed as %s", list)
+	}
 }
 
 // copying has the queen copy the model big from gpu1 to gpu2, and calls at when

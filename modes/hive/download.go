@@ -33,7 +33,7 @@ func (m *models) download(ctx context.Context, source, id string) (ops.Model, er
 	options.Schemes = map[string]http.RoundTripper{hiveScheme: m.wants}
 	f := fetch.New(options)
 	defer f.Close()
-	p, err := m.resolve(ctx, f, source, m.memory(ctx))
+	p, err := m.resolveOr(ctx, f, source)
 	if err != nil {
 		return ops.Model{}, err
 	}
@@ -144,7 +144,7 @@ func (m *models) bring(ctx context.Context, f *fetch.Fetcher, d *download, p pla
 	if p.path != "" {
 		err = m.copyFile(ctx, d, p.path, temp, id, &about)
 	} else {
-		err = m.fetchFiles(ctx, f, d, p, temp, id, &about)
+		err = m.fetchNearest(ctx, f, d, p, temp, id, &about)
 	}
 	if err != nil {
 		return ops.Model{}, also(err, clearUseless(temp))

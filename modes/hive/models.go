@@ -59,7 +59,8 @@ type models struct {
 	underway map[string]*download // by id
 	sums     map[string]summed    // by path
 
-	wants *wants // of other hives, through the queen
+	wants     *wants // of other hives, through the queen
+	askWithin time.Duration
 }
 
 // described is what was read of a model's file, and how that looked then.
@@ -77,7 +78,10 @@ func openModels(dir, hive string) (*models, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the models' folder: %w", err)
 	}
-	m := &models{dir: dir, hive: hive, root: root, known: map[string]described{}, underway: map[string]*download{}, sums: map[string]summed{}, memory: totalMemory, wants: newWants(), usual: func() string { return builtin }}
+	m := &models{
+		dir: dir, hive: hive, root: root, known: map[string]described{}, underway: map[string]*download{}, sums: map[string]summed{},
+		memory: totalMemory, usual: func() string { return builtin }, wants: newWants(), askWithin: askWithin,
+	}
 	if err := m.clearPartial(); err != nil {
 		return nil, errors.Join(err, root.Close())
 	}

@@ -2,7 +2,9 @@ package hive
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -26,6 +28,7 @@ func newModels(t *testing.T) *models {
 	if err != nil {
 		t.Fatal(err)
 	}
+	m.askWithin = time.Millisecond // there is no queen
 	m.fetch = fetch.Options{Tries: 2, Backoff: func() backoff.BackOff { return &backoff.ZeroBackOff{} }}
 	t.Cleanup(func() {
 		if err := m.Close(); err != nil {
@@ -295,3 +298,15 @@ func homeIn(t *testing.T) home.Home {
 }
 
 var nopLog = zerolog.Nop()
+
+func sumOfBee() string { return fmt.Sprintf("%x", sha256.Sum256(testdata.Tinybee())) }
+
+func TestAProjectorBelongsToTheModelBesideIt(t *testing.T) {
+	m := newModels(t)
+	m.put(t, "eyes/bee.gguf", testdata.Tinybee())
+	m.put(t, "eyes/mmproj-bee-F16.gguf", testdata.Tinybee())
+	got, err := m.get("eyes")
+	if err != nil || got.Error != "" || filepath.Base(got.Path) != "bee.gguf" || got.Size != int64(len(testdata.Tinybee())) {
+		t.Errorf("it is %+v, %v", got, err)
+	}
+}

@@ -74,10 +74,15 @@ func TestAFileComesWholeHoweverTheServerIs(t *testing.T) {
 // begin downloads until half of the file is there, and is cancelled then.
 func begin(t *testing.T, s *server, path string) {
 	t.Helper()
+	beginAs(t, s.file(), path)
+}
+
+func beginAs(t *testing.T, what fetch.File, path string) {
+	t.Helper()
 	ctx, cancel := context.WithCancelCause(t.Context())
 	o := quick()
 	o.Connections = 1
-	_, err := newFetcher(t, o).Fetch(ctx, s.file(), path, func(done, total int64) {
+	_, err := newFetcher(t, o).Fetch(ctx, what, path, func(done, total int64) {
 		if done > total/2 {
 			cancel(ops.Errorf(ops.CodeCancelled, "enough"))
 		}

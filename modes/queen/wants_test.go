@@ -1,0 +1,69 @@
+package queen
+
+import (
+	"testing"
+
+	"rbee.dev/rbee/ops"
+)
+
+func TestASourceMeansTheModelsThatCameFromIt(t *testing.T) {
+	hub := ops.Model{Source: "hf:bees/tiny:tiny-Q8_0.gguf", Quantization: "Q8_0"}
+	for _, tt := range []struct {
+		m      ops.Model
+		source string
+		want   bool
+	}{
+		{hub, "hf:bees/tiny:tiny-Q8_0.gguf", true},
+		{hub, "hf:bees/tiny", true},
+		{hub, "hf:bees/tiny:q8_0", true},
+		{hub, "hf:bees/tiny:Q4_K_M", false},
+		{hub, "hf:bees/tin", false},
+		{hub, "hf:bees/tiny:other.gguf", false},
+		{hub, "", false},
+		{ops.Model{}, "", false},
+		{ops.Model{Source: "https://h/x.gguf"}, "https://h/x.gguf", true},
+		{ops.Model{Source: "https://h/x.gguf"}, "https://h/y.gguf", false},
+	} {
+		if got := comesFrom(tt.m, tt.source); got != tt.want {
+			t.Errorf("%q means %q: %t", tt.source, tt.m.Source, got)
+		}
+	}
+}
+
+func TestOnlyUsableModelsOfHivesThatAreUpAreOffered(t *testing.T) {
+	bee := func(hive, why string) ops.HiveSnapshot {
+		return ops.HiveSnapshot{Models: []ops.Model{{ID: "bee", HiveID: hive, SHA256: "ab", Error: why}}}
+	}
+	b := books{hives: map[string]*entry{
+		"gpu2":        {state: ops.HiveUp, snapshot: bee("gpu2", "")},
+		"gpu1":        {state: ops.HiveUp, snapshot: bee("gpu1", "")},
+		"gone":        {state: ops.HiveDown, snapshot: bee("gone", "")},
+		"bad":         {state: ops.HiveUp, snapshot: bee("bad", "cut off")},
+		ops.LocalHive: {state: ops.HiveUp, snapshot: bee(ops.LocalHive, "")},
+	}}
+	if got := b.with("bee"); len(got) != 3 || got[0] != ops.LocalHive || got[1] != "gpu1" {
+		t.Errorf("it is on %v", got)
+	}
+	if got := b.having("elsewhere", "ab"); len(got) != 3 {
+		t.Errorf("offered are %+v", got)
+	}
+	if got := b.having("elsewhere", "cd"); len(got) != 0 {
+		t.Errorf("with another sum: %+v", got)
+	}
+}
+
+func TestTheJobThatBringsAModelHasALegalIdOfItsOwn(t *testing.T) {
+	for _, id := range []string{"", "0123456789abcdef", "0123456789012345678901234567890123456789012345678901234567890123"} {
+		if got := bringID(named(id)); ops.CheckJobID(got) != nil || got == id {
+			t.Errorf("of %q it is %q", id, got)
+		}
+	}
+}
+
+// named is a sink that is only a name.
+type named string
+
+func (n named) JobID() string            { return string(n) }
+func (named) Emit(ops.Event)             {}
+func (named) Mark(ops.Event, ops.Cursor) {}
+func (named) Cursor() ops.Cursor         { return ops.Cursor{} }
