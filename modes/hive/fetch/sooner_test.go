@@ -25,8 +25,10 @@ func TestTheServerThatBringsTheBeginningFirstIsTheSoonerOne(t *testing.T) {
 		a, b   *server
 		second bool
 	}{
-		{"the first", good, hangs, false}, {"the second", hangs, good, true},
-		{"the first fails", fails, good, true}, {"the second fails", good, fails, false},
+		{"the first", good, hangs, false},
+		{"the second", hangs, good, true},
+		{"the first fails", fails, good, true},
+		{"the second fails", good, fails, false},
 	} {
 		if second, err := f.Sooner(t.Context(), c.a.file(), c.b.file()); err != nil || second != c.second {
 			t.Errorf("%s: %t, %v", c.name, second, err)
