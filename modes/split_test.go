@@ -5,9 +5,11 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"rbee.dev/rbee/inference/llamacpp"
 	"rbee.dev/rbee/inference/llamacpp/llamacpptest"
@@ -55,22 +57,8 @@ func (f *far) greedy() string {
 // the kernel has it.
 func listening(t *testing.T, pid int) (addresses []string) {
 	t.Helper()
-	tasks, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, task := range tasks {
-		children, err := os.ReadFile(task)
-		if err != nil {
-			continue // a thread that has ended
-		}
-		for _, child := range strings.Fields(string(children)) {
-			n, err := strconv.Atoi(child)
-			if err != nil {
-				t.Fatal(err)
-			}
-			addresses = append(addresses, listening(t, n)...)
-		}
+	for _, child := range children(t, pid) {
+		addresses = append(addresses, listening(t, child)...)
 	}
 	sockets := map[string]bool{}
 	files, err := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", pid))
@@ -131,5 +119,180 @@ func TestADividedModelAnswersAsAWholeOne(t *testing.T) {
 				t.Errorf("left: %+v", left)
 			}
 		})
+	}
+}
+
+// part is the worker that holds the part of another one's model.
+func (f *far) part(of ops.Worker) ops.Worker {
+	f.t.Helper()
+	for _, w := range f.workers() {
+		if w.PartOf == of.HiveID+"/"+of.ID && w.State != ops.WorkerFailed {
+			return w
+		}
+	}
+	f.t.Fatalf("%s has no part: %+v", of.ID, f.workers())
+	return ops.Worker{}
+}
+
+// await waits until the workers are as they are wanted.
+func (f *far) await(what string, wanted func([]ops.Worker) bool) {
+	f.t.Helper()
+	for end := time.Now().Add(time.Minute); ; time.Sleep(50 * time.Millisecond) {
+		list := f.workers()
+		if wanted(list) {
+			return
+		}
+		if time.Now().After(end) {
+			f.t.Fatalf("it never holds that %s: %+v", what, list)
+		}
+	}
+}
+
+// children lists the processes that a process has started.
+func children(t *testing.T, pid int) (list []int) {
+	t.Helper()
+	tasks, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, task := range tasks {
+		text, err := os.ReadFile(task)
+		if err != nil {
+			continue // a thread that has ended
+		}
+		for _, child := range strings.Fields(string(text)) {
+			n, err := strconv.Atoi(child)
+			if err != nil {
+				t.Fatal(err)
+			}
+			list = append(list, n)
+		}
+	}
+	return list
+}
+
+func TestAPartThatIsLostFailsTheAnswerByNameAndTheNextOneWorks(t *testing.T) {
+	f := newDivided(t)
+	main := f.spawn("slow", "--hives", "localhost,gpu1", "--flag", "ignore-eos")
+	f.flags = []string{"--hive", "localhost"}
+	want := f.undisturbed()
+	for _, tt := range []struct {
+		name string
+		do   func()
+	}{
+		{"its RPC server is killed", func() { f.kill(children(t, f.part(main).PID)[0]) }},
+		{"its worker is killed", func() { f.kill(f.part(main).PID) }},
+		{"its machine goes down", func() {
+			part := f.part(main).PID
+			f.kill(f.hive("gpu1").PID) // which comes back, and finds no worker
+			f.kill(part)
+		}},
+		{"the connection is cut", f.server.Drop},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			a := f.begin()
+			tt.do()
+			text, code := a.end()
+			if code != 1 || !strings.Contains(a.stderr.String(), "the part of the model on hive gpu1 was lost: llama-server") || !strings.HasPrefix(want, text[:100]) {
+				t.Errorf("code %d, said %q", code, a.stderr.String())
+			}
+			if got := f.rbee(f.slowly()...); got != want {
+				t.Errorf("the next answer is another: %.100q", got)
+			}
+		})
+	}
+	f.rbee("worker", "delete", main.ID)
+	f.await("nothing is left but what failed", func(list []ops.Worker) bool {
+		return !slices.ContainsFunc(list, func(w ops.Worker) bool { return w.State != ops.WorkerFailed })
+	})
+}
+
+func TestADividedModelOutlivesItsQueen(t *testing.T) {
+	f := newDivided(t)
+	main := f.spawn("tinybee", "--hives", "gpu1,localhost")
+	want := f.greedy()
+	part := f.part(main)
+	f.kill(f.record("queen").PID)
+	if got := f.greedy(); got != want {
+		t.Errorf("under the next queen it says %q, before %q", got, want)
+	}
+	f.rbee("queen", "restart")
+	if got := f.greedy(); got != want {
+		t.Errorf("after a restart it says %q, before %q", got, want)
+	}
+	if now := f.part(main); now.ID != part.ID || now.PID != part.PID {
+		t.Errorf("the part was %+v, and is %+v", part, now)
+	}
+}
+
+func TestPartsEndWithTheirWorker(t *testing.T) {
+	f := newDivided(t)
+	for _, tt := range []struct {
+		name string
+		do   func(main ops.Worker)
+	}{
+		{"it is killed", func(main ops.Worker) { f.kill(main.PID) }},
+		{"it is deleted while there is no queen", func(main ops.Worker) {
+			f.kill(f.record("queen").PID)
+			f.kill(main.PID)
+		}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			main := f.spawn("tinybee", "--hives", "localhost,gpu1")
+			tt.do(main)
+			f.await("the part has ended", func(list []ops.Worker) bool {
+				return !slices.ContainsFunc(list, func(w ops.Worker) bool { return w.HiveID == "gpu1" })
+			})
+		})
+	}
+	main := f.spawn("tinybee", "--hives", "localhost,gpu1")
+	part := f.part(main)
+	if code, said := f.refused("worker", "delete", part.ID, "--hive", "gpu1"); code != 1 || !strings.Contains(said, "rbee worker delete "+main.ID) {
+		t.Errorf("a part that is to be deleted: %d, %s", code, said)
+	}
+	f.rbee("queen", "stop") // with which this machine's workers end
+	if alive(part.PID) {
+		t.Error("the part runs on without its worker")
+	}
+}
+
+// alive reports whether there is a process with the id, zombies aside.
+func alive(pid int) bool {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	return err == nil && !strings.Contains(string(stat), ") Z ")
+}
+
+func TestWhatCannotBeDividedLeavesNothing(t *testing.T) {
+	t.Setenv(llamacpp.PathEnv, onOneThread(t, llamacpptest.Program(t)))
+	t.Setenv(llamacpp.RPCPathEnv, onOneThread(t, llamacpptest.RPC(t)))
+	f := newFar(t, sshtest.Options{Env: []string{llamacpp.RPCPathEnv + "=/nowhere"}})
+	f.install()
+	for _, tt := range []struct {
+		name, hives, model string
+		code               int
+		says               []string
+	}{
+		{"a hive there is not", "localhost,gpu7", "tinybee", 1, []string{"hives: ", `there is no hive "gpu7"`, `did you mean "gpu1"`}},
+		{"one hive twice", "localhost,localhost", "tinybee", 2, []string{"hives: "}},
+		{"a hive without an RPC server", "localhost,gpu1", "tinybee", 1, []string{"there is no rpc-server that can be run on hive gpu1", llamacpp.RPCPathEnv}},
+		{"a model there is not", "gpu1,localhost", "tinybear", 1, []string{`no model "tinybear"`}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			code, said := f.refused("worker", "spawn", tt.model, "--hives", tt.hives)
+			if code != tt.code {
+				t.Errorf("exit code %d, want %d", code, tt.code)
+			}
+			for _, part := range tt.says {
+				if !strings.Contains(said, part) {
+					t.Errorf("it says %s, want %q in it", said, part)
+				}
+			}
+			if left := f.workers(); len(left) > 0 {
+				t.Errorf("left: %+v", left)
+			}
+		})
+	}
+	if _, said := f.refused("worker", "spawn", "--engine", "builtin", "tinybee", "--hives", "localhost,gpu1"); !strings.Contains(said, "must be llamacpp to divide a model") {
+		t.Errorf("the builtin engine: %s", said)
 	}
 }
