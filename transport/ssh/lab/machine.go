@@ -2,6 +2,7 @@ package lab
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"net"
 	"os"
@@ -32,6 +33,9 @@ type Machine struct {
 	// Systemd makes systemd the machine's first process, which starts the SSH
 	// server and, at alice's login, her own service manager.
 	Systemd bool
+	// Root is the folder that the machine is a copy of, with an SSH server and an
+	// account alice in it; "" is the lab's own.
+	Root string
 	// Through names the machine by which this one is reached: the queen's own
 	// network has no way to it.
 	Through string
@@ -124,7 +128,7 @@ func (m *Machine) start() {
 		setup += "usermod -m -d '" + m.Home + "' alice\n"
 	}
 	m.init = exec.Command("ip", "netns", "exec", m.namespace(), "unshare", "--mount", "--pid", "--uts", "--ipc", "--fork", "--kill-child",
-		"/bin/sh", "-c", boot, "boot", folder, l.root, m.Name, setup+m.Setup, first)
+		"/bin/sh", "-c", boot, "boot", folder, cmp.Or(m.Root, l.root), m.Name, setup+m.Setup, first)
 	log, err := os.Create(m.logPath())
 	if err != nil {
 		l.t.Fatal(err)
