@@ -78,6 +78,10 @@ bench-tunnel folder="/opt/rbee-lab":
 bench-gateway:
     go test -run '^$' -bench Gateway -benchtime 1x ./modes/queen/gateway
 
+# Measure what letting a request in and counting it costs.
+bench-access:
+    go test -run '^$' -bench Access ./modes/queen/access
+
 # Measure the builtin engine beside llama.cpp on one file and one thread.
 bench-engine folder="/opt/rbee-llamacpp":
     RBEE_LLAMACPP_ROOT={{folder}} go test -run '^$' -bench OneThread -benchtime 3x -timeout 30m ./inference/builtin

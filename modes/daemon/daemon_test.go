@@ -14,6 +14,8 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/rs/zerolog"
+
 	"rbee.dev/rbee/modes/daemon"
 	"rbee.dev/rbee/modes/home"
 )
@@ -258,7 +260,7 @@ func TestServingAndShuttingDownOverHTTP(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := daemon.NewStopper()
-	stop := daemon.Listen(t.Context(), l, s)
+	stop := daemon.Listen(t.Context(), l, s, zerolog.Nop())
 	post := func(body string) int {
 		t.Helper()
 		answer, err := http.Post("http://"+l.Addr().String()+daemon.ShutdownPath, "application/json", strings.NewReader(body))

@@ -5,11 +5,15 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log"
 	"net"
 	"net/http"
 	"os"
+	"strings"
 	"syscall"
 	"time"
+
+	"github.com/rs/zerolog"
 )
 
 // Scope is how much a shutdown takes down.
@@ -88,12 +92,32 @@ func (s *Stopper) Wait(ctx context.Context, onTerm Scope) Scope {
 // grace is how long requests may take to end once the daemon is to stop.
 const grace = 2 * time.Second
 
+// unused is how long a connection is kept that nobody uses. Clients of ours give
+// theirs up earlier.
+const unused = 3 * time.Minute
+
+// complaints is where the HTTP server's own words go. What a stranger does wrong
+// in a handshake must not fill the log.
+type complaints struct{ zerolog.Logger }
+
+// Write takes one line.
+func (c complaints) Write(line []byte) (int, error) {
+	text, level := strings.TrimSpace(string(line)), zerolog.WarnLevel
+	if strings.Contains(text, "TLS handshake error") {
+		level = zerolog.DebugLevel
+	}
+	c.WithLevel(level).Msg(text)
+	return len(line), nil
+}
+
 // Listen starts to serve h on l and returns at once. The function it returns
 // ends the service, waits for it and gives its error.
-func Listen(ctx context.Context, l net.Listener, h http.Handler) (stop func() error) {
+func Listen(ctx context.Context, l net.Listener, h http.Handler, logger zerolog.Logger) (stop func() error) {
 	server := &http.Server{
 		Handler:           h,
 		ReadHeaderTimeout: 10 * time.Second,
+		IdleTimeout:       unused,
+		ErrorLog:          log.New(complaints{logger}, "", 0),
 		BaseContext:       func(net.Listener) context.Context { return context.WithoutCancel(ctx) },
 	}
 	served := make(chan error, 1)

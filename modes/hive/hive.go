@@ -124,7 +124,7 @@ func (h *Hive) Run(ctx context.Context) (err error) {
 		h.changed()
 	})
 	background.Go(func() { _, _ = h.usableLlamaServer(running) }) // the first worker need not wait for it
-	stopServing := daemon.Listen(ctx, h.ln, h.jobs)
+	stopServing := daemon.Listen(ctx, h.ln, h.jobs, h.Log)
 	stopTCP, err := h.serveTCP(ctx)
 	if err != nil {
 		return errors.Join(err, stopServing())
@@ -147,7 +147,7 @@ func (h *Hive) serveTCP(ctx context.Context) (stop func() error, err error) {
 		return nil, errors.Join(err, h.tcp.Close())
 	}
 	h.Log.Info().Str("address", h.tcp.Addr().String()).Msg("the hive listens on TCP too")
-	return daemon.Listen(ctx, h.tcp, overTCP(token, h.jobs)), nil
+	return daemon.Listen(ctx, h.tcp, overTCP(token, h.jobs), h.Log), nil
 }
 
 // begin finds out what there is, and takes up the jobs that were left.

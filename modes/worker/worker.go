@@ -139,7 +139,7 @@ func (w *Worker) Run(ctx context.Context) (err error) {
 	w.state.publish = func(i ops.Worker) { w.jobs.Publish(i) }
 	w.state.change(func(*ops.Worker) {})
 	w.mount()
-	stopServing := daemon.Listen(ctx, w.ln, w.jobs)
+	stopServing := daemon.Listen(ctx, w.ln, w.jobs, w.Log)
 	var background sync.WaitGroup
 	background.Go(func() { w.load(loading) })
 	background.Go(func() { w.heed(loading) })

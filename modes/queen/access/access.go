@@ -2,7 +2,6 @@ package access
 
 import (
 	"context"
-	"crypto/sha256"
 	"database/sql"
 	"sync"
 	"time"
@@ -27,7 +26,7 @@ type Options struct {
 // Access says who may use the queen.
 type Access struct {
 	Options
-	token  [sha256.Size]byte
+	token  digest
 	keys   keys
 	ledger ledger
 
@@ -40,7 +39,7 @@ func Open(ctx context.Context, o Options) (*Access, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	a := &Access{Options: o, token: sha256.Sum256([]byte(o.Token)), routes: map[string]ops.Scope{}}
+	a := &Access{Options: o, token: digestOf(o.Token), routes: map[string]ops.Scope{}}
 	all, err := loadKeys(ctx, o.DB)
 	if err != nil {
 		return nil, err

@@ -1,7 +1,6 @@
 package access
 
 import (
-	"crypto/sha256"
 	"crypto/subtle"
 	"net"
 	"net/http"
@@ -27,7 +26,7 @@ func (a *Access) Admit(r *http.Request, route string) (*http.Request, error) {
 		return r, nil
 	}
 	secret := secretOf(r)
-	sum := sha256.Sum256([]byte(secret))
+	sum := digestOf(secret)
 	if subtle.ConstantTimeCompare(sum[:], a.token[:]) == 1 {
 		return a.as(r, nil, byToken), nil
 	}

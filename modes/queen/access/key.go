@@ -14,6 +14,9 @@ import (
 // digest is what is kept of a secret.
 type digest = [sha256.Size]byte
 
+// digestOf is the digest of a secret.
+func digestOf(secret string) digest { return sha256.Sum256([]byte(secret)) }
+
 // key is an API key in use. What can change of it is guarded by itself.
 type key struct {
 	ops.Key // RevokedAt and LastUsedAt are those of when it was read

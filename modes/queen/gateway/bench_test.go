@@ -56,7 +56,9 @@ func play() bool {
 		for _, r := range Routes {
 			s.MountOpen(r.Method, r.Path, g)
 		}
-		h = s
+		h = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			s.ServeHTTP(w, r.WithContext(WithGuest(r.Context(), &visitor{model: "bee", forgets: true})))
+		})
 	default:
 		return false
 	}

@@ -198,14 +198,9 @@ func (g *Gateway) worker(ctx context.Context, model string, without map[key]bool
 
 // relay has a worker answer. Its error says that another may do so, or go on.
 func (g *Gateway) relay(p *reply, r *http.Request, body []byte, k key) error {
-	header := r.Header.Clone()
-	for _, name := range hopByHop {
-		header.Del(name)
-	}
-	header.Del("Authorization") // which is for the queen
 	request := (&http.Request{
 		Method: r.Method, URL: &url.URL{Scheme: "http", Host: address(k), Path: r.URL.Path, RawQuery: r.URL.RawQuery},
-		Header: header, Host: "localhost", Body: io.NopCloser(bytes.NewReader(body)), ContentLength: int64(len(body)),
+		Header: toWorker(r.Header), Host: "localhost", Body: io.NopCloser(bytes.NewReader(body)), ContentLength: int64(len(body)),
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
 	}).WithContext(r.Context())
 	answer, err := g.pool.RoundTrip(request)

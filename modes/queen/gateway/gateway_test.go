@@ -148,8 +148,9 @@ func TestARequestIsPassedOnUntouched(t *testing.T) {
 	f.add("w", func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
 		w.Header().Set("X-Engine", "yes")
+		w.Header().Set("Access-Control-Allow-Origin", "*")
 		w.WriteHeader(http.StatusTeapot)
-		fmt.Fprintf(w, "%s %s %s %s|%s|%s", r.Method, r.URL, r.Host, body, r.Header.Get("X-Mine"), r.Header.Get("Authorization"))
+		fmt.Fprintf(w, "%s %s %s %s|%s|%s", r.Method, r.URL, r.Host, body, r.Header.Get("X-Mine"), r.Header.Get("Authorization")+r.Header.Get("X-Api-Key")+r.Header.Get("Cookie")+r.Header.Get("Origin"))
 	})
 	const body = ` {"model":"bee", "tools":[{"x":1.0}],"unknown":"é\u00e9"} `
 	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, f.front.URL+"/v1/chat/completions?a=b", strings.NewReader(body))
@@ -157,7 +158,9 @@ func TestARequestIsPassedOnUntouched(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.Header.Set("X-Mine", "mine")
-	r.Header.Set("Authorization", "Bearer secret")
+	for _, name := range []string{"Authorization", "X-Api-Key", "Cookie", "Origin"} {
+		r.Header.Set(name, "secret")
+	}
 	answer, err := http.DefaultClient.Do(r)
 	if err != nil {
 		t.Fatal(err)
@@ -167,7 +170,7 @@ func TestARequestIsPassedOnUntouched(t *testing.T) {
 	if want := "POST /v1/chat/completions?a=b localhost " + body + "|mine|"; string(text) != want || answer.StatusCode != http.StatusTeapot {
 		t.Errorf("passed on as %d %q, want %q", answer.StatusCode, text, want)
 	}
-	if h := answer.Header; h.Get("X-Engine") != "yes" || h.Get("X-Rbee-Worker") != "w" || h.Get("X-Rbee-Hive") != "gpu1" {
+	if h := answer.Header; h.Get("X-Engine") != "yes" || h.Get("Access-Control-Allow-Origin") != "" || h.Get("X-Rbee-Worker") != "w" || h.Get("X-Rbee-Hive") != "gpu1" {
 		t.Errorf("headers %v", h)
 	}
 }

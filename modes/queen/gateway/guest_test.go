@@ -14,7 +14,8 @@ import (
 
 // visitor is a guest who may use one model, and remembers what was used.
 type visitor struct {
-	model string
+	model   string
+	forgets bool // remembers nothing, in a benchmark
 
 	mu   sync.Mutex
 	used []Use
@@ -30,6 +31,9 @@ func (v *visitor) May(model string) error {
 func (v *visitor) Used(u Use) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
+	if v.forgets {
+		return
+	}
 	u.Took = 0
 	v.used = append(v.used, u)
 }
@@ -198,4 +202,33 @@ func TestARefusalIsInTheWordsOfTheAPIThatWasAsked(t *testing.T) {
 			}
 		})
 	}
+}
+
+// FuzzCounts feeds the end of answers: whatever comes, cut wherever, the same is
+// counted, and nothing that is not there.
+func FuzzCounts(f *testing.F) {
+	for _, text := range []string{
+		`{"usage":{"prompt_tokens": 5,"completion_tokens":17}}`, `"input_tokens":`, `"prompt_n":9999999999999999999999`, `{"timings":{"cache_n":1,"prompt_n":2,"predicted_n":3}}`, "data: [DONE]\n\n",
+	} {
+		f.Add([]byte(text), 7)
+	}
+	f.Fuzz(func(t *testing.T, text []byte, cut int) {
+		if in, out, told := counts(text); in < 0 || out < 0 || !told && in+out > 0 {
+			t.Fatalf("counted %d, %d, %t", in, out, told)
+		}
+		if len(text) == 0 || text[0] == ':' {
+			return
+		}
+		whole := &meter{ResponseWriter: httptest.NewRecorder()}
+		_, _ = whole.Write(text)
+		parts := &meter{ResponseWriter: httptest.NewRecorder()}
+		at := min(max(cut, 1), len(text))
+		_, _ = parts.Write(text[:at])
+		if rest := text[at:]; len(rest) > 0 && rest[0] != ':' {
+			_, _ = parts.Write(rest)
+			if string(whole.head) != string(parts.head) || string(whole.tail) != string(parts.tail) || whole.bytes != parts.bytes {
+				t.Fatalf("cut at %d it is seen as another answer", at)
+			}
+		}
+	})
 }

@@ -11,6 +11,7 @@ const (
 	headMetered = 512  // of an answer's beginning: llama.cpp counts embeddings there
 	tailMetered = 1024 // of its end, where the rest is counted
 	tokenBytes  = 4    // of English text, about
+	mostTokens  = 1e9  // what counts more is no count
 )
 
 // meter is the writer of an answer in OpenAI's words. It sees how the answer ends
@@ -108,10 +109,13 @@ func counts(text []byte) (in, out int, told bool) {
 			return in, out, true
 		}
 	}
-	fresh, told := number(text, "prompt_n")
+	fresh, hasIn := number(text, "prompt_n")
+	out, hasOut := number(text, "predicted_n")
+	if !hasIn && !hasOut {
+		return 0, 0, false
+	}
 	cached, _ := number(text, "cache_n")
-	out, more := number(text, "predicted_n")
-	return fresh + cached, out, told || more
+	return fresh + cached, out, true
 }
 
 // number is the last one in text that stands behind the name.
@@ -127,5 +131,8 @@ func number(text []byte, name string) (int, bool) {
 		end = len(rest)
 	}
 	n, err := strconv.Atoi(string(rest[:end]))
-	return n, err == nil
+	if err != nil || n > mostTokens {
+		return 0, false
+	}
+	return n, true
 }

@@ -72,9 +72,6 @@ func (p *reply) write(text []byte, flush bool) error {
 	return p.control.Flush()
 }
 
-// hopByHop are headers of one connection (RFC 9110, 7.6.1).
-var hopByHop = []string{"Connection", "Keep-Alive", "Proxy-Authenticate", "Proxy-Authorization", "Proxy-Connection", "Te", "Trailer", "Transfer-Encoding", "Upgrade"}
-
 // pass hands a worker's answer on as it comes. Its error is that of a stream
 // which another worker may continue.
 func (p *reply) pass(answer *http.Response) error {
@@ -88,13 +85,7 @@ func (p *reply) pass(answer *http.Response) error {
 		return nil
 	}
 	if !p.begun {
-		header := p.w.Header()
-		for name, values := range answer.Header {
-			header[name] = values
-		}
-		for _, name := range hopByHop {
-			header.Del(name)
-		}
+		fromWorker(p.w.Header(), answer.Header)
 		p.w.WriteHeader(answer.StatusCode)
 		p.begun = true
 	}
