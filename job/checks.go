@@ -97,7 +97,7 @@ func (s *Server[O]) checkToken(r *http.Request) error {
 		message = "a bearer token is wanted"
 	}
 	return Refusal{Status: http.StatusUnauthorized, Failure: ops.Errorf(ops.CodeDenied, "%s", message).
-		WithHint("send \"Authorization: Bearer TOKEN\"; `rbee queen token` prints it on the queen's machine")}
+		WithHint("send \"Authorization: Bearer TOKEN\" (rbee: --token or RBEE_TOKEN); `rbee queen token` prints it on the queen's machine")}
 }
 
 // checkContentType takes bodies as JSON only: a browser sends that nowhere
@@ -139,7 +139,7 @@ func classify(err error) Refusal {
 		return r
 	}
 	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
-		return Refusal{Status: http.StatusRequestEntityTooLarge, Failure: ops.Invalid("", "the body is larger than %d bytes", maxBody)}
+		err = ops.Invalid("body", "is larger than %d bytes", maxBody)
 	}
 	if e, ok := errors.AsType[*echo.HTTPError](err); ok {
 		switch e.Code {

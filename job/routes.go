@@ -71,7 +71,7 @@ func (s *Server[O]) getHealth(c echo.Context) error {
 func (s *Server[O]) postJob(c echo.Context) error {
 	body, err := io.ReadAll(http.MaxBytesReader(c.Response().Writer, c.Request().Body, maxBody))
 	if err != nil {
-		return ops.Invalid("", "the body cannot be read: %w", err)
+		return ops.Invalid("body", "cannot be read: %w", err)
 	}
 	o, id, err := ops.Decode[O](body)
 	if err != nil {

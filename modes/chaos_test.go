@@ -222,18 +222,29 @@ func TestAnAnswerGoesOnThroughAKillOrARestart(t *testing.T) {
 
 func TestCtrlCCancelsTheJobOnTheWorker(t *testing.T) {
 	p := newPlace(t)
-	a := p.begin()
-	if err := a.cmd.Process.Signal(os.Interrupt); err != nil {
-		t.Fatal(err)
-	}
-	if _, code := a.end(); code != 130 {
-		t.Errorf("code %d, said %q", code, a.stderr.String())
-	}
-	if list := p.rbee("job", "list"); !strings.Contains(list, "cancelled") {
-		t.Errorf("jobs: %s", list)
-	}
-	if w := p.workers()[0]; w.Running != 0 || w.State != ops.WorkerReady {
-		t.Errorf("the worker still works: %+v", w)
+	for name, signals := range map[string]int{"one signal": 1, "two at once, as timeout(1) sends them": 2} {
+		t.Run(name, func(t *testing.T) {
+			a := p.begin()
+			for range signals {
+				if err := a.cmd.Process.Signal(os.Interrupt); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if _, code := a.end(); code != 130 || !strings.Contains(a.stderr.String(), "rbee: cancelled") {
+				t.Errorf("code %d, said %q", code, a.stderr.String())
+			}
+			// The keeper does not wait for the end that it asked for.
+			list, w := p.rbee("job", "list"), p.workers()[0]
+			for end := time.Now().Add(20 * time.Second); time.Now().Before(end) && (strings.Contains(list, "running") || w.Running > 0); {
+				list, w = p.rbee("job", "list"), p.workers()[0]
+			}
+			if !strings.Contains(list, "cancelled") || strings.Contains(list, "running") {
+				t.Errorf("jobs: %s", list)
+			}
+			if w.Running != 0 || w.State != ops.WorkerReady {
+				t.Errorf("the worker still works: %+v", w)
+			}
+		})
 	}
 }
 

@@ -100,6 +100,20 @@ type keyCommands struct {
 	Revoke keeper.Operation[ops.KeyRevoke, ops.KeyEnded] `cmd:"" help:"End an API key for good."`
 }
 
+// Help is shown by --help of the words that only lead to commands.
+func (queenCommands) Help() string { return "Example:\n  rbee queen status" }
+
+func (hiveCommands) Help() string {
+	return "Example:\n  rbee hive install --host alice@gpu1 --name gpu1"
+}
+func (workerCommands) Help() string { return "Example:\n  rbee worker spawn tinybee" }
+func (modelCommands) Help() string {
+	return "Example:\n  rbee model download hf:Qwen/Qwen3-0.6B-GGUF"
+}
+func (engineCommands) Help() string { return "Example:\n  rbee engine list" }
+func (jobCommands) Help() string    { return "Example:\n  rbee job list" }
+func (keyCommands) Help() string    { return "Example:\n  rbee key list" }
+
 // exit is the code of a command line that kong has answered itself, as --help.
 type exit int
 
@@ -111,13 +125,45 @@ type usageError struct{ error }
 
 // Unwrap makes it an invalid operation, for its exit code and hint.
 func (u usageError) Unwrap() error {
-	return ops.Errorf(ops.CodeInvalid, "%w", u.error).WithHint("`rbee --help` shows the commands, `rbee COMMAND --help` a command's flags")
+	e := ops.Errorf(ops.CodeInvalid, "%w", u.error)
+	if p, ok := errors.AsType[*kong.ParseError](u.error); ok && p.Context.Selected() != nil {
+		return e.WithHint("`rbee %s --help` shows how it is used", p.Context.Selected().Path())
+	}
+	return e.WithHint("`rbee --help` shows the commands, `rbee COMMAND --help` a command's flags")
+}
+
+// misused is the error of a command line that does not fit: kong's own, or what
+// the operation that it stands for says of its fields.
+func misused(err error) error {
+	p, ok := errors.AsType[*kong.ParseError](err)
+	if e, invalid := errors.AsType[*ops.Error](err); ok && invalid {
+		return asFlag(p.Context, e)
+	}
+	return usageError{err}
+}
+
+// asFlag names the flag that a person would set, where err names the field of an
+// operation that it stands for.
+func asFlag(parsed *kong.Context, err error) error {
+	e := ops.AsError(err)
+	if e == nil || e.Field == "" || parsed.Selected() == nil {
+		return err
+	}
+	for _, f := range parsed.Selected().Flags {
+		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+		if name == e.Field || f.Name == strings.ReplaceAll(e.Field, "_", "-") {
+			named := *e
+			named.Field = "--" + f.Name
+			return &named
+		}
+	}
+	return err
 }
 
 // newParser builds the parser of c.
 func newParser(c *cli, stdout, stderr io.Writer) (*kong.Kong, error) {
 	return kong.New(c,
-		kong.Name("rbee"), kong.Description("rbee turns the machines that you have into one private LLM service."),
+		kong.Name("rbee"), kong.Description("rbee turns the machines that you have into one private LLM service.\n\nExample:\n  rbee infer \"Once upon a time\""),
 		kong.Vars{"version": "rbee " + daemon.Version}, kong.Writers(stdout, stderr),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true, WrapUpperBound: 100}),
 		kong.Exit(func(code int) { panic(exit(code)) }))
@@ -147,7 +193,7 @@ func run(ctx context.Context, words []string, stdin io.Reader, stdout, stderr io
 	}
 	parsed, err := parser.Parse(words)
 	if err != nil {
-		return usageError{err}
+		return misused(err)
 	}
 	if err := checkOutput(parsed.Command(), c.Output); err != nil {
 		return err
@@ -167,7 +213,7 @@ func run(ctx context.Context, words []string, stdin io.Reader, stdout, stderr io
 	parsed.BindTo(ctx, (*context.Context)(nil))
 	parsed.BindTo(stderr, (*io.Writer)(nil))
 	parsed.Bind(h, k)
-	err = parsed.Run()
+	err = asFlag(parsed, parsed.Run())
 	if err != nil && ctx.Err() != nil && !errors.Is(err, keeper.ErrReaderGone) {
 		return errors.Join(context.Cause(ctx), err)
 	}

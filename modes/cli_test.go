@@ -60,6 +60,19 @@ func TestEveryCommandShowsAnExample(t *testing.T) {
 	}
 }
 
+func TestEveryGroupOfCommandsShowsAnExample(t *testing.T) {
+	var c cli
+	parser, err := newParser(&c, io.Discard, io.Discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, node := range parser.Model.Children {
+		if len(node.Children) > 0 && !strings.Contains(node.Detail, "Example") {
+			t.Errorf("the help of %s has no example: give its struct a Help method", node.Name)
+		}
+	}
+}
+
 func TestEveryFieldOfAnOperationCanBeGiven(t *testing.T) {
 	// Fields that the command line says in another way.
 	other := map[string][]string{

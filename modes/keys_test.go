@@ -149,7 +149,11 @@ func TestAKeyForJobsLetsAKeeperUseWhatIsThere(t *testing.T) {
 		t.Errorf("another's jobs: %s, %v", out, err)
 	}
 	for _, refused := range [][]string{
-		{"key", "list"}, {"key", "create", "--scope", "admin"}, {"model", "delete", "tinybee"}, {"hive", "stop"}, {"usage"},
+		{"key", "list"},
+		{"key", "create", "--scope", "admin"},
+		{"model", "delete", "tinybee"},
+		{"hive", "stop"},
+		{"usage"},
 		{"worker", "spawn", "--engine", "command", "--command", "id {socket}"},
 	} {
 		if out, err := as(mine, refused...); err == nil || !strings.Contains(out, "--scope admin") {

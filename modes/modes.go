@@ -9,11 +9,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/signal"
 	"path/filepath"
 	"strings"
 	"syscall"
+	"time"
 
 	"rbee.dev/rbee/modes/daemon"
 	"rbee.dev/rbee/modes/keeper"
@@ -50,6 +52,10 @@ func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	return report(run(ctx, words, stdin, stdout, stderr), stderr)
 }
 
+// together is how close two signals may come and still be one: timeout(1) sends
+// its own to the process and to the process's group.
+const together = 300 * time.Millisecond
+
 // withSignals returns a context that the first signal ends, with the signal as
 // its cause; a second one ends the process at once. Writing to a closed pipe
 // becomes an error, so that a command can cancel its job first.
@@ -61,13 +67,17 @@ func withSignals() (context.Context, func()) {
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	done := make(chan struct{})
 	go func() { // ends by stop
-		for first := true; ; first = false {
+		var first time.Time
+		for {
 			select {
 			case s := <-signals:
-				if !first {
+				switch {
+				case first.IsZero():
+					first = time.Now()
+					cancel(daemon.Signal{Signal: s})
+				case time.Since(first) > together:
 					os.Exit(exitCancelled)
 				}
-				cancel(daemon.Signal{Signal: s})
 			case <-done:
 				return
 			}
@@ -89,7 +99,7 @@ func report(err error, stderr io.Writer) int {
 	if e, ok := errors.AsType[exit](err); ok {
 		return int(e)
 	}
-	if errors.Is(err, keeper.ErrReaderGone) {
+	if readerGone(err) {
 		return exitCancelled // nobody reads what was asked for
 	}
 	if _, ok := errors.AsType[daemon.Signal](err); ok || errors.Is(err, context.Canceled) {
@@ -109,4 +119,14 @@ func report(err error, stderr io.Writer) int {
 		return exitUnreachable
 	}
 	return e.Code.ExitCode()
+}
+
+// readerGone reports whether a command ended because standard output was closed,
+// as by `| head -1`. Other errors of writing are to be told.
+func readerGone(err error) bool {
+	if errors.Is(err, keeper.ErrReaderGone) {
+		return true
+	}
+	write, ok := errors.AsType[*fs.PathError](err)
+	return ok && write.Path == os.Stdout.Name() && errors.Is(err, syscall.EPIPE)
 }

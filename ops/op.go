@@ -2,6 +2,7 @@ package ops
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 )
 
@@ -15,6 +16,7 @@ type Op interface {
 	// with code invalid that names the field.
 	Validate() error
 	sealed()
+	decodeResult(json.RawMessage) (any, error)
 }
 
 // QueenOp is an operation that the queen does itself.
@@ -54,6 +56,24 @@ type op[R any] struct{}
 
 func (op[R]) sealed()   {}
 func (op[R]) returns(R) {}
+
+func (op[R]) decodeResult(raw json.RawMessage) (any, error) {
+	var r R
+	err := json.Unmarshal(raw, &r)
+	return r, err
+}
+
+// DecodeResult reads the result of the operation called name as that
+// operation's result type. A name that is none, as of a newer build, is an error
+// with code not_found.
+func DecodeResult(name string, raw json.RawMessage) (any, error) {
+	for _, o := range All() {
+		if o.Name() == name {
+			return o.decodeResult(raw)
+		}
+	}
+	return nil, Errorf(CodeNotFound, "there is no operation %q", name)
+}
 
 // done passes a handler's answer on. Its first parameter makes the compiler
 // refuse a handler whose result is not the one that the operation declares.

@@ -69,7 +69,7 @@ func Decode[O Op](body []byte) (o O, jobID string, err error) {
 func object(body []byte) (map[string]json.RawMessage, error) {
 	dec := json.NewDecoder(bytes.NewReader(body))
 	if t, err := dec.Token(); err != nil || t != json.Delim('{') {
-		return nil, Invalid("", "the body must be one JSON object with an \"operation\"")
+		return nil, Invalid("body", "must be one JSON object with an \"operation\"")
 	}
 	fields := map[string]json.RawMessage{}
 	for dec.More() {
@@ -91,16 +91,16 @@ func object(body []byte) (map[string]json.RawMessage, error) {
 		return nil, notJSON(err)
 	}
 	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
-		return nil, Invalid("", "there is something behind the JSON object")
+		return nil, Invalid("body", "has something behind the JSON object")
 	}
 	return fields, nil
 }
 
 func notJSON(err error) error {
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-		return Invalid("", "the body is not JSON: it ends too early")
+		return Invalid("body", "is not JSON: it ends too early")
 	}
-	return Invalid("", "the body is not JSON: %w", err)
+	return Invalid("body", "is not JSON: %w", err)
 }
 
 // operation takes the operation's name out of fields and returns its zero

@@ -3,6 +3,7 @@ package daemon_test
 import (
 	"context"
 	"errors"
+	"io"
 	"net"
 	"net/http"
 	"os"
@@ -285,4 +286,26 @@ func TestServingAndShuttingDownOverHTTP(t *testing.T) {
 		t.Error(err)
 	}
 	http.DefaultClient.CloseIdleConnections()
+}
+
+func TestADaemonGetsNoFileOfItsStarters(t *testing.T) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	handed, err := syscall.Dup(int(w.Fd())) // as a shell hands it on: not marked
+	if err != nil {
+		t.Fatal(err)
+	}
+	sleeper(t, "exec sleep 60")
+	if err := errors.Join(w.Close(), syscall.Close(handed)); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.SetReadDeadline(time.Now().Add(20 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := r.Read(make([]byte, 1)); n != 0 || !errors.Is(err, io.EOF) {
+		t.Errorf("the daemon holds the pipe: %d, %v", n, err)
+	}
 }

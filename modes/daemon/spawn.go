@@ -30,13 +30,18 @@ type Command struct {
 }
 
 // Spawn starts a daemon in a session of its own, so that neither a closed
-// terminal nor Ctrl-C there reaches it. Its output goes to the log file.
+// terminal nor Ctrl-C there reaches it. Its output goes to the log file. It gets
+// no other file of this process's: a shell's pipe that it held open would keep
+// the pipe's reader waiting for as long as the daemon runs.
 func Spawn(c Command) (*Child, error) {
 	log, err := openLog(c.Log)
 	if err != nil {
 		return nil, err
 	}
 	defer log.Close()
+	if err := keepFilesHere(); err != nil {
+		return nil, fmt.Errorf("start %s: %w", strings.Join(c.Args[:min(2, len(c.Args))], " "), err)
+	}
 	cmd := exec.Command(c.Binary, c.Args...) //nolint:noctx // it must outlive whoever starts it
 	cmd.Env = append(append(os.Environ(), c.Env...), DetachedEnv+"=1")
 	cmd.Stdout, cmd.Stderr = log, log

@@ -72,7 +72,8 @@ func New(o Options) (_ *Hive, err error) {
 		Address: o.Home.HiveSocket(), StartedAt: h.started, Service: o.Service,
 	})
 	if errors.Is(err, daemon.ErrRunning) {
-		return nil, ops.Errorf(ops.CodeConflict, "a hive is already running, pid %d on %s", holder.PID, holder.Address)
+		return nil, ops.Errorf(ops.CodeConflict, "a hive is already running, pid %d on %s", holder.PID, holder.Address).
+			WithHint("`rbee hive status` tells of it; `rbee queen stop` ends it, `rbee hive stop` one that is a service")
 	}
 	if err != nil {
 		return nil, err

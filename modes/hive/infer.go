@@ -83,7 +83,7 @@ func (h *Hive) forward(ctx context.Context, m *member, o ops.Infer) (ops.Answer,
 	case <-m.settled:
 	default:
 		if err := m.wait(ctx); err != nil {
-			return ops.Answer{}, err
+			return ops.Answer{}, unnamed(o.Model, err)
 		}
 		ops.Narrate(ctx, "worker_ready", "worker %s is ready", m.id)
 	}
@@ -100,6 +100,16 @@ func (h *Hive) forward(ctx context.Context, m *member, o ops.Infer) (ops.Answer,
 	}
 	answer.HiveID, answer.WorkerID = h.Name, m.id
 	return answer, nil
+}
+
+// unnamed is err, which kept a worker from loading its model, for who named no
+// model: another may do.
+func unnamed(model string, err error) error {
+	e := ops.AsError(err)
+	if model != "" || e.Code == ops.CodeCancelled {
+		return err
+	}
+	return e.WithHint("it was taken since no model was named: `--model NAME` takes another, `rbee model list` shows them")
 }
 
 // cancelAtEnd cancels a job's context when the worker ends.

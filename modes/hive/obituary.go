@@ -25,7 +25,7 @@ func obituary(w ops.Worker, status error) *ops.Error {
 		e = ops.Errorf(words.code(), "worker %s failed: %s", w.ID, w.Error)
 	case words.failed():
 		e = ops.Errorf(words.code(), "worker %s ended (%s): %s", w.ID, how, words)
-	case words.Message != "":
+	case words.Level == "" && words.Message != "": // not rbee's: who knows what it means
 		e = ops.Errorf(ops.CodeUnavailable, "worker %s ended: %s; the last line of its log: %s", w.ID, how, words)
 	default:
 		e = ops.Errorf(ops.CodeUnavailable, "worker %s ended: %s", w.ID, how)

@@ -25,7 +25,11 @@ func TestAnObituarySaysWhatTheLogTells(t *testing.T) {
 		{"a signal", "", "", killed, ops.CodeUnavailable, "worker w1 ended: killed by signal 9 (killed)"},
 		{
 			"routine", `{"level":"info","message":"job started"}` + "\n", "", killed, ops.CodeUnavailable,
-			"worker w1 ended: killed by signal 9 (killed); the last line of its log: job started",
+			"worker w1 ended: killed by signal 9 (killed)",
+		},
+		{
+			"a line of a library's", "ran out of luck\n", "", killed, ops.CodeUnavailable,
+			"worker w1 ended: killed by signal 9 (killed); the last line of its log: ran out of luck",
 		},
 		{"a panic", panicked, "", exit, ops.CodeUnavailable, "worker w1 ended (exit status 2): panic: runtime error: index out of range"},
 		{"the kernel's memory", "fatal error: out of memory\n", "", exit, ops.CodeUnavailable, "worker w1 ended (exit status 2): fatal error: out of memory"},

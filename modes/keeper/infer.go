@@ -3,10 +3,12 @@ package keeper
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"strings"
+	"syscall"
 	"time"
 
 	"golang.org/x/term"
@@ -23,7 +25,7 @@ type Infer struct {
 	Worker      string   `help:"Worker to use, by its id." placeholder:"ID"`
 	Engine      string   `help:"Engine: auto, llamacpp or builtin." placeholder:"NAME"`
 	Device      string   `help:"Device: auto, cpu, cuda:0, …" placeholder:"DEVICE"`
-	MaxTokens   int      `short:"n" help:"Tokens to make at most (default: to the end of the context)." placeholder:"N"`
+	MaxTokens   int      `short:"n" help:"Tokens to make at most (default, and 0: to the end of the context)." placeholder:"N"`
 	Temperature *float64 `short:"t" help:"0, always the likeliest, to 2 (default: 0.8)." placeholder:"X"`
 	TopP        *float64 `help:"Keep the likeliest tokens that together reach this (default: 0.95)." placeholder:"X"`
 	TopK        *int     `help:"Keep so many of the likeliest tokens, 0 for all (default: 40)." placeholder:"N"`
@@ -91,6 +93,9 @@ func (k *Keeper) prompt(ctx context.Context, argument string) (string, error) {
 	text, err := readAll(ctx, io.LimitReader(k.Stdin, ops.MaxPromptBytes+1))
 	if err != nil {
 		return "", err
+	}
+	if len(text) > ops.MaxPromptBytes {
+		return "", ops.Invalid("prompt", "what comes on standard input is longer than the %d bytes that are taken", ops.MaxPromptBytes)
 	}
 	if argument == "" {
 		return text, needed(text)
@@ -205,9 +210,10 @@ func (p *printer) finish(whole bool) error {
 // by `| head -1`. There is nobody to tell.
 var ErrReaderGone = ops.Errorf(ops.CodeCancelled, "the reader of standard output is gone")
 
+// brokenPipe makes ErrReaderGone of the error of writing to nobody.
 func brokenPipe(err error) error {
-	if err != nil {
+	if errors.Is(err, syscall.EPIPE) {
 		return fmt.Errorf("%w: %w", ErrReaderGone, err)
 	}
-	return nil
+	return err
 }

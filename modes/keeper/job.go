@@ -3,8 +3,10 @@ package keeper
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 
 	"rbee.dev/rbee/ops"
+	"rbee.dev/rbee/transport"
 )
 
 // JobList is `rbee job list`.
@@ -37,6 +39,9 @@ func (JobGet) Help() string { return "Example:\n  rbee job get JOB" }
 
 // Run shows one job.
 func (j JobGet) Run(ctx context.Context, k *Keeper) error {
+	if err := checkJob(j.ID); err != nil {
+		return err
+	}
 	c, err := k.client(ctx)
 	if err != nil {
 		return err
@@ -59,6 +64,9 @@ func (JobCancel) Help() string { return "Example:\n  rbee job cancel JOB" }
 
 // Run cancels a job and shows how it stands when it has ended.
 func (j JobCancel) Run(ctx context.Context, k *Keeper) error {
+	if err := checkJob(j.ID); err != nil {
+		return err
+	}
 	c, err := k.client(ctx)
 	if err != nil {
 		return err
@@ -98,6 +106,9 @@ Example:
 
 // Run follows the job; it fails as the job does.
 func (j JobFollow) Run(ctx context.Context, k *Keeper) error {
+	if err := checkJob(j.ID); err != nil {
+		return err
+	}
 	c, err := k.client(ctx)
 	if err != nil {
 		return err
@@ -118,7 +129,7 @@ func (j JobFollow) Run(ctx context.Context, k *Keeper) error {
 		case ops.ErrorEvent:
 			failure = &e.Error
 		case ops.EndEvent:
-			return p.end(result, failure)
+			return j.end(ctx, c, p, result, failure)
 		case ops.NarrationEvent, ops.ProgressEvent, ops.TokenEvent:
 			story.tell(r.Event)
 		}
@@ -133,16 +144,35 @@ func (j JobFollow) Run(ctx context.Context, k *Keeper) error {
 }
 
 // end shows the result, where it was not shown as it came.
-func (p *printer) end(result json.RawMessage, failure *ops.Error) error {
-	if failure != nil {
+func (j JobFollow) end(ctx context.Context, c *transport.Client, p printer, result json.RawMessage, failure *ops.Error) error {
+	switch {
+	case failure != nil:
 		_ = p.finish(false) // the failure is what to show
 		return failure
-	}
-	switch {
 	case p.k.Output == "json":
 		return p.k.printJSON(result)
-	case p.last == 0 && p.k.Output == "text": // no text came: the result is all there is
-		return p.k.printJSON(result)
+	case p.last != 0 || p.events:
+		return p.finish(true)
 	}
-	return p.finish(true)
+	job, err := c.Job(ctx, j.ID) // no text came: the result is all there is
+	if err != nil {
+		return err
+	}
+	value, err := ops.DecodeResult(job.Operation, result)
+	if err != nil {
+		return fmt.Errorf("read the result of %s: %w", job.Operation, err)
+	}
+	if answer, ok := value.(ops.Answer); ok { // it was not to be streamed
+		_, err := fmt.Fprintln(p.k.Stdout, answer.Text)
+		return err
+	}
+	return p.k.show(value)
+}
+
+// checkJob wants a job's id: without one the address would be another's.
+func checkJob(id string) error {
+	if id == "" {
+		return ops.Invalid("id", "must be a job's id").WithHint("`rbee job list` shows the jobs there are")
+	}
+	return nil
 }

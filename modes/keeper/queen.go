@@ -29,6 +29,16 @@ Example:
   rbee queen status`
 }
 
+// ownQueen refuses to take --queen for a command that is about this account's
+// queen on this machine: it would do to one what was meant for the other.
+func (k *Keeper) ownQueen(command string) error {
+	if k.Queen == "" {
+		return nil
+	}
+	return ops.Invalid("queen", "`rbee queen %s` is about the queen of this machine, not the one at %s", command, k.Queen).
+		WithHint("leave out --queen and RBEE_QUEEN, or run it on that queen's machine; `rbee status` asks a queen elsewhere")
+}
+
 // queenStatus is what the command prints.
 type queenStatus struct {
 	Running   bool       `json:"running"`
@@ -47,6 +57,9 @@ type queenStatus struct {
 
 // Run tells how the queen stands.
 func (QueenStatus) Run(_ context.Context, k *Keeper) error {
+	if err := k.ownQueen("status"); err != nil {
+		return err
+	}
 	record, running := k.running()
 	s := queenStatus{
 		Running: running, Home: k.Home.State, Log: k.Home.Log("queen"), HiveLog: k.Home.Log("hive"), Workers: k.Home.Workers(),
@@ -60,7 +73,7 @@ func (QueenStatus) Run(_ context.Context, k *Keeper) error {
 		return err
 	}
 	if !running {
-		return unreachable("no queen is running").WithHint("`rbee queen start` starts one, and so does any other command")
+		return unreachable("no queen is running").WithHint("`rbee queen start` starts one, and so does a command that needs one")
 	}
 	return nil
 }
@@ -97,6 +110,9 @@ func (QueenStart) Help() string {
 
 // Run starts the queen.
 func (QueenStart) Run(ctx context.Context, k *Keeper) error {
+	if err := k.ownQueen("start"); err != nil {
+		return err
+	}
 	if _, err := k.ensure(ctx); err != nil {
 		return err
 	}
@@ -117,6 +133,9 @@ Example:
 
 // Run stops the queen, and what a dead one left behind.
 func (QueenStop) Run(ctx context.Context, k *Keeper) error {
+	if err := k.ownQueen("stop"); err != nil {
+		return err
+	}
 	record, running := k.running()
 	if running {
 		if err := k.shutdown(ctx, record, daemon.ScopeAll); err != nil {
@@ -130,11 +149,18 @@ func (QueenStop) Run(ctx context.Context, k *Keeper) error {
 		return err
 	}
 	if !running {
-		k.say("keeper: no queen was running")
-		return nil
+		ended = "no queen was running"
 	}
 	k.say("keeper: %s", ended)
+	if k.Output == "json" {
+		return k.printJSON(queenStopped{running})
+	}
 	return nil
+}
+
+// queenStopped is what `rbee queen stop -o json` prints.
+type queenStopped struct {
+	WasRunning bool `json:"was_running"`
 }
 
 // QueenRestart is `rbee queen restart`.
@@ -151,6 +177,9 @@ Example:
 
 // Run restarts the queen where it listened before.
 func (QueenRestart) Run(ctx context.Context, k *Keeper) error {
+	if err := k.ownQueen("restart"); err != nil {
+		return err
+	}
 	listen, args := k.Listen, []string(nil)
 	if record, running := k.running(); running {
 		listen, args = record.Address, record.Args
@@ -194,6 +223,9 @@ Example:
 
 // Run prints the token.
 func (QueenToken) Run(ctx context.Context, k *Keeper) error {
+	if err := k.ownQueen("token"); err != nil {
+		return err
+	}
 	text, err := os.ReadFile(k.Home.Token())
 	if os.IsNotExist(err) {
 		if _, err := k.ensure(ctx); err != nil {

@@ -3,8 +3,6 @@ package keeper
 import (
 	"context"
 	"fmt"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/gofrs/flock"
@@ -89,8 +87,7 @@ func (k *Keeper) await(ctx context.Context, child *daemon.Child, log string) (da
 		}
 		select {
 		case <-child.Done():
-			return daemon.Record{}, unreachable("the queen ended while starting: %s", reason(log)).
-				WithHint("its log is %s", log)
+			return daemon.Record{}, notStarted(log)
 		case <-ctx.Done():
 			return daemon.Record{}, unreachable("the queen does not answer: %v", context.Cause(ctx)).
 				WithHint("its log is %s", log)
@@ -110,18 +107,4 @@ func (noQueen) Unwrap() error { return transport.ErrUnreachable }
 
 func unreachable(format string, args ...any) *ops.Error {
 	return ops.Errorf(ops.CodeUnavailable, "%w", noQueen(fmt.Sprintf(format, args...)))
-}
-
-// reason is what a daemon said last in its log, without the dressing.
-func reason(log string) string {
-	lines := strings.Split(daemon.Tail(log, 10), "\n")
-	for _, line := range slices.Backward(lines) {
-		if message, ok := logged(line); ok {
-			return message
-		}
-	}
-	if last := lines[len(lines)-1]; last != "" {
-		return last
-	}
-	return "it said nothing"
 }

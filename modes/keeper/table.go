@@ -1,8 +1,11 @@
 package keeper
 
 import (
+	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -270,7 +273,7 @@ func oneJob(w io.Writer, j ops.Job) {
 	pair(w, "job", j.ID)
 	pair(w, "operation", j.Operation)
 	pair(w, "by key", j.By)
-	pair(w, "asked", string(j.Op))
+	asked(w, j.Op)
 	pair(w, "state", string(j.State))
 	if j.Error != nil {
 		pair(w, "error", j.Error.Error())
@@ -278,6 +281,34 @@ func oneJob(w io.Writer, j ops.Job) {
 	pair(w, "events", strconv.FormatUint(j.Events, 10))
 	pair(w, "created", when(j.CreatedAt))
 	pair(w, "took", took(j))
+}
+
+// asked prints what a job was asked for, a field a line.
+func asked(w io.Writer, op json.RawMessage) {
+	var fields map[string]json.RawMessage
+	if json.Unmarshal(op, &fields) != nil {
+		return
+	}
+	for _, name := range slices.Sorted(maps.Keys(fields)) {
+		if name == "operation" || name == "job_id" {
+			continue
+		}
+		var text string
+		if json.Unmarshal(fields[name], &text) != nil {
+			text = string(fields[name]) // a number, a truth value or a list of texts
+		}
+		pair(w, strings.ReplaceAll(name, "_", " "), oneLine(text))
+	}
+}
+
+// oneLine is a text on one line of a table, cut where it is long.
+func oneLine(text string) string {
+	const most = 100 // characters
+	text = strings.Join(strings.Fields(text), " ")
+	if runes := []rune(text); len(runes) > most {
+		return string(runes[:most-1]) + "…"
+	}
+	return text
 }
 
 // took is how long a job ran, or has run so far.
@@ -292,7 +323,13 @@ func took(j ops.Job) string {
 	return end.Sub(*j.StartedAt).Round(time.Millisecond).String()
 }
 
-func when(t time.Time) string { return t.Local().Format(time.DateTime) }
+// when is a time of day for a person, "" for the zero time.
+func when(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.Local().Format(time.DateTime)
+}
 
 // size is a number of bytes for a person, in powers of 1024.
 func size(n int64) string {

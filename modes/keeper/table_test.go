@@ -2,11 +2,16 @@ package keeper
 
 import (
 	"bytes"
+	"encoding/json"
+	"errors"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"rbee.dev/rbee/ops"
+	"rbee.dev/rbee/transport"
 )
 
 func TestEveryResultIsShownToAPerson(t *testing.T) {
@@ -121,11 +126,59 @@ func TestTheReasonIsTheLastThingADaemonLogged(t *testing.T) {
 		`{"level":"error","error":"port taken","message":"the queen cannot start"}`: "the queen cannot start: port taken",
 		`{"level":"info","message":"up"}`:                                           "up",
 	} {
-		if got, ok := logged(line); !ok || got != want {
-			t.Errorf("%s: %q, %v", line, got, ok)
+		if got, ok := logged(line); !ok || got.String() != want {
+			t.Errorf("%s: %q, %v", line, got.String(), ok)
 		}
 	}
 	if _, ok := logged("panic: ouch"); ok {
 		t.Error("a line that is no JSON was taken for one")
+	}
+}
+
+func TestAFailedStartIsToldInTheDaemonsWords(t *testing.T) {
+	for name, tt := range map[string]struct {
+		log, message, hint string
+		code               ops.Code
+		unreachable        bool
+	}{
+		"with a hint of its own": {
+			`{"level":"error","code":"unavailable","error":"cannot listen on x","hint":"choose another","message":"the queen cannot start"}`,
+			"the queen cannot start: cannot listen on x", "choose another", ops.CodeUnavailable, true,
+		},
+		"a wrong setting": {
+			`{"level":"error","code":"invalid","error":"listen: must be HOST:PORT","message":"the queen cannot start"}`,
+			"the queen cannot start: listen: must be HOST:PORT", "its log is ", ops.CodeInvalid, false,
+		},
+		"a panic": {"panic: ouch", "panic: ouch", "its log is ", ops.CodeUnavailable, true},
+		"nothing": {"", "it said nothing", "its log is ", ops.CodeUnavailable, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "queen.log")
+			if err := os.WriteFile(path, []byte(tt.log), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			err := notStarted(path)
+			e := ops.AsError(err)
+			if e.Message != tt.message || e.Code != tt.code || !strings.HasPrefix(e.Hint, tt.hint) || errors.Is(err, transport.ErrUnreachable) != tt.unreachable {
+				t.Errorf("got %s %q (%s)", e.Code, e.Message, e.Hint)
+			}
+		})
+	}
+}
+
+func TestAJobIsShownWithoutJSON(t *testing.T) {
+	var out bytes.Buffer
+	k := &Keeper{Flags: Flags{Output: "text"}, Stdout: &out}
+	op := `{"operation":"infer","prompt":"Once\nupon","max_tokens":5,"stop":["a"],"system":"` + strings.Repeat("x", 200) + `"}`
+	if err := k.show(ops.Job{ID: "j1", Operation: "infer", Op: json.RawMessage(op)}); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"prompt      Once upon\n", "max tokens  5\n", "xxx…\n"} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("there is no %q in:\n%s", want, out.String())
+		}
+	}
+	if strings.Contains(out.String(), "{") {
+		t.Errorf("a person is shown JSON:\n%s", out.String())
 	}
 }

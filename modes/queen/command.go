@@ -10,6 +10,7 @@ import (
 
 	"rbee.dev/rbee/modes/daemon"
 	"rbee.dev/rbee/modes/home"
+	"rbee.dev/rbee/ops"
 )
 
 // DefaultListen is where a queen listens unless told otherwise.
@@ -96,7 +97,8 @@ func (c *ServeCmd) Run(ctx context.Context, h home.Home, stderr io.Writer) (err 
 	q, err := New(c.options(h, exe, log))
 	if err != nil {
 		if detached { // nobody sees what is returned
-			log.Error().Err(err).Msg("the queen cannot start")
+			e := ops.AsError(err)
+			log.Error().Err(err).Str("code", string(e.Code)).Str("hint", e.Hint).Msg("the queen cannot start")
 		}
 		return err
 	}

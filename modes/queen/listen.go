@@ -2,6 +2,7 @@ package queen
 
 import (
 	"crypto/tls"
+	"errors"
 	"net"
 	"net/url"
 	"slices"
@@ -20,7 +21,7 @@ func (q *Queen) occupy() error {
 		return err
 	}
 	if q.ln, err = net.Listen("tcp", q.Listen); err != nil { //nolint:noctx // there is no context before Run
-		return ops.Errorf(ops.CodeUnavailable, "cannot listen on %s: %w", q.Listen, err).
+		return ops.Errorf(ops.CodeUnavailable, "cannot listen on %s: %w", q.Listen, without(err)).
 			WithHint("another program has the port: choose one by --listen or RBEE_LISTEN (port 0 takes any free one)")
 	}
 	q.address, q.fingerprint, q.names = q.ln.Addr().String(), fingerprint, slices.Clone(q.Hosts)
@@ -103,4 +104,13 @@ func (q *Queen) checkKeys() error {
 	}
 	return ops.Errorf(ops.CodeDenied, "%s wants an API key for inference, and there is none that is active", what).
 		WithHint("make one first, without these flags: `rbee key create --name NAME`, then `rbee queen stop`")
+}
+
+// without is a network's error without what was tried, which the reader is told
+// already.
+func without(err error) error {
+	if e, ok := errors.AsType[*net.OpError](err); ok {
+		return e.Err
+	}
+	return err
 }
