@@ -90,6 +90,10 @@ bench-engine folder="/opt/rbee-llamacpp":
 bench-llamacpp folder="/opt/rbee-llamacpp":
     RBEE_LLAMACPP_ROOT={{folder}} go test -run '^$' -bench . -benchtime 10x ./inference/llamacpp
 
+# Measure what sharing the cores out among workers is worth, on a machine that is quiet otherwise.
+bench-cores folder="/opt/rbee-llamacpp":
+    RBEE_LLAMACPP_ROOT={{folder}} go test -run '^$' -bench Cores -benchtime 5x -timeout 30m ./modes/hive
+
 # Measure the kernels.
 bench-kernels:
     go test -run '^$' -bench . ./inference/builtin/kernel

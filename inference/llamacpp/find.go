@@ -84,5 +84,25 @@ func environment(env []string, program string) []string {
 	if folder != "" {
 		kept = append(kept, variable+"="+folder)
 	}
-	return kept
+	return patient(kept)
+}
+
+// patience is what lets threads that wait for each other sleep soon in place of
+// spinning, of the two libraries that llama.cpp's threads come from: GCC's, where
+// it is a number of turns (300,000 by default: milliseconds), and LLVM's, where it
+// is milliseconds (200 by default). A thread that spins keeps the one that it
+// waits for from running wherever there are more threads than cores: two
+// servers on two cores come to a hundredth of their speed. A hundred turns are a
+// few microseconds, which is what the threads of one that is alone wait for.
+var patience = []string{"GOMP_SPINCOUNT=100", "KMP_BLOCKTIME=0"}
+
+// patient adds patience to an environment that does not say itself how to wait.
+func patient(env []string) []string {
+	for _, v := range env {
+		name, _, _ := strings.Cut(v, "=")
+		if name == "OMP_WAIT_POLICY" || name == "GOMP_SPINCOUNT" || name == "KMP_BLOCKTIME" {
+			return env
+		}
+	}
+	return append(env, patience...)
 }

@@ -7,6 +7,7 @@ import (
 	"os"
 
 	"rbee.dev/rbee/modes/daemon"
+	"rbee.dev/rbee/modes/hive/cores"
 	"rbee.dev/rbee/modes/home"
 )
 
@@ -42,7 +43,7 @@ func (c *ServeCmd) Run(ctx context.Context, h home.Home, stderr io.Writer) error
 	if err != nil {
 		return fmt.Errorf("find the own binary: %w", err)
 	}
-	hive, err := New(Options{Home: h, Name: c.Name, Listen: c.Listen, Service: c.Service, Binary: exe, Log: log})
+	hive, err := New(Options{Home: h, Name: c.Name, Listen: c.Listen, Service: c.Service, Binary: exe, Cores: cores.Find(), Log: log})
 	if err != nil {
 		if detached { // nobody sees what is returned
 			log.Error().Err(err).Msg("the hive cannot start")

@@ -54,6 +54,7 @@ type want struct {
 	anyEngine         bool   // a worker that runs already may have another engine
 	anyDevice         bool   // or be on another device
 	parallel, context int
+	threads           int // that compute; 0 leaves it to the engine
 	flags             []string
 	command           string
 	parts             []string // further hives that the model is divided over

@@ -12,6 +12,7 @@ import (
 
 	"rbee.dev/rbee/job"
 	"rbee.dev/rbee/modes/daemon"
+	"rbee.dev/rbee/modes/hive/cores"
 	"rbee.dev/rbee/modes/hive/engines"
 	"rbee.dev/rbee/modes/home"
 	"rbee.dev/rbee/ops"
@@ -29,6 +30,9 @@ type Options struct {
 	// Memory tells the machine's memory, in bytes: all of it, and what programs
 	// can still get; 0 when it is not known. nil is the machine's own.
 	Memory func(ctx context.Context) (total, free uint64)
+	// Cores are what workers may compute on; without any they are left to the
+	// engines and the system. [ServeCmd] finds the machine's own.
+	Cores  cores.Cores
 	Binary string // absolute path of rbee, which workers are started from
 	Log    zerolog.Logger
 }
@@ -49,6 +53,7 @@ type Hive struct {
 	// installed are llama.cpp's releases that engine_install brought.
 	installed *engines.Store
 	programs  programs
+	moved     chan struct{} // holds one token while cores are to be shared out anew
 	placing   chan struct{} // holds one token while a worker is given its place
 	dirty     chan struct{} // holds one token while there is a change to publish
 }
@@ -62,6 +67,7 @@ func New(o Options) (_ *Hive, err error) {
 		o.Memory = memory
 	}
 	h := &Hive{Options: o, started: time.Now().UTC(), stopper: daemon.NewStopper(), dirty: make(chan struct{}, 1), placing: make(chan struct{}, 1)}
+	h.moved = make(chan struct{}, 1)
 	h.machine.looked = make(chan struct{})
 	if h.build, err = daemon.Build(o.Home, o.Binary); err != nil {
 		return nil, err
@@ -98,7 +104,7 @@ func New(o Options) (_ *Hive, err error) {
 			return nil, errors.Join(ops.Errorf(ops.CodeUnavailable, "cannot listen on %s: %w", o.Listen, err), h.ln.Close())
 		}
 	}
-	h.fleet = newFleet(o.Home, o.Name, o.Binary, o.Log, h.changed)
+	h.fleet = newFleet(o.Home, o.Name, o.Binary, o.Log, h.workersChanged)
 	return h, nil
 }
 
@@ -119,6 +125,7 @@ func (h *Hive) Run(ctx context.Context) (err error) {
 		return errors.Join(err, h.ln.Close())
 	}
 	background.Go(func() { h.publishing(running) })
+	background.Go(func() { h.sharingOut(running) })
 	background.Go(func() { h.notice(running) })
 	background.Go(func() {
 		h.machine.look(running)

@@ -78,6 +78,9 @@ func (m *member) arguments() []string {
 		"--engine", m.want.engine, "--device", m.want.device,
 		"--parallel", strconv.Itoa(m.want.parallel), "--context-length", strconv.Itoa(m.want.context),
 	}
+	if m.want.threads > 0 {
+		args = append(args, "--threads="+strconv.Itoa(m.want.threads))
+	}
 	for _, f := range m.want.flags {
 		args = append(args, "--flag="+f)
 	}

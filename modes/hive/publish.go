@@ -22,6 +22,15 @@ func (h *Hive) changed() {
 	}
 }
 
+// workersChanged is changed for what the cores are shared out by, too.
+func (h *Hive) workersChanged() {
+	select {
+	case h.moved <- struct{}{}:
+	default: // it will be anyway
+	}
+	h.changed()
+}
+
 // publishing publishes the state after each change until ctx ends.
 func (h *Hive) publishing(ctx context.Context) {
 	for {

@@ -28,6 +28,7 @@ func (h *Hive) place(ctx context.Context, w want, there func() bool, start func(
 			return nil, err
 		}
 	}
+	w.threads = h.Cores.Threads()
 	m, started := start(w)
 	if started {
 		h.narrateStart(ctx, m, w)

@@ -23,6 +23,7 @@ type ServeCmd struct {
 	Device        string   `help:"Device: auto, cpu, cuda:0, …" default:"auto" placeholder:"DEVICE"`
 	Parallel      int      `help:"Requests run at once, 1 to 64." default:"4" placeholder:"N"`
 	ContextLength int      `help:"Tokens per request, prompt and answer together (default: the model's, at most 4096)." placeholder:"TOKENS"`
+	Threads       int      `help:"Threads that compute (default: as many as the engine thinks fit)." placeholder:"N"`
 	Flags         []string `name:"flag" sep:"none" help:"Setting of the engine's own, as flash-attn=on; once for each." placeholder:"NAME=VALUE"`
 	Program       string   `help:"The llama-server that the engine llamacpp runs (default: the one that is found)." placeholder:"FILE"`
 	Command       string   `help:"Command line of the engine called command, with {model}, {name}, and {socket} or {port}." placeholder:"LINE"`
@@ -108,7 +109,7 @@ func (c *ServeCmd) open(h home.Home, folder string) (*Worker, error) {
 	}
 	return New(Options{
 		ID: c.ID, Hive: c.Hive, Model: c.Model, Path: c.Path, Engine: c.Engine, Device: c.Device,
-		Parallel: c.Parallel, ContextLength: c.ContextLength, Flags: c.Flags, Command: c.Command, Program: c.Program, Silence: max(0, c.Silence),
+		Parallel: c.Parallel, ContextLength: c.ContextLength, Threads: c.Threads, Flags: c.Flags, Command: c.Command, Program: c.Program, Silence: max(0, c.Silence),
 		Parts: c.Parts, Share: c.Share, PartOf: c.PartOf, Folder: folder, Engines: table, Binary: exe, Build: build,
 	})
 }

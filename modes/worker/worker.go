@@ -35,6 +35,7 @@ type Options struct {
 	Device        string   // auto, cpu, cuda:0, …
 	Parallel      int      // requests at once; 0 means 4
 	ContextLength int      // tokens per request; 0 means the model's own, at most 4096
+	Threads       int      // that compute; 0 leaves it to the engine
 	Flags         []string // settings of the engine's own
 	Program       string   // the llama-server that the engine llamacpp runs; "" finds one
 	Command       string   // the command line of the engine called command
@@ -233,7 +234,7 @@ func (w *Worker) openEngine(ctx context.Context) (engine inference.Engine, err e
 	}()
 	s := inference.Spec{
 		ModelID: w.Model, ModelPath: w.Path, Device: w.Device, Parallel: w.Parallel, ContextLength: w.ContextLength,
-		Flags: w.Flags, Command: w.Command, Program: w.Program, Silence: w.Silence, Folder: w.Folder, Changed: w.engineChanged, Share: w.Share,
+		Threads: max(0, w.Threads), Flags: w.Flags, Command: w.Command, Program: w.Program, Silence: w.Silence, Folder: w.Folder, Changed: w.engineChanged, Share: w.Share,
 	}
 	if w.parts != nil {
 		s.Parts = w.parts
