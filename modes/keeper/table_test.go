@@ -69,6 +69,34 @@ func TestEveryResultIsShownToAPerson(t *testing.T) {
 		{ops.Aliases{}, []string{"no aliases; `rbee model alias NAME MODEL` makes one"}},
 		{ops.Aliases{Aliases: []ops.Alias{{Alias: "fast", Model: "m"}}}, []string{"ALIAS  MODEL", "fast   m"}},
 		{ops.AliasRemoved{Alias: "fast"}, []string{"the alias fast is removed"}},
+		{ops.Keys{}, []string{"no keys: this machine's programs need none; `rbee key create` makes one"}},
+		{
+			ops.Keys{Keys: []ops.Key{
+				{ID: "k1", Name: "web", State: ops.KeyActive, Scopes: []ops.Scope{ops.ScopeInference, ops.ScopeJobs}, Models: []string{"m", "n"}, RequestsPerMinute: 5, TokensPerMinute: 100, CreatedAt: at, ExpiresAt: &later},
+				{ID: "k2", State: ops.KeyRevoked, Scopes: []ops.Scope{ops.ScopeAdmin}, CreatedAt: at, LastUsedAt: &at},
+			}},
+			[]string{
+				"k1   web   active   inference, jobs  m, n    5 requests/min, 100 tokens/min  2026-11-23 12:00:00  2026-11-23 12:00:01  -",
+				"k2   -     revoked  admin            all     -",
+			},
+		},
+		{ops.Key{ID: "k1", CreatedAt: at}, []string{"k1"}},
+		{ops.KeyEnded{ID: "k1", Name: "web"}, []string{"the key k1 (web) is revoked\n"}},
+		{ops.KeyEnded{ID: "k1", Forgotten: true}, []string{"the key k1 is revoked and forgotten"}},
+		{ops.UsageReport{Since: at}, []string{"no model was used since 2026-11-23 12:00:00"}},
+		{
+			ops.UsageReport{
+				Since: at, Total: ops.UsageRow{Requests: 6, Errors: 1, TokensIn: 33, TokensOut: 44, Estimated: 2, Seconds: 61.5},
+				Usage: []ops.UsageRow{
+					{Key: "k1", KeyName: "web", Model: "m", Requests: 4, Errors: 1, TokensIn: 30, TokensOut: 40, Estimated: 2, Seconds: 61.5},
+					{Key: "k0", Model: "m", Requests: 1}, {Key: "token", Requests: 1, TokensIn: 3, TokensOut: 4}, {Key: "none", Requests: 0},
+				},
+			},
+			[]string{
+				"k1 (web)           m      4         1       30         40          1m1.5s", "k0 ", "the queen's token  - ", "no key ",
+				"total              -      6         1       33         44          1m1.5s", "since 2026-11-23 12:00:00; the engines told no counts of 2 requests, whose tokens are estimated\n",
+			},
+		},
 		{ops.Jobs{}, []string{"no jobs"}},
 		{
 			ops.Jobs{Jobs: []ops.Job{{ID: "j", Operation: "infer", State: ops.JobCompleted, CreatedAt: at, StartedAt: &at, FinishedAt: &later}}},

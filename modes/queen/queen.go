@@ -1,6 +1,7 @@
 package queen
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -128,7 +129,10 @@ func (q *Queen) unlock() (err error) {
 	if err != nil {
 		return err
 	}
-	q.access, err = access.Open(ctx, access.Options{DB: q.store.db, Token: secret, Log: q.Log})
+	q.access, err = access.Open(ctx, access.Options{
+		DB: q.store.db, Token: secret, Log: q.Log,
+		Model: func(name string) string { return cmp.Or(q.aliases.get()[name], name) },
+	})
 	return err
 }
 

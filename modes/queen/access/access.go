@@ -17,6 +17,9 @@ type Options struct {
 	DB *sql.DB
 	// Token is the queen's bearer token, which opens everything.
 	Token string
+	// Model is the own name of a model that may be called by another one; nil
+	// says that there are no other names.
+	Model func(name string) string
 	// Now is the clock; nil is the system's.
 	Now func() time.Time
 	// Log is for operators.
@@ -38,6 +41,9 @@ type Access struct {
 func Open(ctx context.Context, o Options) (*Access, error) {
 	if o.Now == nil {
 		o.Now = time.Now
+	}
+	if o.Model == nil {
+		o.Model = func(name string) string { return name }
 	}
 	a := &Access{Options: o, token: digestOf(o.Token), routes: map[string]ops.Scope{}}
 	all, err := loadKeys(ctx, o.DB)

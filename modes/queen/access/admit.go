@@ -77,7 +77,7 @@ func (a *Access) as(r *http.Request, k *key, id string) *http.Request {
 	ctx := r.Context()
 	caller := job.Caller{}
 	if k != nil {
-		caller = job.Caller{ID: id, Own: !k.opens(ops.ScopeAdmin), May: k.mayDo}
+		caller = job.Caller{ID: id, Own: !k.opens(ops.ScopeAdmin), May: func(o ops.Op) error { return k.mayDo(o, a.Model) }}
 	}
 	if id != byNone { // whose requests take turns by the machines they come from
 		ctx = gateway.WithClient(ctx, id)

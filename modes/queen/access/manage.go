@@ -19,14 +19,14 @@ func (a *Access) Create(ctx context.Context, o ops.KeyCreate) (ops.Key, error) {
 	}
 	now := a.Now().UTC()
 	k := ops.Key{
-		ID: "k" + strings.ToLower(rand.Text()[:8]), Name: o.Label, Scopes: o.Scopes, Models: o.Models,
+		ID: "k" + strings.ToLower(rand.Text()[:8]), Name: o.Label, Scopes: o.Scopes, Models: []string{},
 		RequestsPerMinute: o.RequestsPerMinute, TokensPerMinute: o.TokensPerMinute, CreatedAt: now,
+	}
+	for _, m := range o.Models { // by its own name: another one may mean another model tomorrow
+		k.Models = append(k.Models, a.Model(m))
 	}
 	if len(k.Scopes) == 0 {
 		k.Scopes = []ops.Scope{ops.ScopeInference}
-	}
-	if k.Models == nil {
-		k.Models = []string{}
 	}
 	if o.Expires != "" {
 		age, err := ops.ParseAge(o.Expires)

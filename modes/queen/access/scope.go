@@ -73,8 +73,8 @@ func (a *Access) Scope(route string) (ops.Scope, bool) {
 	return ops.ScopeAdmin, false
 }
 
-// mayDo refuses operations that a key is not for.
-func (k *key) mayDo(o ops.Op) error {
+// mayDo refuses operations that a key is not for; named is [Options].Model.
+func (k *key) mayDo(o ops.Op, named func(string) string) error {
 	wants, ok := operations[o.Name()]
 	if !ok {
 		wants = ops.ScopeAdmin
@@ -88,10 +88,10 @@ func (k *key) mayDo(o ops.Op) error {
 			WithHint("it opens %s; this wants a key with --scope %s, or the queen's token", list(k.Scopes), wants)
 	}
 	if infer, ok := o.(ops.Infer); ok {
-		return k.mayUse(infer.Model)
+		return k.mayUse(named(infer.Model))
 	}
 	if isSpawn {
-		return k.mayUse(spawn.Model)
+		return k.mayUse(named(spawn.Model))
 	}
 	return nil
 }

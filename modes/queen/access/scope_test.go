@@ -1,6 +1,7 @@
 package access
 
 import (
+	"cmp"
 	"maps"
 	"net/http/httptest"
 	"slices"
@@ -32,23 +33,25 @@ func TestAKeyForJobsDoesWhatItsScopesAndModelsSay(t *testing.T) {
 		o   ops.Op
 		ok  bool
 	}{
-		"text":                           {jobs, ops.Infer{Prompt: "a"}, true},
-		"text of its model":              {one, ops.Infer{Prompt: "a", Model: "bee"}, true},
-		"text of another":                {one, ops.Infer{Prompt: "a", Model: "hornet"}, false},
-		"text of whichever":              {one, ops.Infer{Prompt: "a"}, false},
-		"the whole picture":              {jobs, ops.Status{}, true},
-		"a worker":                       {jobs, ops.WorkerSpawn{Model: "bee"}, true},
-		"a worker of another model":      {one, ops.WorkerSpawn{Model: "hornet"}, false},
-		"a worker by a command line":     {jobs, ops.WorkerSpawn{Engine: "command", Command: "sh"}, false},
-		"a worker with flags":            {jobs, ops.WorkerSpawn{Flags: []string{"log-file=/etc/passwd"}}, false},
-		"a download":                     {jobs, ops.ModelDownload{Model: "/etc/shadow"}, false},
-		"another machine":                {jobs, ops.HiveInstall{}, false},
-		"a key of its own making":        {jobs, ops.KeyCreate{Scopes: []ops.Scope{ops.ScopeAdmin}}, false},
-		"admin: a key":                   {admin, ops.KeyCreate{}, true},
-		"admin: a worker with a command": {admin, ops.WorkerSpawn{Engine: "command", Command: "sh"}, true},
+		"text":                               {jobs, ops.Infer{Prompt: "a"}, true},
+		"text of its model":                  {one, ops.Infer{Prompt: "a", Model: "bee"}, true},
+		"text of its model, by another name": {one, ops.Infer{Prompt: "a", Model: "fast"}, true},
+		"text of another by another name":    {one, ops.Infer{Prompt: "a", Model: "slow"}, false},
+		"text of another":                    {one, ops.Infer{Prompt: "a", Model: "hornet"}, false},
+		"text of whichever":                  {one, ops.Infer{Prompt: "a"}, false},
+		"the whole picture":                  {jobs, ops.Status{}, true},
+		"a worker":                           {jobs, ops.WorkerSpawn{Model: "bee"}, true},
+		"a worker of another model":          {one, ops.WorkerSpawn{Model: "hornet"}, false},
+		"a worker by a command line":         {jobs, ops.WorkerSpawn{Engine: "command", Command: "sh"}, false},
+		"a worker with flags":                {jobs, ops.WorkerSpawn{Flags: []string{"log-file=/etc/passwd"}}, false},
+		"a download":                         {jobs, ops.ModelDownload{Model: "/etc/shadow"}, false},
+		"another machine":                    {jobs, ops.HiveInstall{}, false},
+		"a key of its own making":            {jobs, ops.KeyCreate{Scopes: []ops.Scope{ops.ScopeAdmin}}, false},
+		"admin: a key":                       {admin, ops.KeyCreate{}, true},
+		"admin: a worker with a command":     {admin, ops.WorkerSpawn{Engine: "command", Command: "sh"}, true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			err := tt.key.mayDo(tt.o)
+			err := tt.key.mayDo(tt.o, func(m string) string { return cmp.Or(map[string]string{"fast": "bee", "slow": "hornet"}[m], m) })
 			if (err == nil) != tt.ok {
 				t.Errorf("%v", err)
 			}

@@ -78,7 +78,7 @@ func (m *meter) use(broken bool) Use {
 	u := Use{Model: m.model, Took: time.Since(m.began)}
 	u.Failed = broken || m.status >= http.StatusBadRequest || m.events > 0 && bytes.Contains(m.tail, []byte(`"error":`))
 	if m.status >= http.StatusBadRequest {
-		if m.status == http.StatusNotFound {
+		if m.status == http.StatusNotFound && m.Header().Get("X-Rbee-Worker") == "" {
 			u.Model = "" // there is none of that name, and names make no entries
 		}
 		return u
