@@ -29,7 +29,7 @@ func TestAStreamGoesOnWhenItsWorkerIsKilled(t *testing.T) {
 		{"seeded, another worker has to be started", openai.CompletionNewParams{Seed: openai.Int(7), Temperature: openai.Float(1)}, 2},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			tt.ask.Model, tt.ask.MaxTokens = "slow", openai.Int(120)
+			tt.ask.Model, tt.ask.MaxTokens = "slow", openai.Int(350)
 			tt.ask.Prompt = openai.CompletionNewParamsPromptUnion{OfString: openai.String("Once upon a time")}
 			whole, err := c.Completions.New(t.Context(), tt.ask)
 			if err != nil {
@@ -60,7 +60,7 @@ func (p *place) killBusy(model string) {
 	p.t.Helper()
 	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
 		for _, w := range p.workers() {
-			if w.Model == model && w.State == ops.WorkerBusy {
+			if w.Model == model && w.State != ops.WorkerFailed && w.Running > 0 {
 				p.kill(w.PID)
 				return
 			}
