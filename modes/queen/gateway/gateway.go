@@ -3,15 +3,10 @@ package gateway
 import (
 	"bytes"
 	"context"
-	"encoding/hex"
 	"errors"
-	"io"
-	"net"
 	"net/http"
-	"net/url"
 	"slices"
 	"strings"
-	"time"
 
 	"rbee.dev/rbee/ops"
 )
@@ -54,7 +49,7 @@ var elsewhere = []string{"/v1/audio/", "/v1/images/", "/v1/moderations", "/v1/fi
 // from the workers of a fleet.
 type Gateway struct {
 	fleet    Fleet
-	pool     *http.Transport
+	pool     conns
 	given    given
 	starts   starts
 	arrivals starts          // of models that are brought
@@ -66,9 +61,7 @@ type Gateway struct {
 func New(f Fleet) *Gateway {
 	g := &Gateway{fleet: permitted{f}}
 	g.life, g.end = context.WithCancel(context.Background())
-	g.pool = &http.Transport{
-		DialContext: g.dial, MaxIdleConnsPerHost: 256, IdleConnTimeout: time.Minute, DisableCompression: true,
-	}
+	g.pool.dial = f.Dial
 	return g
 }
 
@@ -78,7 +71,7 @@ func (g *Gateway) Close() {
 	g.end()
 	g.starts.work.Wait()
 	g.arrivals.work.Wait()
-	g.pool.CloseIdleConnections()
+	g.pool.close()
 }
 
 // ServeHTTP answers one of [Routes].
@@ -198,12 +191,7 @@ func (g *Gateway) worker(ctx context.Context, model string, without map[key]bool
 
 // relay has a worker answer. Its error says that another may do so, or go on.
 func (g *Gateway) relay(p *reply, r *http.Request, body []byte, k key) error {
-	request := (&http.Request{
-		Method: r.Method, URL: &url.URL{Scheme: "http", Host: address(k), Path: r.URL.Path, RawQuery: r.URL.RawQuery},
-		Header: toWorker(r.Header), Host: "localhost", Body: io.NopCloser(bytes.NewReader(body)), ContentLength: int64(len(body)),
-		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
-	}).WithContext(r.Context())
-	answer, err := g.pool.RoundTrip(request)
+	answer, err := g.pool.ask(r.Context(), k, requestFor(r), body)
 	if err != nil {
 		return ops.Errorf(ops.CodeUnavailable, "worker %s of %s cannot be reached: %w", k.worker, k.hive, err)
 	}
@@ -214,24 +202,4 @@ func (g *Gateway) relay(p *reply, r *http.Request, body []byte, k key) error {
 	p.w.Header().Set("X-Rbee-Hive", k.hive)
 	p.w.Header().Set("X-Rbee-Worker", k.worker)
 	return p.pass(answer)
-}
-
-// address names a worker as the host of a URL, by which connections are kept.
-func address(k key) string {
-	return hex.EncodeToString([]byte(k.hive)) + "." + hex.EncodeToString([]byte(k.worker))
-}
-
-// dial connects to the worker that address names.
-func (g *Gateway) dial(ctx context.Context, _, addr string) (net.Conn, error) {
-	host, _, err := net.SplitHostPort(addr)
-	if err != nil {
-		return nil, err
-	}
-	hive, worker, _ := strings.Cut(host, ".")
-	h, err1 := hex.DecodeString(hive)
-	w, err2 := hex.DecodeString(worker)
-	if err := errors.Join(err1, err2); err != nil {
-		return nil, err
-	}
-	return g.fleet.Dial(ctx, string(h), string(w))
 }

@@ -156,10 +156,18 @@ func lacking(answer *http.Response) error {
 // errGone says that the client takes no more.
 var errGone = errors.New("the client is gone")
 
-var buffers = sync.Pool{New: func() any { b := make([]byte, 32<<10); return &b }}
+// A stream comes in small pieces, and there are many streams.
+var (
+	largeBuffers = sync.Pool{New: func() any { b := make([]byte, 32<<10); return &b }}
+	smallBuffers = sync.Pool{New: func() any { b := make([]byte, 4<<10); return &b }}
+)
 
 // copy copies the body, which end looks at.
 func (p *reply) copy(body io.Reader, flush bool, end *ending) error {
+	buffers := &largeBuffers
+	if flush {
+		buffers = &smallBuffers
+	}
 	buf := buffers.Get().(*[]byte)
 	defer buffers.Put(buf)
 	for {

@@ -71,7 +71,7 @@ var errOther = ops.Errorf(ops.CodeUnavailable, "the worker's answer broke off, a
 // continued passes a stream on, event by event, so that none is torn. An error of
 // the kind brokenOff says that it can go on elsewhere.
 func (p *reply) continued(body io.Reader) error {
-	lines := bufio.NewReaderSize(body, 32<<10)
+	lines := bufio.NewReader(body)
 	var frame []byte
 	for {
 		line, err := lines.ReadBytes('\n')
