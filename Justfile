@@ -86,9 +86,10 @@ bench-access:
 bench-engine folder="/opt/rbee-llamacpp":
     RBEE_LLAMACPP_ROOT={{folder}} go test -run '^$' -bench OneThread -benchtime 3x -timeout 30m ./inference/builtin
 
-# Measure what passing llama.cpp's answers on costs, beside its own server.
+# Measure what passing llama.cpp's answers on costs, beside its own server, and how soon the queen knows of a worker.
 bench-llamacpp folder="/opt/rbee-llamacpp":
     RBEE_LLAMACPP_ROOT={{folder}} go test -run '^$' -bench . -benchtime 10x ./inference/llamacpp
+    RBEE_LLAMACPP_ROOT={{folder}} go test -run '^$' -bench Known -benchtime 20x ./modes
 
 # Measure what sharing the cores out among workers is worth, on a machine that is quiet otherwise.
 bench-cores folder="/opt/rbee-llamacpp":

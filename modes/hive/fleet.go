@@ -26,6 +26,7 @@ type fleet struct {
 	binary  string // what workers are started from
 	log     zerolog.Logger
 	changed func() // is called at each change; it must not wait
+	turned  func() // is called when a worker begins or ceases to load; likewise
 
 	life    context.Context //nolint:containedctx // of the goroutines that own the workers
 	leave   context.CancelFunc
@@ -35,7 +36,7 @@ type fleet struct {
 }
 
 func newFleet(h home.Home, hive, binary string, log zerolog.Logger, changed func()) *fleet {
-	f := &fleet{home: h, hive: hive, binary: binary, log: log, changed: changed, members: map[string]*member{}}
+	f := &fleet{home: h, hive: hive, binary: binary, log: log, changed: changed, turned: changed, members: map[string]*member{}}
 	f.life, f.leave = context.WithCancel(context.Background())
 	return f
 }
@@ -171,7 +172,7 @@ func (f *fleet) own(m *member) {
 	if failure == nil {
 		i := m.tell()
 		log.Info().Int("pid", i.PID).Str("model", i.Model).Msg("watching a worker")
-		m.watch(f.life, f.changed)
+		m.watch(f.life, f.changed, f.turned)
 		if f.life.Err() != nil {
 			return
 		}

@@ -56,6 +56,7 @@ type Hive struct {
 	moved     chan struct{} // holds one token while cores are to be shared out anew
 	placing   chan struct{} // holds one token while a worker is given its place
 	dirty     chan struct{} // holds one token while there is a change to publish
+	urgent    chan struct{} // holds one while there is one to publish at once
 }
 
 var _ ops.HiveHandler = (*Hive)(nil)
@@ -67,7 +68,7 @@ func New(o Options) (_ *Hive, err error) {
 		o.Memory = memory
 	}
 	h := &Hive{Options: o, started: time.Now().UTC(), stopper: daemon.NewStopper(), dirty: make(chan struct{}, 1), placing: make(chan struct{}, 1)}
-	h.moved = make(chan struct{}, 1)
+	h.moved, h.urgent = make(chan struct{}, 1), make(chan struct{}, 1)
 	h.machine.looked = make(chan struct{})
 	if h.build, err = daemon.Build(o.Home, o.Binary); err != nil {
 		return nil, err
@@ -105,6 +106,7 @@ func New(o Options) (_ *Hive, err error) {
 		}
 	}
 	h.fleet = newFleet(o.Home, o.Name, o.Binary, o.Log, h.workersChanged)
+	h.fleet.turned = h.workerTurned
 	return h, nil
 }
 

@@ -103,8 +103,8 @@ func (m *member) arguments() []string {
 }
 
 // watch follows the worker's state until its process is gone or ctx ends, and
-// calls changed at each change.
-func (m *member) watch(ctx context.Context, changed func()) {
+// calls changed at each change, or turned where that cannot wait.
+func (m *member) watch(ctx context.Context, changed, turned func()) {
 	pause := 2 * time.Millisecond
 	for ctx.Err() == nil {
 		for text, err := range m.client.State(ctx) {
@@ -112,8 +112,11 @@ func (m *member) watch(ctx context.Context, changed func()) {
 			if err != nil || json.Unmarshal(text, &s) != nil {
 				break
 			}
-			m.heard(s)
-			changed()
+			if m.heard(s) {
+				turned()
+			} else {
+				changed()
+			}
 			pause = 2 * time.Millisecond
 		}
 		if ctx.Err() == nil && !m.process.Alive() {
@@ -127,19 +130,22 @@ func (m *member) watch(ctx context.Context, changed func()) {
 	}
 }
 
-// heard takes over what the worker says of itself.
-func (m *member) heard(s ops.Worker) {
+// heard takes over what the worker says of itself, and reports whether it has
+// begun or ceased to load.
+func (m *member) heard(s ops.Worker) (turned bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if s.Running > 0 || m.info.Running > 0 || m.used.IsZero() {
 		m.used = time.Now()
 	}
 	s.ID, s.HiveID, s.PID, s.LogPath = m.id, m.hive, m.process.PID, m.info.LogPath
+	turned = (m.info.State == ops.WorkerLoading) != (s.State == ops.WorkerLoading)
 	m.info = s
 	if s.State == ops.WorkerReady || s.State == ops.WorkerBusy {
 		m.was = true
 		m.settle()
 	}
+	return turned
 }
 
 // settle closes settled. The caller holds the lock.

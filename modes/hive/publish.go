@@ -31,18 +31,36 @@ func (h *Hive) workersChanged() {
 	h.changed()
 }
 
+// workerTurned is workersChanged for a worker that begins or ceases to load: it is
+// waited for, so it is told at once.
+func (h *Hive) workerTurned() {
+	h.workersChanged()
+	h.hurry()
+}
+
+// hurry has the state published at once.
+func (h *Hive) hurry() {
+	select {
+	case h.urgent <- struct{}{}:
+	default: // it is about to be
+	}
+}
+
 // publishing publishes the state after each change until ctx ends.
 func (h *Hive) publishing(ctx context.Context) {
 	for {
 		select {
 		case <-ctx.Done():
 			return
+		case <-h.urgent:
 		case <-h.dirty:
-			h.jobs.Publish(h.snapshot())
 		}
+		h.jobs.Publish(h.snapshot())
 		select {
 		case <-ctx.Done():
 			return
+		case <-h.urgent:
+			h.hurry() // it counts for the next round
 		case <-time.After(between):
 		}
 	}
