@@ -1,6 +1,7 @@
 package modes_test
 
 import (
+	"bufio"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -245,6 +246,13 @@ func TestPartsEndWithTheirWorker(t *testing.T) {
 			})
 		})
 	}
+	f.spawn("tinybee", "--hives", "gpu1,localhost")
+	f.rbee("hive", "stop", "gpu1") // with which its workers end
+	f.await("the part has ended", func(list []ops.Worker) bool {
+		return !slices.ContainsFunc(list, func(w ops.Worker) bool { return w.PartOf != "" })
+	})
+	f.rbee("hive", "start", "gpu1")
+
 	main := f.spawn("tinybee", "--hives", "localhost,gpu1")
 	part := f.part(main)
 	if code, said := f.refused("worker", "delete", part.ID, "--hive", "gpu1"); code != 1 || !strings.Contains(said, "rbee worker delete "+main.ID) {
@@ -260,6 +268,29 @@ func TestPartsEndWithTheirWorker(t *testing.T) {
 func alive(pid int) bool {
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	return err == nil && !strings.Contains(string(stat), ") Z ")
+}
+
+func TestADivisionThatIsGivenUpLeavesNothing(t *testing.T) {
+	f := newDivided(t)
+	cmd := f.command("worker", "spawn", "slow", "--hives", "gpu1,localhost")
+	stderr, err := cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	for lines := bufio.NewScanner(stderr); lines.Scan(); {
+		if strings.Contains(lines.Text(), "with parts on") {
+			if err := cmd.Process.Signal(os.Interrupt); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if _ = cmd.Wait(); cmd.ProcessState.ExitCode() != 130 {
+		t.Errorf("exit code %d", cmd.ProcessState.ExitCode())
+	}
+	f.await("nothing is left", func(list []ops.Worker) bool { return len(list) == 0 })
 }
 
 func TestWhatCannotBeDividedLeavesNothing(t *testing.T) {

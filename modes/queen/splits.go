@@ -46,6 +46,9 @@ const (
 	// missingFor is how long a worker or part must be missing from what its hive
 	// says before something is done about it.
 	missingFor = 2 * time.Second
+	// forgetAfter is how long something must have been well for earlier tries to
+	// mend it not to count.
+	forgetAfter = time.Minute
 	// lookAgain is how often the splits look though nothing has changed.
 	lookAgain = time.Second
 )
@@ -91,6 +94,9 @@ func (s *splits) lacks(what string, missing bool) bool {
 	defer s.mu.Unlock()
 	if !missing {
 		delete(s.missing, what)
+		if time.Since(s.tries[what].at) > forgetAfter {
+			delete(s.tries, what)
+		}
 		return false
 	}
 	if s.missing[what].IsZero() {
@@ -265,19 +271,28 @@ func (q *Queen) mendParts(ctx context.Context, mending *sync.WaitGroup) {
 }
 
 // endOrphan ends a part whose worker is gone from a hive that is up, or with its
-// hive.
+// hive: one that was removed or stopped. A hive that is merely not reached may
+// have the worker still.
 func (q *Queen) endOrphan(ctx context.Context, p ops.Worker, mending *sync.WaitGroup) {
 	hive, id := ops.SplitPartOf(p.PartOf)
 	whole := split{hive: hive, id: id}
 	_, lives := q.worker(whole)
 	_, up := q.books.snapshot(hive)
-	orphan := !lives && !q.splits.isStarting(whole) && (up || !q.books.has(hive))
+	orphan := !lives && !q.splits.isStarting(whole) && (up || !q.books.has(hive) || q.isStopped(hive))
 	what := fmt.Sprintf("end %s/%s", p.HiveID, p.ID)
 	if !q.splits.lacks(what, orphan) || !q.splits.due(what) {
 		return
 	}
 	q.Log.Info().Str("hive", p.HiveID).Str("worker", p.ID).Stringer("part_of", whole).Msg("ending a part of a model whose worker is gone")
 	mending.Go(func() { q.endPart(ctx, whole, p.HiveID, p.ID) })
+}
+
+// isStopped reports whether somebody has stopped a hive, which ends its workers.
+func (q *Queen) isStopped(hive string) bool {
+	if r := q.hives.remote(hive); r != nil {
+		return r.now().Stopped
+	}
+	return hive == ops.LocalHive && q.local.isStopped()
 }
 
 // replaceParts starts a part anew on each hive that is up and has none.

@@ -24,6 +24,9 @@ type parts struct {
 	ports []net.Listener
 	log   zerolog.Logger
 	work  sync.WaitGroup // all goroutines but those of the engine
+	// patience is how long a start of the engine, or a connection of it, waits for
+	// its parts.
+	patience time.Duration
 
 	mu      sync.Mutex
 	session *relay.Session
@@ -32,12 +35,12 @@ type parts struct {
 	closed  bool
 }
 
-// reachWithin is how long a start of the engine waits for its parts.
+// reachWithin is the patience of a worker.
 const reachWithin = 20 * time.Second
 
 // newParts opens the ports.
 func newParts(ctx context.Context, hives []string, log zerolog.Logger) (*parts, error) {
-	p := &parts{hives: hives, log: log, came: make(chan struct{})}
+	p := &parts{hives: hives, log: log, patience: reachWithin, came: make(chan struct{})}
 	for i := range hives {
 		l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
 		if err != nil {
@@ -117,7 +120,7 @@ func (p *parts) open(ctx context.Context, part int) (relay.Conn, error) {
 
 // Reach returns the ports, once every part was reached.
 func (p *parts) Reach(ctx context.Context) ([]string, error) {
-	bounded, cancel := context.WithTimeout(ctx, reachWithin)
+	bounded, cancel := context.WithTimeout(ctx, p.patience)
 	defer cancel()
 	p.mu.Lock()
 	p.lost = nil
@@ -187,7 +190,7 @@ func (p *parts) serve(part int, l net.Listener) {
 
 // lead leads one connection to its part.
 func (p *parts) lead(part int, near *net.TCPConn) {
-	ctx, cancel := context.WithTimeout(context.Background(), reachWithin)
+	ctx, cancel := context.WithTimeout(context.Background(), p.patience)
 	far, err := p.open(ctx, part)
 	cancel()
 	if err != nil {
