@@ -113,7 +113,8 @@ func (t *transfer) learn(answer *http.Response, asked span) (span, error) {
 // write writes a part of the file as it comes.
 func (t *transfer) write(in io.Reader, s span) error {
 	buf := make([]byte, 256<<10)
-	at := s.From
+	at, begun := s.From, s.From
+	defer func() { writeBack(t.out, span{begun, at}) }()
 	for s.To < 0 || at < s.To {
 		room := int64(len(buf))
 		if s.To >= 0 {
@@ -125,6 +126,10 @@ func (t *transfer) write(in io.Reader, s span) error {
 		}
 		t.have.add(at, at+int64(n))
 		at += int64(n)
+		if at-begun >= keepEvery {
+			writeBack(t.out, span{begun, at})
+			begun = at
+		}
 		if failed := t.tell(); failed != nil {
 			return failed
 		}
@@ -164,10 +169,13 @@ func (t *transfer) tell() error {
 	return t.keep()
 }
 
-// keep writes down how far the download is.
+// keep writes down how far the download is. What comes meanwhile is not held up.
 func (t *transfer) keep() error {
+	t.keeping.Lock()
+	defer t.keeping.Unlock()
 	t.mu.Lock()
-	defer t.mu.Unlock()
 	t.state.Have = t.have.all()
-	return t.state.write(t.path)
+	now := t.state
+	t.mu.Unlock()
+	return now.write(t.path)
 }

@@ -15,7 +15,7 @@ import (
 )
 
 // keepEvery is after how many bytes it is kept how far a download has come.
-const keepEvery = 2 << 20
+const keepEvery = 4 << 20
 
 // errChanged says that the server has another file now.
 var errChanged = errors.New("the file has changed on the server")
@@ -30,6 +30,8 @@ type transfer struct {
 	have   *spans
 	digest *digest
 	ranges bool // the server gives parts of the file
+
+	keeping sync.Mutex // is held by who writes the state down
 
 	mu    sync.Mutex
 	at    string // where the URL led to, "" before that is known
