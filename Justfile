@@ -74,6 +74,14 @@ bench-hives folder="/opt/rbee-lab":
 bench-tunnel folder="/opt/rbee-lab":
     RBEE_LAB_ROOT={{folder}} go test -run '^$' -bench LabTunnel -benchtime 1x ./modes
 
+# Measure downloads from a server on this machine beside curl.
+bench-download:
+    go test -run '^$' -bench Download -benchtime 7x ./modes/hive
+
+# Measure copying a model from one machine to another beside scp.
+bench-copy folder="/opt/rbee-lab":
+    RBEE_LAB_ROOT={{folder}} go test -run '^$' -bench LabCopy -benchtime 3x ./modes
+
 # Measure what the gateway adds, beside the standard library's reverse proxy.
 bench-gateway:
     go test -run '^$' -bench Gateway -benchtime 1x ./modes/queen/gateway

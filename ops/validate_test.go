@@ -286,7 +286,11 @@ func TestEveryOperationIsValidated(t *testing.T) {
 }
 
 func TestCheckModelIDAndCheckJobID(t *testing.T) {
-	for id, ok := range map[string]bool{"tinybee": true, "Qwen3.Q8_0": true, "": false, "..": false, "a/b": false, "-a": false} {
+	for id, ok := range map[string]bool{
+		"tinybee": true, "Qwen3.Q8_0": true, "": false, "..": false, "a/b": false, "-a": false,
+		"/etc": false, "a..b": false, "../a": false, "a\x00b": false, "a\nb": false, `a\b`: false, "é": false, ".partial-a": false,
+		strings.Repeat("a", 128): true, strings.Repeat("a", 300): false,
+	} {
 		if err := ops.CheckModelID(id); (err == nil) != ok {
 			t.Errorf("CheckModelID(%q) = %v", id, err)
 		}

@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -200,18 +201,59 @@ func TestATokenStaysWithTheServerItIsFor(t *testing.T) {
 }
 
 func TestNobodyOutsideSendsADownloadIntoThisNetwork(t *testing.T) {
-	inside := newServer(t, 1000)
-	outside := httptest.NewServer(http.RedirectHandler(inside.URL+"/x.gguf", http.StatusFound))
-	t.Cleanup(outside.Close)
-	o := quick()
-	o.Lookup = func(context.Context, string) ([]netip.Addr, error) {
-		return []netip.Addr{netip.MustParseAddr("192.0.2.1")}, nil
+	good := newServer(t, 1000)
+	for to, ok := range map[string]bool{
+		"127.0.0.1": false, "[::1]": false, "[::ffff:127.0.0.1]": false, "0.0.0.0": false, "localhost": false,
+		"10.1.2.3": false, "172.16.0.1": false, "192.168.1.1": false, "[fd00::1]": false,
+		"169.254.169.254": false, "[fe80::1]": false, "198.51.100.7": true,
+	} {
+		outside := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.Header.Get("X-Asked-Of") != "models.example" {
+				good.ServeHTTP(w, r)
+				return
+			}
+			http.Redirect(w, r, "http://"+to+"/x.gguf", http.StatusFound)
+		}))
+		o := quick()
+		o.Lookup = func(_ context.Context, host string) ([]netip.Addr, error) {
+			if host == "localhost" {
+				return []netip.Addr{netip.MustParseAddr("127.0.0.1")}, nil
+			}
+			return []netip.Addr{netip.MustParseAddr("192.0.2.1")}, nil
+		}
+		o.Transport = rewriting{to: strings.TrimPrefix(outside.URL, "http://")}
+		f := fetch.File{URL: "http://models.example/x.gguf", Size: -1, Begins: "GGUF"}
+		_, err := newFetcher(t, o).Fetch(t.Context(), f, filepath.Join(t.TempDir(), "x.gguf"), unseen)
+		if ok != (err == nil) || !ok && (ops.CodeOf(err) != ops.CodeDenied || !strings.Contains(err.Error(), "inside this network")) {
+			t.Errorf("to %s: %v", to, err)
+		}
+		outside.Close()
 	}
-	o.Transport = rewriting{to: strings.TrimPrefix(outside.URL, "http://")}
-	f := fetch.File{URL: "http://models.example/x.gguf", Size: -1}
-	_, err := newFetcher(t, o).Fetch(t.Context(), f, filepath.Join(t.TempDir(), "x.gguf"), unseen)
-	if err == nil || !strings.Contains(err.Error(), "inside this network") {
-		t.Errorf("got %v", err)
+}
+
+func TestAServerThatLiesAboutTheLengthIsFoundOut(t *testing.T) {
+	for name, said := range map[string]int{"too short": 200_000, "too long": 400_000} {
+		s := newServer(t, 300_000)
+		s.before = func(w http.ResponseWriter, _ *http.Request) bool {
+			w.Header().Set("Content-Length", strconv.Itoa(said))
+			_, _ = w.Write(s.data[:min(said, len(s.data))])
+			return true
+		}
+		for _, known := range []bool{true, false} {
+			f := s.file()
+			if known {
+				f.Size, f.SHA256 = int64(len(s.data)), sumOf(s.data)
+			} else if said < len(s.data) {
+				continue // what comes is what was told: only its reader can know better
+			}
+			dir := t.TempDir()
+			if _, err := newFetcher(t, quick()).Fetch(t.Context(), f, filepath.Join(dir, "x.gguf"), unseen); ops.CodeOf(err) != ops.CodeUnavailable {
+				t.Errorf("%s, known %t: %v", name, known, err)
+			}
+			if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
+				t.Errorf("%s: it leaves %v, %v", name, left, err)
+			}
+		}
 	}
 }
 
@@ -221,6 +263,7 @@ type rewriting struct{ to string }
 // RoundTrip asks the test's server.
 func (r rewriting) RoundTrip(q *http.Request) (*http.Response, error) {
 	q = q.Clone(q.Context())
+	q.Header.Set("X-Asked-Of", q.URL.Host)
 	q.URL.Host = r.to
 	transport := &http.Transport{DisableKeepAlives: true}
 	return transport.RoundTrip(q)

@@ -1,6 +1,9 @@
 package fetch
 
-import "testing"
+import (
+	"testing"
+	"time"
+)
 
 func TestQuantisationsAndPartsAreReadFromNames(t *testing.T) {
 	for file, want := range map[string]struct {
@@ -51,5 +54,18 @@ func TestWhatIsMissingIsWhatWasNotAdded(t *testing.T) {
 	}
 	if missing != 25 || s.front() != 60 || len(s.all()) != 1 {
 		t.Errorf("%d bytes were missing, then it is %+v", missing, s.all())
+	}
+}
+
+func TestAServerSaysHowLongItWantsToBeLeftAlone(t *testing.T) {
+	now := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
+	for value, want := range map[string]time.Duration{
+		"7": 7 * time.Second, "0": 0, "-5": 0, "": 0, "soon": 0, "999999999999": 0, "4000": longestPause,
+		"Mon, 23 Nov 2026 12:00:30 GMT": 30 * time.Second, // by the server's clock: another than ours only changes the pause
+		"Mon, 23 Nov 2026 11:00:00 GMT": 0, "Tue, 24 Nov 2026 12:00:00 GMT": longestPause,
+	} {
+		if got := retryAfter(value, now); got != want && value != "999999999999" || got > longestPause {
+			t.Errorf("%q: %s, want %s", value, got, want)
+		}
 	}
 }

@@ -15,7 +15,7 @@ import (
 )
 
 // keepEvery is after how many bytes it is kept how far a download has come.
-const keepEvery = 4 << 20
+const keepEvery = 3 << 20
 
 // errChanged says that the server has another file now.
 var errChanged = errors.New("the file has changed on the server")
