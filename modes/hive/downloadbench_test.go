@@ -29,7 +29,7 @@ func BenchmarkDownload(b *testing.B) {
 	s := httptest.NewServer(http.FileServer(http.Dir(served)))
 	b.Cleanup(s.Close)
 	b.Run("memory", func(b *testing.B) {
-		dir, err := os.MkdirTemp("/dev/shm", "rbee")
+		dir, err := os.MkdirTemp("/dev/shm", "rbee") //nolint:usetesting // in memory
 		if err != nil {
 			b.Skip("there is no file system in memory")
 		}
