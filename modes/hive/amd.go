@@ -2,6 +2,7 @@ package hive
 
 import (
 	"cmp"
+	"context"
 	"os"
 	"path/filepath"
 	"slices"
@@ -14,11 +15,35 @@ import (
 // sysfs is where Linux tells of devices.
 const sysfs = "/sys"
 
-// findAMD reads AMD's cards from the amdgpu driver's own files (the kernel's
+// findAMD reads AMD's cards from the amdgpu driver's own files below root, which
+// is [sysfs]. ROCm's tool, where it is, is asked for the names that those lack,
+// and for all where there are no such files.
+func findAMD(ctx context.Context, root string) []ops.Device {
+	list := driverCards(root)
+	if len(list) > 0 && !slices.ContainsFunc(list, nameless) {
+		return list
+	}
+	told := findROCm(ctx)
+	if len(list) == 0 {
+		return told
+	}
+	for i := range list {
+		if len(told) == len(list) && nameless(list[i]) && told[i].Name != "" { // both count by the bus
+			list[i].Name = told[i].Name
+		}
+	}
+	return list
+}
+
+// withoutName begins the name of a card whose name is not known.
+const withoutName = "AMD GPU "
+
+func nameless(d ops.Device) bool { return strings.HasPrefix(d.Name, withoutName) }
+
+// driverCards reads the cards from the driver's files (the kernel's
 // documentation, "GPU Driver: amdgpu, Memory and product information"): they are
-// there without ROCm, and no tool has to be started. They are below root, which
-// is [sysfs].
-func findAMD(root string) []ops.Device {
+// there without ROCm, and no tool has to be started.
+func driverCards(root string) []ops.Device {
 	totals, err := filepath.Glob(filepath.Join(root, "class/drm/card*/device/mem_info_vram_total"))
 	if err != nil {
 		return nil
@@ -38,7 +63,7 @@ func findAMD(root string) []ops.Device {
 			MemoryBytes: total, MemoryFreeBytes: total - min(used, total), DriverVersion: line(root, "module/amdgpu/version"),
 		}
 		if d.Name == "" { // as of cards that are no servers'
-			d.Name = "AMD GPU " + line(card, "device")
+			d.Name = withoutName + line(card, "device")
 		}
 		list = append(list, d)
 	}

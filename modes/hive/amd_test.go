@@ -46,11 +46,38 @@ func TestAMDsCardsAreReadFromTheirDriver(t *testing.T) {
 		{ID: "rocm:0", Kind: "rocm", Name: "AMD Instinct MI300X OAM", MemoryBytes: 206141652992, MemoryFreeBytes: 205841334272, DriverVersion: "6.10.5"},
 		{ID: "rocm:1", Kind: "rocm", Name: "AMD GPU 0x744c", MemoryBytes: 25753026560, DriverVersion: "6.10.5"},
 	}
-	if diff := cmp.Diff(want, findAMD(root)); diff != "" {
+	if diff := cmp.Diff(want, findAMD(t.Context(), root)); diff != "" {
 		t.Error(diff)
 	}
-	if list := findAMD(t.TempDir()); len(list) != 0 {
+	if list := findAMD(t.Context(), t.TempDir()); len(list) != 0 {
 		t.Errorf("without a driver there are %+v", list)
+	}
+}
+
+func TestROCmsToolNamesWhatTheDriverDoesNot(t *testing.T) {
+	const two = `WARNING: AMD GPU device(s) is/are in a low-power state.
+{"card1": {"Card Series": "AMD Radeon RX 7900 XTX", "Card Model": "0x744c", "VRAM Total Memory (B)": "25753026560", "VRAM Total Used Memory (B)": "27840512"},
+"card10": {"Card series": "N/A", "Card model": "Navi 33", "VRAM Total Memory (B)": "8573157376", "VRAM Total Used Memory (B)": "99999999999"},
+"system": {"Driver version": "6.10.5"}}`
+	tool(t, "rocm-smi", "cat <<'E'\n"+two+"\nE\n")
+	want := []ops.Device{
+		{ID: "rocm:0", Kind: "rocm", Name: "AMD Radeon RX 7900 XTX", MemoryBytes: 25753026560, MemoryFreeBytes: 25725186048, DriverVersion: "6.10.5"},
+		{ID: "rocm:1", Kind: "rocm", Name: "Navi 33", MemoryBytes: 8573157376, DriverVersion: "6.10.5"},
+	}
+	if diff := cmp.Diff(want, findAMD(t.Context(), t.TempDir())); diff != "" {
+		t.Error("without the driver's files", diff)
+	}
+	root := tree(t, map[string]string{
+		"class/drm/card1/device/vendor": "0x1002", "class/drm/card1/device/device": "0x744c", "class/drm/card1/device/mem_info_vram_total": "25753026560",
+		"class/drm/card2/device/vendor": "0x1002", "class/drm/card2/device/product_name": "its own name", "class/drm/card2/device/mem_info_vram_total": "1",
+	})
+	if got := findAMD(t.Context(), root); len(got) != 2 || got[0].Name != "AMD Radeon RX 7900 XTX" || got[1].Name != "its own name" || got[0].MemoryFreeBytes != 25753026560 {
+		t.Errorf("with them there are %+v", got)
+	}
+	for _, text := range []string{"", "{", "[]", `{"card0": []}`, "ERROR: no driver"} {
+		if got := readROCm([]byte(text)); len(got) != 0 {
+			t.Errorf("%q is %+v", text, got)
+		}
 	}
 }
 

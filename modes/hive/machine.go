@@ -23,7 +23,7 @@ type machine struct {
 // without a name is of more use than an error.
 func (m *machine) look(ctx context.Context) {
 	cpu := findCPU(ctx)
-	devices := slices.Concat([]ops.Device{cpu}, findNVIDIA(ctx), findAMD(sysfs), findApple(cpu))
+	devices := slices.Concat([]ops.Device{cpu}, findNVIDIA(ctx), findAMD(ctx, sysfs), findApple(cpu))
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.devices = devices

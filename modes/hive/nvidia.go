@@ -1,8 +1,11 @@
 package hive
 
 import (
+	"bytes"
 	"context"
 	"encoding/csv"
+	"encoding/xml"
+	"fmt"
 	"os/exec"
 	"strconv"
 	"strings"
@@ -12,8 +15,11 @@ import (
 )
 
 // nvidiaFields are the columns asked of nvidia-smi (nvidia-smi
-// --help-query-gpu); memory is in MiB. Drivers before 510 do not know the last.
-var nvidiaFields = []string{"index", "name", "memory.total", "memory.free", "driver_version", "compute_cap"}
+// --help-query-gpu); memory is in MiB. Drivers before 510 do not know the last two.
+var nvidiaFields = []string{"index", "name", "memory.total", "memory.free", "driver_version", "compute_cap", "mig.mode.current"}
+
+// fewestNVIDIA is how many of the columns every driver knows.
+const fewestNVIDIA = 5
 
 // nvidiaWithin bounds nvidia-smi, which wakes sleeping cards and can hang on a
 // broken one.
@@ -27,28 +33,42 @@ func findNVIDIA(ctx context.Context) []ops.Device {
 	}
 	ctx, cancel := context.WithTimeout(ctx, nvidiaWithin)
 	defer cancel()
-	for known := len(nvidiaFields); known >= len(nvidiaFields)-1; known-- {
-		cmd := exec.CommandContext(ctx, path, "--query-gpu="+strings.Join(nvidiaFields[:known], ","), "--format=csv,noheader,nounits")
-		cmd.WaitDelay = time.Second
-		if out, err := cmd.Output(); err == nil {
-			return readNVIDIA(string(out))
+	for known := len(nvidiaFields); known >= fewestNVIDIA && ctx.Err() == nil; known-- {
+		out, err := printed(ctx, path, "--query-gpu="+strings.Join(nvidiaFields[:known], ","), "--format=csv,noheader,nounits")
+		if err != nil {
+			continue
 		}
+		list, divided := readNVIDIA(string(out))
+		if divided {
+			if out, err := printed(ctx, path, "-q", "-x"); err == nil {
+				readInstances(out, list)
+			}
+		}
+		return list
 	}
 	return nil
 }
 
-// readNVIDIA reads what nvidia-smi printed. A field that a card does not have,
-// as "[N/A]", is left empty.
-func readNVIDIA(text string) []ops.Device {
+// printed is what a program prints. One that hangs, or leaves a process behind
+// that keeps its output open, ends with ctx.
+func printed(ctx context.Context, path string, args ...string) ([]byte, error) {
+	cmd := exec.CommandContext(ctx, path, args...)
+	cmd.WaitDelay = time.Second
+	return cmd.Output()
+}
+
+// readNVIDIA reads what nvidia-smi printed, and says whether a card is divided
+// into instances (MIG). A field that a card does not have, as "[N/A]", is left
+// empty.
+func readNVIDIA(text string) (list []ops.Device, divided bool) {
 	r := csv.NewReader(strings.NewReader(text))
 	r.TrimLeadingSpace, r.LazyQuotes, r.FieldsPerRecord = true, true, -1
 	rows, err := r.ReadAll()
 	if err != nil {
-		return nil
+		return nil, false
 	}
-	var list []ops.Device
 	for _, row := range rows {
-		if len(row) < len(nvidiaFields)-1 {
+		if len(row) < fewestNVIDIA {
 			continue
 		}
 		if _, err := strconv.ParseUint(row[0], 10, 16); err != nil {
@@ -61,9 +81,43 @@ func readNVIDIA(text string) []ops.Device {
 		if len(row) > 5 {
 			d.ComputeCapability = known(row[5])
 		}
+		divided = divided || len(row) > 6 && row[6] == "Enabled"
 		list = append(list, d)
 	}
-	return list
+	return list, divided
+}
+
+// readInstances gives divided cards the memory of their first instance, which is
+// the one that a program sees of each (NVIDIA's MIG user guide, "CUDA device
+// enumeration"). text is what nvidia-smi -q -x prints, where the cards come in
+// the order of their numbers.
+func readInstances(text []byte, list []ops.Device) {
+	type memory struct {
+		Total string `xml:"total"`
+		Free  string `xml:"free"`
+	}
+	var log struct {
+		Cards []struct {
+			Mode      string   `xml:"mig_mode>current_mig"`
+			Instances []memory `xml:"mig_devices>mig_device>fb_memory_usage"`
+		} `xml:"gpu"`
+	}
+	d := xml.NewDecoder(bytes.NewReader(text))
+	if d.Decode(&log) != nil || len(log.Cards) != len(list) {
+		return
+	}
+	for i, c := range log.Cards {
+		switch {
+		case c.Mode != "Enabled":
+		case len(c.Instances) == 0:
+			list[i].Name += " (MIG, no instance)"
+			list[i].MemoryFreeBytes = 0
+		default:
+			list[i].Name += fmt.Sprintf(" (MIG, instance 1 of %d)", len(c.Instances))
+			list[i].MemoryBytes = mebibytes(strings.TrimSuffix(c.Instances[0].Total, "MiB"))
+			list[i].MemoryFreeBytes = mebibytes(strings.TrimSuffix(c.Instances[0].Free, "MiB"))
+		}
+	}
 }
 
 func known(field string) string {

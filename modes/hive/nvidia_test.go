@@ -1,9 +1,11 @@
 package hive
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -33,8 +35,9 @@ func TestWhatNVIDIASMIPrintsIsRead(t *testing.T) {
 		{"nonsense", "\"a\nb,c", nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			if diff := cmp.Diff(c.want, readNVIDIA(c.text)); diff != "" {
-				t.Error(diff)
+			got, divided := readNVIDIA(c.text)
+			if diff := cmp.Diff(c.want, got); diff != "" || divided {
+				t.Error(diff, divided)
 			}
 		})
 	}
@@ -43,8 +46,14 @@ func TestWhatNVIDIASMIPrintsIsRead(t *testing.T) {
 // program puts an nvidia-smi on the PATH that is the shell script given.
 func program(t *testing.T, script string) {
 	t.Helper()
+	tool(t, "nvidia-smi", script)
+}
+
+// tool puts a program called name on the PATH that is the shell script given.
+func tool(t *testing.T, name, script string) {
+	t.Helper()
 	dir := t.TempDir()
-	if err := os.WriteFile(filepath.Join(dir, "nvidia-smi"), []byte("#!/bin/sh\n"+script), 0o700); err != nil { //nolint:gosec // it is a program
+	if err := os.WriteFile(filepath.Join(dir, name), []byte("#!/bin/sh\n"+script), 0o700); err != nil { //nolint:gosec // it is a program
 		t.Fatal(err)
 	}
 	t.Setenv("PATH", dir+":"+os.Getenv("PATH"))
@@ -55,6 +64,57 @@ func TestAnOldDriverIsAskedForLess(t *testing.T) {
 echo "0, Tesla K80, 11441, 11439, 470.256.02"
 `)
 	if got := findNVIDIA(t.Context()); len(got) != 1 || got[0].ID != "cuda:0" {
+		t.Errorf("found %+v", got)
+	}
+}
+
+// What nvidia-smi prints of a card that is divided, one that could be, and one
+// that is divided into nothing.
+const (
+	migRows = `0, NVIDIA A100-SXM4-40GB, 40960, 38000, 535.129.03, 8.0, Enabled
+1, NVIDIA A100-SXM4-40GB, 40960, 40500, 535.129.03, 8.0, Disabled
+2, NVIDIA A100-SXM4-40GB, 40960, [N/A], 535.129.03, 8.0, Enabled
+`
+	migXML = `<?xml version="1.0" ?>
+<!DOCTYPE nvidia_smi_log SYSTEM "nvsmi_device_v12.dtd">
+<nvidia_smi_log>
+	<driver_version>535.129.03</driver_version>
+	<gpu id="00000000:10:00.0">
+		<mig_mode><current_mig>Enabled</current_mig><pending_mig>Enabled</pending_mig></mig_mode>
+		<fb_memory_usage><total>40960 MiB</total><free>38000 MiB</free></fb_memory_usage>
+		<mig_devices>
+			<mig_device><index>0</index><fb_memory_usage><total>19968 MiB</total><free>19949 MiB</free></fb_memory_usage></mig_device>
+			<mig_device><index>1</index><fb_memory_usage><total>4864 MiB</total><free>4800 MiB</free></fb_memory_usage></mig_device>
+		</mig_devices>
+	</gpu>
+	<gpu id="00000000:15:00.0">
+		<mig_mode><current_mig>Disabled</current_mig></mig_mode>
+		<mig_devices>None</mig_devices>
+	</gpu>
+	<gpu id="00000000:20:00.0">
+		<mig_mode><current_mig>Enabled</current_mig></mig_mode>
+		<mig_devices>None</mig_devices>
+	</gpu>
+</nvidia_smi_log>`
+)
+
+func TestACardThatIsDividedHasTheMemoryOfItsFirstInstance(t *testing.T) {
+	program(t, "case \"$1\" in -q) cat <<'E'\n"+migXML+"\nE\n;; *) cat <<'E'\n"+migRows+"E\n;; esac\n")
+	a100 := ops.Device{Kind: "cuda", DriverVersion: "535.129.03", ComputeCapability: "8.0"}
+	want := []ops.Device{a100, a100, a100}
+	want[0].ID, want[0].Name, want[0].MemoryBytes, want[0].MemoryFreeBytes = "cuda:0", "NVIDIA A100-SXM4-40GB (MIG, instance 1 of 2)", 19968<<20, 19949<<20
+	want[1].ID, want[1].Name, want[1].MemoryBytes, want[1].MemoryFreeBytes = "cuda:1", "NVIDIA A100-SXM4-40GB", 40960<<20, 40500<<20
+	want[2].ID, want[2].Name, want[2].MemoryBytes = "cuda:2", "NVIDIA A100-SXM4-40GB (MIG, no instance)", 40960<<20
+	if diff := cmp.Diff(want, findNVIDIA(t.Context())); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestADriverThatHangsIsNotWaitedForLongerThanItsTime(t *testing.T) {
+	program(t, "sleep 600 & sleep 600")
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if got := findNVIDIA(ctx); len(got) != 0 {
 		t.Errorf("found %+v", got)
 	}
 }

@@ -168,6 +168,12 @@ func devices(w io.Writer, list []ops.Device) {
 		if d.InstructionSets != "" {
 			text += ", " + d.InstructionSets
 		}
+		if d.ComputeCapability != "" {
+			text += ", compute capability " + d.ComputeCapability
+		}
+		if d.DriverVersion != "" {
+			text += ", driver " + d.DriverVersion
+		}
 		pair(w, d.ID, text)
 	}
 }

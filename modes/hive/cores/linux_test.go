@@ -58,19 +58,23 @@ func TestTheSystemTellsOfItsCores(t *testing.T) {
 		{"no topology", nil, []int{0, 5}, Cores{List: []Core{{0}, {5}}}},
 		{
 			"a quota of a group above", with(topology("0", "1"), "proc/self/cgroup", "0::/a/b", "sys/fs/cgroup/a/b/cpu.max", "max 100000", "sys/fs/cgroup/a/cpu.max", "150000 100000"),
-			[]int{0, 1}, Cores{List: []Core{{0}, {1}}, Quota: 1.5},
+			[]int{0, 1},
+			Cores{List: []Core{{0}, {1}}, Quota: 1.5},
 		},
 		{
 			"the least quota", with(topology("0"), "proc/self/cgroup", "0::/a", "sys/fs/cgroup/a/cpu.max", "200000 100000", "sys/fs/cgroup/cpu.max", "400000 100000"),
-			[]int{0}, Cores{List: []Core{{0}}, Quota: 2},
+			[]int{0},
+			Cores{List: []Core{{0}}, Quota: 2},
 		},
 		{
 			"version 1", with(topology("0"), "proc/self/cgroup", "5:memory:/x\n4:cpu,cpuacct:/a", "sys/fs/cgroup/cpu/a/cpu.cfs_quota_us", "50000", "sys/fs/cgroup/cpu/a/cpu.cfs_period_us", "100000"),
-			[]int{0}, Cores{List: []Core{{0}}, Quota: 0.5},
+			[]int{0},
+			Cores{List: []Core{{0}}, Quota: 0.5},
 		},
 		{
 			"version 1 without a bound", with(topology("0"), "proc/self/cgroup", "4:cpu:/", "sys/fs/cgroup/cpu/cpu.cfs_quota_us", "-1", "sys/fs/cgroup/cpu/cpu.cfs_period_us", "100000"),
-			[]int{0}, Cores{List: []Core{{0}}},
+			[]int{0},
+			Cores{List: []Core{{0}}},
 		},
 		{"nonsense", with(topology("0"), "proc/self/cgroup", "x", "sys/fs/cgroup/cpu.max", "a b"), []int{0}, Cores{List: []Core{{0}}}},
 	} {
