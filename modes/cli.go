@@ -25,41 +25,46 @@ type cli struct {
 	keeper.Flags
 	Version kong.VersionFlag `help:"Print the version."`
 
-	Infer  keeper.Infer                                  `cmd:"" help:"Generate text from a prompt."`
-	Chat   keeper.Chat                                   `cmd:"" help:"Talk with a model."`
-	Status keeper.Operation[ops.Status, ops.QueenReport] `cmd:"" help:"Show the queen, its hives and their workers."`
-	Queen  queenCommands                                 `cmd:"" help:"The queen: the one address that clients talk to."`
-	Hive   hiveCommands                                  `cmd:"" help:"Hives: the machines."`
-	Worker workerCommands                                `cmd:"" help:"Workers: processes that run one model each."`
-	Model  modelCommands                                 `cmd:"" help:"Models on the hives' disks."`
-	Engine engineCommands                                `cmd:"" help:"Engines: what workers run models on."`
-	Job    jobCommands                                   `cmd:"" help:"Jobs: what the queen does or did."`
-	Key    keyCommands                                   `cmd:"" help:"API keys: who may use the queen."`
-	Usage  keeper.Operation[ops.Usage, ops.UsageReport]  `cmd:"" help:"Show who has used which models, and how much."`
+	Infer   keeper.Infer                                   `cmd:"" help:"Generate text from a prompt."`
+	Chat    keeper.Chat                                    `cmd:"" help:"Talk with a model."`
+	Status  keeper.Operation[ops.Status, ops.QueenReport]  `cmd:"" help:"Show the queen, its hives and their workers."`
+	Explain keeper.Operation[ops.Explain, ops.Explanation] `cmd:"" help:"Tell why a job or request went where it did."`
+	Queen   queenCommands                                  `cmd:"" help:"The queen: the one address that clients talk to."`
+	Hive    hiveCommands                                   `cmd:"" help:"Hives: the machines."`
+	Worker  workerCommands                                 `cmd:"" help:"Workers: processes that run one model each."`
+	Model   modelCommands                                  `cmd:"" help:"Models on the hives' disks."`
+	Engine  engineCommands                                 `cmd:"" help:"Engines: what workers run models on."`
+	Job     jobCommands                                    `cmd:"" help:"Jobs: what the queen does or did."`
+	Key     keyCommands                                    `cmd:"" help:"API keys: who may use the queen."`
+	Usage   keeper.Operation[ops.Usage, ops.UsageReport]   `cmd:"" help:"Show who has used which models, and how much."`
 }
 
 type queenCommands struct {
-	Serve   queen.ServeCmd      `cmd:"" help:"Run the queen in the foreground."`
-	Start   keeper.QueenStart   `cmd:"" help:"Start the queen in the background."`
-	Stop    keeper.QueenStop    `cmd:"" help:"End the queen, its hive and the hive's workers."`
-	Restart keeper.QueenRestart `cmd:"" help:"Replace the running queen by this build; answers go on."`
-	Status  keeper.QueenStatus  `cmd:"" help:"Tell whether the queen runs, and where its logs are."`
-	Token   keeper.QueenToken   `cmd:"" help:"Print the token that the queen's API wants."`
+	Serve   queen.ServeCmd                                    `cmd:"" help:"Run the queen in the foreground."`
+	Start   keeper.QueenStart                                 `cmd:"" help:"Start the queen in the background."`
+	Stop    keeper.QueenStop                                  `cmd:"" help:"End the queen, its hive and the hive's workers."`
+	Restart keeper.QueenRestart                               `cmd:"" help:"Replace the running queen by this build; answers go on."`
+	Status  keeper.QueenStatus                                `cmd:"" help:"Tell whether the queen runs, and where its logs are."`
+	Drain   keeper.Operation[ops.QueenDrain, ops.DrainState]  `cmd:"" help:"Take no new work; what runs is finished."`
+	Resume  keeper.Operation[ops.QueenResume, ops.DrainState] `cmd:"" help:"Take work again."`
+	Token   keeper.QueenToken                                 `cmd:"" help:"Print the token that the queen's API wants."`
 }
 
 type hiveCommands struct {
-	Test      keeper.HiveTest                            `cmd:"" help:"Tell what a machine is, and whether a hive could run there."`
-	Install   keeper.HiveInstall                         `cmd:"" help:"Put a hive onto a machine that SSH reaches."`
-	Update    keeper.HiveUpdate                          `cmd:"" help:"Give a hive this build, another address or another name."`
-	Start     keeper.HiveStart                           `cmd:"" help:"Start a hive that is down."`
-	Stop      keeper.HiveStop                            `cmd:"" help:"End a hive and its workers."`
-	Uninstall keeper.HiveUninstall                       `cmd:"" help:"Remove a hive from its machine."`
-	List      keeper.Operation[ops.HiveList, ops.Hives]  `cmd:"" help:"List the hives that the queen knows."`
-	Get       keeper.Operation[ops.HiveGet, ops.Hive]    `cmd:"" help:"Show what the queen knows of a hive."`
-	Status    keeper.Operation[ops.HiveStatus, ops.Hive] `cmd:"" help:"Ask a hive itself how it is."`
-	Serve     hive.ServeCmd                              `cmd:"" help:"Run this machine's hive in the foreground."`
-	Pipe      hive.PipeCmd                               `cmd:"" hidden:"" help:"Carry connections to this machine's sockets."`
-	End       hive.EndCmd                                `cmd:"" hidden:"" help:"End what still runs of this machine's hive."`
+	Test      keeper.HiveTest                                  `cmd:"" help:"Tell what a machine is, and whether a hive could run there."`
+	Install   keeper.HiveInstall                               `cmd:"" help:"Put a hive onto a machine that SSH reaches."`
+	Update    keeper.HiveUpdate                                `cmd:"" help:"Give a hive this build, another address or another name."`
+	Start     keeper.HiveStart                                 `cmd:"" help:"Start a hive that is down."`
+	Stop      keeper.HiveStop                                  `cmd:"" help:"End a hive and its workers."`
+	Uninstall keeper.HiveUninstall                             `cmd:"" help:"Remove a hive from its machine."`
+	List      keeper.Operation[ops.HiveList, ops.Hives]        `cmd:"" help:"List the hives that the queen knows."`
+	Get       keeper.Operation[ops.HiveGet, ops.Hive]          `cmd:"" help:"Show what the queen knows of a hive."`
+	Status    keeper.Operation[ops.HiveStatus, ops.Hive]       `cmd:"" help:"Ask a hive itself how it is."`
+	Drain     keeper.Operation[ops.HiveDrain, ops.DrainState]  `cmd:"" help:"Give a hive no new work; what runs there is finished."`
+	Resume    keeper.Operation[ops.HiveResume, ops.DrainState] `cmd:"" help:"Give a hive work again."`
+	Serve     hive.ServeCmd                                    `cmd:"" help:"Run this machine's hive in the foreground."`
+	Pipe      hive.PipeCmd                                     `cmd:"" hidden:"" help:"Carry connections to this machine's sockets."`
+	End       hive.EndCmd                                      `cmd:"" hidden:"" help:"End what still runs of this machine's hive."`
 }
 
 type workerCommands struct {
@@ -75,6 +80,8 @@ type modelCommands struct {
 	List     keeper.Operation[ops.ModelList, ops.Models]          `cmd:"" help:"List models."`
 	Copy     keeper.Operation[ops.ModelCopy, ops.Model]           `cmd:"" help:"Bring a model from one hive to another."`
 	Get      keeper.Operation[ops.ModelGet, ops.Model]            `cmd:"" help:"Show a model."`
+	Pin      keeper.Operation[ops.ModelPin, ops.Model]            `cmd:"" help:"Keep a model loaded once it is."`
+	Unpin    keeper.Operation[ops.ModelUnpin, ops.Model]          `cmd:"" help:"Let a model be unloaded again."`
 	Delete   keeper.Operation[ops.ModelDelete, ops.ModelDeleted]  `cmd:"" help:"Delete a model."`
 	Alias    keeper.Operation[ops.ModelAlias, ops.Alias]          `cmd:"" help:"Give a model another name."`
 	Aliases  keeper.Operation[ops.ModelAliases, ops.Aliases]      `cmd:"" help:"List the other names of models."`

@@ -17,6 +17,7 @@ const (
 	CodeNotFound    Code = "not_found"   // no such job, worker, model or hive
 	CodeConflict    Code = "conflict"    // what exists stands in the way
 	CodeUnavailable Code = "unavailable" // something needed is down or went away
+	CodeBusy        Code = "busy"        // too much is asked for at once; later it may go
 	CodeDenied      Code = "denied"      // no or wrong credentials
 	CodeCancelled   Code = "cancelled"   // somebody asked for the end
 	CodeTimeout     Code = "timeout"     // something did not answer in its time
@@ -31,6 +32,7 @@ var codes = map[Code]struct{ status, exit int }{
 	CodeNotFound:    {http.StatusNotFound, 1},
 	CodeConflict:    {http.StatusConflict, 1},
 	CodeUnavailable: {http.StatusServiceUnavailable, 1},
+	CodeBusy:        {http.StatusTooManyRequests, 1},
 	CodeDenied:      {http.StatusForbidden, 1},
 	CodeCancelled:   {499, 130},
 	CodeTimeout:     {http.StatusGatewayTimeout, 1},

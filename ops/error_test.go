@@ -22,6 +22,7 @@ func TestEachCodeHasItsStatusAndExitCode(t *testing.T) {
 		{ops.CodeNotFound, http.StatusNotFound, 1},
 		{ops.CodeConflict, http.StatusConflict, 1},
 		{ops.CodeUnavailable, http.StatusServiceUnavailable, 1},
+		{ops.CodeBusy, http.StatusTooManyRequests, 1},
 		{ops.CodeDenied, http.StatusForbidden, 1},
 		{ops.CodeCancelled, 499, 130},
 		{ops.CodeTimeout, http.StatusGatewayTimeout, 1},

@@ -24,6 +24,11 @@ type QueenHandler interface {
 	ModelAlias(context.Context, ModelAlias) (Alias, error)
 	ModelAliases(context.Context, ModelAliases) (Aliases, error)
 	ModelUnalias(context.Context, ModelUnalias) (AliasRemoved, error)
+	QueenDrain(context.Context, QueenDrain) (DrainState, error)
+	QueenResume(context.Context, QueenResume) (DrainState, error)
+	HiveDrain(context.Context, HiveDrain) (DrainState, error)
+	HiveResume(context.Context, HiveResume) (DrainState, error)
+	Explain(context.Context, Explain) (Explanation, error)
 }
 
 // HiveHandler does a hive's operations, one method each, under the same rules
@@ -40,5 +45,7 @@ type HiveHandler interface {
 	EngineList(context.Context, EngineList) (Engines, error)
 	EngineInstall(context.Context, EngineInstall) (Engine, error)
 	EngineRemove(context.Context, EngineRemove) (EngineRemoved, error)
+	ModelPin(context.Context, ModelPin) (Model, error)
+	ModelUnpin(context.Context, ModelUnpin) (Model, error)
 	Infer(context.Context, Infer) (Answer, error)
 }

@@ -33,6 +33,7 @@ type Hive struct {
 	StartedAt *time.Time `json:"started_at,omitempty"`   // of the hive process
 	LastSeen  *time.Time `json:"last_seen_at,omitempty"` // when it last said anything
 	LogPath   string     `json:"log_path,omitempty"`     // on the hive's machine
+	Drained   bool       `json:"drained,omitempty"`      // it gets no new work, by `rbee hive drain`
 }
 
 // Hives is the answer to [HiveList].

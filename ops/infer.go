@@ -42,6 +42,8 @@ type Infer struct {
 	Device string `json:"device,omitempty"`
 	// WorkerID asks for one particular worker.
 	WorkerID string `json:"worker_id,omitempty"`
+	// Priority is interactive or batch; empty is interactive.
+	Priority Priority `json:"priority,omitempty"`
 	// Stream false gives the text in the result only; absent means true.
 	Stream *bool `json:"stream,omitempty"`
 }
@@ -81,7 +83,8 @@ func (o Infer) Validate() error {
 		checkOptional("temperature", o.Temperature, 0, 2), o.checkTopP(),
 		checkOptional("top_k", o.TopK, 0, 1_000_000), checkOptional("min_p", o.MinP, 0, 1),
 		checkOptional("seed", o.Seed, 0, 1<<53), o.checkStop(),
-		checkName("worker", o.Engine), checkDevice(o.Device), checkName("worker_id", o.WorkerID))
+		checkName("worker", o.Engine), checkDevice(o.Device), checkName("worker_id", o.WorkerID),
+		checkPriority(o.Priority))
 }
 
 func (o Infer) checkPrompt() error {

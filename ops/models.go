@@ -24,6 +24,7 @@ type Model struct {
 	AddedAt time.Time `json:"added_at"`
 	Error   string    `json:"error,omitempty"`   // why it cannot be used
 	Aliases []string  `json:"aliases,omitempty"` // its other names; the queen's to say
+	Pinned  bool      `json:"pinned,omitempty"`  // its workers are not unloaded by themselves
 }
 
 // BuiltInSource is the Source of the model that comes in the binary.

@@ -132,6 +132,12 @@ func On(o HiveOp, id string) HiveOp {
 	case EngineRemove:
 		o.OnHive = on
 		return o
+	case ModelPin:
+		o.OnHive = on
+		return o
+	case ModelUnpin:
+		o.OnHive = on
+		return o
 	case Infer:
 		o.OnHive = on
 		return o
@@ -161,6 +167,11 @@ func All() []Op {
 		ModelAlias{},
 		ModelAliases{},
 		ModelUnalias{},
+		QueenDrain{},
+		QueenResume{},
+		HiveDrain{},
+		HiveResume{},
+		Explain{},
 		WorkerSpawn{},
 		WorkerList{},
 		WorkerGet{},
@@ -172,6 +183,8 @@ func All() []Op {
 		EngineList{},
 		EngineInstall{},
 		EngineRemove{},
+		ModelPin{},
+		ModelUnpin{},
 		Infer{},
 	}
 }

@@ -316,3 +316,31 @@ func (r *recorder) EngineRemove(_ context.Context, o ops.EngineRemove) (ops.Engi
 func (r *recorder) Infer(_ context.Context, o ops.Infer) (ops.Answer, error) {
 	return record(r, o)
 }
+
+func (r *recorder) QueenDrain(_ context.Context, o ops.QueenDrain) (ops.DrainState, error) {
+	return record(r, o)
+}
+
+func (r *recorder) QueenResume(_ context.Context, o ops.QueenResume) (ops.DrainState, error) {
+	return record(r, o)
+}
+
+func (r *recorder) HiveDrain(_ context.Context, o ops.HiveDrain) (ops.DrainState, error) {
+	return record(r, o)
+}
+
+func (r *recorder) HiveResume(_ context.Context, o ops.HiveResume) (ops.DrainState, error) {
+	return record(r, o)
+}
+
+func (r *recorder) Explain(_ context.Context, o ops.Explain) (ops.Explanation, error) {
+	return record(r, o)
+}
+
+func (r *recorder) ModelPin(_ context.Context, o ops.ModelPin) (ops.Model, error) {
+	return record(r, o)
+}
+
+func (r *recorder) ModelUnpin(_ context.Context, o ops.ModelUnpin) (ops.Model, error) {
+	return record(r, o)
+}

@@ -36,6 +36,11 @@ func samples() []ops.Op {
 		ops.ModelAliases{},
 		ops.ModelUnalias{Alias: "fast"},
 		ops.HiveStatus{HiveID: "gpu1", RefreshCapabilities: true},
+		ops.QueenDrain{},
+		ops.QueenResume{},
+		ops.HiveDrain{HiveID: "gpu1"},
+		ops.HiveResume{HiveID: "gpu1"},
+		ops.Explain{ID: "JOB4711JOB4711JOB"},
 		ops.KeyCreate{
 			Label: "laptop", Digest: ops.KeyDigest("secret"), Scopes: []ops.Scope{ops.ScopeInference, ops.ScopeJobs}, Models: []string{"tinybee"},
 			RequestsPerMinute: 60, TokensPerMinute: 10000, Expires: "30d",
@@ -58,10 +63,12 @@ func samples() []ops.Op {
 		ops.EngineList{OnHive: onHive},
 		ops.EngineInstall{OnHive: onHive, Version: "b11669", Accelerator: "vulkan", From: "https://example.org/llama.cpp", Checksum: strings.Repeat("a1", 32)},
 		ops.EngineRemove{OnHive: onHive, ID: "b11669-vulkan"},
+		ops.ModelPin{OnHive: onHive, ID: "tinybee"},
+		ops.ModelUnpin{OnHive: onHive, ID: "tinybee"},
 		ops.Infer{
 			OnHive: onHive, Model: "tinybee", Prompt: "Once upon a \"time\"\n", System: "Be short.", Raw: true, MaxTokens: 64,
 			Temperature: new(0.5), TopP: new(0.9), TopK: new(20), MinP: new(0.1), Seed: new(int64(42)), Stop: []string{"\n\n", "The end"},
-			Engine: "builtin", Device: "cpu", WorkerID: "tinybee-1", Stream: new(false),
+			Engine: "builtin", Device: "cpu", WorkerID: "tinybee-1", Priority: ops.Batch, Stream: new(false),
 		},
 	}
 }

@@ -5,16 +5,20 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"time"
 
 	"rbee.dev/rbee/modes/daemon"
 	"rbee.dev/rbee/modes/hive/cores"
 	"rbee.dev/rbee/modes/home"
+	"rbee.dev/rbee/ops"
 )
 
 // ServeCmd is `rbee hive serve`.
 type ServeCmd struct {
 	Name   string `help:"The hive's name." default:"localhost"`
 	Listen string `help:"TCP address to listen on beside the socket; it wants the token in the state folder's hive.token." placeholder:"HOST:PORT"`
+
+	IdleTimeout time.Duration `help:"Unload workers that have had nothing to do for so long; 0 is never. Pinned models stay." default:"30m" env:"RBEE_IDLE_TIMEOUT" placeholder:"DURATION"`
 
 	Service bool `hidden:"" help:"It is a service of this machine, which runs without a queen."`
 }
@@ -24,12 +28,16 @@ func (ServeCmd) Help() string {
 	return `Runs the hive of this machine in the foreground, until Ctrl-C, which ends its
 workers too. The queen starts the hive of its own machine by itself.
 
-Example:
-  rbee hive serve`
+Examples:
+  rbee hive serve
+  rbee hive serve --idle-timeout 5m`
 }
 
 // Run serves until the context ends or somebody asks for the end.
 func (c *ServeCmd) Run(ctx context.Context, h home.Home, stderr io.Writer) error {
+	if c.IdleTimeout < 0 {
+		return ops.Invalid("idle-timeout", "must not be below 0, got %s", c.IdleTimeout)
+	}
 	if err := h.Create(); err != nil {
 		return err
 	}
@@ -43,7 +51,9 @@ func (c *ServeCmd) Run(ctx context.Context, h home.Home, stderr io.Writer) error
 	if err != nil {
 		return fmt.Errorf("find the own binary: %w", err)
 	}
-	hive, err := New(Options{Home: h, Name: c.Name, Listen: c.Listen, Service: c.Service, Binary: exe, Cores: cores.Find(), Log: log})
+	hive, err := New(Options{
+		Home: h, Name: c.Name, Listen: c.Listen, Service: c.Service, IdleTimeout: c.IdleTimeout, Binary: exe, Cores: cores.Find(), Log: log,
+	})
 	if err != nil {
 		if detached { // nobody sees what is returned
 			log.Error().Err(err).Msg("the hive cannot start")

@@ -32,9 +32,12 @@ type Options struct {
 	Memory func(ctx context.Context) (total, free uint64)
 	// Cores are what workers may compute on; without any they are left to the
 	// engines and the system. [ServeCmd] finds the machine's own.
-	Cores  cores.Cores
-	Binary string // absolute path of rbee, which workers are started from
-	Log    zerolog.Logger
+	Cores cores.Cores
+	// IdleTimeout is after how long without anything to do a worker is unloaded;
+	// 0 is never.
+	IdleTimeout time.Duration
+	Binary      string // absolute path of rbee, which workers are started from
+	Log         zerolog.Logger
 }
 
 // Hive is one hive process.
@@ -129,6 +132,7 @@ func (h *Hive) Run(ctx context.Context) (err error) {
 	background.Go(func() { h.publishing(running) })
 	background.Go(func() { h.sharingOut(running) })
 	background.Go(func() { h.notice(running) })
+	background.Go(func() { h.unloading(running) })
 	background.Go(func() {
 		h.machine.look(running)
 		h.changed()

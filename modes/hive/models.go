@@ -140,7 +140,7 @@ func (m *models) get(id string) (ops.Model, error) {
 		k.model, k.shape = m.describe(id, path, info)
 		m.known[id] = k
 	}
-	k.model.Memory = usualMemory(k, m.usual())
+	k.model.Memory, k.model.Pinned = usualMemory(k, m.usual()), m.pinned(id)
 	return k.model, nil
 }
 

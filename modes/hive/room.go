@@ -38,7 +38,7 @@ func (h *Hive) place(ctx context.Context, w want, there func() bool, start func(
 
 // makeRoom chooses the device, where that is left open, and sees that the model
 // fits there. It unloads workers that have nothing to do where too little is
-// free; a model that does not fit then either is refused, with the numbers and
+// free, pinned models excepted; a model that does not fit then either is refused, with the numbers and
 // with what would fit.
 func (h *Hive) makeRoom(ctx context.Context, w want) (want, error) {
 	if w.engine == command || w.partOf != "" { // what it takes is for its command line, or for another hive to say
@@ -93,7 +93,7 @@ func (h *Hive) clear(ctx context.Context, w want, s spot, need fit.Need) (bool, 
 		if total, _ := h.free(ctx, s); need.Total() > total {
 			return false, nil
 		}
-		idle := h.fleet.idlest(s.shares)
+		idle := h.fleet.spare(func(i ops.Worker) bool { return s.shares(i.Device) && !h.models.pinned(i.Model) })
 		if idle == nil {
 			return false, nil
 		}
@@ -163,31 +163,6 @@ func (h *Hive) outstanding(m *member, pool string) uint64 {
 		return 0
 	}
 	return need - min(need, held)
-}
-
-// idlest is the worker that has had nothing to do for longest, of those on
-// devices that count, or nil. It gets no more jobs: the caller ends it.
-func (f *fleet) idlest(counts func(device string) bool) *member {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	var oldest *member
-	for _, m := range f.members {
-		if m.isIdle() && counts(m.tell().Device) && (oldest == nil || m.lastUsed().Before(oldest.lastUsed())) {
-			oldest = m
-		}
-	}
-	if oldest != nil {
-		oldest.mu.Lock()
-		defer oldest.mu.Unlock()
-		oldest.asked = true // jobs are given under the fleet's lock, so none came meanwhile
-	}
-	return oldest
-}
-
-func (m *member) isIdle() bool {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.info.State == ops.WorkerReady && m.info.Running == 0 && m.given == 0 && !m.asked && m.info.PartOf == ""
 }
 
 // poolsOf are the memories that a worker on a device takes of. A GPU that shares

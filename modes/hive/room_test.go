@@ -233,8 +233,16 @@ func TestTheWorkerThatWasIdleForLongestGoesFirst(t *testing.T) {
 	ago("loading", 90, func(m *member) { m.info.State = ops.WorkerLoading })
 	ago("failed", 90, func(m *member) { m.info.State = ops.WorkerFailed })
 	here := spot{pools: []string{processor}}
+	ago("pinned", 90, func(m *member) { m.info.Model = "kept" })
+	may := func(i ops.Worker) bool { return i.Model != "kept" && here.shares(i.Device) }
+	if m, wait := f.expired(may, 40*time.Minute); m != nil || wait <= 9*time.Minute || wait > 10*time.Minute {
+		t.Errorf("after 40 minutes %v would go, else in %s", m, wait)
+	}
 	var order []string
-	for m := f.idlest(here.shares); m != nil; m = f.idlest(here.shares) {
+	if m, _ := f.expired(may, 25*time.Minute); m != nil {
+		order = append(order, m.id)
+	}
+	for m := f.spare(may); m != nil; m = f.spare(may) {
 		order = append(order, m.id)
 	}
 	if got := strings.Join(order, " "); got != "oldest old recent" {

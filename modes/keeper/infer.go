@@ -33,6 +33,7 @@ type Infer struct {
 	Seed        *int64   `help:"Makes the answer repeatable (default: random)." placeholder:"N"`
 	Stop        []string `help:"Text to stop before; may be given several times." sep:"none" placeholder:"TEXT"`
 	System      string   `short:"s" help:"Instruction to put before the prompt." placeholder:"TEXT"`
+	Priority    string   `help:"interactive, or batch: after all that is interactive (default: interactive)." placeholder:"NAME"`
 	Raw         bool     `help:"Give the prompt as it is, without the model's chat template."`
 }
 
@@ -56,7 +57,7 @@ func (c *Infer) Run(ctx context.Context, k *Keeper) error {
 	o := ops.Infer{
 		OnHive: ops.OnHive{HiveID: c.Hive}, Model: c.Model, Prompt: prompt, System: c.System, Raw: c.Raw, MaxTokens: c.MaxTokens,
 		Temperature: c.Temperature, TopP: c.TopP, TopK: c.TopK, MinP: c.MinP, Seed: c.Seed, Stop: c.Stop,
-		Engine: c.Engine, Device: c.Device, WorkerID: c.Worker,
+		Engine: c.Engine, Device: c.Device, WorkerID: c.Worker, Priority: ops.Priority(c.Priority),
 	}
 	if err := o.Validate(); err != nil {
 		return err

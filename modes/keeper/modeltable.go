@@ -25,6 +25,9 @@ func models(w io.Writer, list []ops.Model) {
 		if len(notes) == 0 && m.Source == ops.BuiltInSource {
 			notes = []string{"built-in"}
 		}
+		if m.Pinned {
+			notes = append(notes, "pinned")
+		}
 		if len(m.Aliases) > 0 {
 			notes = append(notes, "also called "+strings.Join(m.Aliases, ", "))
 		}

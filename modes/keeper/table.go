@@ -60,6 +60,10 @@ func (k *Keeper) table(result any) error {
 		engine(w, r)
 	case ops.EngineRemoved:
 		row(w, "engine "+r.ID+" is removed from "+r.HiveID+", "+size(r.Freed)+" are free again")
+	case ops.DrainState:
+		drainState(w, r)
+	case ops.Explanation:
+		explanation(w, r)
 	case ops.Jobs:
 		jobs(w, r.Jobs)
 	case ops.Job:
@@ -89,6 +93,12 @@ func pair(w io.Writer, name, value string) {
 
 func queenReport(w io.Writer, r ops.QueenReport) {
 	pair(w, "queen", fmt.Sprintf("up at %s, pid %d, %s build %s, since %s", r.Address, r.PID, r.Version, r.Build, when(r.StartedAt)))
+	if r.Drained {
+		pair(w, "drained", "it takes no new work; `rbee queen resume` has it take work again")
+	}
+	for _, model := range slices.Sorted(maps.Keys(r.Waiting)) {
+		pair(w, "queue", fmt.Sprintf("%d wait for %s", r.Waiting[model], model))
+	}
 	counts := make([]string, 0, len(r.Jobs))
 	for _, s := range []ops.JobState{ops.JobQueued, ops.JobRunning, ops.JobCompleted, ops.JobFailed, ops.JobCancelled} {
 		if n := r.Jobs[s]; n > 0 {
@@ -116,13 +126,13 @@ func hives(w io.Writer, list []ops.Hive) {
 		for i, d := range h.Devices {
 			names[i] = d.ID
 		}
-		row(w, h.ID, string(h.State), host, h.Version, strconv.Itoa(h.Workers), strconv.Itoa(h.Models), strings.Join(names, " "))
+		row(w, h.ID, hiveState(h), host, h.Version, strconv.Itoa(h.Workers), strconv.Itoa(h.Models), strings.Join(names, " "))
 	}
 }
 
 func hive(w io.Writer, h ops.Hive) {
 	pair(w, "hive", h.ID)
-	pair(w, "state", string(h.State))
+	pair(w, "state", hiveState(h))
 	pair(w, "why", h.Error)
 	pair(w, "host", h.Host)
 	if h.PID > 0 {
@@ -227,6 +237,9 @@ func model(w io.Writer, m ops.Model) {
 	pair(w, "also called", strings.Join(m.Aliases, ", "))
 	pair(w, "hive", m.HiveID)
 	pair(w, "cannot be used", m.Error)
+	if m.Pinned {
+		pair(w, "pinned", "its workers are not unloaded by themselves")
+	}
 	pair(w, "size", size(m.Size))
 	pair(w, "quantization", m.Quantization)
 	pair(w, "architecture", m.Architecture)

@@ -6,12 +6,15 @@ import (
 	"sync"
 	"time"
 
+	"rbee.dev/rbee/modes/queen/schedule"
 	"rbee.dev/rbee/ops"
 )
 
 // books is what the queen knows of its hives: what each said last, and whether
 // it can be reached now. Lists answer from it without asking anybody.
 type books struct {
+	schedule *schedule.Scheduler // is told all that the books are
+
 	mu    sync.Mutex
 	hives map[string]*entry
 }
@@ -51,6 +54,7 @@ func (b *books) add(ctx context.Context, s *store, id, host string) error {
 		b.hives = map[string]*entry{}
 	}
 	b.hives[id] = &entry{host: host, snapshot: snapshot, seen: seen, state: ops.HiveDown}
+	b.schedule.Remember(id, snapshot)
 	return nil
 }
 
@@ -59,6 +63,7 @@ func (b *books) remove(id string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	delete(b.hives, id)
+	b.schedule.Forget(id)
 }
 
 // heard notes what hive id says of itself.
@@ -67,6 +72,7 @@ func (b *books) heard(id string, snapshot ops.HiveSnapshot, at time.Time) {
 	defer b.mu.Unlock()
 	if e := b.hives[id]; e != nil {
 		b.hives[id] = &entry{host: e.host, snapshot: snapshot, seen: at, state: ops.HiveUp, unsaved: true}
+		b.schedule.Heard(id, snapshot)
 	}
 }
 
@@ -81,6 +87,9 @@ func (b *books) lost(id, why string) bool {
 	}
 	was := e.state == ops.HiveUp
 	e.state, e.err = ops.HiveDown, why
+	if was {
+		b.schedule.Lost(id)
+	}
 	return was
 }
 
@@ -106,7 +115,9 @@ func (b *books) get(id string) (ops.Hive, bool) {
 	if !ok {
 		return ops.Hive{}, false
 	}
-	return e.hive(id), true
+	h := e.hive(id)
+	h.Drained = b.schedule.HiveDrained(id)
+	return h, true
 }
 
 // has reports whether there is a hive id.

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"rbee.dev/rbee/modes/queen/schedule"
 	"rbee.dev/rbee/ops"
 )
 
@@ -14,7 +15,7 @@ func TestTheBooksTellWhatIsUpAndRememberWhatWas(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	var b books
+	b := books{schedule: schedule.New(schedule.Options{})}
 	if err := b.load(t.Context(), s, nil); err != nil {
 		t.Fatal(err)
 	}
@@ -50,7 +51,7 @@ func TestTheBooksAreSavedOnceForWhatIsNew(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	var b books
+	b := books{schedule: schedule.New(schedule.Options{})}
 	if err := b.load(t.Context(), s, map[string]record{"gpu1": {Host: "gpu1", User: "alice"}}); err != nil {
 		t.Fatal(err)
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strconv"
 
 	"github.com/rs/zerolog"
 
@@ -29,6 +30,9 @@ type ServeCmd struct {
 	Releases     string   `help:"URL of a folder with release archives, for machines of another kind than this one." env:"RBEE_RELEASES" placeholder:"URL"`
 
 	AutoDownload bool `help:"Let requests bring models: those named as hf:OWNER/REPO[:QUANT|:FILE] that no hive has are downloaded." env:"RBEE_AUTO_DOWNLOAD"`
+
+	Policy     string `help:"How workers are chosen: balanced, the least busy first, or packed, the busiest first, so that others fall idle." default:"balanced" env:"RBEE_POLICY" placeholder:"NAME"`
+	QueueDepth int    `help:"Requests that may wait for one model; those beyond are refused." default:"512" env:"RBEE_QUEUE_DEPTH" placeholder:"N"`
 }
 
 // Help is shown by --help.
@@ -42,6 +46,7 @@ keepers there pin the fingerprint of a certificate that it makes itself.
 Examples:
   rbee queen serve --listen 127.0.0.1:7833
   rbee queen serve --auto-download
+  rbee queen serve --policy packed --queue-depth 64
   rbee queen serve --listen 0.0.0.0:7833 --tls self
   rbee queen serve --host-name llm.example.org          (behind a proxy on this machine)`
 }
@@ -50,6 +55,7 @@ func (c *ServeCmd) options(h home.Home, binary string, log zerolog.Logger) Optio
 	return Options{
 		Home: h, Listen: c.Listen, Binary: binary, Releases: c.Releases, Log: log, TLS: c.TLS, TLSCert: c.TLSCert, TLSKey: c.TLSKey,
 		InsecureHTTP: c.InsecureHTTP, Hosts: c.HostName, Origins: c.CORSOrigin, AutoDownload: c.AutoDownload,
+		Policy: c.Policy, QueueDepth: c.QueueDepth,
 	}
 }
 
@@ -70,6 +76,10 @@ func (o Options) args() []string {
 	add("host-name", o.Hosts...)
 	add("cors-origin", o.Origins...)
 	add("releases", o.Releases)
+	add("policy", o.Policy)
+	if o.QueueDepth > 0 {
+		add("queue-depth", strconv.Itoa(o.QueueDepth))
+	}
 	if o.AutoDownload {
 		list = append(list, "--auto-download")
 	}
@@ -81,6 +91,9 @@ func (o Options) args() []string {
 
 // Run serves until the context ends or somebody asks for the end.
 func (c *ServeCmd) Run(ctx context.Context, h home.Home, stderr io.Writer) (err error) {
+	if c.QueueDepth < 1 {
+		return ops.Invalid("queue-depth", "must be at least 1, got %d", c.QueueDepth)
+	}
 	if err := h.Create(); err != nil {
 		return err
 	}

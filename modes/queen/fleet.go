@@ -10,14 +10,18 @@ import (
 
 	"rbee.dev/rbee/modes/home"
 	"rbee.dev/rbee/modes/queen/gateway"
+	"rbee.dev/rbee/modes/queen/schedule"
 	"rbee.dev/rbee/ops"
 	"rbee.dev/rbee/transport"
 )
 
-// fleet is the queen's hives, as the gateway sees them.
+// fleet is the queen's hives, as the gateway and the scheduler see them.
 type fleet struct{ *Queen }
 
-var _ gateway.Fleet = fleet{}
+var (
+	_ gateway.Fleet  = fleet{}
+	_ schedule.Fleet = fleet{}
+)
 
 // Workers lists the workers of hives that are up, but for those that hold a part
 // of another one's model.
@@ -57,71 +61,48 @@ func (f fleet) Dial(ctx context.Context, hive, worker string) (net.Conn, error) 
 	return h.link.DialContext(ctx, path.Join(h.now().Site.State, "workers", worker, home.WorkerSocket))
 }
 
-// Start starts a worker where the model suits best. One that is loading it
-// already is waited for.
-func (f fleet) Start(ctx context.Context, model string) (ops.Worker, error) {
+// Wake starts the local hive where it does not run.
+func (f fleet) Wake(ctx context.Context) { f.Models(ops.As(ctx, "queen")) }
+
+// Start starts a worker on the hive of p, which gets the model first where it has
+// not got it.
+func (f fleet) Start(ctx context.Context, p schedule.Plan) (ops.Worker, error) {
 	ctx = ops.As(ctx, "queen")
-	if w, ok := f.loading(ctx, model); ok {
-		return w, nil
+	if p.Engine == "command" {
+		return ops.Worker{}, ops.Errorf(ops.CodeUnavailable, "no worker runs %s by a command line", p.Model).
+			WithHint("`rbee worker spawn %s --engine command --command …` starts one", p.Model)
 	}
-	id := f.choose(ctx, model)
-	h, err := f.reach(ctx, id)
+	h, err := f.reach(ctx, p.Hive)
 	if err != nil {
 		return ops.Worker{}, err
 	}
-	w, err := transport.Call(ctx, h.jobs(), ops.WorkerSpawn{OnHive: ops.OnHive{HiveID: id}, Model: model})
-	if err == nil {
-		f.listed(ctx, w)
+	on := ops.OnHive{HiveID: p.Hive}
+	if err := f.get(ctx, h, p); err != nil {
+		return ops.Worker{}, err
 	}
-	return w, err
+	return transport.Call(ctx, h.jobs(), ops.WorkerSpawn{OnHive: on, Model: p.Model, Engine: p.Engine, Device: p.Device})
 }
 
-// listed waits until the books have a worker that was started: the next request
-// would start another one. The job's end and the hive's state come by different
-// ways.
-func (f fleet) listed(ctx context.Context, w ops.Worker) {
-	ctx, cancel := context.WithTimeout(ctx, time.Second)
-	defer cancel()
-	for ctx.Err() == nil {
-		for _, known := range f.books.workers() {
-			if known.ID == w.ID && known.State != ops.WorkerLoading {
-				return
-			}
-		}
-		pause(ctx, loadingLook)
+// get brings the model of p to its hive, where that has not got it.
+func (f fleet) get(ctx context.Context, h hive, p schedule.Plan) error {
+	switch {
+	case !p.Get:
+		return nil
+	case p.From != "":
+		return f.bringModel(ctx, p.Hive, p.Model)
 	}
+	ops.Narrate(ctx, "model_get", "the hive %s gets %s from %s", p.Hive, p.Model, p.Source)
+	_, err := transport.Call(ctx, h.jobs(), ops.ModelDownload{OnHive: ops.OnHive{HiveID: p.Hive}, Model: p.Source, ID: p.Model})
+	return err
 }
 
-// loadingLook is how often something that comes up is looked at. What hives say
+// loadingLook is how often a hive that comes up is looked for. What hives say
 // arrives by itself; this only bounds how late it is seen.
 const loadingLook = 5 * time.Millisecond
 
-// loading waits for a worker that is loading the model. Without one it returns
-// false at once: a ready one has just failed a request, and may be dead without
-// being known to be.
-func (f fleet) loading(ctx context.Context, model string) (ops.Worker, bool) {
-	find := func(id string) (ops.Worker, bool) {
-		for _, w := range f.Workers() {
-			if w.ID == id || id == "" && w.Model == model && w.State == ops.WorkerLoading {
-				return w, true
-			}
-		}
-		return ops.Worker{}, false
-	}
-	w, ok := find("")
-	if ok {
-		ops.Narrate(ctx, "worker_wait", "worker %s is loading %s on hive %s", w.ID, model, w.HiveID)
-	}
-	for ok && w.State == ops.WorkerLoading && ctx.Err() == nil {
-		pause(ctx, loadingLook)
-		w, ok = find(w.ID)
-	}
-	return w, ok && (w.State == ops.WorkerReady || w.State == ops.WorkerBusy)
-}
-
 // serveGateway mounts OpenAI's API on the queen's server.
 func (q *Queen) serveGateway() {
-	q.gateway = gateway.New(fleet{q})
+	q.gateway = gateway.New(fleet{q}, q.schedule)
 	for _, r := range gateway.Routes {
 		q.access.Inference(r.Method + " " + r.Path)
 		q.jobs.Mount(r.Method, r.Path, q.gateway)

@@ -26,6 +26,7 @@ func (q *Queen) Status(ctx context.Context, _ ops.Status) (ops.QueenReport, erro
 		Version: daemon.Version, Build: q.build, Address: q.address, PID: daemon.Self().PID, StartedAt: q.started,
 		LogPath: q.Home.Log("queen"), Home: q.Home.State,
 		Hives: hives.Hives, Workers: q.books.workers(), Jobs: jobs,
+		Waiting: q.schedule.Waiting(), Drained: q.schedule.IsDrained(),
 	}, nil
 }
 

@@ -391,6 +391,11 @@ func (u *update) take(ctx context.Context) error {
 		return nil
 	}
 	if u.name != u.id {
+		if q.schedule.HiveDrained(u.id) {
+			if _, err := q.drain(ctx, u.name, true); err != nil {
+				return err
+			}
+		}
 		if err := q.store.Forget(ctx, u.id); err != nil {
 			return err
 		}

@@ -114,3 +114,11 @@ func (q *Queen) reach(ctx context.Context, id string) (hive, error) {
 	}
 	return h, h.ensure(ctx)
 }
+
+// remoteness puts the queen's own machine before the others.
+func remoteness(id string) int {
+	if id == ops.LocalHive {
+		return 0
+	}
+	return 1
+}

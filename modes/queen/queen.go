@@ -17,6 +17,7 @@ import (
 	"rbee.dev/rbee/modes/home"
 	"rbee.dev/rbee/modes/queen/access"
 	"rbee.dev/rbee/modes/queen/gateway"
+	"rbee.dev/rbee/modes/queen/schedule"
 	"rbee.dev/rbee/ops"
 	"rbee.dev/rbee/transport/ssh"
 )
@@ -39,7 +40,11 @@ type Options struct {
 	Releases string
 	// AutoDownload lets a request for a model by where it comes from bring it.
 	AutoDownload bool
-	Log          zerolog.Logger
+	// Policy is the name of the way to choose workers; "" is the default one.
+	Policy string
+	// QueueDepth is how many requests may wait for one model; 0 is the default.
+	QueueDepth int
+	Log        zerolog.Logger
 }
 
 // Queen is one queen process.
@@ -63,6 +68,7 @@ type Queen struct {
 	logins   logins
 	reserved reserved
 	splits   *splits
+	schedule *schedule.Scheduler
 	jobs     *job.Server[ops.Op]
 	gateway  *gateway.Gateway
 	stopper  *daemon.Stopper
@@ -79,6 +85,10 @@ func New(o Options) (_ *Queen, err error) {
 		return nil, err
 	}
 	if err := q.checkListen(); err != nil {
+		return nil, err
+	}
+	policy, err := schedule.PolicyNamed(o.Policy)
+	if err != nil {
 		return nil, err
 	}
 	if err := q.lock(); err != nil {
@@ -109,6 +119,8 @@ func New(o Options) (_ *Queen, err error) {
 		return nil, err
 	}
 	q.local = newLocalHive(o.Home, o.Binary, q.build, o.Log)
+	q.schedule = schedule.New(schedule.Options{Fleet: fleet{q}, Policy: policy, Depth: o.QueueDepth})
+	q.books.schedule = q.schedule
 	return q, nil
 }
 
@@ -203,6 +215,9 @@ func (q *Queen) meet(ctx context.Context) error {
 	if err := q.books.load(ctx, q.store, remotes); err != nil {
 		return err
 	}
+	if err := q.remindDrained(ctx); err != nil {
+		return err
+	}
 	q.hives.add(ctx, ops.LocalHive, q.local, q.watchLocal)
 	for id, r := range remotes {
 		if err := q.adopt(ctx, id, newRemoteHive(id, r, q.newLink(r, false), q.Log)); err != nil {
@@ -232,6 +247,7 @@ func (q *Queen) close() error {
 	if q.gateway != nil {
 		q.gateway.Close()
 	}
+	q.schedule.Close()
 	q.hives.close()
 	q.local.Close()
 	q.logins.close()

@@ -10,6 +10,7 @@ import (
 	"go.uber.org/goleak"
 
 	"rbee.dev/rbee/modes/home"
+	"rbee.dev/rbee/modes/queen/schedule"
 	"rbee.dev/rbee/ops"
 )
 
@@ -92,7 +93,7 @@ func TestTheTokenIsMadeOnceAndForItsOwnerOnly(t *testing.T) {
 }
 
 func TestHivesAreFoundByNameOrNearTo(t *testing.T) {
-	q := &Queen{books: books{hives: map[string]*entry{"localhost": {}, "gpu1": {}}}}
+	q := &Queen{books: books{schedule: schedule.New(schedule.Options{}), hives: map[string]*entry{"localhost": {}, "gpu1": {}}}}
 	if id, err := q.hive(""); err != nil || id != ops.LocalHive {
 		t.Errorf("no name: %s, %v", id, err)
 	}

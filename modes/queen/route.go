@@ -1,7 +1,6 @@
 package queen
 
 import (
-	"cmp"
 	"context"
 	"slices"
 	"sync"
@@ -12,7 +11,7 @@ import (
 )
 
 // route does a hive operation: lists of all hives are merged, what may run
-// anywhere goes where the queen chooses, the rest to the hive it names.
+// anywhere goes where the scheduler chooses, the rest to the hive it names.
 func (q *Queen) route(ctx context.Context, o ops.HiveOp) (any, error) {
 	if o, ok := o.(ops.WorkerSpawn); ok {
 		switch {
@@ -22,25 +21,22 @@ func (q *Queen) route(ctx context.Context, o ops.HiveOp) (any, error) {
 			return q.spawnSplit(ctx, o)
 		}
 	}
-	if o.Hive() == "" {
-		switch o := o.(type) {
-		case ops.WorkerList:
+	switch o := o.(type) {
+	case ops.WorkerList:
+		if o.HiveID == "" {
 			return q.workers(ctx), nil
-		case ops.ModelList:
-			return q.models(ctx), nil
-		case ops.EngineList:
-			return q.engines(ctx), nil
-		case ops.Infer:
-			return q.forward(ctx, q.choose(ctx, o.Model), o)
-		case ops.WorkerSpawn:
-			return q.forward(ctx, q.choose(ctx, o.Model), o)
 		}
+	case ops.ModelList:
+		if o.HiveID == "" {
+			return q.models(ctx), nil
+		}
+	case ops.Infer:
+		return q.assign(ctx, o)
+	case ops.WorkerSpawn:
+		return q.spawn(ctx, o)
 	}
 	id, err := q.hive(o.Hive())
 	if err != nil {
-		return nil, err
-	}
-	if err := q.bringModel(ctx, id, modelOf(o)); err != nil {
 		return nil, err
 	}
 	if o, ok := o.(ops.WorkerDelete); ok {
@@ -66,52 +62,6 @@ func (q *Queen) forward(ctx context.Context, id string, o ops.HiveOp) (any, erro
 		return nil, err
 	}
 	return transport.Forward(ctx, h.jobs(), id, ops.On(o, id))
-}
-
-// choose picks the hive for work that may run anywhere: where it was begun
-// already; else one that has the model loaded, the least busy; else one that has
-// it on disk; else the queen's own machine.
-func (q *Queen) choose(ctx context.Context, model string) string {
-	if s := ops.SinkOf(ctx); s != nil && s.Cursor().Target != "" {
-		return s.Cursor().Target
-	}
-	best, rank := ops.LocalHive, 0
-	ids := q.books.ids()
-	slices.SortFunc(ids, func(a, b string) int { // its own machine first, then by name
-		return cmp.Or(cmp.Compare(remoteness(a), remoteness(b)), cmp.Compare(a, b))
-	})
-	for _, id := range ids {
-		snapshot, up := q.books.snapshot(id)
-		if r := suitability(snapshot, model); up && r > rank {
-			best, rank = id, r
-		}
-	}
-	return best
-}
-
-func remoteness(id string) int {
-	if id == ops.LocalHive {
-		return 0
-	}
-	return 1
-}
-
-// suitability ranks a hive for a model: 0 without it, 1 with it on disk, more
-// with it loaded, the more places its workers have free. Without a model any
-// worker that is ready will do.
-func suitability(s ops.HiveSnapshot, model string) int {
-	rank := 0
-	for _, m := range s.Models {
-		if m.ID == model {
-			rank = 1
-		}
-	}
-	for _, w := range s.Workers {
-		if w.PartOf == "" && w.State == ops.WorkerReady && (model == "" || w.Model == model) {
-			rank = max(rank, 2+max(0, w.Slots-w.Running))
-		}
-	}
-	return rank
 }
 
 // listWithin bounds how long a list waits for one hive.

@@ -22,6 +22,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"rbee.dev/rbee/job"
+	"rbee.dev/rbee/modes/queen/schedule"
 	"rbee.dev/rbee/ops"
 )
 
@@ -52,7 +53,7 @@ func play() bool {
 		if err != nil {
 			panic(err)
 		}
-		g := New(single(target))
+		g := New(single(target), single(target).scheduler())
 		for _, r := range Routes {
 			s.MountOpen(r.Method, r.Path, g)
 		}
@@ -95,8 +96,11 @@ func (s single) Dial(ctx context.Context, _, _ string) (net.Conn, error) {
 	return (&net.Dialer{}).DialContext(ctx, "tcp", string(s))
 }
 
-func (single) Start(context.Context, string) (ops.Worker, error) {
-	return ops.Worker{}, ops.Errorf(ops.CodeUnavailable, "there is one worker only")
+// scheduler is one that knows that worker.
+func (s single) scheduler() *schedule.Scheduler {
+	list := schedule.New(schedule.Options{})
+	list.Heard(ops.LocalHive, ops.HiveSnapshot{Workers: s.Workers()})
+	return list
 }
 
 // begin starts a process in a role and returns its address.

@@ -148,7 +148,7 @@ func (s *conns) take(ctx context.Context, k key) (c *conn, kept bool, err error)
 	if closed {
 		return nil, false, ops.Errorf(ops.CodeUnavailable, "the queen is stopping")
 	}
-	to, err := s.dial(ctx, k.hive, k.worker)
+	to, err := s.dial(ctx, k.Hive, k.Worker)
 	if err != nil {
 		return nil, false, err
 	}

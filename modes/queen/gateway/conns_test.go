@@ -31,7 +31,7 @@ func newConns(t *testing.T, addr string) (*conns, *atomic.Int32) {
 func (s *conns) post(t *testing.T, path string, body []byte) (int, string, error) {
 	t.Helper()
 	r := httptest.NewRequest(http.MethodPost, path, nil)
-	answer, err := s.ask(t.Context(), key{"h", "w"}, requestFor(r), body)
+	answer, err := s.ask(t.Context(), key{Hive: "h", Worker: "w"}, requestFor(r), body)
 	if err != nil {
 		return 0, "", err
 	}
@@ -196,7 +196,7 @@ func TestConnectionsThatAreIdleForLongAreClosed(t *testing.T) {
 	}
 	for _, old := range []bool{false, true} {
 		if old {
-			s.idle[key{"h", "w"}][0].since = time.Now().Add(-2 * idleWithin)
+			s.idle[key{Hive: "h", Worker: "w"}][0].since = time.Now().Add(-2 * idleWithin)
 		}
 		s.drop()
 		if kept := len(s.idle) == 1; kept == old {

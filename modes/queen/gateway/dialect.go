@@ -115,7 +115,7 @@ func (t *translator) Unwrap() http.ResponseWriter { return t.to }
 // WriteHeader begins the answer.
 func (t *translator) WriteHeader(status int) {
 	t.status, t.events = status, status == http.StatusOK && isEvents(t.header)
-	for _, name := range []string{"X-Rbee-Hive", "X-Rbee-Worker", "Retry-After"} {
+	for _, name := range []string{"X-Rbee-Hive", "X-Rbee-Worker", JobHeader, "Retry-After"} {
 		if v := t.header.Get(name); v != "" {
 			t.to.Header().Set(name, v)
 		}

@@ -2,9 +2,12 @@ package gateway
 
 import (
 	"encoding/json"
+	"errors"
 	"net/http"
+	"strconv"
 	"strings"
 
+	"rbee.dev/rbee/modes/queen/schedule"
 	"rbee.dev/rbee/ops"
 )
 
@@ -44,6 +47,8 @@ func failureOf(err error) (status int, f failure) {
 	switch e.Code {
 	case ops.CodeInvalid, ops.CodeDenied, ops.CodeUnsupported:
 		f.Error.Type = "invalid_request_error"
+	case ops.CodeBusy:
+		f.Error.Type, f.Error.Code = "requests", "rate_limit_exceeded"
 	case ops.CodeNotFound:
 		f.Error.Type = "invalid_request_error"
 		if e.Field == "model" {
@@ -57,6 +62,9 @@ func failureOf(err error) (status int, f failure) {
 // fail answers with err while nothing was sent.
 func fail(w http.ResponseWriter, err error) {
 	status, f := failureOf(err)
+	if full, ok := errors.AsType[*schedule.FullError](err); ok {
+		w.Header().Set("Retry-After", strconv.Itoa(int(full.RetryAfter.Seconds())))
+	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
 	_ = json.NewEncoder(w).Encode(f) // the client may be gone

@@ -21,12 +21,4 @@ type Fleet interface {
 	Bring(ctx context.Context, reference string) (ops.Model, error)
 	// Dial connects to a worker's API.
 	Dial(ctx context.Context, hive, worker string) (net.Conn, error)
-	// Start starts a worker for the model where that suits best, and waits until
-	// it is ready. What happens meanwhile is said to the job of ctx.
-	Start(ctx context.Context, model string) (ops.Worker, error)
 }
-
-// key names a worker within the fleet.
-type key struct{ hive, worker string }
-
-func keyOf(w ops.Worker) key { return key{w.HiveID, w.ID} }

@@ -3,13 +3,22 @@ package gateway
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"errors"
 	"net/http"
 	"slices"
 	"strings"
 
+	"rbee.dev/rbee/modes/queen/schedule"
 	"rbee.dev/rbee/ops"
 )
+
+// key names a worker within the fleet.
+type key = schedule.Key
+
+// PriorityHeader is the header of a request that says how urgent it is:
+// interactive, or batch.
+const PriorityHeader = "X-Rbee-Priority"
 
 const (
 	// maxBody bounds a request's body, in bytes: images come in it.
@@ -49,17 +58,16 @@ var elsewhere = []string{"/v1/audio/", "/v1/images/", "/v1/moderations", "/v1/fi
 // from the workers of a fleet.
 type Gateway struct {
 	fleet    Fleet
+	schedule *schedule.Scheduler
 	pool     conns
-	given    given
-	starts   starts
-	arrivals starts          // of models that are brought
-	life     context.Context //nolint:containedctx // of the starts, which outlive requests
+	arrivals arrivals        // of models that are brought
+	life     context.Context //nolint:containedctx // of the arrivals, which outlive requests
 	end      context.CancelFunc
 }
 
-// New makes a gateway; the caller closes it.
-func New(f Fleet) *Gateway {
-	g := &Gateway{fleet: permitted{f}}
+// New makes a gateway whose requests s gives to workers; the caller closes it.
+func New(f Fleet, s *schedule.Scheduler) *Gateway {
+	g := &Gateway{fleet: permitted{f}, schedule: s}
 	g.life, g.end = context.WithCancel(context.Background())
 	g.pool.dial = f.Dial
 	return g
@@ -69,7 +77,6 @@ func New(f Fleet) *Gateway {
 // with the server that hands them over.
 func (g *Gateway) Close() {
 	g.end()
-	g.starts.work.Wait()
 	g.arrivals.work.Wait()
 	g.pool.close()
 }
@@ -104,8 +111,10 @@ func (g *Gateway) serve(w http.ResponseWriter, r *http.Request) {
 	g.answer(w, r, body)
 }
 
-// answer finds a worker for a request and passes its answer on. A worker that
-// fails before the first byte is passed over for another, unseen.
+// JobHeader is the header of an answer that names the request, for `rbee explain`.
+const JobHeader = "X-Rbee-Job"
+
+// answer has a request answered, where it may be.
 func (g *Gateway) answer(w http.ResponseWriter, r *http.Request, body []byte) {
 	a, err := scan(body)
 	if err != nil {
@@ -124,34 +133,41 @@ func (g *Gateway) answer(w http.ResponseWriter, r *http.Request, body []byte) {
 	broken = false
 }
 
-// find finds a worker and has it answer.
+// find has a worker answer. One that fails before the first byte is passed over
+// for another, unseen.
 func (g *Gateway) find(w http.ResponseWriter, r *http.Request, body []byte, a asked) {
 	var err error
+	want := schedule.Request{Job: rand.Text(), Model: a.model, Client: clientOf(r), Prefixes: schedule.Prefixes(a.prompt)}
+	if want.Priority, err = ops.ParsePriority(r.Header.Get(PriorityHeader)); err != nil {
+		fail(w, err)
+		return
+	}
+	w.Header().Set(JobHeader, want.Job)
 	p := newReply(w, r.URL.Path, a.stream)
 	p.resume = newResumption(r, a)
 	if a, body, err = g.bring(r.Context(), a, body, p.say); err != nil {
 		p.fail(err)
 		return
 	}
-	tried := map[key]bool(nil)
+	want.Model = a.model
+	ctx := ops.WithSink(r.Context(), p)
 	for range attempts {
-		k, failed := g.worker(r.Context(), a.model, tried, p.say)
+		lease, failed := g.schedule.Acquire(ctx, want)
 		if failed != nil {
-			err = failed
+			err = g.named(r.Context(), a.model, failed)
 			break
 		}
 		if again, ok := errors.AsType[brokenOff](err); ok {
-			p.say(again.elsewhere(k))
+			p.say(again.elsewhere(lease.Key()))
 		}
-		err = g.relay(p, r, body, k)
-		g.given.take(k)
+		err = g.relayOn(p, r, body, lease)
 		if err == nil || r.Context().Err() != nil {
 			return
 		}
-		if tried == nil {
-			tried = map[key]bool{}
+		if want.Without == nil {
+			want.Without = map[key]bool{}
 		}
-		tried[k] = true
+		want.Without[lease.Key()] = true
 	}
 	p.fail(err)
 }
@@ -172,34 +188,33 @@ func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	return body.Bytes(), nil
 }
 
-// worker chooses a worker for the model and counts the request as given to it.
-// Where none has the model, one is started.
-func (g *Gateway) worker(ctx context.Context, model string, without map[key]bool, say func(string)) (key, error) {
-	if w, ok := g.given.pick(g.fleet.Workers(), model, without); ok {
-		return keyOf(w), nil
+// named is err with the names that the request could have meant: a guest is told
+// of no models but his own. A model that is broken is told as it is.
+func (g *Gateway) named(ctx context.Context, model string, err error) error {
+	broken := func(m ops.Model) bool { return m.ID == model && m.Error != "" }
+	if ops.CodeOf(err) != ops.CodeNotFound || slices.ContainsFunc(g.fleet.Models(ctx), broken) {
+		return err
 	}
-	if model != "" && !g.has(ctx, model) {
-		return key{}, g.unknown(ctx, model)
-	}
-	w, err := g.starts.wait(ctx, g.life, g.fleet, model, say)
-	if err != nil {
-		return key{}, err
-	}
-	g.given.give(keyOf(w))
-	return keyOf(w), nil
+	return g.unknown(ctx, model)
+}
+
+// relayOn is relay by a worker that was lent.
+func (g *Gateway) relayOn(p *reply, r *http.Request, body []byte, lease *schedule.Lease) error {
+	defer lease.Release() // also when the answer is broken off by a panic
+	return g.relay(p, r, body, lease.Key())
 }
 
 // relay has a worker answer. Its error says that another may do so, or go on.
 func (g *Gateway) relay(p *reply, r *http.Request, body []byte, k key) error {
 	answer, err := g.pool.ask(r.Context(), k, requestFor(r), body)
 	if err != nil {
-		return ops.Errorf(ops.CodeUnavailable, "worker %s of %s cannot be reached: %w", k.worker, k.hive, err)
+		return ops.Errorf(ops.CodeUnavailable, "worker %s of %s cannot be reached: %w", k.Worker, k.Hive, err)
 	}
 	defer answer.Body.Close()
 	if answer.StatusCode == http.StatusServiceUnavailable || answer.StatusCode == http.StatusBadGateway {
 		return inAnswer(answer)
 	}
-	p.w.Header().Set("X-Rbee-Hive", k.hive)
-	p.w.Header().Set("X-Rbee-Worker", k.worker)
+	p.w.Header().Set("X-Rbee-Hive", k.Hive)
+	p.w.Header().Set("X-Rbee-Worker", k.Worker)
 	return p.pass(answer)
 }

@@ -15,13 +15,15 @@ import (
 	"sync"
 	"testing"
 
+	"rbee.dev/rbee/modes/queen/schedule"
 	"rbee.dev/rbee/ops"
 )
 
 // farm is a fleet of servers in this process.
 type farm struct {
-	t     *testing.T
-	front *httptest.Server
+	t        *testing.T
+	front    *httptest.Server
+	schedule *schedule.Scheduler
 
 	mu      sync.Mutex
 	workers []ops.Worker
@@ -39,10 +41,12 @@ func newFarm(t *testing.T) *farm {
 	f.start = func(context.Context, string) (ops.Worker, error) {
 		return ops.Worker{}, ops.Errorf(ops.CodeUnavailable, "there is no room")
 	}
-	g := New(f)
+	f.schedule = schedule.New(schedule.Options{Fleet: f})
+	g := New(f, f.schedule)
 	f.front = httptest.NewServer(g)
 	t.Cleanup(func() {
 		f.front.Close()
+		f.schedule.Close()
 		g.Close()
 	})
 	return f
@@ -55,10 +59,20 @@ func (f *farm) add(id string, h http.HandlerFunc) ops.Worker {
 	f.t.Cleanup(s.Close)
 	w := ops.Worker{HiveID: "gpu1", ID: id, Model: "bee", State: ops.WorkerReady, Slots: 4}
 	f.mu.Lock()
-	defer f.mu.Unlock()
 	f.workers, f.servers[id] = append(f.workers, w), s
+	f.mu.Unlock()
+	f.tell()
 	return w
 }
+
+// tell tells the scheduler what there is: the workers' hive, and the queen's own.
+func (f *farm) tell() {
+	f.schedule.Heard(ops.LocalHive, ops.HiveSnapshot{})
+	f.schedule.DrainHive(ops.LocalHive, true)
+	f.schedule.Heard("gpu1", ops.HiveSnapshot{Workers: f.Workers(), Models: f.models})
+}
+
+func (f *farm) Wake(context.Context) { f.tell() }
 
 func (f *farm) Workers() []ops.Worker {
 	f.mu.Lock()
@@ -85,8 +99,8 @@ func (f *farm) Dial(ctx context.Context, hive, worker string) (net.Conn, error) 
 	return (&net.Dialer{}).DialContext(ctx, "tcp", s.Listener.Addr().String())
 }
 
-func (f *farm) Start(ctx context.Context, model string) (ops.Worker, error) {
-	return f.start(ctx, model)
+func (f *farm) Start(ctx context.Context, p schedule.Plan) (ops.Worker, error) {
+	return f.start(ctx, p.Model)
 }
 
 // ask posts a body and returns the status, headers and text of the answer.

@@ -52,7 +52,7 @@ func (v *visitor) last(t *testing.T) Use {
 // visit lets all requests to the farm be v's.
 func (f *farm) visit(v *visitor) {
 	f.t.Helper()
-	g := New(f)
+	g := New(f, f.schedule)
 	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		g.ServeHTTP(w, r.WithContext(WithGuest(r.Context(), v)))
 	}))

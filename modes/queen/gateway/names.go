@@ -23,11 +23,11 @@ func (g *Gateway) bring(ctx context.Context, a asked, body []byte, say func(stri
 	if !ops.IsModelReference(a.model) {
 		return a, body, nil
 	}
-	brought, err := g.arrivals.wait(ctx, g.life, bringing{g.fleet}, a.model, say)
+	brought, err := g.arrivals.wait(ctx, g.life, g.fleet, a.model, say)
 	if err != nil {
 		return a, nil, err
 	}
-	a, body = a.renamed(body, brought.Model)
+	a, body = a.renamed(body, brought.ID)
 	return a, body, nil
 }
 
@@ -39,16 +39,6 @@ func (a asked) renamed(body []byte, model string) (asked, []byte) {
 	named = append(append(append(named, body[:a.from]...), text...), body[a.to:]...)
 	a.model, a.to = model, a.from+len(text)
 	return a, named
-}
-
-// bringing is a fleet whose workers start by the arrival of their models: those
-// who ask for the same one wait for one download and hear of it.
-type bringing struct{ Fleet }
-
-// Start brings the model that a reference means.
-func (b bringing) Start(ctx context.Context, reference string) (ops.Worker, error) {
-	m, err := b.Bring(ctx, reference)
-	return ops.Worker{HiveID: m.HiveID, Model: m.ID}, err
 }
 
 // unknown is the error of a model that no hive has.

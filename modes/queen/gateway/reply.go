@@ -46,6 +46,29 @@ func (p *reply) say(text string) {
 	_ = p.write([]byte(": "+strings.ReplaceAll(text, "\n", " ")+"\n\n"), true) // who is gone is noticed by the request's context
 }
 
+// The rest makes a reply the [ops.Sink] of a request that waits.
+var _ ops.Sink = (*reply)(nil)
+
+// Emit says what happens. How far it has come is left out.
+func (p *reply) Emit(e ops.Event) {
+	if n, ok := e.(ops.NarrationEvent); ok {
+		p.say(n.Actor + ": " + n.Human)
+	}
+}
+
+// Mark says what another daemon's job says.
+func (p *reply) Mark(e ops.Event, _ ops.Cursor) {
+	if e != nil {
+		p.Emit(e)
+	}
+}
+
+// Cursor is of jobs, which a request is not.
+func (*reply) Cursor() ops.Cursor { return ops.Cursor{} }
+
+// JobID is empty: a request is no job.
+func (*reply) JobID() string { return "" }
+
 // fail ends the answer with err.
 func (p *reply) fail(err error) {
 	if p.begun {

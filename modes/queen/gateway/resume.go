@@ -56,7 +56,7 @@ func (b brokenOff) Unwrap() error { return b.error }
 
 // elsewhere tells a person who goes on.
 func (b brokenOff) elsewhere(k key) string {
-	return fmt.Sprintf("queen: %s; worker %s of %s goes on with it", ops.AsError(b.error).Message, k.worker, k.hive)
+	return fmt.Sprintf("queen: %s; worker %s of %s goes on with it", ops.AsError(b.error).Message, k.Worker, k.Hive)
 }
 
 // goOn says that what comes now is from another worker.

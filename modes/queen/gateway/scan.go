@@ -12,8 +12,9 @@ type asked struct {
 	model    string
 	from, to int // where the model's name is in the body, with its quotes
 	stream   bool
-	greedy   bool // the temperature is 0
-	seeded   bool // a seed is given
+	greedy   bool   // the temperature is 0
+	seeded   bool   // a seed is given
+	prompt   []byte // as it stands in the body: messages, prompt or input
 }
 
 // repeatable reports whether the same request has the same answer again.
@@ -21,7 +22,7 @@ func (a asked) repeatable() bool { return a.greedy || a.seeded }
 
 var errNotObject = errors.New("the body is not a JSON object")
 
-// scan finds the members model, stream, temperature and seed of the JSON object in body without
+// scan finds the members model, stream, messages, temperature and seed of the JSON object in body without
 // decoding the rest, which may be megabytes of prompt or images. It sees to the
 // object's outline only; whether all of it is JSON the engine will say. A member
 // that is there twice counts as it was given last, as it does for encoding/json.
@@ -58,6 +59,8 @@ func scan(body []byte) (a asked, err error) {
 		case `"seed"`:
 			var n int64
 			a.seeded = string(value) != "null" && json.Unmarshal(value, &n) == nil && n >= 0 // a negative one is random
+		case `"messages"`, `"prompt"`, `"input"`:
+			a.prompt = value
 		}
 		s.space()
 		if s.is('}') {

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"encoding/json"
+	"reflect"
 	"strings"
 	"testing"
 )
@@ -11,10 +12,11 @@ func TestABodysModelAndStreamAreFound(t *testing.T) {
 		name, body string
 		want       asked
 	}{
+		{"a conversation", `{"messages":[{"role":"user"}],"model":"m"}`, asked{model: "m", prompt: []byte(`[{"role":"user"}]`)}},
 		{"both", `{"model":"m","stream":true}`, asked{model: "m", stream: true}},
-		{"neither", `{"messages":[]}`, asked{}},
+		{"neither", `{"top_k":0}`, asked{}},
 		{"nothing at all", ` { } `, asked{}},
-		{"behind a prompt that looks like it", `{"messages":[{"content":"\"model\":\"x\" \\"}],"model" : "a\u0062" , "stream":false}`, asked{model: "ab"}},
+		{"behind a prompt that looks like it", `{"messages":[{"content":"\"model\":\"x\" \\"}],"model" : "a\u0062" , "stream":false}`, asked{model: "ab", prompt: []byte(`[{"content":"\"model\":\"x\" \\"}]`)}},
 		{"deeper ones are not it", `{"a":{"model":"x","stream":true},"b":[{"model":"y"}]}`, asked{}},
 		{"the last one counts", `{"model":"a","model":"b"}`, asked{model: "b"}},
 		{"numbers and words between", `{"n":-1.5e3,"t":true,"z":null,"model":"m"}`, asked{model: "m"}},
@@ -27,7 +29,7 @@ func TestABodysModelAndStreamAreFound(t *testing.T) {
 			if name := tt.body[got.from:got.to]; got.model != "" && !strings.Contains(name, `"`) {
 				t.Errorf("the model's name is said to be %s", name)
 			}
-			if got.from, got.to = 0, 0; err != nil || got != tt.want {
+			if got.from, got.to = 0, 0; err != nil || !reflect.DeepEqual(got, tt.want) {
 				t.Errorf("scan() = %+v, %v, want %+v", got, err, tt.want)
 			}
 		})

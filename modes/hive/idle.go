@@ -1,0 +1,84 @@
+package hive
+
+import (
+	"context"
+	"time"
+
+	"rbee.dev/rbee/ops"
+)
+
+// unloading unloads workers that have had nothing to do for the idle timeout,
+// those of pinned models excepted, until ctx ends.
+func (h *Hive) unloading(ctx context.Context) {
+	if h.IdleTimeout == 0 {
+		return
+	}
+	for {
+		m, wait := h.fleet.expired(func(i ops.Worker) bool { return !h.models.pinned(i.Model) }, h.IdleTimeout)
+		if m == nil {
+			select {
+			case <-ctx.Done():
+				return
+			case <-time.After(wait): // none can be due earlier
+			}
+			continue
+		}
+		h.Log.Info().Str("worker", m.id).Str("model", m.tell().Model).Dur("idle", h.IdleTimeout).Msg("unloading a worker that has nothing to do")
+		if err := h.fleet.remove(ctx, m); err != nil && ctx.Err() == nil {
+			h.Log.Error().Err(err).Str("worker", m.id).Msg("a worker that has nothing to do stays")
+			return
+		}
+	}
+}
+
+// expired is a worker that has had nothing to do for that long, or nil; it gets
+// no more jobs: the caller ends it. Without one it tells how long none can be.
+func (f *fleet) expired(may func(ops.Worker) bool, after time.Duration) (expired *member, wait time.Duration) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	m := f.idlest(may)
+	if m == nil {
+		return nil, after
+	}
+	if wait = after - time.Since(m.lastUsed()); wait > 0 {
+		return nil, wait
+	}
+	m.dismiss()
+	return m, 0
+}
+
+// idlest is the worker that has had nothing to do for longest, of those that may
+// go, or nil. The caller holds the lock, under which jobs are given.
+func (f *fleet) idlest(may func(ops.Worker) bool) *member {
+	var oldest *member
+	for _, m := range f.members {
+		if m.isIdle() && may(m.tell()) && (oldest == nil || m.lastUsed().Before(oldest.lastUsed())) {
+			oldest = m
+		}
+	}
+	return oldest
+}
+
+// spare is idlest for who ends that worker: it gets no more jobs.
+func (f *fleet) spare(may func(ops.Worker) bool) *member {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	m := f.idlest(may)
+	if m != nil {
+		m.dismiss()
+	}
+	return m
+}
+
+// dismiss has the worker get no more jobs.
+func (m *member) dismiss() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.asked = true
+}
+
+func (m *member) isIdle() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.info.State == ops.WorkerReady && m.info.Running == 0 && m.given == 0 && !m.asked && m.info.PartOf == ""
+}

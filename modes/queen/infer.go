@@ -1,0 +1,208 @@
+package queen
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+
+	"rbee.dev/rbee/modes/queen/schedule"
+	"rbee.dev/rbee/ops"
+	"rbee.dev/rbee/transport"
+)
+
+// attempts is how many workers a job is tried on before it has said anything.
+const attempts = 3
+
+// assign has a worker answer: the one that the job names, the one that it was
+// given to before a restart, or one that the scheduler chooses.
+func (q *Queen) assign(ctx context.Context, o ops.Infer) (any, error) {
+	sink := ops.SinkOf(ctx)
+	if at := sink.Cursor(); at.Target != "" {
+		return q.takeUp(ctx, at, o)
+	}
+	if o.WorkerID != "" {
+		return q.toNamed(ctx, q.hiveOfWorker(o), o)
+	}
+	r := schedule.Request{
+		Job: sink.JobID(), Model: o.Model, Client: cmp.Or(ops.CallerOf(ctx), "jobs"), Priority: o.Priority,
+		Engine: o.Engine, Device: o.Device, Prefixes: schedule.Prefixes([]byte(o.System + o.Prompt)),
+	}
+	if o.HiveID != "" {
+		if err := q.hear(ctx, o.HiveID); err != nil {
+			return nil, err
+		}
+		r.Hive = o.HiveID
+	}
+	return q.try(ctx, r, o)
+}
+
+// try has the job done by the worker that the scheduler lends it. One that fails
+// before it has said anything is passed over for another.
+func (q *Queen) try(ctx context.Context, r schedule.Request, o ops.Infer) (any, error) {
+	for attempt := 1; ; attempt++ {
+		lease, err := q.schedule.Acquire(ctx, r)
+		if err != nil {
+			return nil, err
+		}
+		answer, began, err := q.askWorker(ctx, lease.Worker, o, attempt)
+		lease.Release()
+		if err == nil || began || attempt == attempts || ctx.Err() != nil || !passedOver(err) {
+			return answer, err
+		}
+		ops.Warn(ctx, "worker_failed", "worker %s of %s could not do it, trying another: %v", lease.Worker.ID, lease.Worker.HiveID, err)
+		if r.Without == nil {
+			r.Without = map[schedule.Key]bool{}
+		}
+		r.Without[lease.Key()] = true
+	}
+}
+
+// passedOver reports whether another worker may do what one has failed to.
+func passedOver(err error) bool {
+	switch ops.CodeOf(err) {
+	case ops.CodeUnavailable, ops.CodeNotFound: // it has ended, or is not there any more
+		return true
+	}
+	return false
+}
+
+// askWorker forwards the job to that worker, and reports whether it has said
+// anything.
+func (q *Queen) askWorker(ctx context.Context, w ops.Worker, o ops.Infer, attempt int) (answer any, began bool, err error) {
+	h, err := q.reach(ctx, w.HiveID)
+	if err != nil {
+		return nil, false, err
+	}
+	o.WorkerID, o.Model = w.ID, w.Model
+	sink := &listener{Sink: ops.SinkOf(ctx)}
+	id := sink.JobID()
+	if attempt > 1 { // to the hive it is another job
+		id = fmt.Sprintf("%.61s-%d", id, attempt)
+	}
+	answer, err = transport.ForwardAs(ops.WithSink(ctx, sink), h.jobs(), w.HiveID, ops.On(o, w.HiveID), id)
+	return answer, sink.began, err
+}
+
+// listener is a job's sink that notices text.
+type listener struct {
+	ops.Sink
+	began bool
+}
+
+// Mark notices text.
+func (l *listener) Mark(e ops.Event, at ops.Cursor) {
+	if _, ok := e.(ops.TokenEvent); ok {
+		l.began = true
+	}
+	l.Sink.Mark(e, at)
+}
+
+// takeUp follows a job on where a restart of the queen has left it. Where nothing
+// was heard yet it may not have been submitted; the hive says as what it was.
+func (q *Queen) takeUp(ctx context.Context, at ops.Cursor, o ops.Infer) (any, error) {
+	h, err := q.reach(ctx, at.Target)
+	if err != nil {
+		return nil, err
+	}
+	o = ops.On(o, at.Target).(ops.Infer)
+	if at.Last == 0 {
+		if there, ok := submitted(ctx, h.jobs(), at.JobID); ok {
+			o = there
+		}
+	}
+	return transport.ForwardAs(ctx, h.jobs(), at.Target, o, at.JobID)
+}
+
+// submitted is the operation of a job that a hive has.
+func submitted(ctx context.Context, c *transport.Client, id string) (ops.Infer, bool) {
+	there, err := c.Job(ctx, id)
+	if err != nil {
+		return ops.Infer{}, false
+	}
+	o, _, err := ops.Decode[ops.HiveOp](there.Op)
+	if err != nil {
+		return ops.Infer{}, false
+	}
+	infer, ok := o.(ops.Infer)
+	return infer, ok
+}
+
+// toNamed forwards new work to a hive that somebody names.
+func (q *Queen) toNamed(ctx context.Context, name string, o ops.HiveOp) (any, error) {
+	id, err := q.hive(name)
+	if err == nil {
+		err = q.refuseDrained(id)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return q.further(ctx, id, o)
+}
+
+// further forwards work to a hive, which gets the model first.
+func (q *Queen) further(ctx context.Context, id string, o ops.HiveOp) (any, error) {
+	if err := q.bringModel(ctx, id, modelOf(o)); err != nil {
+		return nil, err
+	}
+	return q.forward(ctx, id, o)
+}
+
+// hiveOfWorker is the hive of the worker that a job names, where it names none
+// itself.
+func (q *Queen) hiveOfWorker(o ops.Infer) string {
+	if o.HiveID != "" {
+		return o.HiveID
+	}
+	for _, w := range q.books.workers() {
+		if w.ID == o.WorkerID {
+			return w.HiveID
+		}
+	}
+	return ops.LocalHive
+}
+
+// hear sees that the hive called id is up and has said what it has: somebody
+// wants that one.
+func (q *Queen) hear(ctx context.Context, id string) error {
+	if _, err := q.hive(id); err != nil {
+		return err
+	}
+	if err := q.refuseDrained(id); err != nil {
+		return err
+	}
+	if _, up := q.books.snapshot(id); up {
+		return nil
+	}
+	snapshot, err := q.probe(ctx, id, false)
+	if err != nil {
+		return err
+	}
+	q.note(id, snapshot)
+	return nil
+}
+
+// spawn has a worker started, where the scheduler says unless a hive is named.
+func (q *Queen) spawn(ctx context.Context, o ops.WorkerSpawn) (any, error) {
+	if at := ops.SinkOf(ctx).Cursor(); at.Target != "" { // taken up after a restart
+		o.HiveID = at.Target
+		return q.further(ctx, at.Target, o)
+	}
+	if o.HiveID != "" {
+		return q.toNamed(ctx, o.HiveID, o)
+	}
+	p, err := q.schedule.Settle(ctx, schedule.Request{Job: ops.SinkOf(ctx).JobID(), Model: o.Model, Engine: o.Engine, Device: o.Device})
+	if err != nil {
+		return nil, err
+	}
+	o.Model = p.Model
+	if p.From == "" && p.Get {
+		h, err := q.reach(ctx, p.Hive)
+		if err == nil {
+			err = fleet{q}.get(ctx, h, p)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	return q.further(ctx, p.Hive, o)
+}

@@ -1,0 +1,277 @@
+package schedule
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"strings"
+	"time"
+
+	"rbee.dev/rbee/ops"
+)
+
+// dispatchAll is dispatch for every model that requests wait for.
+func (s *Scheduler) dispatchAll() {
+	for l := range maps.Clone(s.waiting) {
+		s.dispatch(l)
+	}
+}
+
+// dispatch gives those that wait what there is, each in its turn, and has workers
+// started for them. The caller holds the lock, and calls it after each change.
+func (s *Scheduler) dispatch(l *line) {
+	for len(l.queue) > 0 && s.serveNext(l) {
+		continue
+	}
+}
+
+// serveNext settles one of those that wait, and reports whether it did. Where one
+// cannot be, only those that want something else than it are asked after it.
+func (s *Scheduler) serveNext(l *line) bool {
+	stuck := false
+	for _, w := range l.inTurn() {
+		plain := !w.narrow() && len(w.failed) == 0
+		if stuck && plain {
+			continue
+		}
+		if s.serve(l, w) {
+			return true
+		}
+		stuck = stuck || plain
+	}
+	return false
+}
+
+// serve lends w a worker, or has one started for it, and reports whether its
+// waiting is over.
+func (s *Scheduler) serve(l *line, w *waiter) bool {
+	for {
+		v := s.view(l, &w.Request)
+		v.Held = l.coming(&w.Request) >= len(l.queue)
+		if places := v.places; len(w.failed) > 0 {
+			v.places = func() []Place { return w.withoutFailed(places()) }
+		}
+		switch c := s.decide(l, &w.Request, v); c.Act {
+		case Use:
+			w.lease = s.lend(&w.Request, v.Workers[c.At].worker)
+		case Start:
+			s.begin(l, w, v.Places()[c.At])
+			continue
+		case Wait:
+			if w.err = s.hopeless(l, w, v); w.err == nil {
+				return false
+			}
+		}
+		s.settle(w)
+		return true
+	}
+}
+
+// withoutFailed bars the hives where a worker could not be started for w.
+func (w *waiter) withoutFailed(places []Place) []Place {
+	for i := range places {
+		if p := &places[i]; p.Barred == 0 && w.failed[p.hive] != nil {
+			p.Barred = Cooling
+		}
+	}
+	return places
+}
+
+// hopeless is why w need not wait, or nil.
+func (s *Scheduler) hopeless(l *line, w *waiter, v *View) error {
+	if v.Held {
+		return nil
+	}
+	for i := range v.Workers {
+		if r := v.Workers[i].Barred; r <= waitable {
+			return nil
+		}
+	}
+	var failed error
+	var why []string
+	for _, p := range v.Places() {
+		if p.Barred <= waitable {
+			return nil
+		}
+		if err := w.failed[p.hive]; err != nil {
+			failed = err
+		} else if p.Barred != Elsewhere {
+			why = append(why, fmt.Sprintf("%s: %s", p.Hive, p.Barred))
+		}
+	}
+	if failed != nil {
+		return failed
+	}
+	e := ops.Errorf(ops.CodeUnavailable, "no hive can run %s now (%s)", l.model, strings.Join(why, "; "))
+	if w.Job != "" {
+		return e.WithHint("`rbee explain %s` tells more, `rbee hive list` shows the hives", w.Job)
+	}
+	return e.WithHint("`rbee hive list` shows the hives")
+}
+
+// start is a worker that is being started. It is the [ops.Sink] of that work, so
+// that all who wait for it hear what happens.
+type start struct {
+	s    *Scheduler
+	line *line
+	hive *hive
+	plan Plan
+	said []ops.Event
+}
+
+var _ ops.Sink = (*start)(nil)
+
+// join has w hear what the start says.
+func (w *waiter) join(st *start) {
+	w.starts = append(w.starts, heard{start: st})
+}
+
+// begin starts a worker for w, and for all that wait with it.
+func (s *Scheduler) begin(l *line, w *waiter, p Place) {
+	plan := Plan{Hive: p.Hive, Model: l.model, Engine: w.Engine, Device: w.Device}
+	if !p.OnDisk {
+		from, m := l.source()
+		plan.Get, plan.Source = true, m.Source
+		if from != nil {
+			plan.From = from.id
+		}
+	}
+	st := &start{s: s, line: l, hive: p.hive, plan: plan}
+	l.starts = append(l.starts, st)
+	for _, x := range l.queue {
+		x.join(st)
+	}
+	s.work.Go(func() {
+		i, err := s.Fleet.Start(ops.WithSink(s.life, st), plan)
+		s.started(st, i, err)
+	})
+}
+
+// started takes a start's end in. It goes on though nobody may wait any more: the
+// next request will want the worker.
+func (s *Scheduler) started(st *start, i ops.Worker, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	l := st.line
+	for at, x := range l.starts {
+		if x == st {
+			l.starts = append(l.starts[:at:at], l.starts[at+1:]...)
+			break
+		}
+	}
+	if err != nil {
+		l.failed[st.hive] = time.Now()
+	} else if s.hives[st.hive.id] == st.hive && st.hive.up {
+		s.put(st.hive, i)
+		st.hive.weigh()
+	}
+	for _, w := range st.hive.workers {
+		w.fresh = false
+		w.show()
+	}
+	for _, w := range l.queue {
+		switch {
+		case err != nil:
+			w.fail(st, err)
+		case !w.fits(i.Engine, i.Device): // to start it again would not change that
+			w.fail(st, ops.Errorf(ops.CodeUnavailable, "the hive %s runs %s on %s, %s", i.HiveID, l.model, i.Engine, i.Device))
+		}
+	}
+	s.dispatch(l)
+	s.tidy(l)
+}
+
+// fail notes that a start which w waited for has failed.
+func (w *waiter) fail(st *start, err error) {
+	for i := range w.starts {
+		if w.starts[i].start == st {
+			if w.failed == nil {
+				w.failed = map[*hive]error{}
+			}
+			w.failed[st.hive] = err
+		}
+	}
+}
+
+// Emit takes what the work says.
+func (st *start) Emit(e ops.Event) {
+	switch e.(type) {
+	case ops.NarrationEvent, ops.ProgressEvent:
+	default:
+		return
+	}
+	st.s.mu.Lock()
+	defer st.s.mu.Unlock()
+	st.said = append(st.said, e)
+	for _, w := range st.line.queue {
+		select {
+		case w.news <- struct{}{}:
+		default: // it has not heard the last yet
+		}
+	}
+}
+
+// Mark takes what another daemon's job says.
+func (st *start) Mark(e ops.Event, _ ops.Cursor) {
+	if e != nil {
+		st.Emit(e)
+	}
+}
+
+// Cursor is of jobs that survive a restart, which a start is not.
+func (*start) Cursor() ops.Cursor { return ops.Cursor{} }
+
+// JobID is empty: a start is no job.
+func (*start) JobID() string { return "" }
+
+// Settle says where to start a worker that somebody wants beside those that there
+// are.
+func (s *Scheduler) Settle(ctx context.Context, r Request) (Plan, error) {
+	if own := s.isUp(ops.LocalHive); !own {
+		s.Fleet.Wake(ctx)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.drained {
+		return Plan{}, errDrained()
+	}
+	l, err := s.find(&r)
+	if err != nil {
+		return Plan{}, err
+	}
+	v := &View{places: func() []Place { return unless(s.places(l, &r), Running, Coming, Cooling, Crowded) }}
+	c := s.decide(l, &r, v)
+	if c.Act != Start {
+		return Plan{}, s.hopeless(l, &waiter{Request: r, line: l}, v)
+	}
+	p := v.Places()[c.At]
+	plan := Plan{Hive: p.Hive, Model: l.model}
+	if !p.OnDisk {
+		from, m := l.source()
+		plan.Get, plan.Source = true, m.Source
+		if from != nil {
+			plan.From = from.id
+		}
+	}
+	return plan, nil
+}
+
+// unless lifts bars that a person may ignore: the hive itself makes room, or says
+// that it will be slow.
+func unless(places []Place, reasons ...Reason) []Place {
+	for i := range places {
+		for _, r := range reasons {
+			if places[i].Barred == r {
+				places[i].Barred, places[i].Evicts = 0, true
+			}
+		}
+	}
+	return places
+}
+
+func (s *Scheduler) isUp(id string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	h := s.hives[id]
+	return h != nil && h.up
+}

@@ -1,0 +1,265 @@
+package schedule
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"rbee.dev/rbee/ops"
+)
+
+// hive is one of the fleet, as it was told last.
+type hive struct {
+	id           string
+	up, drained  bool
+	memory, fast int64 // bytes; fast is the accelerators'
+	models       map[string]ops.Model
+	newest       ops.Model // of those that somebody added; ID is "" where nobody has
+	workers      map[string]*worker
+
+	used, held, pinned int64 // see weigh
+}
+
+// worker is one of a hive's.
+type worker struct {
+	info  ops.Worker
+	hive  *hive
+	line  *line
+	at    int  // in line.workers
+	gone  bool // out of it
+	fresh bool // a start that made it, or could have, is not over: it may say more
+	given int  // requests that it has been lent to
+	peak  peak // of given
+	other int  // requests that others have given it
+
+	prefixes []uint64 // a ring, see [warmth]
+	oldest   int
+}
+
+// taken is how many of its slots are.
+func (w *worker) taken() int { return w.given + w.other }
+
+// peak is the most that a number has been lately.
+type peak struct {
+	since     time.Time
+	last, now int
+}
+
+// lately is how far back that goes, at least: a worker's count of its requests
+// arrives later than the scheduler's own.
+const lately = 100 * time.Millisecond
+
+// note notes the number, and returns the most that it has been.
+func (p *peak) note(n int, at time.Time) int {
+	if past := at.Sub(p.since); past > lately {
+		p.last, p.now, p.since = p.now, n, at
+		if past > 2*lately {
+			p.last = n
+		}
+	}
+	p.now = max(p.now, n)
+	return max(p.last, p.now)
+}
+
+// compareHives puts the queen's own machine first, and the others by name.
+func compareHives(a, b *hive) int {
+	return cmp.Or(cmp.Compare(away(a.id), away(b.id)), cmp.Compare(a.id, b.id))
+}
+
+func away(id string) int {
+	if id == ops.LocalHive {
+		return 0
+	}
+	return 1
+}
+
+// hiveOf is the hive, taken in if it is new.
+func (s *Scheduler) hiveOf(id string) *hive {
+	h := s.hives[id]
+	if h == nil {
+		h = &hive{id: id, models: map[string]ops.Model{}, workers: map[string]*worker{}}
+		s.hives[id] = h
+		at, _ := slices.BinarySearchFunc(s.order, h, compareHives)
+		s.order = slices.Insert(s.order, at, h)
+	}
+	return h
+}
+
+// Heard takes over what a hive that is up says of itself.
+func (s *Scheduler) Heard(id string, snapshot ops.HiveSnapshot) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	h := s.hiveOf(id)
+	h.up = true
+	h.memory, h.fast = memories(snapshot.Hive.Devices)
+	s.setModels(h, snapshot.Models)
+	s.setWorkers(h, snapshot.Workers)
+	h.weigh()
+	s.dispatchAll()
+}
+
+// Remember takes over what a hive that is down said last: its models.
+func (s *Scheduler) Remember(id string, snapshot ops.HiveSnapshot) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.setModels(s.hiveOf(id), snapshot.Models)
+}
+
+// Lost notes that a hive is down. Its models stay known, its workers do not count
+// any more.
+func (s *Scheduler) Lost(id string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	h := s.hives[id]
+	if h == nil || !h.up {
+		return
+	}
+	h.up = false
+	s.setWorkers(h, nil)
+	h.weigh()
+	s.dispatchAll()
+}
+
+// Forget takes a hive out.
+func (s *Scheduler) Forget(id string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	h := s.hives[id]
+	if h == nil {
+		return
+	}
+	s.setWorkers(h, nil)
+	s.setModels(h, nil)
+	h.up = false
+	delete(s.hives, id)
+	s.order = slices.DeleteFunc(s.order, func(x *hive) bool { return x == h })
+	s.dispatchAll()
+}
+
+// DrainHive keeps new requests away from a hive, or with false lets them come
+// again.
+func (s *Scheduler) DrainHive(id string, drained bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	h := s.hiveOf(id)
+	h.drained = drained
+	for _, w := range h.workers {
+		w.show()
+	}
+	s.dispatchAll()
+}
+
+// HiveDrained reports whether new requests are kept away from a hive.
+func (s *Scheduler) HiveDrained(id string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	h := s.hives[id]
+	return h != nil && h.drained
+}
+
+// setModels makes list what the hive has on its disk.
+func (s *Scheduler) setModels(h *hive, list []ops.Model) {
+	now := make(map[string]ops.Model, len(list))
+	h.newest = ops.Model{}
+	for _, m := range list {
+		now[m.ID] = m
+		if m.Error == "" && m.Source != ops.BuiltInSource && (h.newest.ID == "" || m.AddedAt.After(h.newest.AddedAt)) {
+			h.newest = m
+		}
+	}
+	for id, m := range h.models {
+		if _, still := now[id]; m.Error == "" && (!still || now[id].Error != "") {
+			l := s.lineOf(id)
+			l.onDisk = slices.DeleteFunc(l.onDisk, func(x *hive) bool { return x == h })
+			s.tidy(l)
+		}
+	}
+	for id, m := range now {
+		if old, had := h.models[id]; m.Error == "" && (!had || old.Error != "") {
+			l := s.lineOf(id)
+			at, _ := slices.BinarySearchFunc(l.onDisk, h, compareHives)
+			l.onDisk = slices.Insert(l.onDisk, at, h)
+		}
+	}
+	h.models = now
+}
+
+// setWorkers makes list the hive's workers.
+func (s *Scheduler) setWorkers(h *hive, list []ops.Worker) {
+	now := time.Now()
+	there := make(map[string]bool, len(list))
+	for _, i := range list {
+		there[i.ID] = true
+		w := s.put(h, i)
+		w.other = max(0, i.Running-w.peak.note(w.given, now))
+		w.show()
+	}
+	for id, w := range h.workers {
+		if !there[id] {
+			delete(h.workers, id)
+			s.take(w)
+		}
+	}
+}
+
+// put takes a worker in, or over what is new of it.
+func (s *Scheduler) put(h *hive, i ops.Worker) *worker {
+	i.HiveID = h.id
+	w := h.workers[i.ID]
+	if w != nil && w.info.Model == i.Model {
+		w.info = i
+		return w
+	}
+	if w != nil {
+		s.take(w)
+	}
+	w = &worker{info: i, hive: h, line: s.lineOf(i.Model)}
+	w.fresh = slices.ContainsFunc(w.line.starts, func(st *start) bool { return st.hive == h })
+	h.workers[i.ID] = w
+	l := w.line
+	at, _ := slices.BinarySearchFunc(l.workers, w, func(c Candidate, w *worker) int {
+		return cmp.Or(compareHives(c.worker.hive, w.hive), cmp.Compare(c.ID, w.info.ID))
+	})
+	l.workers = slices.Insert(l.workers, at, Candidate{Hive: h.id, ID: i.ID, worker: w})
+	l.number(at)
+	w.show()
+	return w
+}
+
+// take takes a worker out of its line.
+func (s *Scheduler) take(w *worker) {
+	w.gone = true
+	s.warmth.forget(w)
+	l := w.line
+	l.workers = slices.Delete(l.workers, w.at, w.at+1)
+	l.number(w.at)
+	s.tidy(l)
+}
+
+// number tells the workers from that one on where they are in the line.
+func (l *line) number(from int) {
+	for i := from; i < len(l.workers); i++ {
+		l.workers[i].worker.at = i
+	}
+}
+
+// show brings the candidate that the worker is up to date.
+func (w *worker) show() {
+	if w.gone {
+		return
+	}
+	c := &w.line.workers[w.at]
+	c.Slots, c.Taken = int32(max(w.info.Slots, 1)), int32(w.taken()) //nolint:gosec // small numbers
+	switch {
+	case w.info.State == ops.WorkerFailed:
+		c.Barred = Failed
+	case w.info.PartOf != "":
+		c.Barred = Part
+	case w.hive.drained:
+		c.Barred = Drained
+	case w.info.State == ops.WorkerLoading || w.fresh:
+		c.Barred = Loading
+	default:
+		c.Barred = 0
+	}
+}

@@ -1,0 +1,248 @@
+package schedule
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"rbee.dev/rbee/ops"
+)
+
+// Lease is a worker's slot, lent to a request. Who has it gives it back by
+// Release.
+type Lease struct {
+	Worker ops.Worker // as it was known then
+
+	s      *Scheduler
+	worker *worker
+	began  time.Time
+	over   bool
+}
+
+// Key names the worker.
+func (l *Lease) Key() Key { return KeyOf(l.Worker) }
+
+// Release gives the slot back, for the next one in turn. Again it does nothing.
+func (l *Lease) Release() {
+	l.s.mu.Lock()
+	defer l.s.mu.Unlock()
+	l.s.release(l)
+}
+
+func (s *Scheduler) release(lease *Lease) {
+	if lease.over {
+		return
+	}
+	lease.over = true
+	w := lease.worker
+	l := w.line
+	w.given--
+	l.pace.note(time.Since(lease.began))
+	if w.gone {
+		s.tidy(l)
+		return
+	}
+	w.show()
+	if w.taken() == 0 {
+		w.hive.weigh()
+	}
+	s.dispatch(l)
+	if w.taken() == 0 { // others may have been waiting for its room
+		s.dispatchAll()
+	}
+}
+
+// lend lends the worker to a request.
+func (s *Scheduler) lend(r *Request, w *worker) *Lease {
+	now := time.Now()
+	idle := w.taken() == 0
+	w.given++
+	w.peak.note(w.given, now)
+	w.show()
+	if idle {
+		w.hive.weigh()
+	}
+	s.warmth.note(w, r.Prefixes)
+	return &Lease{Worker: w.info, s: s, worker: w, began: now}
+}
+
+// tellEvery is how often a request that waits is told its place, where that has
+// changed; it is told nothing in the first of them, so that one that waits for a
+// moment only can still fail with a status.
+const tellEvery = 500 * time.Millisecond
+
+// tellAgain is after how long it is told again though nothing has changed: it
+// keeps connections alive.
+const tellAgain = 15 * time.Second
+
+// errAsleep says that the hive of the queen's own machine has to run first.
+var errAsleep = errors.New("the hive is asleep")
+
+// Acquire lends a worker to r, as soon as one is free and it is r's turn; one is
+// started where there are too few. What happens meanwhile is said to the job of
+// ctx. When ctx ends first, the request leaves at once. A model that no hive has
+// is not_found; too many that wait already is busy, with a [FullError].
+func (s *Scheduler) Acquire(ctx context.Context, r Request) (*Lease, error) {
+	lease, w, err := s.enter(&r, false)
+	if errors.Is(err, errAsleep) {
+		s.Fleet.Wake(ctx)
+		lease, w, err = s.enter(&r, true)
+	}
+	if r.added && err == nil {
+		ops.Narrate(ops.As(ctx, "queen"), "model_choose", "no model was named: taking %s, the one added last", r.Model)
+	}
+	if w == nil {
+		return lease, err
+	}
+	return s.wait(ctx, w)
+}
+
+// enter lends a worker to r, or has it wait.
+func (s *Scheduler) enter(r *Request, woken bool) (*Lease, *waiter, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.drained {
+		return nil, nil, errDrained()
+	}
+	l, err := s.find(r)
+	if err == nil && len(l.queue) == 0 {
+		if w := s.free(l, r); w != nil {
+			t := l.turns(r)
+			t.serve(r.Client, t.deal(r.Client), true)
+			return s.lend(r, w), nil, nil
+		}
+	}
+	if own := s.hives[ops.LocalHive]; !woken && (own == nil || !own.up) {
+		return nil, nil, errAsleep
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	w := s.enqueue(l, r)
+	s.dispatch(l)
+	return nil, w, nil
+}
+
+func errDrained() error {
+	return ops.Errorf(ops.CodeUnavailable, "the queen is drained and takes no new work").WithHint("`rbee queen resume` has it take work again")
+}
+
+// find is the line of the model that r wants.
+func (s *Scheduler) find(r *Request) (*line, error) {
+	if r.Model == "" {
+		r.Model, r.added = s.usual(r.Hive)
+	}
+	if l := s.lines[r.Model]; l.known() {
+		return l, nil
+	}
+	if r.Model == "" {
+		return nil, ops.Errorf(ops.CodeNotFound, "there is no model on any hive").WithHint("`rbee model download` brings one")
+	}
+	return nil, s.unknown(r.Model)
+}
+
+// usual is the model that is meant where none is named: the one added last, on
+// that hive or on any, else the built-in one.
+func (s *Scheduler) usual(only string) (model string, added bool) {
+	var newest ops.Model
+	builtIn := ""
+	for _, h := range s.order {
+		if only != "" && h.id != only || !h.up {
+			continue
+		}
+		if h.newest.ID != "" && (newest.ID == "" || h.newest.AddedAt.After(newest.AddedAt)) {
+			newest = h.newest
+		}
+		if builtIn == "" {
+			builtIn = h.builtIn()
+		}
+	}
+	if newest.ID != "" {
+		return newest.ID, true
+	}
+	return builtIn, false
+}
+
+func (h *hive) builtIn() string {
+	for id, m := range h.models {
+		if m.Source == ops.BuiltInSource && m.Error == "" {
+			return id
+		}
+	}
+	return ""
+}
+
+// free is the worker that r gets at once, or nil.
+func (s *Scheduler) free(l *line, r *Request) *worker {
+	v := s.view(l, r)
+	v.Held = true // places are looked at when it waits
+	if c := s.decide(l, r, v); c.Act == Use {
+		return v.Workers[c.At].worker
+	}
+	return nil
+}
+
+// wait waits for w's turn.
+func (s *Scheduler) wait(ctx context.Context, w *waiter) (*Lease, error) {
+	tick := time.NewTicker(tellEvery)
+	defer tick.Stop()
+	s.relay(ctx, w) // what was said before it came
+	for {
+		select {
+		case <-w.settled:
+			s.relay(ctx, w)
+			return w.lease, w.err
+		case <-w.news:
+			s.relay(ctx, w)
+		case <-tick.C:
+			s.tellPlace(ctx, w)
+		case <-ctx.Done():
+			s.leave(w)
+			return nil, context.Cause(ctx)
+		}
+	}
+}
+
+// leave takes a request out that is not wanted any more.
+func (s *Scheduler) leave(w *waiter) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	select {
+	case <-w.settled:
+		if w.lease != nil {
+			s.release(w.lease)
+		}
+	default:
+		w.err = ops.Errorf(ops.CodeCancelled, "the client went away while it waited")
+		s.settle(w)
+	}
+}
+
+// relay says what the starts have said since the last time.
+func (s *Scheduler) relay(ctx context.Context, w *waiter) {
+	s.mu.Lock()
+	var events []ops.Event
+	for i := range w.starts {
+		st := &w.starts[i]
+		events = append(events, st.said[st.upTo:]...)
+		st.upTo = len(st.said)
+	}
+	s.mu.Unlock()
+	for _, e := range events {
+		ops.Emit(ctx, e)
+	}
+}
+
+// tellPlace says where in the queue the request is.
+func (s *Scheduler) tellPlace(ctx context.Context, w *waiter) {
+	s.mu.Lock()
+	place, coming, waiting := w.place(), w.line.coming(&w.Request), len(w.line.queue)
+	waits := slices.Contains(w.line.queue, w)
+	s.mu.Unlock()
+	if !waits || place <= coming || place == w.told && time.Since(w.toldAt) < tellAgain {
+		return
+	}
+	w.told, w.toldAt = place, time.Now()
+	ops.Narrate(ops.As(ctx, "queen"), "queue_position", "place %d of %d in the queue for %s", place, waiting, w.Model)
+}

@@ -1,0 +1,237 @@
+package schedule
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"rbee.dev/rbee/ops"
+)
+
+const (
+	// keptStories is how many requests are remembered, the newest.
+	keptStories = 2000
+	// keptDecisions is how many of the decisions about one are, the first and the
+	// newest.
+	keptDecisions = 8
+	// keptSeen is how many workers and hives each are remembered of a decision.
+	keptSeen = 32
+)
+
+// ledger is why requests went where they did. It keeps what was seen, as it was
+// then, and puts it into words when somebody asks.
+type ledger struct {
+	stories map[string]*story
+	order   []string // ids in a ring, see oldest
+	oldest  int
+}
+
+// story is one request's.
+type story struct {
+	Request
+	at        time.Time
+	decisions []decision
+	err       error
+}
+
+// decision is what was seen and said once.
+type decision struct {
+	at      time.Time
+	act     Act
+	held    bool
+	workers []Candidate // the chosen one first, where one was
+	places  []Place     // likewise
+	omitted int
+}
+
+// note notes a decision about r. Where the request waits on, only a change counts.
+func (g *ledger) note(r *Request, v *View, c Choice) {
+	if r.Job == "" {
+		return
+	}
+	st := g.story(r)
+	if n := len(st.decisions); n > 0 && c.Act == Wait && st.decisions[n-1].act == Wait && st.decisions[n-1].held == v.Held {
+		return
+	}
+	d := decision{at: time.Now(), act: c.Act, held: v.Held}
+	worker, at := -1, -1
+	switch c.Act {
+	case Use:
+		worker = c.At
+	case Start:
+		at = c.At
+	case Wait:
+	}
+	var left int
+	d.workers, left = seen(v.Workers, worker)
+	d.omitted += left
+	if c.Act != Use {
+		d.places, left = seen(v.found, at)
+		d.omitted += left
+	}
+	if len(st.decisions) == keptDecisions {
+		st.decisions = slices.Delete(st.decisions, 1, 2)
+	}
+	st.decisions = append(st.decisions, d)
+}
+
+// seen copies some of list, that at chosen first.
+func seen[T Candidate | Place](list []T, chosen int) (kept []T, omitted int) {
+	kept = make([]T, 0, min(len(list), keptSeen))
+	if chosen >= 0 {
+		kept = append(kept, list[chosen])
+	}
+	for i := range list {
+		if i != chosen && len(kept) < keptSeen {
+			kept = append(kept, list[i])
+		}
+	}
+	return kept, len(list) - len(kept)
+}
+
+// story is what is remembered of r, begun if need be.
+func (g *ledger) story(r *Request) *story {
+	if st := g.stories[r.Job]; st != nil {
+		return st
+	}
+	if g.stories == nil {
+		g.stories = map[string]*story{}
+	}
+	st := &story{Request: *r, at: time.Now()}
+	st.Prefixes, st.Without = nil, nil
+	g.stories[r.Job] = st
+	if len(g.order) < keptStories {
+		g.order = append(g.order, r.Job)
+		return st
+	}
+	delete(g.stories, g.order[g.oldest])
+	g.order[g.oldest] = r.Job
+	g.oldest = (g.oldest + 1) % keptStories
+	return st
+}
+
+// fail notes that the request got no worker, and why.
+func (g *ledger) fail(job string, err error) {
+	if st := g.stories[job]; st != nil {
+		st.err = err
+	}
+}
+
+// Explain tells which workers and hives were considered for a job or a request,
+// and why each lost. One that is not remembered is not_found.
+func (s *Scheduler) Explain(job string) (ops.Explanation, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	st := s.past.stories[job]
+	if st == nil {
+		e := ops.Errorf(ops.CodeNotFound, "nothing is remembered of a choice for %q", job)
+		e.Field = "id"
+		return ops.Explanation{}, e.WithHint("the newest %d jobs and requests that a worker was chosen for are; `rbee job list` shows jobs, and X-Rbee-Job in an answer's header names a request", keptStories)
+	}
+	x := ops.Explanation{
+		JobID: job, Model: st.Model, Client: st.Client, Priority: st.priority(), At: st.at.UTC(), Decisions: make([]ops.Decision, 0, len(st.decisions)),
+	}
+	for i := range st.decisions {
+		x.Decisions = append(x.Decisions, st.decisions[i].tell(&st.Request))
+	}
+	if n := len(st.decisions); n > 0 {
+		x.WaitedMS = float64(st.decisions[n-1].at.Sub(st.at).Microseconds()) / 1000
+	}
+	if st.err != nil {
+		x.Error = st.err.Error()
+	}
+	return x, nil
+}
+
+// tell puts a decision into words.
+func (d *decision) tell(r *Request) ops.Decision {
+	x := ops.Decision{At: d.at.UTC(), Workers: []ops.Considered{}, Hives: []ops.Considered{}, Omitted: d.omitted}
+	switch d.act {
+	case Use:
+		x.Outcome, x.HiveID, x.WorkerID = ops.DecidedWorker, d.workers[0].Hive, d.workers[0].ID
+	case Start:
+		x.Outcome, x.HiveID = ops.DecidedStart, d.places[0].Hive
+	case Wait:
+		x.Outcome = ops.DecidedWait
+	}
+	for i := range d.workers {
+		c := &d.workers[i]
+		x.Workers = append(x.Workers, ops.Considered{
+			HiveID: c.Hive, WorkerID: c.ID, Chosen: d.act == Use && i == 0, Reason: d.word(c), Why: d.whyWorker(c, i),
+		})
+	}
+	for i := range d.places {
+		p := &d.places[i]
+		c := ops.Considered{HiveID: p.Hive, Chosen: d.act == Start && i == 0, Reason: texts[p.Barred].word, Why: d.whyPlace(p, i)}
+		if r.Hive != "" && p.Barred == Elsewhere {
+			c.Why = "the request names " + r.Hive
+		}
+		x.Hives = append(x.Hives, c)
+	}
+	return x
+}
+
+// word is why a worker lost, for programs.
+func (d *decision) word(c *Candidate) string {
+	switch {
+	case c.Barred != 0:
+		return texts[c.Barred].word
+	case c.Taken >= c.Slots:
+		return "full"
+	case d.act == Use && c.load(&d.workers[0]) != 0:
+		return "load"
+	case d.act == Use && c.Warm != d.workers[0].Warm:
+		return "cache"
+	}
+	return ""
+}
+
+func (d *decision) whyWorker(c *Candidate, at int) string {
+	taken := fmt.Sprintf("%d of %d slots taken", c.Taken, c.Slots)
+	first := d.act == Use && at == 0
+	switch {
+	case c.Barred != 0:
+		return c.Barred.String()
+	case first && c.Warm > 0:
+		return taken + ", and its cache likely holds the beginning"
+	case first:
+		return taken
+	case c.Taken >= c.Slots:
+		return "all its slots are taken, " + taken
+	case d.act != Use:
+		return taken
+	}
+	chosen := &d.workers[0]
+	switch {
+	case c.load(chosen) != 0:
+		return fmt.Sprintf("%s, the chosen one has %d of %d", taken, chosen.Taken, chosen.Slots)
+	case c.Warm != chosen.Warm:
+		return taken + ", but its cache holds less of the beginning"
+	case c.Slots != chosen.Slots:
+		return taken + ", the chosen one has more"
+	}
+	return taken + ", as good; the chosen one comes first by place and name"
+}
+
+func (d *decision) whyPlace(p *Place, at int) string {
+	if p.Barred != 0 {
+		return p.Barred.String()
+	}
+	text := "the model is on its disk"
+	if !p.OnDisk {
+		text = "it can get the model"
+	}
+	switch {
+	case p.Fast:
+		text += ", its accelerators hold it"
+	case p.Free > 0:
+		text += ", it fits into its memory"
+	}
+	if p.Evicts {
+		text += " once idle workers are unloaded"
+	}
+	if d.act == Start && at > 0 {
+		text += "; the chosen one is better placed"
+	}
+	return text
+}

@@ -1,0 +1,175 @@
+package schedule
+
+import (
+	"maps"
+	"slices"
+	"strings"
+
+	"rbee.dev/rbee/ops"
+)
+
+// Policy is a way to choose.
+type Policy interface {
+	// Choose says who does r. It is asked for every request, many times while r
+	// waits, and must neither wait itself nor keep v.
+	Choose(r *Request, v *View) Choice
+}
+
+// PolicyFunc is a function as a [Policy].
+type PolicyFunc func(r *Request, v *View) Choice
+
+// Choose is the function itself.
+func (f PolicyFunc) Choose(r *Request, v *View) Choice { return f(r, v) }
+
+// Act is what is to be done about a request.
+type Act uint8
+
+// What can be done about a request.
+const (
+	Wait  Act = iota // until something changes
+	Use              // the worker at Choice.At
+	Start            // a worker at the place at Choice.At
+)
+
+// Choice is what a policy says.
+type Choice struct {
+	Act Act
+	At  int // index into View.Workers or View.Places()
+}
+
+// View is what a policy may look at: the same things in the same order give the
+// same choice.
+type View struct {
+	// Workers are those of the model, the queen's own machine's first, then by
+	// name.
+	Workers []Candidate
+	// Held says that workers enough for those that wait are being started.
+	Held bool
+
+	places func() []Place
+	found  []Place
+}
+
+// Places are where another worker could be started, those with the model on disk
+// first; where one of these will do, the others are not looked at.
+func (v *View) Places() []Place {
+	if v.places != nil {
+		v.found, v.places = v.places(), nil
+	}
+	return v.found
+}
+
+// Candidate is a worker of the model.
+type Candidate struct {
+	Hive, ID string
+	Slots    int32  // requests that it runs at once, at least 1
+	Taken    int32  // of them
+	Warm     int32  // how much of the request's beginning it has answered to lately, as a rank; 0 is nothing
+	Barred   Reason // why it is out of the question, or 0
+	worker   *worker
+}
+
+// free reports whether it can take a request now.
+func (c *Candidate) free() bool { return c.Barred == 0 && c.Taken < c.Slots }
+
+// load compares the share of the slots that are taken.
+func (c *Candidate) load(d *Candidate) int64 {
+	return int64(c.Taken)*int64(d.Slots) - int64(d.Taken)*int64(c.Slots)
+}
+
+// Place is a hive as somewhere to start a worker.
+type Place struct {
+	Hive   string
+	OnDisk bool   // it has the model, and need not get it
+	Fast   bool   // its accelerators hold all of the model
+	Evicts bool   // idle workers have to go
+	Free   int64  // memory that no worker of the hive's uses, bytes; 0 where nobody knows
+	Barred Reason // why it is out of the question, or 0
+	hive   *hive
+}
+
+// DefaultPolicy is the name of the policy where none is named.
+const DefaultPolicy = "balanced"
+
+// policies are the policies by name.
+var policies = map[string]Policy{
+	// balanced takes the worker with the smallest share of its slots taken.
+	DefaultPolicy: PolicyFunc(func(_ *Request, v *View) Choice {
+		return choose(v, func(a, b *Candidate) int64 { return a.load(b) })
+	}),
+	// packed takes the one with the largest, so that others fall idle and can be
+	// unloaded.
+	"packed": PolicyFunc(func(_ *Request, v *View) Choice {
+		return choose(v, func(a, b *Candidate) int64 { return b.load(a) })
+	}),
+}
+
+// PolicyNamed returns the policy with that name; "" is [DefaultPolicy].
+func PolicyNamed(name string) (Policy, error) {
+	if name == "" {
+		name = DefaultPolicy
+	}
+	if p, ok := policies[name]; ok {
+		return p, nil
+	}
+	names := slices.Sorted(maps.Keys(policies))
+	return nil, ops.Invalid("policy", "there is no policy %q", name).WithHint("there are: %s", strings.Join(names, ", "))
+}
+
+// choose takes a worker that is free: the first by load, then the one that has
+// answered to most of the request's beginning, then the one with more slots, then
+// the first. Without one it takes a place for another.
+func choose(v *View, load func(a, b *Candidate) int64) Choice {
+	best := -1
+	for i := range v.Workers {
+		if c := &v.Workers[i]; c.free() && (best < 0 || before(c, &v.Workers[best], load)) {
+			best = i
+		}
+	}
+	if best >= 0 {
+		return Choice{Use, best}
+	}
+	return place(v)
+}
+
+func before(a, b *Candidate, load func(a, b *Candidate) int64) bool {
+	if by := load(a, b); by != 0 {
+		return by < 0
+	}
+	if a.Warm != b.Warm {
+		return a.Warm > b.Warm
+	}
+	return a.Slots > b.Slots
+}
+
+// place takes a hive for another worker: one with the model on disk before one
+// that has to get it, then one whose accelerators hold it, then one where nobody
+// has to go, then the one with most memory free, then the first.
+func place(v *View) Choice {
+	if v.Held {
+		return Choice{}
+	}
+	best := -1
+	places := v.Places()
+	for i := range places {
+		if p := &places[i]; p.Barred == 0 && (best < 0 || p.better(&places[best])) {
+			best = i
+		}
+	}
+	if best < 0 {
+		return Choice{}
+	}
+	return Choice{Start, best}
+}
+
+func (p *Place) better(q *Place) bool {
+	switch {
+	case p.OnDisk != q.OnDisk:
+		return p.OnDisk
+	case p.Fast != q.Fast:
+		return p.Fast
+	case p.Evicts != q.Evicts:
+		return q.Evicts
+	}
+	return p.Free > q.Free
+}

@@ -1,0 +1,204 @@
+package schedule
+
+import (
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"time"
+
+	"rbee.dev/rbee/ops"
+)
+
+// waiter is a request that waits.
+type waiter struct {
+	Request
+	line    *line
+	arrival uint64
+	round   int // see [turns]
+
+	settled chan struct{} // closed when lease or err is there
+	lease   *Lease
+	err     error
+
+	news   chan struct{}   // holds a token when a start has said something
+	starts []heard         // those that it waits for
+	failed map[*hive]error // starts that have failed since it came
+	told   int             // the place in the queue that was told last
+	toldAt time.Time
+}
+
+// heard is a start, and how much of it was passed on.
+type heard struct {
+	*start
+	upTo int
+}
+
+// turns deals turns out to clients: each gets its next one in a round of its own
+// that is no earlier than the one that the line has come to, and no earlier than
+// behind its last. Rounds are served in their order, so that nobody has two turns
+// while another waits for one.
+type turns struct {
+	now  int            // the round that is served
+	next map[string]int // by client; one who is not there has had no turn lately
+}
+
+// maxClients is how many clients' turns are remembered before those that are
+// past are dropped.
+const maxClients = 1024
+
+// deal gives the client its next turn.
+func (t *turns) deal(client string) (round int) {
+	if len(t.next) >= maxClients {
+		maps.DeleteFunc(t.next, func(_ string, next int) bool { return next <= t.now })
+	}
+	if t.next == nil {
+		t.next = map[string]int{}
+	}
+	round = max(t.now, t.next[client])
+	t.next[client] = round + 1
+	return round
+}
+
+// serve notes that a turn was had, or with false that nobody wants it any more.
+func (t *turns) serve(client string, round int, had bool) {
+	if had {
+		t.now = max(t.now, round)
+	} else if n := t.next[client]; n > 0 {
+		t.next[client] = n - 1
+	}
+}
+
+// turns are those of the request's priority.
+func (l *line) turns(r *Request) *turns {
+	if r.priority() == ops.Batch {
+		return &l.dealt[1]
+	}
+	return &l.dealt[0]
+}
+
+// before reports whether w gets its turn before x: interactive requests before
+// batch, then by round, then who came first.
+func (w *waiter) before(x *waiter) bool {
+	a, b := w.priority() == ops.Batch, x.priority() == ops.Batch
+	switch {
+	case a != b:
+		return b
+	case w.round != x.round:
+		return w.round < x.round
+	}
+	return w.arrival < x.arrival
+}
+
+// inTurn lists those that wait in the order of their turns.
+func (l *line) inTurn() []*waiter {
+	list := slices.Clone(l.queue)
+	slices.SortFunc(list, func(a, b *waiter) int {
+		if a.before(b) {
+			return -1
+		}
+		return 1
+	})
+	return list
+}
+
+// last is who gets its turn last.
+func (l *line) last() *waiter {
+	last := l.queue[0]
+	for _, w := range l.queue[1:] {
+		if last.before(w) {
+			last = w
+		}
+	}
+	return last
+}
+
+// place is how many have their turns up to w's, itself too.
+func (w *waiter) place() int {
+	n := 1
+	for _, x := range w.line.queue {
+		if x != w && x.before(w) {
+			n++
+		}
+	}
+	return n
+}
+
+// enqueue has a request wait. Where too many wait, the last in turn is refused,
+// which need not be this one.
+func (s *Scheduler) enqueue(l *line, r *Request) *waiter {
+	s.arrived++
+	w := &waiter{
+		Request: *r, line: l, arrival: s.arrived, round: l.turns(r).deal(r.Client),
+		settled: make(chan struct{}), news: make(chan struct{}, 1),
+	}
+	for _, st := range l.starts {
+		w.join(st)
+	}
+	l.queue = append(l.queue, w)
+	s.waiting[l] = true
+	if len(l.queue) > s.Depth {
+		last := l.last()
+		last.err = l.full(len(l.queue) - 1)
+		s.settle(last)
+	}
+	return w
+}
+
+// settle ends a request's waiting; its lease or err says how.
+func (s *Scheduler) settle(w *waiter) {
+	w.line.queue = slices.DeleteFunc(w.line.queue, func(x *waiter) bool { return x == w })
+	if len(w.line.queue) == 0 {
+		delete(s.waiting, w.line)
+	}
+	w.line.turns(&w.Request).serve(w.Client, w.round, w.lease != nil)
+	if w.err != nil {
+		s.past.fail(w.Job, w.err)
+	}
+	close(w.settled)
+}
+
+// FullError says that too many requests wait for a model.
+type FullError struct {
+	// Model is the model, and Waiting how many requests wait for it.
+	Model   string
+	Waiting int
+	// RetryAfter is when it is worth another try, in whole seconds.
+	RetryAfter time.Duration
+}
+
+// Error says it.
+func (e *FullError) Error() string {
+	return fmt.Sprintf("%d requests wait for %s already", e.Waiting, e.Model)
+}
+
+// full is the error of a request that finds n waiting.
+func (l *line) full(n int) error {
+	slots := 0
+	for i := range l.workers {
+		if c := &l.workers[i]; c.Barred == 0 {
+			slots += int(c.Slots)
+		}
+	}
+	e := &FullError{Model: l.model, Waiting: n, RetryAfter: l.pace.retryAfter(n, max(slots, 1))}
+	return ops.Errorf(ops.CodeBusy, "%w", e).
+		WithHint("try again in %.0f s; `rbee queen serve --queue-depth` says how many may wait", e.RetryAfter.Seconds())
+}
+
+// pace is how long a line's requests take.
+type pace struct{ mean time.Duration }
+
+// note notes how long one took; newer ones count for more.
+func (p *pace) note(took time.Duration) {
+	if p.mean == 0 {
+		p.mean = took
+	}
+	p.mean += (took - p.mean) / 8
+}
+
+// retryAfter is when a place should be free in a queue of n before so many slots:
+// after the time that a tenth of it takes, one second to a minute.
+func (p *pace) retryAfter(n, slots int) time.Duration {
+	seconds := math.Ceil(p.mean.Seconds() * float64(n) / float64(10*slots))
+	return time.Duration(min(max(seconds, 1), 60)) * time.Second
+}

@@ -1,0 +1,51 @@
+package schedule
+
+import "fmt"
+
+// Reason is why a worker or a hive is out of the question for a request.
+type Reason uint8
+
+// The reasons. Those up to waitable pass by themselves.
+const (
+	Loading   Reason = iota + 1 // the worker reads its model
+	Coming                      // a worker is being started there
+	Crowded                     // workers that are busy hold the memory
+	waitable                    // the last of those
+	Running                     // the hive runs the model already
+	Failed                      // the worker has ended
+	Part                        // the worker holds a part of another one's model
+	Tried                       // it has failed this request
+	Drained                     // by `rbee hive drain`
+	Down                        // the hive does not answer
+	Elsewhere                   // another hive, engine or device was asked for
+	TooLarge                    // for the hive's memory
+	Pinned                      // pinned models hold the memory
+	Missing                     // the hive has not got the model and cannot get it
+	Cooling                     // a worker could not be started there a moment ago
+)
+
+// texts are the reasons' words for programs, and for people.
+var texts = map[Reason]struct{ word, human string }{
+	Loading:   {"loading", "it is loading the model"},
+	Coming:    {"coming", "a worker is being started there"},
+	Crowded:   {"crowded", "there is no room until a worker there falls idle"},
+	Running:   {"running", "it runs the model already"},
+	Failed:    {"failed", "it has ended"},
+	Part:      {"part", "it holds a part of another worker's model"},
+	Tried:     {"tried", "it has failed this request"},
+	Drained:   {"drained", "the hive is drained"},
+	Down:      {"down", "the hive does not answer"},
+	Elsewhere: {"elsewhere", "another hive, engine or device was asked for"},
+	TooLarge:  {"too_large", "the model is larger than the hive's memory"},
+	Pinned:    {"pinned", "pinned models hold its memory"},
+	Missing:   {"missing", "it has not got the model, and nobody to get it from"},
+	Cooling:   {"cooling", "a worker could not be started there a moment ago"},
+}
+
+// String is the reason as a person reads it.
+func (r Reason) String() string {
+	if t, ok := texts[r]; ok {
+		return t.human
+	}
+	return fmt.Sprintf("reason %d", uint8(r))
+}

@@ -1,0 +1,48 @@
+package schedule
+
+import (
+	"cmp"
+
+	"rbee.dev/rbee/ops"
+)
+
+// Request is what somebody wants done.
+type Request struct {
+	// Job names it for [Scheduler.Explain]; "" is not remembered.
+	Job string
+	// Model is the model to answer; empty takes the one that was added last, or
+	// the built-in one.
+	Model string
+	// Client is whose it is. Clients get their turns by it.
+	Client string
+	// Priority is interactive or batch; empty is interactive.
+	Priority ops.Priority
+	// Prefixes are what [Prefixes] made of the prompt's beginning.
+	Prefixes []uint64
+	// Hive, Engine and Device narrow the choice; empty, and auto, do not.
+	Hive, Engine, Device string
+	// Without are workers that have failed it already.
+	Without map[Key]bool
+
+	added bool // the model was not named, and is the one added last
+}
+
+// Key names a worker within the fleet.
+type Key struct{ Hive, Worker string }
+
+// KeyOf is the worker's key.
+func KeyOf(w ops.Worker) Key { return Key{w.HiveID, w.ID} }
+
+// narrow reports whether not every worker of the model will do.
+func (r *Request) narrow() bool {
+	return r.Hive != "" || asks(r.Engine) || asks(r.Device) || len(r.Without) > 0
+}
+
+func asks(choice string) bool { return choice != "" && choice != "auto" }
+
+// fits reports whether a worker with that engine on that device will do.
+func (r *Request) fits(engine, device string) bool {
+	return (!asks(r.Engine) || r.Engine == engine) && (!asks(r.Device) || r.Device == device)
+}
+
+func (r *Request) priority() ops.Priority { return cmp.Or(r.Priority, ops.Interactive) }

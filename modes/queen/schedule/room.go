@@ -1,0 +1,63 @@
+package schedule
+
+import "rbee.dev/rbee/ops"
+
+// need is how much memory a worker of the model takes, in bytes: its weights at
+// least.
+func need(m ops.Model) int64 { return max(m.Size, m.Memory) }
+
+// memories is a hive's memory, in bytes; 0 is not known.
+func memories(devices []ops.Device) (all, fast int64) {
+	var ram uint64
+	var cards uint64
+	for _, d := range devices {
+		if d.Kind == "cpu" {
+			ram = max(ram, d.MemoryBytes)
+		} else {
+			cards += d.MemoryBytes
+		}
+	}
+	return int64(max(ram, cards)), int64(cards) //nolint:gosec // memory sizes
+}
+
+// room tells whether another worker of the model fits into the hive. It is
+// rough, since other programs run there too: the hive itself looks closer.
+func (h *hive) room(m ops.Model, p *Place) {
+	size := need(m)
+	p.Fast = h.fast > 0 && size <= h.fast
+	if h.memory == 0 {
+		return
+	}
+	p.Free = max(0, h.memory-h.used)
+	switch {
+	case size > h.memory:
+		p.Barred = TooLarge
+	case size <= h.memory-h.used:
+	case size <= h.memory-h.held-h.pinned:
+		p.Evicts = true
+	case size > h.memory-h.pinned:
+		p.Barred = Pinned
+	default:
+		p.Barred = Crowded
+	}
+}
+
+// weigh counts anew what the hive's workers take: all, those that are busy, and
+// those that are idle but pinned.
+func (h *hive) weigh() {
+	h.used, h.held, h.pinned = 0, 0, 0
+	for _, w := range h.workers {
+		if w.info.State == ops.WorkerFailed {
+			continue
+		}
+		m := h.models[w.info.Model]
+		size := need(m)
+		h.used += size
+		switch {
+		case w.taken() > 0 || w.info.PartOf != "" || w.info.State == ops.WorkerLoading:
+			h.held += size
+		case m.Pinned:
+			h.pinned += size
+		}
+	}
+}

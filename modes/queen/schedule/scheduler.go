@@ -1,0 +1,169 @@
+package schedule
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"rbee.dev/rbee/ops"
+)
+
+// DefaultDepth is how many requests may wait for one model.
+const DefaultDepth = 512
+
+// Fleet is what a scheduler has done. Its methods may wait.
+type Fleet interface {
+	// Wake sees that the hive of the queen's own machine runs, and returns when
+	// the scheduler was told what it says.
+	Wake(ctx context.Context)
+	// Start starts a worker and returns when it is ready. What happens meanwhile
+	// is said to the job of ctx.
+	Start(ctx context.Context, p Plan) (ops.Worker, error)
+}
+
+// Plan is a worker that is to be started.
+type Plan struct {
+	Hive, Model, Engine, Device string
+	// From is a hive that has the model, where Hive has to get it; "" where it
+	// need not, or where only Source has it.
+	From string
+	// Get says that Hive has to get the model first.
+	Get bool
+	// Source is where the model came from, as [ops.Model] has it.
+	Source string
+}
+
+// Options are what a scheduler works with.
+type Options struct {
+	Fleet  Fleet
+	Policy Policy // nil is the default one
+	Depth  int    // requests that may wait for one model; 0 means [DefaultDepth]
+}
+
+// Scheduler lends workers to requests.
+type Scheduler struct {
+	Options
+	life context.Context //nolint:containedctx // of the starts, which outlive requests
+	end  context.CancelFunc
+	work sync.WaitGroup // starts
+
+	mu      sync.Mutex
+	hives   map[string]*hive
+	order   []*hive // of hives: the queen's own machine first, then by name
+	lines   map[string]*line
+	waiting map[*line]bool // those with requests that wait
+	warmth  warmth
+	past    ledger
+	drained bool
+	arrived uint64 // requests that have waited
+}
+
+// New makes a scheduler; the caller closes it.
+func New(o Options) *Scheduler {
+	if o.Policy == nil {
+		o.Policy = policies[DefaultPolicy]
+	}
+	if o.Depth == 0 {
+		o.Depth = DefaultDepth
+	}
+	s := &Scheduler{Options: o, hives: map[string]*hive{}, lines: map[string]*line{}, waiting: map[*line]bool{}}
+	s.life, s.end = context.WithCancel(context.Background())
+	return s
+}
+
+// Close ends the starts that are under way, and waits for them. Requests end
+// with their contexts.
+func (s *Scheduler) Close() {
+	s.end()
+	s.work.Wait()
+}
+
+// line is one model: its workers, and the requests that wait for them.
+type line struct {
+	model   string
+	workers []Candidate         // in the order of [View]
+	onDisk  []*hive             // that have it and can use it, in the same order
+	queue   []*waiter           // in the order of their arrival
+	starts  []*start            // under way
+	dealt   [2]turns            // interactive ones, and batch
+	failed  map[*hive]time.Time // when a start failed there
+	pace    pace
+}
+
+// lineOf is the line of the model, made if need be.
+func (s *Scheduler) lineOf(model string) *line {
+	l := s.lines[model]
+	if l == nil {
+		l = &line{model: model, failed: map[*hive]time.Time{}}
+		s.lines[model] = l
+	}
+	return l
+}
+
+// known reports whether there is anything to the model.
+func (l *line) known() bool { return l != nil && len(l.workers)+len(l.onDisk)+len(l.starts) > 0 }
+
+// tidy forgets the line of a model that is gone.
+func (s *Scheduler) tidy(l *line) {
+	if !l.known() && len(l.queue) == 0 && s.lines[l.model] == l {
+		delete(s.lines, l.model)
+	}
+}
+
+// Waiting is how many requests wait, by model.
+func (s *Scheduler) Waiting() map[string]int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := map[string]int{}
+	for l := range s.waiting {
+		n[l.model] = len(l.queue)
+	}
+	return n
+}
+
+// Drain keeps new requests away, or with false lets them come again. Those that
+// run, and those that wait already, are answered.
+func (s *Scheduler) Drain(drained bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.drained = drained
+}
+
+// IsDrained reports whether new requests are kept away.
+func (s *Scheduler) IsDrained() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.drained
+}
+
+// names are the models that some hive has, sorted.
+func (s *Scheduler) names() []string {
+	var list []string
+	for name, l := range s.lines {
+		if l.known() {
+			list = append(list, name)
+		}
+	}
+	slices.Sort(list)
+	return list
+}
+
+// unknown is the error of a model that no hive has.
+func (s *Scheduler) unknown(model string) error {
+	for _, h := range s.order {
+		if m, ok := h.models[model]; ok && m.Error != "" {
+			e := ops.Errorf(ops.CodeNotFound, "the model %s on %s cannot be used: %s", model, h.id, m.Error)
+			e.Field = "model"
+			return e.WithHint("`rbee model delete %s` removes it", model)
+		}
+	}
+	e := ops.Errorf(ops.CodeNotFound, "there is no model %q on any hive", model)
+	e.Field = "model"
+	names := s.names()
+	if near := ops.NearestNames(model, names); len(near) > 0 {
+		return e.WithHint("did you mean \"%s\"?", strings.Join(near, `" or "`))
+	}
+	return e.WithHint("there are: %s; `rbee model download` brings others", strings.Join(names, ", "))
+}

@@ -1,0 +1,215 @@
+package schedule
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"rbee.dev/rbee/ops"
+)
+
+func TestWorkersAreStartedWhereTheyFit(t *testing.T) {
+	big := ops.Model{ID: "bee", Size: 1 << 30, Memory: 6 << 30}
+	for name, tt := range map[string]struct {
+		set  func(*depot)
+		r    Request
+		want []string // hives
+		get  bool     // it has to get the model
+		err  string
+	}{
+		"on the hive that has it":           {set: func(d *depot) { d.add("a", 8<<30); d.add("b", 8<<30, big) }, want: []string{"b"}},
+		"its estimate counts, not its file": {set: func(d *depot) { d.add("a", 4<<30, big); d.add("b", 8<<30, big) }, want: []string{"b"}},
+		"on one that gets it, where those with it are full": {set: func(d *depot) {
+			d.add("a", 8<<30, big, ops.Model{ID: "ant", Size: 7 << 30, Pinned: true})
+			d.run("a", "w", "ant", 4)
+			d.add("b", 8<<30)
+		}, want: []string{"b"}, get: true},
+		"where idle workers can go": {set: func(d *depot) {
+			d.add("a", 8<<30, big, ops.Model{ID: "ant", Size: 7 << 30})
+			d.run("a", "w", "ant", 4)
+		}, want: []string{"a"}},
+		"not on a drained one":                          {set: func(d *depot) { d.add("a", 8<<30, big); d.add("b", 8<<30, big); d.DrainHive("a", true) }, want: []string{"b"}},
+		"on the one that is named":                      {set: func(d *depot) { d.add("a", 8<<30, big); d.add("b", 8<<30, big) }, r: Request{Hive: "b"}, want: []string{"b"}},
+		"on another engine than the one that runs":      {set: func(d *depot) { d.add("a", 64<<30, big); d.run("a", "w", "bee", 4) }, r: Request{Engine: "llamacpp"}, want: []string{"a"}},
+		"not again where it comes up on another device": {set: func(d *depot) { d.add("a", 8<<30, big) }, r: Request{Device: "cuda:7"}, want: []string{"a"}, err: "the hive a runs bee on builtin, cpu"},
+		"elsewhere when one fails": {set: func(d *depot) {
+			d.add("a", 8<<30, big)
+			d.add("b", 8<<30, big)
+			d.broken["a"] = ops.Errorf(ops.CodeUnavailable, "no memory on a")
+		}, want: []string{"a", "b"}},
+		"nowhere when all fail, and the last error is told": {set: func(d *depot) {
+			d.add("a", 8<<30, big)
+			d.broken["a"] = ops.Errorf(ops.CodeUnavailable, "no memory on a")
+		}, want: []string{"a"}, err: "no memory on a"},
+		"nowhere where it is larger than all memory": {set: func(d *depot) { d.add("a", 2<<30, big) }, err: "a: the model is larger than the hive's memory"},
+		"nowhere where all is pinned": {set: func(d *depot) {
+			d.add("a", 8<<30, big, ops.Model{ID: "ant", Size: 7 << 30, Pinned: true})
+			d.run("a", "w", "ant", 4)
+		}, err: "a: pinned models hold its memory"},
+		"nowhere when the hive is down": {set: func(d *depot) { d.add("a", 8<<30, big); d.Lost("a") }, err: "a: the hive does not answer"},
+		"an unknown model":              {set: func(d *depot) { d.add("a", 8<<30, big) }, r: Request{Model: "beee"}, err: `there is no model "beee"`},
+		"a model that is broken":        {set: func(d *depot) { d.add("a", 8<<30, ops.Model{ID: "bee", Error: "truncated"}) }, err: "bee on a cannot be used: truncated"},
+		"when the queen is drained":     {set: func(d *depot) { d.add("a", 8<<30, big); d.Drain(true) }, err: "the queen is drained"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				d := newDepot(t, Options{})
+				defer d.Close()
+				tt.set(d)
+				if tt.r.Model == "" {
+					tt.r.Model = "bee"
+				}
+				lease, err := d.Acquire(t.Context(), tt.r)
+				if got := d.started(); !slices.Equal(got, tt.want) {
+					t.Errorf("workers are started on %v, want %v", got, tt.want)
+				}
+				if tt.err != "" {
+					if err == nil || !strings.Contains(err.Error(), tt.err) {
+						t.Errorf("it fails with %v, want %q", err, tt.err)
+					}
+					return
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+				lease.Release()
+				if last := d.plans[len(d.plans)-1]; last.Get != tt.get || lease.Worker.HiveID != last.Hive || tt.get && last.From != "a" {
+					t.Errorf("by the plan %+v it got %+v", last, lease.Worker)
+				}
+			})
+		})
+	}
+}
+
+func TestWhoWaitsForAStartHearsIt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDepot(t, Options{})
+		defer d.Close()
+		d.loads = 3 * time.Second
+		d.add("a", 8<<30, bee)
+		first := d.ask(Request{Model: "bee", Client: "a"})
+		second := d.ask(Request{Model: "bee", Client: "b"})
+		first.leave() // the start goes on
+		<-first.done
+		if <-second.done; second.err != nil {
+			t.Fatal(second.err)
+		}
+		second.lease.Release()
+		if got := second.said.all(); !slices.Equal(got, []string{"hive: loading bee"}) || len(d.started()) != 1 {
+			t.Errorf("of %d starts it heard %q", len(d.started()), got)
+		}
+	})
+}
+
+func TestAsManyWorkersAreStartedAsThoseWhoWaitCanUse(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDepot(t, Options{})
+		defer d.Close()
+		d.loads = time.Second
+		for _, id := range []string{"a", "b", "c"} {
+			d.add(id, 8<<30, bee)
+		}
+		var all []*asked
+		for range 6 { // a worker has four slots
+			all = append(all, d.ask(Request{Model: "bee"}))
+		}
+		for _, a := range all {
+			if <-a.done; a.err != nil {
+				t.Fatal(a.err)
+			}
+		}
+		if n := len(d.started()); n != 2 {
+			t.Errorf("%d workers were started for 6 requests", n)
+		}
+		for _, a := range all {
+			a.lease.Release()
+		}
+	})
+}
+
+func TestAWorkerThatSomebodyElseStartsIsWaitedFor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDepot(t, Options{})
+		defer d.Close()
+		d.add("a", 8<<30, bee)
+		d.change("a", func(s *ops.HiveSnapshot) {
+			s.Workers = []ops.Worker{{ID: "w", Model: "bee", State: ops.WorkerLoading, Slots: 4}}
+		})
+		a := d.ask(Request{Model: "bee"})
+		d.change("a", func(s *ops.HiveSnapshot) { s.Workers[0].State = ops.WorkerReady })
+		if <-a.done; a.err != nil || a.lease.Worker.ID != "w" || len(d.started()) != 0 {
+			t.Errorf("it got %+v, %v; %d were started", a.lease, a.err, len(d.started()))
+		}
+		a.lease.Release()
+	})
+}
+
+func TestRoomIsWaitedForUntilABusyWorkerFallsIdle(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDepot(t, Options{})
+		defer d.Close()
+		d.add("a", 8<<30, bee, ops.Model{ID: "ant", Size: 7500 << 20})
+		d.run("a", "w", "ant", 4)
+		busy := d.get(Request{Model: "ant"})
+		a := d.ask(Request{Model: "bee"})
+		if a.has() || len(d.started()) != 0 {
+			t.Fatal("a worker was started beside one that leaves no room")
+		}
+		busy.Release()
+		if <-a.done; a.err != nil {
+			t.Fatal(a.err)
+		}
+		a.lease.Release()
+	})
+}
+
+func TestAFailedStartIsNotTriedForEveryoneWhileOthersAnswer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDepot(t, Options{})
+		defer d.Close()
+		d.add("a", 8<<30, bee)
+		d.run("a", "w", "bee", 1)
+		d.add("b", 8<<30, bee)
+		d.broken["b"] = ops.Errorf(ops.CodeUnavailable, "no memory on b")
+		lease := d.get(Request{Model: "bee"})
+		first := d.ask(Request{Model: "bee"})
+		second := d.ask(Request{Model: "bee"})
+		if n := len(d.started()); n != 1 || first.has() || second.has() {
+			t.Errorf("%d starts for two that wait", n)
+		}
+		time.Sleep(coolFor + time.Second)
+		third := d.ask(Request{Model: "bee"})
+		if n := len(d.started()); n != 2 {
+			t.Errorf("after a while there were %d starts", n)
+		}
+		for _, a := range []*asked{first, second, third} {
+			lease.Release()
+			<-a.done
+			lease = a.lease
+		}
+		lease.Release()
+	})
+}
+
+func TestWhereAnotherWorkerIsWantedItIsSettledWhere(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDepot(t, Options{})
+		defer d.Close()
+		d.add("a", 8<<30, bee)
+		d.run("a", "w", "bee", 4)
+		if p, err := d.Settle(t.Context(), Request{Model: "bee"}); err != nil || p.Hive != "a" || p.Get {
+			t.Errorf("beside the one there: %+v, %v", p, err)
+		}
+		d.DrainHive("a", true)
+		d.add("b", 8<<30)
+		if p, err := d.Settle(t.Context(), Request{}); err != nil || p.Hive != "b" || !p.Get || p.From != "a" || p.Model != "bee" {
+			t.Errorf("the model added last, copied: %+v, %v", p, err)
+		}
+		d.Forget("b")
+		if p, err := d.Settle(t.Context(), Request{Model: "bee"}); ops.CodeOf(err) != ops.CodeUnavailable {
+			t.Errorf("where nobody may: %+v, %v", p, err)
+		}
+	})
+}

@@ -1,0 +1,68 @@
+package ops
+
+import (
+	"context"
+	"time"
+)
+
+// Explain tells why a request went where it did: which workers and hives were
+// considered, and why each lost.
+type Explain struct {
+	op[Explanation] `kong:"-" json:"-"`
+	// ID is a job's id, or of a request to one of the APIs the X-Rbee-Job header
+	// of its answer. Required.
+	ID string `json:"id" arg:"" help:"Job's id, or the X-Rbee-Job header of an answer."`
+}
+
+// Explanation is the answer to [Explain].
+type Explanation struct {
+	JobID     string     `json:"id"`
+	Model     string     `json:"model"`
+	Client    string     `json:"client"` // whose it is: an API key's id, or a machine
+	Priority  Priority   `json:"priority"`
+	At        time.Time  `json:"at"`        // when it came
+	WaitedMS  float64    `json:"waited_ms"` // from then to the last decision
+	Decisions []Decision `json:"decisions"` // oldest first
+	Error     string     `json:"error,omitempty"`
+}
+
+// Decided is what came out of a [Decision].
+type Decided string
+
+// What can come out of a decision.
+const (
+	DecidedWorker Decided = "worker" // a worker got it
+	DecidedStart  Decided = "start"  // a worker is started for it
+	DecidedWait   Decided = "wait"   // it waits its turn
+)
+
+// Decision is one of the scheduler's about a request.
+type Decision struct {
+	At       time.Time    `json:"at"`
+	Outcome  Decided      `json:"outcome"`
+	HiveID   string       `json:"hive_id,omitempty"`
+	WorkerID string       `json:"worker_id,omitempty"`
+	Workers  []Considered `json:"workers"` // that run the model; the chosen one first
+	Hives    []Considered `json:"hives"`   // where one could be started; empty where none had to be
+	Omitted  int          `json:"omitted"` // workers and hives that are not told of: only so many are remembered
+}
+
+// Considered is a worker or a hive that a decision was between.
+type Considered struct {
+	HiveID   string `json:"hive_id"`
+	WorkerID string `json:"worker_id,omitempty"` // empty for a hive
+	Chosen   bool   `json:"chosen"`
+	Reason   string `json:"reason,omitempty"` // why it lost, a stable word
+	Why      string `json:"why"`              // the same for a person
+}
+
+// Name returns "explain".
+func (Explain) Name() string { return "explain" }
+
+// Validate wants an id.
+func (o Explain) Validate() error { return checkRequired("id", o.ID) }
+
+func (o Explain) onQueen(ctx context.Context, h QueenHandler) (any, error) {
+	r, err := h.Explain(ctx, o)
+	return done(o, r, err)
+}
