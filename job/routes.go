@@ -55,13 +55,6 @@ func (s *Server[O]) Mount(method, path string, h http.Handler) {
 	s.echo.Add(method, path, echo.WrapHandler(h))
 }
 
-// MountOpen is Mount for a route that wants no token: who may use it is its
-// handler's to say.
-func (s *Server[O]) MountOpen(method, path string, h http.Handler) {
-	s.tokenless[method+" "+path] = true
-	s.echo.Add(method, path, echo.WrapHandler(h))
-}
-
 func (s *Server[O]) getHealth(c echo.Context) error {
 	return c.JSON(http.StatusOK, ops.Health{
 		Status: "ok", Mode: s.Mode, Version: s.Version, Build: s.Build, PID: os.Getpid(),

@@ -79,12 +79,11 @@ func or[T comparable](value, fallback T) T {
 // Server runs operations as jobs and tells of them over HTTP.
 type Server[O ops.Op] struct {
 	Options[O]
-	echo      *echo.Echo
-	tokenless map[string]bool // routes, by method and pattern
-	state     feed
-	streams   attendance
-	spare     spare
-	idle      idleness
+	echo    *echo.Echo
+	state   feed
+	streams attendance
+	spare   spare
+	idle    idleness
 
 	base    context.Context //nolint:containedctx // of all jobs; ends at Detach and Stop
 	endBase context.CancelCauseFunc
@@ -111,7 +110,6 @@ func NewServer[O ops.Op](o Options[O]) (*Server[O], error) {
 	s.open, s.close = context.WithCancel(context.Background())
 	s.spare.dir = o.Dir
 	s.idle.settle = s.compact
-	s.tokenless = map[string]bool{http.MethodGet + " /health": true}
 	s.state.changed = make(chan struct{})
 	s.echo = s.routes()
 	unfinished, err := s.restore()

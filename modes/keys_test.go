@@ -3,6 +3,7 @@ package modes_test
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"io"
 	"io/fs"
 	"net/http"
@@ -10,6 +11,11 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/anthropics/anthropic-sdk-go"
+	anthropicoption "github.com/anthropics/anthropic-sdk-go/option"
+	"github.com/openai/openai-go/v3"
+	"github.com/openai/openai-go/v3/option"
 
 	"rbee.dev/rbee/ops"
 )
@@ -162,5 +168,30 @@ func TestAKeyForJobsLetsAKeeperUseWhatIsThere(t *testing.T) {
 	}
 	if out, err := as("wrong", "status"); err == nil || !strings.Contains(out, "neither an API key nor the token") {
 		t.Errorf("a wrong one: %s, %v", out, err)
+	}
+}
+
+func TestTheOfficialClientsBringTheirKeysAndUnderstandRefusals(t *testing.T) {
+	p := newPlace(t)
+	p.rbee("queen", "start")
+	defer http.DefaultClient.CloseIdleConnections()
+	url, secret := "http://"+p.record("queen").Address, p.newSecret("--model", "tinybee")
+	ask := openai.ChatCompletionNewParams{Model: "tinybee", MaxTokens: openai.Int(3), Messages: []openai.ChatCompletionMessageParamUnion{openai.UserMessage("Once")}}
+	say := anthropic.MessageNewParams{Model: "tinybee", MaxTokens: 3, Messages: []anthropic.MessageParam{anthropic.NewUserMessage(anthropic.NewTextBlock("Once"))}}
+	for key, want := range map[string]int{secret: 200, "sk-rbee-wrong": 401} {
+		o := openai.NewClient(option.WithBaseURL(url+"/v1"), option.WithAPIKey(key), option.WithHTTPClient(http.DefaultClient), option.WithMaxRetries(0))
+		_, err := o.Chat.Completions.New(t.Context(), ask)
+		if refused, ok := errors.AsType[*openai.Error](err); ok != (want == 401) || ok && (refused.StatusCode != want || refused.Code != "invalid_api_key") {
+			t.Errorf("OpenAI's with %s: %v", key, err)
+		}
+		a := anthropic.NewClient(anthropicoption.WithBaseURL(url), anthropicoption.WithAPIKey(key), anthropicoption.WithHTTPClient(http.DefaultClient), anthropicoption.WithMaxRetries(0))
+		_, err = a.Messages.New(t.Context(), say)
+		if refused, ok := errors.AsType[*anthropic.Error](err); ok != (want == 401) || ok && (refused.StatusCode != want || !strings.Contains(refused.Error(), "authentication_error")) {
+			t.Errorf("Anthropic's with %s: %v", key, err)
+		}
+	}
+	o := openai.NewClient(option.WithBaseURL(url+"/v1"), option.WithAPIKey(secret), option.WithHTTPClient(http.DefaultClient))
+	if models, err := o.Models.List(t.Context()); err != nil || len(models.Data) != 1 || models.Data[0].ID != "tinybee" {
+		t.Errorf("it sees %+v, %v; want its one model", models, err)
 	}
 }

@@ -115,6 +115,20 @@ func rates(key ops.Key) string {
 	return strings.Join(list, ", ")
 }
 
+// accessTable prints what there is to tell of keys and their use.
+func accessTable(w io.Writer, result any) {
+	switch r := result.(type) {
+	case ops.Key:
+		keysTable(w, []ops.Key{r})
+	case ops.Keys:
+		keysTable(w, r.Keys)
+	case ops.KeyEnded:
+		row(w, keyEnded(r))
+	case ops.UsageReport:
+		usageTable(w, r)
+	}
+}
+
 func keysTable(w io.Writer, list []ops.Key) {
 	if len(list) == 0 {
 		row(w, "no keys: this machine's programs need none; `rbee key create` makes one")

@@ -46,14 +46,8 @@ func (k *Keeper) table(result any) error {
 		row(w, "the alias "+r.Alias+" is removed")
 	case ops.ModelDeleted:
 		row(w, "model "+r.ID+" is deleted from "+r.HiveID+", "+size(r.Freed)+" are free again")
-	case ops.Key:
-		keysTable(w, []ops.Key{r})
-	case ops.Keys:
-		keysTable(w, r.Keys)
-	case ops.KeyEnded:
-		row(w, keyEnded(r))
-	case ops.UsageReport:
-		usageTable(w, r)
+	case ops.Key, ops.Keys, ops.KeyEnded, ops.UsageReport:
+		accessTable(w, r)
 	case ops.Engines:
 		engines(w, r.Engines)
 	case ops.Engine:

@@ -89,7 +89,9 @@ func TestEveryResultIsShownToAPerson(t *testing.T) {
 				Since: at, Total: ops.UsageRow{Requests: 6, Errors: 1, TokensIn: 33, TokensOut: 44, Estimated: 2, Seconds: 61.5},
 				Usage: []ops.UsageRow{
 					{Key: "k1", KeyName: "web", Model: "m", Requests: 4, Errors: 1, TokensIn: 30, TokensOut: 40, Estimated: 2, Seconds: 61.5},
-					{Key: "k0", Model: "m", Requests: 1}, {Key: "token", Requests: 1, TokensIn: 3, TokensOut: 4}, {Key: "none", Requests: 0},
+					{Key: "k0", Model: "m", Requests: 1},
+					{Key: "token", Requests: 1, TokensIn: 3, TokensOut: 4},
+					{Key: "none"},
 				},
 			},
 			[]string{

@@ -49,17 +49,17 @@ func play() bool {
 			panic(err)
 		}
 		defer os.RemoveAll(dir)
-		s, err := job.NewServer(job.Options[ops.Op]{Mode: "queen", Dir: dir, Token: "secret", Log: zerolog.Nop()})
+		s, err := job.NewServer(job.Options[ops.Op]{Mode: "queen", Dir: dir, Admit: func(r *http.Request, _ string) (*http.Request, error) {
+			return r.WithContext(WithGuest(r.Context(), &visitor{model: "bee", forgets: true})), nil
+		}, Log: zerolog.Nop()})
 		if err != nil {
 			panic(err)
 		}
 		g := New(single(target), single(target).scheduler())
 		for _, r := range Routes {
-			s.MountOpen(r.Method, r.Path, g)
+			s.Mount(r.Method, r.Path, g)
 		}
-		h = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			s.ServeHTTP(w, r.WithContext(WithGuest(r.Context(), &visitor{model: "bee", forgets: true})))
-		})
+		h = s
 	default:
 		return false
 	}
