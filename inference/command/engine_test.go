@@ -1,6 +1,7 @@
 package command
 
 import (
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -128,5 +129,22 @@ func TestWhatCannotBeStartedSaysWhy(t *testing.T) {
 				t.Errorf("got %v (%s), want %q (%s)", err, ops.CodeOf(err), c.says, c.code)
 			}
 		})
+	}
+}
+
+// TestAPortThatIsTakenIsAnErrorInTheProgramsWords: somebody was faster.
+func TestAPortThatIsTakenIsAnErrorInTheProgramsWords(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	_, taken, err := net.SplitHostPort(l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = Open(t.Context(), llama(t, "--host 127.0.0.1 --port {port} --port "+taken))
+	if ops.CodeOf(err) != ops.CodeUnavailable || !strings.Contains(err.Error(), "llama-server ended (exit status 1); its last lines: ") || !strings.Contains(err.Error(), "couldn't bind") || !strings.Contains(err.Error(), taken) {
+		t.Errorf("got %v (%s)", err, ops.CodeOf(err))
 	}
 }

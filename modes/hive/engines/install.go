@@ -99,7 +99,7 @@ func pick(ctx context.Context, o offer, w Wanted, single bool) (asset, error) {
 	for _, kind := range order {
 		a, ok := fitting[kind]
 		if ok && (kind != "cuda" || w.Machine.runs(a)) {
-			ops.Narrate(ctx, "engine_choose", "taking %s of %s for this machine: %s", a.id(), there, why)
+			ops.Narrate(ctx, "engine_choose", "taking %s for this machine, since %s (there are: %s)", a.id(), why, there)
 			return a, nil
 		}
 	}
