@@ -22,7 +22,7 @@ func (c *ModelDownload) Help() string {
 
 // Run sends the operation and shows its result.
 func (c *ModelDownload) Run(ctx context.Context, k *Keeper) error {
-	if m := c.Op.Model; m != "" && !strings.Contains(m, "://") && !strings.HasPrefix(m, "hf:") {
+	if m := c.Op.Model; m != "" && !strings.Contains(m, "://") && !strings.HasPrefix(m, "hf:") && !strings.HasPrefix(m, ops.HiveScheme) {
 		path, err := filepath.Abs(m)
 		if err != nil {
 			return ops.Invalid("model", "%q is no path: %w", m, err)

@@ -80,6 +80,30 @@ func group(files []listedFile) []hubModel {
 	return whole
 }
 
+// projector is the file by which llama.cpp makes the repository's model see: in
+// the folder of the model or at the top, F16 by preference, which is what makers
+// test with.
+func projector(files []listedFile, folder string) (listedFile, bool) {
+	rank := func(f listedFile) int {
+		if i := slices.Index([]string{"F16", "BF16", "Q8_0", "F32"}, quantOf(f.Path)); i >= 0 {
+			return i
+		}
+		return 4
+	}
+	var found []listedFile
+	for _, f := range files {
+		base := strings.ToLower(path.Base(f.Path))
+		near := path.Dir(f.Path) == folder || path.Dir(f.Path) == "."
+		if near && f.Type == "file" && strings.HasPrefix(base, "mmproj") && path.Ext(base) == ".gguf" {
+			found = append(found, f)
+		}
+	}
+	if len(found) == 0 {
+		return listedFile{}, false
+	}
+	return slices.MinFunc(found, func(a, b listedFile) int { return cmp.Or(cmp.Compare(rank(a), rank(b)), cmp.Compare(a.Path, b.Path)) }), true
+}
+
 // quantOf is the quantisation that a path names, in its last place.
 func quantOf(path string) string {
 	quant := ""

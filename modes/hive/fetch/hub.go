@@ -12,6 +12,7 @@ import (
 	"path"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 
 	"rbee.dev/rbee/ops"
@@ -37,7 +38,7 @@ type Chosen struct {
 	Source string   // hf:OWNER/REPO:FILE.gguf
 	Name   string   // of the file, without .gguf and the number of its part
 	Why    string   // which one it is and why, for a person
-	Files  []File   // to download, in the order of their parts
+	Files  []File   // to download, in the order of their parts, then the projector if there is one
 	Names  []string // that they keep
 }
 
@@ -63,6 +64,10 @@ func (f *Fetcher) Hub(ctx context.Context, ref string, memory uint64) (Chosen, e
 		return Chosen{}, err
 	}
 	c := Chosen{Source: HubPrefix + repo + ":" + m.path, Name: m.name, Why: why}
+	if p, ok := projector(listed, path.Dir(m.path)); ok {
+		c.Why += ", with " + path.Base(p.Path) + ", by which it sees"
+		m.parts = append(slices.Clone(m.parts), p)
+	}
 	for _, p := range m.parts {
 		where := endpoint.JoinPath(repo, "resolve", "main", p.Path)
 		c.Files = append(c.Files, File{

@@ -79,7 +79,7 @@ func TestAModelIsChosenFromWhatTheRepositoryHolds(t *testing.T) {
 	const gib = 1 << 30
 	s := hub(t, map[string]int{
 		"tiny-Q2_K.gguf": 1 * gib, "tiny-Q4_K_M.gguf": 4 * gib, "tiny-Q8_0.gguf": 8 * gib, "tiny-Q3_K_M.gguf": 3 * gib,
-		"mmproj-tiny-F16.gguf": gib / 2, "tiny.imatrix.gguf": 1000,
+		"mmproj-tiny-F16.gguf": gib / 2, "mmproj-tiny-F32.gguf": gib, "other/mmproj-BF16.gguf": 5, "tiny.imatrix.gguf": 1000,
 		"BF16/tiny-BF16-00001-of-00002.gguf": 10 * gib, "BF16/tiny-BF16-00002-of-00002.gguf": 6 * gib,
 		"cut/tiny-F32-00001-of-00003.gguf": gib, "cut/tiny-F32-00003-of-00003.gguf": gib,
 	})
@@ -102,6 +102,7 @@ func TestAModelIsChosenFromWhatTheRepositoryHolds(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			c.want = append(c.want, "mmproj-tiny-F16.gguf")
 			if diff := cmp.Diff(c.want, got.Names); diff != "" || !strings.Contains(got.Why, c.says) {
 				t.Errorf("%s, because %q", diff, got.Why)
 			}
