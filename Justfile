@@ -90,6 +90,14 @@ bench-gateway:
 bench-access:
     go test -run '^$' -bench Access ./modes/queen/access
 
+# Measure two thousand streams through one queen for a minute: tokens lost and late, memory of each.
+bench-streams:
+    go test -run '^$' -bench Streams -benchtime 1x -timeout 5m ./modes/queen/gateway
+
+# Measure how long the first answer of a model takes that has no worker, with an engine that is ready at once.
+bench-switch:
+    go test -run '^$' -bench Switch -benchtime 20x ./modes
+
 # Measure the builtin engine beside llama.cpp on one file and one thread.
 bench-engine folder="/opt/rbee-llamacpp":
     RBEE_LLAMACPP_ROOT={{folder}} go test -run '^$' -bench OneThread -benchtime 3x -timeout 30m ./inference/builtin

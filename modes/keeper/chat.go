@@ -28,7 +28,8 @@ type Chat struct {
 func (Chat) Help() string {
 	return `Each line is a turn; the model remembers the conversation. The arrow keys edit
 the line and bring earlier ones back. Ctrl-C breaks an answer off; Ctrl-D, or
-/quit, ends. /new begins anew. Without a terminal, lines are read from standard
+/quit, ends. /new begins anew, /model NAME asks another model, /help lists what
+there is. Without a terminal, lines are read from standard
 input and answers written to standard output.
 
 Examples:
@@ -59,10 +60,7 @@ func (c *Chat) Run(ctx context.Context, k *Keeper) error {
 			return context.Cause(ctx)
 		case err != nil:
 			return err
-		case line == "/new":
-			talk.begin()
-			continue
-		case strings.TrimSpace(line) == "":
+		case strings.TrimSpace(line) == "" || talk.command(line, lines.terminal()):
 			continue
 		}
 		if err := talk.answer(ctx, line); err != nil {

@@ -39,6 +39,8 @@ func play() bool {
 	switch os.Getenv(role) {
 	case "mock":
 		h = http.HandlerFunc(instant)
+	case "drip":
+		h = http.HandlerFunc(dripOrInstant)
 	case "proxy":
 		proxy := httputil.NewSingleHostReverseProxy(&url.URL{Scheme: "http", Host: target})
 		proxy.Transport = &http.Transport{MaxIdleConnsPerHost: 256}
@@ -103,8 +105,8 @@ func (s single) scheduler() *schedule.Scheduler {
 	return list
 }
 
-// begin starts a process in a role and returns its address.
-func begin(b *testing.B, as, target string) string {
+// begin starts a process in a role and returns its address and pid.
+func begin(b *testing.B, as, target string) (addr string, pid int) {
 	b.Helper()
 	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), role+"="+as, role+"_TARGET="+target)
@@ -125,7 +127,7 @@ func begin(b *testing.B, as, target string) string {
 	if err != nil {
 		b.Fatal(err)
 	}
-	return strings.TrimSpace(line)
+	return strings.TrimSpace(line), cmd.Process.Pid
 }
 
 // took is how long one request takes.
@@ -149,8 +151,10 @@ func took(b *testing.B, c *http.Client, addr string, body []byte) time.Duration 
 // to the median and at the 99th percentile, and how many requests a second 64
 // clients get through each.
 func BenchmarkGateway(b *testing.B) {
-	mock := begin(b, "mock", "")
-	ways := []string{mock, begin(b, "proxy", mock), begin(b, "gateway", mock)}
+	mock, _ := begin(b, "mock", "")
+	proxy, _ := begin(b, "proxy", mock)
+	gateway, _ := begin(b, "gateway", mock)
+	ways := []string{mock, proxy, gateway}
 	c := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 256}}
 	b.Cleanup(c.CloseIdleConnections)
 	for name, size := range map[string]int{"short prompt": 20, "prompt of 100 KB": 100_000} {
