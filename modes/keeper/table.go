@@ -38,12 +38,8 @@ func (k *Keeper) table(result any) error {
 		models(w, r.Models)
 	case ops.Model:
 		model(w, r)
-	case ops.Alias:
-		row(w, r.Alias+" means "+r.Model+" now")
-	case ops.Aliases:
-		aliases(w, r.Aliases)
-	case ops.AliasRemoved:
-		row(w, "the alias "+r.Alias+" is removed")
+	case ops.Alias, ops.Aliases, ops.AliasRemoved:
+		aliases(w, r)
 	case ops.ModelDeleted:
 		row(w, "model "+r.ID+" is deleted from "+r.HiveID+", "+size(r.Freed)+" are free again")
 	case ops.Key, ops.Keys, ops.KeyEnded, ops.UsageReport:
@@ -260,14 +256,22 @@ func memory(m ops.Model) string {
 	return size(m.Memory)
 }
 
-func aliases(w io.Writer, list []ops.Alias) {
-	if len(list) == 0 {
-		row(w, "no aliases; `rbee model alias NAME MODEL` makes one")
-		return
-	}
-	row(w, "ALIAS", "MODEL")
-	for _, a := range list {
-		row(w, a.Alias, a.Model)
+// aliases shows what operations on aliases return.
+func aliases(w io.Writer, result any) {
+	switch r := result.(type) {
+	case ops.Alias:
+		row(w, r.Alias+" means "+r.Model+" now")
+	case ops.AliasRemoved:
+		row(w, "the alias "+r.Alias+" is removed")
+	case ops.Aliases:
+		if len(r.Aliases) == 0 {
+			row(w, "no aliases; `rbee model alias NAME MODEL` makes one")
+			return
+		}
+		row(w, "ALIAS", "MODEL")
+		for _, a := range r.Aliases {
+			row(w, a.Alias, a.Model)
+		}
 	}
 }
 
