@@ -111,8 +111,9 @@ func (q *Queen) called(m ops.Model) []string {
 	return names
 }
 
-// withAliases puts the aliases into what a list of models or a model came as.
-func (q *Queen) withAliases(o ops.HiveOp, result any) (any, error) {
+// withAliases puts the aliases into what a list of models or a model came as, and
+// returns what was downloaded once the queen knows of it.
+func (q *Queen) withAliases(ctx context.Context, o ops.HiveOp, result any) (any, error) {
 	switch o.(type) {
 	case ops.ModelList:
 		list, err := readAs[ops.Models](result)
@@ -124,6 +125,10 @@ func (q *Queen) withAliases(o ops.HiveOp, result any) (any, error) {
 		m, err := readAs[ops.Model](result)
 		m.Aliases = q.called(m)
 		return m, err
+	case ops.ModelDownload: // the next request may be for it
+		m, err := readAs[ops.Model](result)
+		q.shelved(ctx, m)
+		return result, err
 	}
 	return result, nil
 }
@@ -155,7 +160,7 @@ func (q *Queen) doNamed(ctx context.Context, o ops.HiveOp) (result any, err erro
 	if err != nil {
 		return nil, q.orAlias(o, err)
 	}
-	return q.withAliases(o, result)
+	return q.withAliases(ctx, o, result)
 }
 
 // plainly returns o with the name of a model in place of another name or of
