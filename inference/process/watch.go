@@ -115,7 +115,7 @@ type sending struct {
 // Read reads the body.
 func (s *sending) Read(p []byte) (int, error) {
 	n, err := s.ReadCloser.Read(p)
-	if err == io.EOF { //nolint:errorlint // readers return it as it is
+	if err == io.EOF {
 		s.turn.begin()
 	}
 	return n, err

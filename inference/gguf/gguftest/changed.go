@@ -33,20 +33,26 @@ func Changed(file []byte, values map[string]any) []byte {
 // value is a metadata value, of the type that it has in a file; nil for one of a
 // type that no test needs.
 func value(f *gguf.File, key string) any {
-	if v, ok := f.String(key); ok {
-		return v
-	} else if v, ok := f.Strings(key); ok {
-		return v
-	} else if v, ok := f.Bool(key); ok {
-		return v
-	} else if v, ok := f.Uint(key); ok {
-		return uint32(v) //nolint:gosec // the tests' models have no larger ones
-	} else if v, ok := f.Float(key); ok {
-		return float32(v)
-	} else if v, ok := f.Ints(key); ok {
-		return v
-	} else if v, ok := f.Floats(key); ok {
-		return v
+	if n, ok := f.Uint(key); ok {
+		return uint32(n) //nolint:gosec // the tests' models have no larger ones
+	}
+	if n, ok := f.Float(key); ok {
+		return float32(n)
+	}
+	for _, v := range []any{
+		got(f.String(key)), got(f.Strings(key)), got(f.Bool(key)), got(f.Ints(key)), got(f.Floats(key)),
+	} {
+		if v != nil {
+			return v
+		}
 	}
 	return nil
+}
+
+// got is a value that is there, or nil.
+func got[V any](v V, ok bool) any {
+	if !ok {
+		return nil
+	}
+	return v
 }
