@@ -98,6 +98,10 @@ bench-streams:
 bench-switch:
     go test -run '^$' -bench Switch -benchtime 20x ./modes
 
+# Measure the scheduler: a decision among 10,000 workers, and uneven requests beside the optimum.
+bench-schedule:
+    go test -run Uneven -v -bench Decision ./modes/queen/schedule
+
 # Measure the builtin engine beside llama.cpp on one file and one thread.
 bench-engine folder="/opt/rbee-llamacpp":
     RBEE_LLAMACPP_ROOT={{folder}} go test -run '^$' -bench OneThread -benchtime 3x -timeout 30m ./inference/builtin

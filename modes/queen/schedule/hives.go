@@ -17,7 +17,8 @@ type hive struct {
 	newest       ops.Model // of those that somebody added; ID is "" where nobody has
 	workers      map[string]*worker
 
-	used, held, pinned int64 // see weigh
+	used, held, pinned int64  // see weigh
+	runs               uint64 // see [Scheduler.markRunning]
 }
 
 // worker is one of a hive's.
@@ -218,9 +219,9 @@ func (s *Scheduler) put(h *hive, i ops.Worker) *worker {
 	h.workers[i.ID] = w
 	l := w.line
 	at, _ := slices.BinarySearchFunc(l.workers, w, func(c Candidate, w *worker) int {
-		return cmp.Or(compareHives(c.worker.hive, w.hive), cmp.Compare(c.ID, w.info.ID))
+		return cmp.Or(compareHives(c.worker.hive, w.hive), cmp.Compare(c.ID(), w.info.ID))
 	})
-	l.workers = slices.Insert(l.workers, at, Candidate{Hive: h.id, ID: i.ID, worker: w})
+	l.workers = slices.Insert(l.workers, at, Candidate{worker: w})
 	l.number(at)
 	w.show()
 	return w

@@ -45,7 +45,7 @@ func (s *Scheduler) release(lease *Lease) {
 	}
 	w.show()
 	if w.taken() == 0 {
-		w.hive.weigh()
+		w.hive.shift(w, -1)
 	}
 	s.dispatch(l)
 	if w.taken() == 0 { // others may have been waiting for its room
@@ -61,7 +61,7 @@ func (s *Scheduler) lend(r *Request, w *worker) *Lease {
 	w.peak.note(w.given, now)
 	w.show()
 	if idle {
-		w.hive.weigh()
+		w.hive.shift(w, 1)
 	}
 	s.warmth.note(w, r.Prefixes)
 	return &Lease{Worker: w.info, s: s, worker: w, began: now}

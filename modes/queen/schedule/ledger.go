@@ -81,8 +81,8 @@ func seen[T Candidate | Place](list []T, chosen int) (kept []T, omitted int) {
 	if chosen >= 0 {
 		kept = append(kept, list[chosen])
 	}
-	for i := range list {
-		if i != chosen && len(kept) < keptSeen {
+	for i := 0; i < len(list) && len(kept) < keptSeen; i++ {
+		if i != chosen {
 			kept = append(kept, list[i])
 		}
 	}
@@ -111,9 +111,9 @@ func (g *ledger) story(r *Request) *story {
 }
 
 // fail notes that the request got no worker, and why.
-func (g *ledger) fail(job string, err error) {
-	if st := g.stories[job]; st != nil {
-		st.err = err
+func (g *ledger) fail(r *Request, err error) {
+	if r.Job != "" {
+		g.story(r).err = err
 	}
 }
 
@@ -148,7 +148,7 @@ func (d *decision) tell(r *Request) ops.Decision {
 	x := ops.Decision{At: d.at.UTC(), Workers: []ops.Considered{}, Hives: []ops.Considered{}, Omitted: d.omitted}
 	switch d.act {
 	case Use:
-		x.Outcome, x.HiveID, x.WorkerID = ops.DecidedWorker, d.workers[0].Hive, d.workers[0].ID
+		x.Outcome, x.HiveID, x.WorkerID = ops.DecidedWorker, d.workers[0].Hive(), d.workers[0].ID()
 	case Start:
 		x.Outcome, x.HiveID = ops.DecidedStart, d.places[0].Hive
 	case Wait:
@@ -157,7 +157,7 @@ func (d *decision) tell(r *Request) ops.Decision {
 	for i := range d.workers {
 		c := &d.workers[i]
 		x.Workers = append(x.Workers, ops.Considered{
-			HiveID: c.Hive, WorkerID: c.ID, Chosen: d.act == Use && i == 0, Reason: d.word(c), Why: d.whyWorker(c, i),
+			HiveID: c.Hive(), WorkerID: c.ID(), Chosen: d.act == Use && i == 0, Reason: d.word(c), Why: d.whyWorker(c, i),
 		})
 	}
 	for i := range d.places {

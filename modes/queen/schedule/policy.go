@@ -61,16 +61,18 @@ func (v *View) Places() []Place {
 
 // Candidate is a worker of the model.
 type Candidate struct {
-	Hive, ID string
-	Slots    int32  // requests that it runs at once, at least 1
-	Taken    int32  // of them
-	Warm     int32  // how much of the request's beginning it has answered to lately, as a rank; 0 is nothing
-	Barred   Reason // why it is out of the question, or 0
-	worker   *worker
+	Slots  int32  // requests that it runs at once, at least 1
+	Taken  int32  // of them
+	Warm   int32  // how much of the request's beginning it has answered to lately, as a rank; 0 is nothing
+	Barred Reason // why it is out of the question, or 0
+	worker *worker
 }
 
-// free reports whether it can take a request now.
-func (c *Candidate) free() bool { return c.Barred == 0 && c.Taken < c.Slots }
+// Hive is the name of the worker's hive.
+func (c *Candidate) Hive() string { return c.worker.hive.id }
+
+// ID is the worker's id.
+func (c *Candidate) ID() string { return c.worker.info.ID }
 
 // load compares the share of the slots that are taken.
 func (c *Candidate) load(d *Candidate) int64 {
@@ -94,14 +96,10 @@ const DefaultPolicy = "balanced"
 // policies are the policies by name.
 var policies = map[string]Policy{
 	// balanced takes the worker with the smallest share of its slots taken.
-	DefaultPolicy: PolicyFunc(func(_ *Request, v *View) Choice {
-		return choose(v, func(a, b *Candidate) int64 { return a.load(b) })
-	}),
+	DefaultPolicy: PolicyFunc(func(_ *Request, v *View) Choice { return choose(v, 1) }),
 	// packed takes the one with the largest, so that others fall idle and can be
 	// unloaded.
-	"packed": PolicyFunc(func(_ *Request, v *View) Choice {
-		return choose(v, func(a, b *Candidate) int64 { return b.load(a) })
-	}),
+	"packed": PolicyFunc(func(_ *Request, v *View) Choice { return choose(v, -1) }),
 }
 
 // PolicyNamed returns the policy with that name; "" is [DefaultPolicy].
@@ -116,30 +114,31 @@ func PolicyNamed(name string) (Policy, error) {
 	return nil, ops.Invalid("policy", "there is no policy %q", name).WithHint("there are: %s", strings.Join(names, ", "))
 }
 
-// choose takes a worker that is free: the first by load, then the one that has
-// answered to most of the request's beginning, then the one with more slots, then
-// the first. Without one it takes a place for another.
-func choose(v *View, load func(a, b *Candidate) int64) Choice {
+// choose takes a worker that is free: the one with the smallest share of its
+// slots taken, or with the sign -1 the largest, then the one that has answered to
+// most of the request's beginning, then the one with more slots, then the first.
+// Without one it takes a place for another. It looks at every worker of the model
+// for every request, so it calls nothing.
+func choose(v *View, sign int64) Choice {
 	best := -1
+	var first *Candidate // the best so far
 	for i := range v.Workers {
-		if c := &v.Workers[i]; c.free() && (best < 0 || before(c, &v.Workers[best], load)) {
-			best = i
+		c := &v.Workers[i]
+		if c.Barred != 0 || c.Taken >= c.Slots {
+			continue
 		}
+		if first != nil {
+			load := sign * (int64(c.Taken)*int64(first.Slots) - int64(first.Taken)*int64(c.Slots))
+			if load > 0 || load == 0 && (c.Warm < first.Warm || c.Warm == first.Warm && c.Slots <= first.Slots) {
+				continue
+			}
+		}
+		best, first = i, c
 	}
 	if best >= 0 {
 		return Choice{Use, best}
 	}
 	return place(v)
-}
-
-func before(a, b *Candidate, load func(a, b *Candidate) int64) bool {
-	if by := load(a, b); by != 0 {
-		return by < 0
-	}
-	if a.Warm != b.Warm {
-		return a.Warm > b.Warm
-	}
-	return a.Slots > b.Slots
 }
 
 // place takes a hive for another worker: one with the model on disk before one

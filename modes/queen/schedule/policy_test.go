@@ -9,8 +9,8 @@ import (
 
 // w is a worker of the decision table: its hive, slots, those taken, how warm it
 // is, and why it is barred.
-func w(hive string, slots, taken, warm int32, barred Reason) Candidate {
-	return Candidate{Hive: hive, ID: "w-" + hive, Slots: slots, Taken: taken, Warm: warm, Barred: barred}
+func w(name string, slots, taken, warm int32, barred Reason) Candidate {
+	return Candidate{Slots: slots, Taken: taken, Warm: warm, Barred: barred, worker: &worker{hive: &hive{id: name}}}
 }
 
 // TestTheDecisionTable is what the default policy does. Workers and places are
@@ -61,7 +61,7 @@ func TestTheDecisionTable(t *testing.T) {
 func told(v *View, c Choice) string {
 	switch c.Act {
 	case Use:
-		return "use " + v.Workers[c.At].Hive
+		return "use " + v.Workers[c.At].Hive()
 	case Start:
 		return "start " + v.Places()[c.At].Hive
 	}

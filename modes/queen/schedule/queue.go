@@ -153,7 +153,7 @@ func (s *Scheduler) settle(w *waiter) {
 	}
 	w.line.turns(&w.Request).serve(w.Client, w.round, w.lease != nil)
 	if w.err != nil {
-		s.past.fail(w.Job, w.err)
+		s.past.fail(&w.Request, w.err)
 	}
 	close(w.settled)
 }

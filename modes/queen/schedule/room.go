@@ -20,10 +20,9 @@ func memories(devices []ops.Device) (all, fast int64) {
 	return int64(max(ram, cards)), int64(cards) //nolint:gosec // memory sizes
 }
 
-// room tells whether another worker of the model fits into the hive. It is
+// room tells whether another worker that takes so many bytes fits into the hive. It is
 // rough, since other programs run there too: the hive itself looks closer.
-func (h *hive) room(m ops.Model, p *Place) {
-	size := need(m)
+func (h *hive) room(size int64, p *Place) {
 	p.Fast = h.fast > 0 && size <= h.fast
 	if h.memory == 0 {
 		return
@@ -59,5 +58,15 @@ func (h *hive) weigh() {
 		case m.Pinned:
 			h.pinned += size
 		}
+	}
+}
+
+// shift counts a worker among the busy (by 1), or among the idle again (by -1).
+func (h *hive) shift(w *worker, by int64) {
+	m := h.models[w.info.Model]
+	size := need(m)
+	h.held += by * size
+	if m.Pinned {
+		h.pinned -= by * size
 	}
 }

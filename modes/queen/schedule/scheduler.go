@@ -58,6 +58,7 @@ type Scheduler struct {
 	past    ledger
 	drained bool
 	arrived uint64 // requests that have waited
+	marked  uint64 // what hives are marked with now, see markRunning
 }
 
 // New makes a scheduler; the caller closes it.

@@ -24,9 +24,9 @@ func (r *Request) bar(c *Candidate) {
 	i := &c.worker.info
 	switch {
 	case c.Barred == Failed || c.Barred == Part:
-	case r.Without[Key{c.Hive, c.ID}]:
+	case r.Without[Key{c.Hive(), c.ID()}]:
 		c.Barred = Tried
-	case r.Hive != "" && r.Hive != c.Hive || !r.fits(i.Engine, i.Device):
+	case r.Hive != "" && r.Hive != c.Hive() || !r.fits(i.Engine, i.Device):
 		c.Barred = Elsewhere
 	}
 }
@@ -52,8 +52,11 @@ func (s *Scheduler) decide(l *line, r *Request, v *View) Choice {
 func (s *Scheduler) places(l *line, r *Request) []Place {
 	list := make([]Place, 0, len(l.onDisk))
 	good := false
+	s.markRunning(l, r)
+	from, m := l.source()
+	size := need(m) // on every hive: it is the same model
 	for _, h := range l.onDisk {
-		p := s.place(l, r, h, h.models[l.model])
+		p := s.place(l, r, h, size)
 		p.OnDisk = true
 		good = good || p.Barred == 0
 		list = append(list, p)
@@ -61,12 +64,11 @@ func (s *Scheduler) places(l *line, r *Request) []Place {
 	if good || l.answers(r) && len(l.queue) < usualSlots { // fewer would not fill another worker: not worth the copy
 		return list
 	}
-	from, m := l.source()
 	for _, h := range s.order {
 		if slices.Contains(l.onDisk, h) {
 			continue
 		}
-		p := s.place(l, r, h, m)
+		p := s.place(l, r, h, size)
 		if p.Barred == 0 && from == nil && !isURL(m.Source) {
 			p.Barred = Missing
 		}
@@ -76,7 +78,7 @@ func (s *Scheduler) places(l *line, r *Request) []Place {
 }
 
 // place is a hive as somewhere to start a worker for r.
-func (s *Scheduler) place(l *line, r *Request, h *hive, m ops.Model) Place {
+func (s *Scheduler) place(l *line, r *Request, h *hive, size int64) Place {
 	p := Place{Hive: h.id, hive: h}
 	switch {
 	case r.Hive != "" && r.Hive != h.id:
@@ -87,12 +89,12 @@ func (s *Scheduler) place(l *line, r *Request, h *hive, m ops.Model) Place {
 		p.Barred = Drained
 	case l.starting(h, r):
 		p.Barred = Coming
-	case l.runsOn(h, r):
+	case h.runs == s.marked:
 		p.Barred = Running
 	case l.cooling(h, r):
 		p.Barred = Cooling
 	default:
-		h.room(m, &p)
+		h.room(size, &p)
 	}
 	return p
 }
@@ -105,16 +107,16 @@ func (l *line) answers(r *Request) bool {
 	})
 }
 
-// runsOn reports whether the hive has a worker that is or will be one for r. A
+// markRunning marks the hives that have a worker which is or will be one for r. A
 // second one would only share the machine with it.
-func (l *line) runsOn(h *hive, r *Request) bool {
-	for _, w := range h.workers {
-		i := &w.info
-		if w.line == l && i.PartOf == "" && i.State != ops.WorkerFailed && !r.Without[Key{h.id, i.ID}] && r.fits(i.Engine, i.Device) {
-			return true
+func (s *Scheduler) markRunning(l *line, r *Request) {
+	s.marked++
+	for i := range l.workers {
+		c := l.workers[i]
+		if r.bar(&c); c.Barred != Failed && c.Barred != Part && c.Barred != Tried && c.Barred != Elsewhere {
+			c.worker.hive.runs = s.marked
 		}
 	}
-	return false
 }
 
 // starting reports whether a worker for r is being started on the hive.

@@ -1,0 +1,106 @@
+package schedule
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"testing/synctest"
+
+	"rbee.dev/rbee/ops"
+)
+
+func TestADecisionIsExplained(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDepot(t, Options{})
+		defer d.Close()
+		for i, id := range []string{"a", "b", "c"} {
+			d.add(id, 8<<30, bee)
+			d.run(id, "w-"+id, "bee", 2)
+			d.change(id, func(s *ops.HiveSnapshot) { s.Workers[0].Running = i })
+		}
+		d.get(Request{Job: "job", Model: "bee", Client: "me"}).Release()
+		x, err := d.Explain("job")
+		if err != nil || len(x.Decisions) != 1 || x.Model != "bee" || x.Client != "me" || x.Priority != ops.Interactive {
+			t.Fatalf("%+v, %v", x, err)
+		}
+		var lines []string
+		for _, c := range x.Decisions[0].Workers {
+			lines = append(lines, fmt.Sprintf("%s %v %s %s", c.WorkerID, c.Chosen, c.Reason, c.Why))
+		}
+		want := "w-a true  0 of 2 slots taken\n" +
+			"w-b false load 1 of 2 slots taken, the chosen one has 0 of 2\n" +
+			"w-c false full all its slots are taken, 2 of 2 slots taken"
+		if got := strings.Join(lines, "\n"); got != want || x.Decisions[0].Outcome != ops.DecidedWorker || x.Decisions[0].WorkerID != "w-a" {
+			t.Errorf("it is explained by\n%s\nwant\n%s", got, want)
+		}
+	})
+}
+
+func TestAStartIsExplainedWithTheHivesThatLost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDepot(t, Options{})
+		defer d.Close()
+		d.add("a", 1<<20, bee)
+		d.add("b", 8<<30, bee)
+		d.get(Request{Job: "job", Model: "bee"}).Release()
+		x, err := d.Explain("job")
+		if err != nil {
+			t.Fatal(err)
+		}
+		var outcomes []string
+		for _, decision := range x.Decisions {
+			outcomes = append(outcomes, string(decision.Outcome))
+			if decision.Outcome == ops.DecidedStart && (decision.HiveID != "b" || len(decision.Hives) != 2 || decision.Hives[1].Reason != "too_large") {
+				t.Errorf("the start: %+v", decision)
+			}
+		}
+		if got := strings.Join(outcomes, " "); got != "wait start wait worker" {
+			t.Errorf("it went %q", got)
+		}
+	})
+}
+
+func TestOnlySoMuchIsRemembered(t *testing.T) {
+	d := newDepot(t, Options{})
+	defer d.Close()
+	d.add("a", 8<<30, bee)
+	d.run("a", "w", "bee", 2)
+	for i := range keptStories + 1 {
+		d.get(Request{Job: fmt.Sprint(i), Model: "bee"}).Release()
+	}
+	if _, err := d.Explain("0"); ops.CodeOf(err) != ops.CodeNotFound || ops.AsError(err).Hint == "" {
+		t.Errorf("the oldest: %v", err)
+	}
+	if _, err := d.Explain(fmt.Sprint(keptStories)); err != nil {
+		t.Errorf("the newest: %v", err)
+	}
+	if n := len(d.past.stories); n != keptStories {
+		t.Errorf("%d are remembered", n)
+	}
+}
+
+func TestAConversationGoesWhereItsBeginningWas(t *testing.T) {
+	d := newDepot(t, Options{})
+	defer d.Close()
+	for _, id := range []string{"a", "b"} {
+		d.add(id, 8<<30, bee)
+		d.run(id, "w-"+id, "bee", 4)
+	}
+	first, other := []byte(strings.Repeat("a long story ", 40)), []byte(strings.Repeat("something else ", 40))
+	busy := d.get(Request{Model: "bee", Prefixes: Prefixes(other)}) // on a
+	lease := d.get(Request{Model: "bee", Prefixes: Prefixes(first)})
+	where := lease.Key()
+	lease.Release()
+	busy.Release()
+	if where != (Key{Hive: "b", Worker: "w-b"}) {
+		t.Fatalf("the first went to %v", where)
+	}
+	next := d.get(Request{Model: "bee", Prefixes: Prefixes(append(first, " and it goes on"...))})
+	defer next.Release()
+	if next.Key() != where {
+		t.Errorf("the conversation went on at %v, not %v", next.Key(), where)
+	}
+	if len(Prefixes([]byte("short"))) != 0 || len(Prefixes(make([]byte, 1<<20))) != beginnings {
+		t.Error("what is short has no beginning, what is long has so many and no more")
+	}
+}
