@@ -322,7 +322,8 @@ func TestWhatAModelThinksIsTranslated(t *testing.T) {
 			"anthropic, asked for", "/v1/messages", `{"model":"bee","max_tokens":9,"stream":true,"thinking":{"type":"enabled","budget_tokens":1024},"messages":[]}`,
 			[]string{
 				`"content_block":{"signature":"","thinking":"","type":"thinking"},"index":0`, `"thinking":"hm","type":"thinking_delta"`, `"type":"content_block_stop"`, `"text":"so"`,
-			}, "",
+			},
+			"",
 		},
 		{"anthropic, not asked for", "/v1/messages", `{"model":"bee","max_tokens":9,"stream":true,"messages":[]}`, []string{`"text":"so"`}, "hm"},
 	} {
