@@ -1,6 +1,7 @@
 package queen
 
 import (
+	"encoding/json"
 	"os"
 	"path/filepath"
 	"strings"
@@ -103,5 +104,24 @@ func TestHivesAreFoundByNameOrNearTo(t *testing.T) {
 	_, err := q.hive("gpu2")
 	if ops.CodeOf(err) != ops.CodeNotFound || !strings.Contains(ops.AsError(err).Hint, `"gpu1"`) {
 		t.Errorf("another name: %v", err)
+	}
+}
+
+func TestListsWithoutAHiveAreOfAllHives(t *testing.T) {
+	q := &Queen{books: books{schedule: schedule.New(schedule.Options{}), hives: map[string]*entry{"gpu1": {}, "gpu2": {}}}}
+	for _, o := range ops.All() {
+		list, ok := o.(ops.HiveOp)
+		if !ok || !strings.HasSuffix(o.Name(), "_list") {
+			continue
+		}
+		// No hive is up, so nobody is asked; one that were taken for the local
+		// hive's alone would have to start it.
+		merged, err := q.route(t.Context(), list)
+		if err != nil {
+			t.Errorf("%s: %v: merge it in route", o.Name(), err)
+		}
+		if _, forwarded := merged.(json.RawMessage); forwarded {
+			t.Errorf("%s goes to one hive", o.Name())
+		}
 	}
 }

@@ -30,6 +30,10 @@ func (q *Queen) route(ctx context.Context, o ops.HiveOp) (any, error) {
 		if o.HiveID == "" {
 			return q.models(ctx), nil
 		}
+	case ops.EngineList:
+		if o.HiveID == "" {
+			return q.engines(ctx), nil
+		}
 	case ops.Infer:
 		return q.assign(ctx, o)
 	case ops.WorkerSpawn:

@@ -34,7 +34,8 @@ var operations = map[string]ops.Scope{
 	"model_download": ops.ScopeAdmin, "model_copy": ops.ScopeAdmin, "model_delete": ops.ScopeAdmin,
 	"engine_list": ops.ScopeJobs, "engine_install": ops.ScopeAdmin, "engine_remove": ops.ScopeAdmin,
 	"model_aliases": ops.ScopeJobs, "model_alias": ops.ScopeAdmin, "model_unalias": ops.ScopeAdmin,
-	"explain": ops.ScopeJobs, "model_pin": ops.ScopeAdmin, "model_unpin": ops.ScopeAdmin,
+	"explain":   ops.ScopeAdmin, // it tells of requests of others
+	"model_pin": ops.ScopeAdmin, "model_unpin": ops.ScopeAdmin,
 	"queen_drain": ops.ScopeAdmin, "queen_resume": ops.ScopeAdmin, "hive_drain": ops.ScopeAdmin, "hive_resume": ops.ScopeAdmin,
 	"ssh_test": ops.ScopeAdmin, "hive_install": ops.ScopeAdmin, "hive_uninstall": ops.ScopeAdmin, "hive_update": ops.ScopeAdmin,
 	"hive_start": ops.ScopeAdmin, "hive_stop": ops.ScopeAdmin,
