@@ -12,12 +12,13 @@ import (
 )
 
 // BenchmarkDecision is one choice, and the giving back, among a thousand hives
-// with ten workers each: of a hundred models each, or all of one; and the choice
-// of a hive where none is free.
+// with ten workers each: of a hundred models each, or all of one. Then it is what
+// one that waits costs at each change: where no worker is left and each hive has
+// the model, or none that may be used; and where all workers are taken.
 func BenchmarkDecision(b *testing.B) {
 	for _, models := range []int{100, 1} {
 		b.Run(fmt.Sprintf("%d models", models), func(b *testing.B) {
-			s := registry(models, 4)
+			s := registry(models, 4, 1000)
 			defer s.Close()
 			prefixes := Prefixes(make([]byte, 4096))
 			i := 0
@@ -31,26 +32,46 @@ func BenchmarkDecision(b *testing.B) {
 			}
 		})
 	}
-	b.Run("none free", func(b *testing.B) {
-		s := registry(100, 0)
-		defer s.Close()
-		for b.Loop() {
-			s.mu.Lock()
-			r := Request{Model: "m0"}
-			l := s.lines["m0"]
-			v := s.view(l, &r)
-			c := s.decide(l, &r, v)
-			s.mu.Unlock()
-			if c.Act != Start {
-				b.Fatalf("it says %+v", c)
+	b.Run("none free", func(b *testing.B) { again(b, registry(100, 0, 1000), Start) })
+	b.Run("none free, others have to get it", func(b *testing.B) {
+		s := registry(100, 0, 1)
+		s.DrainHive("hive-999", true)
+		again(b, s, Start)
+	})
+	b.Run("all taken", func(b *testing.B) {
+		s := registry(1, 1, 1000)
+		for range 10_000 {
+			if _, err := s.Acquire(b.Context(), Request{Model: "m0"}); err != nil {
+				b.Fatal(err)
 			}
 		}
+		again(b, s, Wait)
 	})
 }
 
+// again decides about the same request over and over, which must come to want.
+func again(b *testing.B, s *Scheduler, want Act) {
+	defer s.Close()
+	l, r := s.lines["m0"], Request{Job: "job", Model: "m0"}
+	for b.Loop() {
+		s.mu.Lock()
+		v := s.view(l, &r)
+		v.Held = l.coming(&r) > 0
+		c := s.decide(&r, v)
+		if c.Act == Wait && s.hopeless(l, &waiter{Request: r}, v) != nil {
+			b.Fatal("it need not wait")
+		}
+		s.mu.Unlock()
+		if c.Act != want {
+			b.Fatalf("it says %+v", c)
+		}
+	}
+}
+
 // registry is a scheduler that knows a thousand hives with ten workers each of so
-// many models, of so many slots; 0 slots are workers that have failed.
-func registry(models, slots int) *Scheduler {
+// many models, of so many slots; 0 slots are workers that have failed. So many of the
+// hives have the models on disk, the last ones.
+func registry(models, slots, disks int) *Scheduler {
 	s := New(Options{})
 	list := make([]ops.Model, models)
 	for i := range list {
@@ -61,7 +82,10 @@ func registry(models, slots int) *Scheduler {
 		if h == 0 {
 			id = ops.LocalHive
 		}
-		snapshot := ops.HiveSnapshot{Models: list, Hive: ops.Hive{Devices: []ops.Device{{Kind: "cpu", MemoryBytes: 64 << 30}}}}
+		snapshot := ops.HiveSnapshot{Hive: ops.Hive{Devices: []ops.Device{{Kind: "cpu", MemoryBytes: 64 << 30}}}}
+		if h >= 1000-disks {
+			snapshot.Models = list
+		}
 		for n := range 10 {
 			i := ops.Worker{ID: fmt.Sprint("w", n), Model: fmt.Sprint("m", (h*10+n)%models), State: ops.WorkerReady, Slots: slots}
 			if slots == 0 {

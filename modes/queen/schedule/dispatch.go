@@ -29,7 +29,7 @@ func (s *Scheduler) dispatch(l *line) {
 // cannot be, only those that want something else than it are asked after it.
 func (s *Scheduler) serveNext(l *line) bool {
 	stuck := false
-	for _, w := range l.inTurn() {
+	for _, w := range l.queue {
 		plain := !w.narrow() && len(w.failed) == 0
 		if stuck && plain {
 			continue
@@ -51,7 +51,7 @@ func (s *Scheduler) serve(l *line, w *waiter) bool {
 		if places := v.places; len(w.failed) > 0 {
 			v.places = func() []Place { return w.withoutFailed(places()) }
 		}
-		switch c := s.decide(l, &w.Request, v); c.Act {
+		switch c := s.decide(&w.Request, v); c.Act {
 		case Use:
 			w.lease = s.lend(&w.Request, v.Workers[c.At].worker)
 		case Start:
@@ -96,7 +96,7 @@ func (s *Scheduler) hopeless(l *line, w *waiter, v *View) error {
 		if err := w.failed[p.hive]; err != nil {
 			failed = err
 		} else if p.Barred != Elsewhere {
-			why = append(why, fmt.Sprintf("%s: %s", p.Hive, p.Barred))
+			why = append(why, fmt.Sprintf("%s: %s", p.Hive(), p.Barred))
 		}
 	}
 	if failed != nil {
@@ -128,16 +128,11 @@ func (w *waiter) join(st *start) {
 
 // begin starts a worker for w, and for all that wait with it.
 func (s *Scheduler) begin(l *line, w *waiter, p Place) {
-	plan := Plan{Hive: p.Hive, Model: l.model, Engine: w.Engine, Device: w.Device}
-	if !p.OnDisk {
-		from, m := l.source()
-		plan.Get, plan.Source = true, m.Source
-		if from != nil {
-			plan.From = from.id
-		}
-	}
+	plan := l.plan(p)
+	plan.Engine, plan.Device = w.Engine, w.Device
 	st := &start{s: s, line: l, hive: p.hive, plan: plan}
 	l.starts = append(l.starts, st)
+	l.site(st.hive).coming++
 	for _, x := range l.queue {
 		x.join(st)
 	}
@@ -145,6 +140,19 @@ func (s *Scheduler) begin(l *line, w *waiter, p Place) {
 		i, err := s.Fleet.Start(ops.WithSink(s.life, st), plan)
 		s.started(st, i, err)
 	})
+}
+
+// plan is a start of a worker at a place.
+func (l *line) plan(p Place) Plan {
+	plan := Plan{Hive: p.Hive(), Model: l.model}
+	if !p.OnDisk {
+		from, m := l.source()
+		plan.Get, plan.Source = true, m.Source
+		if from != nil {
+			plan.From = from.id
+		}
+	}
+	return plan
 }
 
 // started takes a start's end in. It goes on though nobody may wait any more: the
@@ -159,8 +167,9 @@ func (s *Scheduler) started(st *start, i ops.Worker, err error) {
 			break
 		}
 	}
+	l.site(st.hive).coming--
 	if err != nil {
-		l.failed[st.hive] = time.Now()
+		l.site(st.hive).failed = time.Now()
 	} else if s.hives[st.hive.id] == st.hive && st.hive.up {
 		s.put(st.hive, i)
 		st.hive.weigh()
@@ -240,20 +249,11 @@ func (s *Scheduler) Settle(ctx context.Context, r Request) (Plan, error) {
 		return Plan{}, err
 	}
 	v := &View{places: func() []Place { return unless(s.places(l, &r), Running, Coming, Cooling, Crowded) }}
-	c := s.decide(l, &r, v)
+	c := s.decide(&r, v)
 	if c.Act != Start {
 		return Plan{}, s.hopeless(l, &waiter{Request: r, line: l}, v)
 	}
-	p := v.Places()[c.At]
-	plan := Plan{Hive: p.Hive, Model: l.model}
-	if !p.OnDisk {
-		from, m := l.source()
-		plan.Get, plan.Source = true, m.Source
-		if from != nil {
-			plan.From = from.id
-		}
-	}
-	return plan, nil
+	return l.plan(v.Places()[c.At]), nil
 }
 
 // unless lifts bars that a person may ignore: the hive itself makes room, or says

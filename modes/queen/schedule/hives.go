@@ -8,17 +8,17 @@ import (
 	"rbee.dev/rbee/ops"
 )
 
-// hive is one of the fleet, as it was told last.
+// hive is one of the fleet, as it was told last. What a choice among a thousand
+// looks at comes first: it is in one line of the processor's cache.
 type hive struct {
-	id           string
-	up, drained  bool
-	memory, fast int64 // bytes; fast is the accelerators'
-	models       map[string]ops.Model
-	newest       ops.Model // of those that somebody added; ID is "" where nobody has
-	workers      map[string]*worker
+	id                 string
+	up, drained        bool
+	memory, fast       int64 // bytes; fast is the accelerators'
+	used, held, pinned int64 // see weigh
 
-	used, held, pinned int64  // see weigh
-	runs               uint64 // see [Scheduler.markRunning]
+	models  map[string]ops.Model
+	newest  ops.Model // of those that somebody added; ID is "" where nobody has
+	workers map[string]*worker
 }
 
 // worker is one of a hive's.
@@ -26,12 +26,14 @@ type worker struct {
 	info  ops.Worker
 	hive  *hive
 	line  *line
-	at    int  // in line.workers
-	gone  bool // out of it
-	fresh bool // a start that made it, or could have, is not over: it may say more
-	given int  // requests that it has been lent to
-	peak  peak // of given
-	other int  // requests that others have given it
+	group *group // of line's; nil once it is gone
+	site  *site  // of line's
+	warm  int32  // see [warmth.mark]
+	runs  bool   // counted in site.running
+	fresh bool   // a start that made it, or could have, is not over: it may say more
+	given int    // requests that it has been lent to
+	peak  peak   // of given
+	other int    // requests that others have given it
 
 	prefixes []uint64 // a ring, see [warmth]
 	oldest   int
@@ -217,50 +219,52 @@ func (s *Scheduler) put(h *hive, i ops.Worker) *worker {
 	w = &worker{info: i, hive: h, line: s.lineOf(i.Model)}
 	w.fresh = slices.ContainsFunc(w.line.starts, func(st *start) bool { return st.hive == h })
 	h.workers[i.ID] = w
-	l := w.line
-	at, _ := slices.BinarySearchFunc(l.workers, w, func(c Candidate, w *worker) int {
-		return cmp.Or(compareHives(c.worker.hive, w.hive), cmp.Compare(c.ID(), w.info.ID))
-	})
-	l.workers = slices.Insert(l.workers, at, Candidate{worker: w})
-	l.number(at)
+	w.site = w.line.site(h)
+	w.line.workers = insert(w.line.workers, w)
 	w.show()
 	return w
 }
 
 // take takes a worker out of its line.
 func (s *Scheduler) take(w *worker) {
-	w.gone = true
 	s.warmth.forget(w)
 	l := w.line
-	l.workers = slices.Delete(l.workers, w.at, w.at+1)
-	l.number(w.at)
+	l.ungroup(w)
+	w.count(false)
+	l.workers = remove(l.workers, w)
 	s.tidy(l)
 }
 
-// number tells the workers from that one on where they are in the line.
-func (l *line) number(from int) {
-	for i := from; i < len(l.workers); i++ {
-		l.workers[i].worker.at = i
-	}
-}
-
-// show brings the candidate that the worker is up to date.
+// show has the line see the worker as it is now.
 func (w *worker) show() {
-	if w.gone {
-		return
+	k := kind{
+		slots: int32(max(w.info.Slots, 1)), taken: int32(w.taken()), //nolint:gosec // small numbers
+		engine: w.info.Engine, device: w.info.Device,
 	}
-	c := &w.line.workers[w.at]
-	c.Slots, c.Taken = int32(max(w.info.Slots, 1)), int32(w.taken()) //nolint:gosec // small numbers
 	switch {
 	case w.info.State == ops.WorkerFailed:
-		c.Barred = Failed
+		k.barred = Failed
 	case w.info.PartOf != "":
-		c.Barred = Part
+		k.barred = Part
 	case w.hive.drained:
-		c.Barred = Drained
+		k.barred = Drained
 	case w.info.State == ops.WorkerLoading || w.fresh:
-		c.Barred = Loading
-	default:
-		c.Barred = 0
+		k.barred = Loading
 	}
+	w.line.regroup(w, k)
+	w.count(k.barred != Failed && k.barred != Part)
 }
+
+// count has the worker be counted among those that run at its site, or not.
+func (w *worker) count(runs bool) {
+	switch {
+	case runs && !w.runs:
+		w.site.running++
+	case !runs && w.runs:
+		w.site.running--
+	}
+	w.runs = runs
+}
+
+// gone reports whether the worker is out of its line.
+func (w *worker) gone() bool { return w.group == nil }

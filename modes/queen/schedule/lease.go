@@ -39,7 +39,7 @@ func (s *Scheduler) release(lease *Lease) {
 	l := w.line
 	w.given--
 	l.pace.note(time.Since(lease.began))
-	if w.gone {
+	if w.gone() {
 		s.tidy(l)
 		return
 	}
@@ -177,7 +177,7 @@ func (h *hive) builtIn() string {
 func (s *Scheduler) free(l *line, r *Request) *worker {
 	v := s.view(l, r)
 	v.Held = true // places are looked at when it waits
-	if c := s.decide(l, r, v); c.Act == Use {
+	if c := s.decide(r, v); c.Act == Use {
 		return v.Workers[c.At].worker
 	}
 	return nil
@@ -237,7 +237,7 @@ func (s *Scheduler) relay(ctx context.Context, w *waiter) {
 // tellPlace says where in the queue the request is.
 func (s *Scheduler) tellPlace(ctx context.Context, w *waiter) {
 	s.mu.Lock()
-	place, coming, waiting := w.place(), w.line.coming(&w.Request), len(w.line.queue)
+	place, coming, waiting := w.line.at(w)+1, w.line.coming(&w.Request), len(w.line.queue)
 	waits := slices.Contains(w.line.queue, w)
 	s.mu.Unlock()
 	if !waits || place <= coming || place == w.told && time.Since(w.toldAt) < tellAgain {

@@ -63,10 +63,10 @@ func (g *ledger) note(r *Request, v *View, c Choice) {
 	case Wait:
 	}
 	var left int
-	d.workers, left = seen(v.Workers, worker)
+	d.workers, left = seenWorkers(r, v, worker)
 	d.omitted += left
 	if c.Act != Use {
-		d.places, left = seen(v.found, at)
+		d.places, left = seenPlaces(v.found, at)
 		d.omitted += left
 	}
 	if len(st.decisions) == keptDecisions {
@@ -75,9 +75,40 @@ func (g *ledger) note(r *Request, v *View, c Choice) {
 	st.decisions = append(st.decisions, d)
 }
 
-// seen copies some of list, that at chosen first.
-func seen[T Candidate | Place](list []T, chosen int) (kept []T, omitted int) {
-	kept = make([]T, 0, min(len(list), keptSeen))
+// seenWorkers copies what r was decided on: the chosen worker first, then those
+// that the policy saw, and others as far as there is room, in their order.
+func seenWorkers(r *Request, v *View, chosen int) (kept []Candidate, omitted int) {
+	var all []*worker
+	if v.line != nil {
+		all = v.line.workers
+	}
+	kept = make([]Candidate, 0, min(len(all), keptSeen))
+	if chosen >= 0 {
+		kept = append(kept, v.Workers[chosen])
+	}
+	head := len(kept)
+	for i := 0; i < len(v.Workers) && len(kept) < keptSeen; i++ {
+		if i != chosen {
+			kept = append(kept, v.Workers[i])
+		}
+	}
+	shown := kept
+	for i := 0; i < len(all) && len(kept) < keptSeen; i++ {
+		w := all[i]
+		if slices.ContainsFunc(shown, func(c Candidate) bool { return c.worker == w }) {
+			continue
+		}
+		c := w.candidate()
+		r.bar(&c)
+		kept = append(kept, c)
+	}
+	slices.SortFunc(kept[head:], func(a, b Candidate) int { return compareWorkers(a.worker, b.worker) })
+	return kept, len(all) - len(kept)
+}
+
+// seenPlaces copies some of list, that at chosen first.
+func seenPlaces(list []Place, chosen int) (kept []Place, omitted int) {
+	kept = make([]Place, 0, min(len(list), keptSeen))
 	if chosen >= 0 {
 		kept = append(kept, list[chosen])
 	}
@@ -150,7 +181,7 @@ func (d *decision) tell(r *Request) ops.Decision {
 	case Use:
 		x.Outcome, x.HiveID, x.WorkerID = ops.DecidedWorker, d.workers[0].Hive(), d.workers[0].ID()
 	case Start:
-		x.Outcome, x.HiveID = ops.DecidedStart, d.places[0].Hive
+		x.Outcome, x.HiveID = ops.DecidedStart, d.places[0].Hive()
 	case Wait:
 		x.Outcome = ops.DecidedWait
 	}
@@ -162,7 +193,7 @@ func (d *decision) tell(r *Request) ops.Decision {
 	}
 	for i := range d.places {
 		p := &d.places[i]
-		c := ops.Considered{HiveID: p.Hive, Chosen: d.act == Start && i == 0, Reason: texts[p.Barred].word, Why: d.whyPlace(p, i)}
+		c := ops.Considered{HiveID: p.Hive(), Chosen: d.act == Start && i == 0, Reason: texts[p.Barred].word, Why: d.whyPlace(p, i)}
 		if r.Hive != "" && p.Barred == Elsewhere {
 			c.Why = "the request names " + r.Hive
 		}

@@ -40,12 +40,14 @@ type Choice struct {
 // View is what a policy may look at: the same things in the same order give the
 // same choice.
 type View struct {
-	// Workers are those of the model, the queen's own machine's first, then by
-	// name.
+	// Workers are those of the model that r may use, the queen's own machine's
+	// first, then by name. Of those that are alike in all that a [Candidate] says,
+	// and in engine and device, it is only the first.
 	Workers []Candidate
 	// Held says that workers enough for those that wait are being started.
 	Held bool
 
+	line   *line
 	places func() []Place
 	found  []Place
 }
@@ -81,7 +83,6 @@ func (c *Candidate) load(d *Candidate) int64 {
 
 // Place is a hive as somewhere to start a worker.
 type Place struct {
-	Hive   string
 	OnDisk bool   // it has the model, and need not get it
 	Fast   bool   // its accelerators hold all of the model
 	Evicts bool   // idle workers have to go
@@ -89,6 +90,9 @@ type Place struct {
 	Barred Reason // why it is out of the question, or 0
 	hive   *hive
 }
+
+// Hive is the hive's name.
+func (p *Place) Hive() string { return p.hive.id }
 
 // DefaultPolicy is the name of the policy where none is named.
 const DefaultPolicy = "balanced"
@@ -117,28 +121,29 @@ func PolicyNamed(name string) (Policy, error) {
 // choose takes a worker that is free: the one with the smallest share of its
 // slots taken, or with the sign -1 the largest, then the one that has answered to
 // most of the request's beginning, then the one with more slots, then the first.
-// Without one it takes a place for another. It looks at every worker of the model
-// for every request, so it calls nothing.
+// Without one it takes a place for another.
 func choose(v *View, sign int64) Choice {
 	best := -1
-	var first *Candidate // the best so far
 	for i := range v.Workers {
 		c := &v.Workers[i]
-		if c.Barred != 0 || c.Taken >= c.Slots {
-			continue
+		if c.Barred == 0 && c.Taken < c.Slots && (best < 0 || c.better(&v.Workers[best], sign)) {
+			best = i
 		}
-		if first != nil {
-			load := sign * (int64(c.Taken)*int64(first.Slots) - int64(first.Taken)*int64(c.Slots))
-			if load > 0 || load == 0 && (c.Warm < first.Warm || c.Warm == first.Warm && c.Slots <= first.Slots) {
-				continue
-			}
-		}
-		best, first = i, c
 	}
 	if best >= 0 {
 		return Choice{Use, best}
 	}
 	return place(v)
+}
+
+func (c *Candidate) better(d *Candidate, sign int64) bool {
+	if load := sign * c.load(d); load != 0 {
+		return load < 0
+	}
+	if c.Warm != d.Warm {
+		return c.Warm > d.Warm
+	}
+	return c.Slots > d.Slots
 }
 
 // place takes a hive for another worker: one with the model on disk before one

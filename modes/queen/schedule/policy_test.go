@@ -16,7 +16,7 @@ func w(name string, slots, taken, warm int32, barred Reason) Candidate {
 // TestTheDecisionTable is what the default policy does. Workers and places are
 // in the order of a [View]: the queen's own machine's first, then by name.
 func TestTheDecisionTable(t *testing.T) {
-	disk := func(hive string, free int64) Place { return Place{Hive: hive, OnDisk: true, Free: free} }
+	disk := func(name string, free int64) Place { return Place{hive: &hive{id: name}, OnDisk: true, Free: free} }
 	for _, tt := range []struct {
 		name    string
 		workers []Candidate
@@ -40,13 +40,13 @@ func TestTheDecisionTable(t *testing.T) {
 		{"a worker before a place", []Candidate{w("a", 4, 3, 0, 0)}, []Place{disk("b", 9)}, false, "use a"},
 		{"a place where all are full", []Candidate{w("a", 4, 4, 0, 0)}, []Place{disk("b", 9)}, false, "start b"},
 		{"none where enough is coming", []Candidate{w("a", 4, 4, 0, 0)}, []Place{disk("b", 9)}, true, "wait"},
-		{"a place with the model before one without", nil, []Place{{Hive: "a", Fast: true, Free: 99}, disk("b", 1)}, false, "start b"},
-		{"one that can get it", nil, []Place{{Hive: "a", OnDisk: true, Barred: Crowded}, {Hive: "b"}}, false, "start b"},
-		{"accelerators that hold it", nil, []Place{disk("a", 99), {Hive: "b", OnDisk: true, Fast: true, Evicts: true}}, false, "start b"},
-		{"where nobody has to go", nil, []Place{{Hive: "a", OnDisk: true, Evicts: true, Free: 99}, disk("b", 1)}, false, "start b"},
+		{"a place with the model before one without", nil, []Place{{hive: &hive{id: "a"}, Fast: true, Free: 99}, disk("b", 1)}, false, "start b"},
+		{"one that can get it", nil, []Place{{hive: &hive{id: "a"}, OnDisk: true, Barred: Crowded}, {hive: &hive{id: "b"}}}, false, "start b"},
+		{"accelerators that hold it", nil, []Place{disk("a", 99), {hive: &hive{id: "b"}, OnDisk: true, Fast: true, Evicts: true}}, false, "start b"},
+		{"where nobody has to go", nil, []Place{{hive: &hive{id: "a"}, OnDisk: true, Evicts: true, Free: 99}, disk("b", 1)}, false, "start b"},
 		{"where most is free", nil, []Place{disk("a", 1), disk("b", 2)}, false, "start b"},
 		{"the first of two places alike", nil, []Place{disk("a", 1), disk("b", 1)}, false, "start a"},
-		{"no place that is barred", nil, []Place{{Hive: "a", Barred: Down}, {Hive: "b", Barred: TooLarge}}, false, "wait"},
+		{"no place that is barred", nil, []Place{{hive: &hive{id: "a"}, Barred: Down}, {hive: &hive{id: "b"}, Barred: TooLarge}}, false, "wait"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			v := &View{Workers: tt.workers, Held: tt.held, places: func() []Place { return tt.places }}
@@ -63,7 +63,7 @@ func told(v *View, c Choice) string {
 	case Use:
 		return "use " + v.Workers[c.At].Hive()
 	case Start:
-		return "start " + v.Places()[c.At].Hive
+		return "start " + v.Places()[c.At].Hive()
 	}
 	return "wait"
 }

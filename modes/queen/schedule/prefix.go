@@ -99,13 +99,13 @@ func (m *warmth) forget(w *worker) {
 	w.prefixes, w.oldest = nil, 0
 }
 
-// mark sets Warm of the workers that know a beginning of the request: the longer,
-// the higher. It returns those it has set, to be cleared again.
+// mark sets warm of the line's workers that know a beginning of the request: the
+// longer, the higher. It returns those it has set, to be cleared again.
 func (m *warmth) mark(l *line, prefixes []uint64) (marked []*worker) {
 	for i := len(prefixes) - 1; i >= 0; i-- {
 		for _, w := range m.by[prefixes[i]] {
-			if w.line == l && l.workers[w.at].Warm == 0 {
-				l.workers[w.at].Warm = int32(i + 1) //nolint:gosec // at most beginnings
+			if w.line == l && w.warm == 0 {
+				w.warm = int32(i + 1) //nolint:gosec // at most beginnings
 				marked = append(marked, w)
 			}
 		}

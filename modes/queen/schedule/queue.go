@@ -90,38 +90,18 @@ func (w *waiter) before(x *waiter) bool {
 	return w.arrival < x.arrival
 }
 
-// inTurn lists those that wait in the order of their turns.
-func (l *line) inTurn() []*waiter {
-	list := slices.Clone(l.queue)
-	slices.SortFunc(list, func(a, b *waiter) int {
-		if a.before(b) {
+// at is where in the queue w is, or belongs.
+func (l *line) at(w *waiter) int {
+	at, _ := slices.BinarySearchFunc(l.queue, w, func(x, w *waiter) int {
+		switch {
+		case x == w:
+			return 0
+		case x.before(w):
 			return -1
 		}
 		return 1
 	})
-	return list
-}
-
-// last is who gets its turn last.
-func (l *line) last() *waiter {
-	last := l.queue[0]
-	for _, w := range l.queue[1:] {
-		if last.before(w) {
-			last = w
-		}
-	}
-	return last
-}
-
-// place is how many have their turns up to w's, itself too.
-func (w *waiter) place() int {
-	n := 1
-	for _, x := range w.line.queue {
-		if x != w && x.before(w) {
-			n++
-		}
-	}
-	return n
+	return at
 }
 
 // enqueue has a request wait. Where too many wait, the last in turn is refused,
@@ -135,10 +115,10 @@ func (s *Scheduler) enqueue(l *line, r *Request) *waiter {
 	for _, st := range l.starts {
 		w.join(st)
 	}
-	l.queue = append(l.queue, w)
+	l.queue = slices.Insert(l.queue, l.at(w), w)
 	s.waiting[l] = true
 	if len(l.queue) > s.Depth {
-		last := l.last()
+		last := l.queue[len(l.queue)-1]
 		last.err = l.full(len(l.queue) - 1)
 		s.settle(last)
 	}
@@ -147,7 +127,8 @@ func (s *Scheduler) enqueue(l *line, r *Request) *waiter {
 
 // settle ends a request's waiting; its lease or err says how.
 func (s *Scheduler) settle(w *waiter) {
-	w.line.queue = slices.DeleteFunc(w.line.queue, func(x *waiter) bool { return x == w })
+	at := w.line.at(w)
+	w.line.queue = slices.Delete(w.line.queue, at, at+1)
 	if len(w.line.queue) == 0 {
 		delete(s.waiting, w.line)
 	}
@@ -175,9 +156,9 @@ func (e *FullError) Error() string {
 // full is the error of a request that finds n waiting.
 func (l *line) full(n int) error {
 	slots := 0
-	for i := range l.workers {
-		if c := &l.workers[i]; c.Barred == 0 {
-			slots += int(c.Slots)
+	for _, g := range l.groups {
+		if g.barred == 0 {
+			slots += int(g.slots) * len(g.workers)
 		}
 	}
 	e := &FullError{Model: l.model, Waiting: n, RetryAfter: l.pace.retryAfter(n, max(slots, 1))}

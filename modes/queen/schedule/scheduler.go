@@ -5,7 +5,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"time"
 
 	"rbee.dev/rbee/ops"
 )
@@ -58,7 +57,9 @@ type Scheduler struct {
 	past    ledger
 	drained bool
 	arrived uint64 // requests that have waited
-	marked  uint64 // what hives are marked with now, see markRunning
+
+	candidates []Candidate // of the newest view, to be used again
+	placed     []Place     // likewise
 }
 
 // New makes a scheduler; the caller closes it.
@@ -84,12 +85,13 @@ func (s *Scheduler) Close() {
 // line is one model: its workers, and the requests that wait for them.
 type line struct {
 	model   string
-	workers []Candidate         // in the order of [View]
-	onDisk  []*hive             // that have it and can use it, in the same order
-	queue   []*waiter           // in the order of their arrival
-	starts  []*start            // under way
-	dealt   [2]turns            // interactive ones, and batch
-	failed  map[*hive]time.Time // when a start failed there
+	workers []*worker // in the order of [View]
+	groups  []*group  // of workers
+	sites   map[*hive]*site
+	onDisk  []*hive   // that have it and can use it, in the same order as workers
+	queue   []*waiter // in the order of their turns
+	starts  []*start  // under way
+	dealt   [2]turns  // interactive ones, and batch
 	pace    pace
 }
 
@@ -97,7 +99,7 @@ type line struct {
 func (s *Scheduler) lineOf(model string) *line {
 	l := s.lines[model]
 	if l == nil {
-		l = &line{model: model, failed: map[*hive]time.Time{}}
+		l = &line{model: model, sites: map[*hive]*site{}}
 		s.lines[model] = l
 	}
 	return l

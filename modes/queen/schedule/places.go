@@ -1,0 +1,142 @@
+package schedule
+
+import (
+	"slices"
+	"time"
+
+	"rbee.dev/rbee/ops"
+)
+
+// site is what a line has had at a hive.
+type site struct {
+	running int       // workers of the line there that have not failed, and hold no part only
+	coming  int       // starts under way there
+	failed  time.Time // when a start failed there last; zero where none has lately
+}
+
+// site is the line's site at a hive, made if need be.
+func (l *line) site(h *hive) *site {
+	t := l.sites[h]
+	if t == nil {
+		t = &site{}
+		l.sites[h] = t
+	}
+	return t
+}
+
+// places lists where another worker for r could be started: hives with the model
+// on disk, and the others too where none of these will do.
+func (s *Scheduler) places(l *line, r *Request) []Place {
+	list := s.placed[:0]
+	good := false
+	from, m := l.source()
+	size := need(m) // on every hive: it is the same model
+	for _, h := range l.onDisk {
+		list = append(list, Place{hive: h, OnDisk: true})
+		p := &list[len(list)-1]
+		l.judge(p, r, size)
+		good = good || p.Barred == 0
+	}
+	if !good && (!l.answers(r) || len(l.queue) >= usualSlots) { // fewer would not fill another worker: not worth the copy
+		with := l.onDisk // those of them that are still to come: both are in the same order
+		for _, h := range s.order {
+			if len(with) > 0 && with[0] == h {
+				with = with[1:]
+				continue
+			}
+			list = append(list, Place{hive: h})
+			p := &list[len(list)-1]
+			l.judge(p, r, size)
+			if p.Barred == 0 && from == nil && !isURL(m.Source) {
+				p.Barred = Missing
+			}
+		}
+	}
+	s.placed = list
+	return list
+}
+
+// judge says how good a place p is for another worker for r, of that size.
+func (l *line) judge(p *Place, r *Request, size int64) {
+	h := p.hive
+	t := l.sites[h]
+	switch {
+	case r.Hive != "" && r.Hive != h.id:
+		p.Barred = Elsewhere
+	case !h.up:
+		p.Barred = Down
+	case h.drained:
+		p.Barred = Drained
+	case t == nil:
+		h.room(size, p)
+	case t.coming > 0 && l.starting(h, r):
+		p.Barred = Coming
+	case t.running > 0 && l.runs(h, r):
+		p.Barred = Running
+	case !t.failed.IsZero() && l.cooling(t, r):
+		p.Barred = Cooling
+	default:
+		h.room(size, p)
+	}
+}
+
+// runs reports whether the hive has a worker which is or will be one for r. A
+// second one would only share the machine with it.
+func (l *line) runs(h *hive, r *Request) bool {
+	if !r.narrow() {
+		return true // some worker runs there, and any will do
+	}
+	for _, w := range h.workers {
+		if w.line != l {
+			continue
+		}
+		c := w.candidate()
+		switch r.bar(&c) {
+		case Failed, Part, Tried, Elsewhere:
+		default:
+			return true
+		}
+	}
+	return false
+}
+
+// starting reports whether a worker for r is being started on the hive.
+func (l *line) starting(h *hive, r *Request) bool {
+	return slices.ContainsFunc(l.starts, func(st *start) bool { return st.hive == h && r.fits(st.plan.Engine, st.plan.Device) })
+}
+
+// source is a hive that is up and has the model, and how the model is described.
+func (l *line) source() (from *hive, m ops.Model) {
+	for _, h := range l.onDisk {
+		m = h.models[l.model]
+		if h.up {
+			return h, m
+		}
+	}
+	return nil, m
+}
+
+// isURL reports whether a model's source is one that another hive can get it from
+// by itself.
+func isURL(source string) bool {
+	for _, scheme := range []string{"hf:", "http://", "https://"} {
+		if len(source) > len(scheme) && source[:len(scheme)] == scheme {
+			return true
+		}
+	}
+	return false
+}
+
+// coolFor is how long a hive is left alone where a worker could not be started,
+// while there are others.
+const coolFor = 10 * time.Second
+
+// cooling reports whether a start at the site failed a moment ago while others
+// answer r: to try again for every request that waits would never end.
+func (l *line) cooling(t *site, r *Request) bool {
+	if time.Since(t.failed) > coolFor {
+		t.failed = time.Time{}
+		return false
+	}
+	return l.answers(r)
+}
