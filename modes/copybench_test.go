@@ -32,6 +32,7 @@ func BenchmarkLabCopy(b *testing.B) {
 			if err := os.WriteFile(big, bytes.Repeat(testdata.Tinybee(), size/len(testdata.Tinybee())), 0o600); err != nil {
 				b.Fatal(err)
 			}
+			b.Cleanup(func() { rbee("queen", "stop") }) // last: to uninstall starts one
 			for _, hive := range []string{"gpu1", "gpu2"} {
 				rbee("hive", "install", "--host", hive)
 				b.Cleanup(func() { rbee("hive", "uninstall", hive) })
@@ -44,7 +45,6 @@ func BenchmarkLabCopy(b *testing.B) {
 				l.Machine("gpu1").Limit(link.rate)
 				l.Machine("gpu2").Limit(link.rate)
 			}
-			b.Cleanup(func() { rbee("queen", "stop") })
 			var ours, relayed, straight []time.Duration
 			for b.Loop() {
 				relayed = append(relayed, timed(b, l.Command("scp", "-q", "-3", "-F", config, "gpu1:big.gguf", "gpu2:copy")))
