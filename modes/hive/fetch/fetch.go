@@ -38,6 +38,7 @@ type Result struct {
 type Options struct {
 	Connections  int                                                 // at most, to one server; 0 is 4
 	ParallelFrom int64                                               // bytes that are missing from which on several connections are used; 0 is 64 MiB
+	Fast         int64                                               // bytes a second from which on one connection is enough; 0 is 150 MB
 	Piece        int64                                               // bytes that a connection takes at a time; 0 is 8 MiB
 	Tries        int                                                 // in a row that bring nothing; 0 is 10
 	Backoff      func() backoff.BackOff                              // pauses between tries; nil is 0.5 s growing to 30 s
@@ -80,6 +81,9 @@ func setDefaults(o *Options) {
 	}
 	if o.ParallelFrom == 0 {
 		o.ParallelFrom = 64 << 20
+	}
+	if o.Fast == 0 {
+		o.Fast = 150e6
 	}
 	if o.Piece == 0 {
 		o.Piece = 8 << 20

@@ -112,19 +112,26 @@ func (t *transfer) learn(answer *http.Response, asked span) (span, error) {
 
 // write writes a part of the file as it comes.
 func (t *transfer) write(in io.Reader, s span) error {
-	buf := make([]byte, 256<<10)
+	buf := t.digest.block()
 	at, begun := s.From, s.From
-	defer func() { writeBack(t.out, span{begun, at}) }()
+	defer func() {
+		writeBack(t.out, span{begun, at})
+		t.digest.blocks.Put(buf)
+	}()
 	for s.To < 0 || at < s.To {
 		room := int64(len(buf))
 		if s.To >= 0 {
 			room = min(room, s.To-at)
 		}
 		n, err := in.Read(buf[:room])
-		if _, failed := t.out.WriteAt(buf[:n], at); failed != nil {
+		t.writing.Lock()
+		_, failed := t.out.WriteAt(buf[:n], at)
+		t.writing.Unlock()
+		if failed != nil {
 			return writeError(failed, t.path)
 		}
 		t.have.add(at, at+int64(n))
+		buf = t.digest.offer(chunk{buf, at, n})
 		at += int64(n)
 		if at-begun >= keepEvery {
 			writeBack(t.out, span{begun, at})

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
+	"math"
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
@@ -117,9 +118,9 @@ func (c *cutter) Write(b []byte) (int, error) {
 	return n, err
 }
 
-// quick are options that never wait.
+// quick are options that never wait, and to which no connection is fast.
 func quick() fetch.Options {
-	return fetch.Options{Tries: 4, Piece: 64 << 10, ParallelFrom: 1 << 20, Backoff: func() backoff.BackOff { return &backoff.ZeroBackOff{} }}
+	return fetch.Options{Tries: 4, Piece: 64 << 10, ParallelFrom: 1 << 20, Fast: math.MaxInt64, Backoff: func() backoff.BackOff { return &backoff.ZeroBackOff{} }}
 }
 
 func newFetcher(t *testing.T, o fetch.Options) *fetch.Fetcher {

@@ -14,12 +14,11 @@ type span struct {
 // spans is which bytes of a file are there. It is safe for several goroutines.
 type spans struct {
 	mu   sync.Mutex
-	list []span        // sorted, apart from each other
-	grew chan struct{} // holds a token when something was added
+	list []span // sorted, apart from each other
 }
 
 func newSpans(list []span) *spans {
-	s := &spans{grew: make(chan struct{}, 1)}
+	s := &spans{}
 	for _, x := range list {
 		s.add(x.From, x.To)
 	}
@@ -40,10 +39,6 @@ func (s *spans) add(from, to int64) {
 		last++
 	}
 	s.list = slices.Replace(s.list, first, last, span{from, to})
-	select {
-	case s.grew <- struct{}{}:
-	default:
-	}
 }
 
 // all is a copy of what is there.

@@ -32,6 +32,7 @@ type transfer struct {
 	ranges bool // the server gives parts of the file
 
 	keeping sync.Mutex // is held by who writes the state down
+	writing sync.Mutex // is held by who writes to out: it takes one at a time, and the system's lock spins
 
 	mu    sync.Mutex
 	at    string // where the URL led to, "" before that is known
@@ -189,7 +190,7 @@ func (t *transfer) round(ctx context.Context) error {
 }
 
 // load downloads what is missing: a first piece that tells what the server can
-// do, then the rest.
+// do, then the rest, over several connections once one is not fast by itself.
 func (t *transfer) load(ctx context.Context) error {
 	first := span{0, t.o.Piece}
 	if gaps := t.have.gaps(t.state.Size, t.o.Piece); len(gaps) > 0 {
@@ -209,7 +210,28 @@ func (t *transfer) load(ctx context.Context) error {
 		}
 		return nil
 	}
-	return t.parallel(ctx, t.have.gaps(t.state.Size, t.o.Piece))
+	gaps, err := t.alone(ctx, t.have.gaps(t.state.Size, t.o.Piece))
+	if err != nil {
+		return err
+	}
+	return t.parallel(ctx, gaps)
+}
+
+// alone downloads gaps over one connection as long as that is fast, and returns
+// those that are left. Further ones would only be in its way: what comes in
+// order is summed without being read again. One slow piece may be chance.
+func (t *transfer) alone(ctx context.Context, gaps []span) ([]span, error) {
+	for slow := 0; slow < 2 && len(gaps) > 0; gaps = gaps[1:] {
+		began := time.Now()
+		if err := t.piece(ctx, gaps[0]); err != nil {
+			return nil, err
+		}
+		slow++
+		if size := gaps[0].To - gaps[0].From; float64(size) >= time.Since(began).Seconds()*float64(t.o.Fast) {
+			slow = 0
+		}
+	}
+	return gaps, nil
 }
 
 // parallel downloads gaps over several connections, the first ones first.
