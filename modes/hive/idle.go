@@ -24,9 +24,11 @@ func (h *Hive) unloading(ctx context.Context) {
 			continue
 		}
 		h.Log.Info().Str("worker", m.id).Str("model", m.tell().Model).Dur("idle", h.IdleTimeout).Msg("unloading a worker that has nothing to do")
-		if err := h.fleet.remove(ctx, m); err != nil && ctx.Err() == nil {
+		if err := h.fleet.remove(ctx, m); err != nil {
+			if ctx.Err() != nil {
+				return
+			}
 			h.Log.Error().Err(err).Str("worker", m.id).Msg("a worker that has nothing to do stays")
-			return
 		}
 	}
 }
