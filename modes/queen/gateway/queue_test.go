@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -83,5 +84,67 @@ func TestAnUnknownPriorityIsRefused(t *testing.T) {
 	defer answer.Body.Close()
 	if answer.StatusCode != http.StatusBadRequest {
 		t.Errorf("the status is %d", answer.StatusCode)
+	}
+}
+
+// TestARequestThatWaitedGoesElsewhereWhenItsWorkerFails: a and b are busy, and one
+// request waits. It gets a's slot, which fails it, waits again, and gets b's.
+func TestARequestThatWaitedGoesElsewhereWhenItsWorkerFails(t *testing.T) {
+	f := newFarm(t)
+	began := make(chan struct{}, 3)
+	ends := map[string]chan struct{}{"a": make(chan struct{}), "b": make(chan struct{})}
+	var failed atomic.Int32
+	busy := func(id string) http.HandlerFunc {
+		var asked atomic.Bool
+		return func(w http.ResponseWriter, r *http.Request) {
+			if asked.Swap(true) && id == "a" {
+				failed.Add(1)
+				w.WriteHeader(http.StatusServiceUnavailable)
+				return
+			}
+			began <- struct{}{}
+			<-ends[id]
+			events("from "+id, "[DONE]")(w, r)
+		}
+	}
+	for _, id := range []string{"a", "b"} {
+		f.add(id, busy(id))
+	}
+	f.mu.Lock()
+	f.workers[0].Slots, f.workers[1].Slots = 1, 1
+	f.mu.Unlock()
+	f.tell()
+	answers := make(chan string, 3)
+	ask := func() {
+		_, _, text := f.ask("/v1/completions", streamed)
+		answers <- text
+	}
+	for range 2 {
+		go ask()
+		<-began
+	}
+	go ask()
+	waits := func(n int) {
+		for f.schedule.Waiting()["bee"] != n {
+			time.Sleep(time.Millisecond)
+		}
+	}
+	waits(1)
+	close(ends["a"])
+	if got := <-answers; got != "data: from a\n\ndata: [DONE]\n\n" {
+		t.Errorf("the first says %q", got)
+	}
+	for failed.Load() == 0 {
+		time.Sleep(time.Millisecond)
+	}
+	waits(1)
+	close(ends["b"])
+	for range 2 {
+		if got := <-answers; got != "data: from b\n\ndata: [DONE]\n\n" {
+			t.Errorf("one of b's says %q", got)
+		}
+	}
+	if n := failed.Load(); n != 1 {
+		t.Errorf("a was tried %d times more", n)
 	}
 }

@@ -1,0 +1,147 @@
+package modes_test
+
+import (
+	"bufio"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"rbee.dev/rbee/ops"
+	"rbee.dev/rbee/transport"
+	"rbee.dev/rbee/transport/ssh/sshtest"
+)
+
+// request is one of many, and what has become of it.
+type request struct {
+	began  chan struct{} // closed at its first token
+	tokens int
+	err    string
+	done   bool // it ended as it should
+}
+
+// TestNoRequestIsLostThatHadNotBegunWhenAHiveIsKilled: two hives have a worker of
+// one slot each, and more requests than that run and wait, half of them jobs, half
+// through OpenAI's API. When everything of one hive is killed, the request that
+// its worker was answering fails, and says so; all the others are answered.
+func TestNoRequestIsLostThatHadNotBegunWhenAHiveIsKilled(t *testing.T) {
+	f := newFar(t, sshtest.Options{})
+	f.install()
+	for _, hive := range []string{"gpu1", "localhost"} {
+		f.rbee("worker", "spawn", "slow", "--hive", hive, "--parallel", "1")
+	}
+	ways := []func(*request){f.byJob(), f.byAPI()}
+	list := make([]*request, 8)
+	var all sync.WaitGroup
+	for i := range list {
+		list[i] = &request{began: make(chan struct{})}
+		all.Go(func() { ways[i/2%2](list[i]) }) // the first two, which run, by jobs
+		if i < 2 {
+			<-list[i].began
+		}
+	}
+	for queen := f.client(); waiting(t, queen) < len(list)-2; {
+		time.Sleep(10 * time.Millisecond)
+	}
+	pids := []int{f.hive("gpu1").PID}
+	for _, w := range f.workers() {
+		if w.HiveID == "gpu1" {
+			pids = append(pids, w.PID)
+		}
+	}
+	for _, pid := range pids {
+		f.kill(pid)
+	}
+	all.Wait()
+	lost := 0
+	for i, r := range list {
+		switch {
+		case r.done:
+		case i < 2 && r.err != "":
+			lost++
+		default:
+			t.Errorf("request %d is lost after %d tokens: %q", i, r.tokens, r.err)
+		}
+	}
+	if len(pids) != 2 || lost != 1 {
+		t.Errorf("with %d processes %d requests failed", len(pids), lost)
+	}
+}
+
+// client is a client of the queen.
+func (p *place) client() *transport.Client {
+	p.t.Helper()
+	token, err := os.ReadFile(filepath.Join(p.home, "state", "queen.token"))
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	c := transport.New(transport.Options{BaseURL: "http://" + p.record("queen").Address, Token: strings.TrimSpace(string(token))})
+	p.t.Cleanup(c.Close)
+	return c
+}
+
+// waiting is how many requests for the slow model wait.
+func waiting(t *testing.T, queen *transport.Client) int {
+	t.Helper()
+	r, err := transport.Call(t.Context(), queen, ops.Status{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r.Waiting["slow"]
+}
+
+// heard notes a token of the request.
+func (r *request) heard() {
+	if r.tokens++; r.tokens == 1 {
+		close(r.began)
+	}
+}
+
+// byJob asks by a job.
+func (p *place) byJob() func(*request) {
+	c := p.client()
+	return func(r *request) {
+		o := ops.Infer{Model: "slow", Prompt: "Once upon a time", MaxTokens: 100}
+		_, err := c.Do(p.t.Context(), o, "", func(e transport.Received) error {
+			if _, ok := e.Event.(ops.TokenEvent); ok {
+				r.heard()
+			}
+			return nil
+		})
+		if r.done = err == nil; err != nil {
+			r.err = err.Error()
+		}
+	}
+}
+
+// byAPI asks by OpenAI's API, as a client of it would.
+func (p *place) byAPI() func(*request) {
+	url := "http://" + p.record("queen").Address + "/v1/completions"
+	return func(r *request) {
+		body := strings.NewReader(`{"model":"slow","prompt":"Once upon a time","max_tokens":100,"stream":true}`)
+		answer, err := http.Post(url, "application/json", body) //nolint:noctx // the queen ends with the test
+		if err != nil {
+			r.err = err.Error()
+			return
+		}
+		defer answer.Body.Close()
+		lines := bufio.NewScanner(answer.Body)
+		for lines.Scan() {
+			switch data, _ := strings.CutPrefix(lines.Text(), "data: "); {
+			case data == "[DONE]":
+				r.done = r.err == ""
+			case strings.Contains(data, `"error"`):
+				r.err = data
+			case strings.Contains(data, `"text"`):
+				r.heard()
+			}
+		}
+		if r.err == "" && !r.done {
+			r.err = fmt.Sprintf("status %d, and no end: %v", answer.StatusCode, lines.Err())
+		}
+	}
+}
