@@ -42,9 +42,10 @@ type Decision struct {
 	Outcome  Decided      `json:"outcome"`
 	HiveID   string       `json:"hive_id,omitempty"`
 	WorkerID string       `json:"worker_id,omitempty"`
-	Workers  []Considered `json:"workers"` // that run the model; the chosen one first
-	Hives    []Considered `json:"hives"`   // where one could be started; empty where none had to be
-	Omitted  int          `json:"omitted"` // workers and hives that are not told of: only so many are remembered
+	Coming   bool         `json:"coming,omitempty"` // it waits for workers that are being started, enough for all that wait
+	Workers  []Considered `json:"workers"`          // that run the model; the chosen one first
+	Hives    []Considered `json:"hives"`            // where one could be started; empty where none had to be
+	Omitted  int          `json:"omitted"`          // workers and hives that are not told of: only so many are remembered
 }
 
 // Considered is a worker or a hive that a decision was between.

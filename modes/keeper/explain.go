@@ -18,22 +18,37 @@ func explanation(w io.Writer, x ops.Explanation) {
 		pair(w, "waited", fmt.Sprintf("%.0f ms", x.WaitedMS))
 	}
 	pair(w, "failed", x.Error)
+	if len(x.Decisions) == 0 && x.Error == "" {
+		fmt.Fprintln(w, "\nit waits its turn, behind others")
+	}
 	for _, d := range x.Decisions {
 		fmt.Fprintf(w, "\n%s\n", decided(d))
-		if len(d.Workers)+len(d.Hives) > 0 {
+		if len(d.Workers) > 0 {
 			row(w, "WORKER", "HIVE", "CHOSEN", "WHY")
 		}
-		for _, c := range append(d.Workers, d.Hives...) {
-			chosen := "no"
-			if c.Chosen {
-				chosen = "yes"
-			}
-			row(w, c.WorkerID, c.HiveID, chosen, c.Why)
+		for _, c := range d.Workers {
+			row(w, c.WorkerID, c.HiveID, chosen(c), c.Why)
+		}
+		if len(d.Workers) > 0 && len(d.Hives) > 0 {
+			fmt.Fprintln(w)
+		}
+		if len(d.Hives) > 0 {
+			row(w, "HIVE", "CHOSEN", "WHY")
+		}
+		for _, c := range d.Hives {
+			row(w, c.HiveID, chosen(c), c.Why)
 		}
 		if d.Omitted > 0 {
 			fmt.Fprintf(w, "and %d more\n", d.Omitted)
 		}
 	}
+}
+
+func chosen(c ops.Considered) string {
+	if c.Chosen {
+		return "yes"
+	}
+	return "no"
 }
 
 // decided is a decision in a sentence.
@@ -45,7 +60,10 @@ func decided(d ops.Decision) string {
 	case ops.DecidedStart:
 		return fmt.Sprintf("%s  no worker was free: one is started on %s", at, d.HiveID)
 	case ops.DecidedWait:
-		return at + "  it waits: nobody is free"
+		if d.Coming {
+			return at + "  it waits for a worker that is being started"
+		}
+		return at + "  it waits: no worker is free, and no hive can start another"
 	}
 	return at + "  " + string(d.Outcome)
 }

@@ -54,7 +54,7 @@ func TestAStartIsExplainedWithTheHivesThatLost(t *testing.T) {
 				t.Errorf("the start: %+v", decision)
 			}
 		}
-		if got := strings.Join(outcomes, " "); got != "wait start wait worker" {
+		if got := strings.Join(outcomes, " "); got != "start worker" {
 			t.Errorf("it went %q", got)
 		}
 	})

@@ -177,10 +177,12 @@ func (h *hive) builtIn() string {
 func (s *Scheduler) free(l *line, r *Request) *worker {
 	v := s.view(l, r)
 	v.Held = true // places are looked at when it waits
-	if c := s.decide(r, v); c.Act == Use {
-		return v.Workers[c.At].worker
+	c := s.Policy.Choose(r, v)
+	if c.Act != Use {
+		return nil
 	}
-	return nil
+	s.past.note(r, v, c)
+	return v.Workers[c.At].worker
 }
 
 // wait waits for w's turn.

@@ -44,14 +44,25 @@ type decision struct {
 	omitted int
 }
 
-// note notes a decision about r. Where the request waits on, only a change counts.
+// begin notes that r has come, and waits.
+func (g *ledger) begin(r *Request) {
+	if r.Job != "" {
+		g.story(r)
+	}
+}
+
+// note notes a decision about r. Where the request waits on, only a change counts,
+// and that it waits for a worker that was started for it is no news.
 func (g *ledger) note(r *Request, v *View, c Choice) {
 	if r.Job == "" {
 		return
 	}
 	st := g.story(r)
-	if n := len(st.decisions); n > 0 && c.Act == Wait && st.decisions[n-1].act == Wait && st.decisions[n-1].held == v.Held {
-		return
+	if n := len(st.decisions); n > 0 && c.Act == Wait {
+		last := &st.decisions[n-1]
+		if last.act == Wait && last.held == v.Held || last.act == Start && v.Held {
+			return
+		}
 	}
 	d := decision{at: time.Now(), act: c.Act, held: v.Held}
 	worker, at := -1, -1
@@ -183,7 +194,7 @@ func (d *decision) tell(r *Request) ops.Decision {
 	case Start:
 		x.Outcome, x.HiveID = ops.DecidedStart, d.places[0].Hive()
 	case Wait:
-		x.Outcome = ops.DecidedWait
+		x.Outcome, x.Coming = ops.DecidedWait, d.held
 	}
 	for i := range d.workers {
 		c := &d.workers[i]

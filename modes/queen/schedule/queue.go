@@ -112,6 +112,7 @@ func (s *Scheduler) enqueue(l *line, r *Request) *waiter {
 		Request: *r, line: l, arrival: s.arrived, round: l.turns(r).deal(r.Client),
 		settled: make(chan struct{}), news: make(chan struct{}, 1),
 	}
+	s.past.begin(r)
 	for _, st := range l.starts {
 		w.join(st)
 	}

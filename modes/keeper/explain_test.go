@@ -1,0 +1,59 @@
+package keeper
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+	"text/tabwriter"
+	"time"
+
+	"rbee.dev/rbee/ops"
+)
+
+func TestAnExplanationReadsWell(t *testing.T) {
+	at := time.Now()
+	for name, tt := range map[string]struct {
+		x    ops.Explanation
+		want []string // in this order
+	}{
+		"a worker is started": {ops.Explanation{Decisions: []ops.Decision{
+			{At: at, Outcome: ops.DecidedStart, HiveID: "gpu1", Hives: []ops.Considered{
+				{HiveID: "gpu1", Chosen: true, Why: "the model is on its disk"}, {HiveID: "attic", Why: "the hive is drained"},
+			}},
+			{At: at, Outcome: ops.DecidedWorker, HiveID: "gpu1", WorkerID: "w1", Workers: []ops.Considered{
+				{HiveID: "gpu1", WorkerID: "w1", Chosen: true, Why: "0 of 4 slots taken"},
+			}, Omitted: 7},
+		}}, []string{
+			"no worker was free: one is started on gpu1", "HIVE", "gpu1   yes     the model is on its disk", "attic  no      the hive is drained",
+			"worker w1 on gpu1 got it", "WORKER", "w1      gpu1  yes     0 of 4 slots taken", "and 7 more",
+		}},
+		"it waits for somebody else's worker": {
+			ops.Explanation{Decisions: []ops.Decision{{At: at, Outcome: ops.DecidedWait, Coming: true}}},
+			[]string{"it waits for a worker that is being started\n"},
+		},
+		"it waits":                {ops.Explanation{Decisions: []ops.Decision{{At: at, Outcome: ops.DecidedWait}}}, []string{"it waits: no worker is free"}},
+		"it has not had its turn": {ops.Explanation{}, []string{"it waits its turn, behind others\n"}},
+		"it was refused":          {ops.Explanation{Error: "600 requests wait"}, []string{"failed", "600 requests wait"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			tt.x.JobID, tt.x.Priority, tt.x.At = "job", ops.Interactive, at
+			var out bytes.Buffer
+			w := tabwriter.NewWriter(&out, 0, 0, 2, ' ', 0)
+			explanation(w, tt.x)
+			if err := w.Flush(); err != nil {
+				t.Fatal(err)
+			}
+			rest := out.String()
+			for _, want := range tt.want {
+				_, after, found := strings.Cut(rest, want)
+				if !found {
+					t.Fatalf("after what was found it does not say %q:\n%s", want, out.String())
+				}
+				rest = after
+			}
+			if strings.Contains(out.String(), "waits its turn") != (len(tt.x.Decisions) == 0 && tt.x.Error == "") {
+				t.Errorf("it says\n%s", out.String())
+			}
+		})
+	}
+}
