@@ -207,3 +207,23 @@ func TestAnUnknownEngineIsRefusedByName(t *testing.T) {
 		t.Errorf("got %#v", err)
 	}
 }
+
+// TestWhatAnEngineHasItIsAsked: which routes there are, its server says.
+func TestWhatAnEngineHasItIsAsked(t *testing.T) {
+	w := start(t, answering(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/v1/rerank" {
+			http.NotFound(w, r)
+			return
+		}
+		_, _ = io.WriteString(w, "the engine's "+r.URL.Path)
+	}))
+	await(t, w.Client, func(s ops.Worker) bool { return s.State == ops.WorkerReady })
+	for path, want := range map[string]string{
+		"/v1/chat/completions": "the engine's /v1/chat/completions", "/v1/completions": "the engine's /v1/completions",
+		"/v1/embeddings": "the engine's /v1/embeddings", "/v1/responses": "the engine's /v1/responses", "/v1/rerank": "404 page not found\n",
+	} {
+		if _, text := post(t, w, path, `{}`); text != want {
+			t.Errorf("%s: %q", path, text)
+		}
+	}
+}

@@ -152,10 +152,14 @@ func (w *Worker) Run(ctx context.Context) (err error) {
 	return err
 }
 
+// engineRoutes are the paths of requests that are the engine's to answer: which of
+// them it has, only it knows.
+var engineRoutes = []string{"/v1/chat/completions", "/v1/completions", "/v1/embeddings", "/v1/responses", "/v1/rerank"}
+
 // mount adds the engine's own API, and the route that ends the worker.
 func (w *Worker) mount() {
 	engine := http.HandlerFunc(w.serveEngine)
-	for _, path := range []string{"/v1/chat/completions", "/v1/completions", "/v1/embeddings", "/v1/rerank"} {
+	for _, path := range engineRoutes {
 		w.jobs.Mount(http.MethodPost, path, engine)
 	}
 	w.jobs.Mount(http.MethodGet, "/v1/models", engine)

@@ -172,8 +172,18 @@ func lacking(answer *http.Response) error {
 		answer.Body = io.NopCloser(bytes.NewReader(text)) // whoever opened the other closes it
 		return nil
 	}
-	e := ops.Errorf(ops.CodeNotFound, "the model's engine has no %s", answer.Request.URL.Path)
-	return e.WithHint("`rbee worker spawn --help` tells how to run the model on another engine")
+	path := answer.Request.URL.Path
+	e := ops.Errorf(ops.CodeNotFound, "the model's engine has no %s", path)
+	const other = "`rbee worker spawn MODEL --engine llamacpp` runs the model on an engine that has it"
+	switch path {
+	case "/v1/responses":
+		return e.WithHint("ask /v1/chat/completions, or %s", other)
+	case "/v1/rerank":
+		return e.WithHint("%s, with --flag reranking and a model for that", other)
+	case "/v1/embeddings":
+		return e.WithHint("%s, with --flag embeddings", other)
+	}
+	return e.WithHint(other)
 }
 
 // errGone says that the client takes no more.
