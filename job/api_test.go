@@ -33,7 +33,7 @@ func TestBadSubmissionsAreRefusedByName(t *testing.T) {
 		{"bad job id", `{"operation":"infer","prompt":"x","job_id":"../../etc/passwd/x"}`, 400, "job_id"},
 		{"not JSON", `prompt=x`, 400, "JSON"},
 		{"cut off", `{"operation":"infer"`, 400, "JSON"},
-		{"too large", `{"operation":"infer","prompt":"` + strings.Repeat("x", 9<<20) + `"}`, 400, "larger"},
+		{"too large", `{"operation":"infer","prompt":"` + strings.Repeat("x", 9<<20) + `"}`, 413, "larger than 8 MiB"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			status, text := d.request(http.MethodPost, "/v1/jobs", tt.body)
@@ -62,7 +62,9 @@ func TestWhoMayNot(t *testing.T) {
 		{"the beginning of the token", "GET", "/v1/jobs", []string{"Authorization", "Bearer secre"}, 401},
 		{"a scheme in lower case", "GET", "/v1/jobs", []string{"Authorization", "bearer secret"}, 200},
 		{"no token for a stream", "GET", "/v1/state/stream", nil, 401},
-		{"no token for an unknown route", "GET", "/v1/nothing", nil, 401},
+		{"no token for an unknown route", "GET", "/v1/nothing", nil, 404},
+		{"no token and a method that the route does not take", "PUT", "/v1/jobs", nil, 405},
+		{"no token for a part of a route", "GET", "/v1", nil, 404},
 		{"another scheme", "GET", "/v1/jobs", []string{"Authorization", "Basic secret"}, 401},
 		{"the token", "GET", "/v1/jobs", good, 200},
 		{"health needs none", "GET", "/health", nil, 200},
@@ -116,7 +118,7 @@ func TestErrorsSayWhatToDo(t *testing.T) {
 	}{
 		{"no token", "GET", "/v1/jobs", nil, ops.Error{
 			Code: ops.CodeDenied, Message: "a bearer token is wanted",
-			Hint: "send \"Authorization: Bearer TOKEN\"; `rbee queen token` prints it on the queen's machine",
+			Hint: "send \"Authorization: Bearer TOKEN\" (rbee: --token or RBEE_TOKEN); `rbee queen token` prints it on the queen's machine",
 		}},
 		{"unknown route", "GET", "/v1/job", good, ops.Error{Code: ops.CodeNotFound, Message: "there is no such route"}},
 		{"wrong method", "PUT", "/v1/jobs", good, ops.Error{Code: ops.CodeInvalid, Message: "the route does not take this method"}},

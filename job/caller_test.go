@@ -54,7 +54,7 @@ func TestACallerHasItsOwnJobsAlone(t *testing.T) {
 		{"bob", "GET", "/v1/jobs/" + id + "/stream", 404},
 		{"bob", "DELETE", "/v1/jobs/" + id, 404},
 		{"", "GET", "/v1/jobs", 401},
-		{"", "GET", "/v1/nothing", 401},
+		{"", "GET", "/v1/nothing", 404},
 	} {
 		if status, text := d.request(tt.method, tt.path, "", "X-Name", tt.name); status != tt.want || status == 404 && strings.Contains(text, "mean") {
 			t.Errorf("%s %s by %q: %d %s, want %d", tt.method, tt.path, tt.name, status, text, tt.want)
@@ -89,6 +89,7 @@ func TestARefusalHasItsStatusAndHeadersAndOtherWordsWhereAsked(t *testing.T) {
 			return true
 		}
 	})
+	d.Mount(http.MethodGet, "/v1/other", http.NotFoundHandler())
 	for path, want := range map[string]string{"/v1/jobs": `"message":"slowly"`, "/v1/other": "in other words: slowly"} {
 		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, d.URL+path, http.NoBody)
 		if err != nil {

@@ -31,7 +31,11 @@ func (s *Server[O]) checks(next echo.HandlerFunc) echo.HandlerFunc {
 			preflight(r, c.Response().Header())
 			return c.NoContent(http.StatusNoContent)
 		}
-		admitted, err := s.admit(r, r.Method+" "+c.Path())
+		route := r.Method + " " + c.Path()
+		if !s.known[route] && r.Method != http.MethodOptions { // a route of any method may answer that
+			return next(c) // which says that there is no such route, or that it takes other methods
+		}
+		admitted, err := s.admit(r, route)
 		if err != nil {
 			return err
 		}
@@ -139,7 +143,7 @@ func classify(err error) Refusal {
 		return r
 	}
 	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
-		err = ops.Invalid("body", "is larger than %d bytes", maxBody)
+		return Refusal{Status: http.StatusRequestEntityTooLarge, Failure: ops.Invalid("body", "is larger than %d MiB, which is the most", maxBody>>20)}
 	}
 	if e, ok := errors.AsType[*echo.HTTPError](err); ok {
 		switch e.Code {

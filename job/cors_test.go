@@ -43,6 +43,9 @@ func TestPagesOfAnOpenedOriginAloneMayUseIt(t *testing.T) {
 			}
 			defer answer.Body.Close()
 			allow := answer.Header.Get("Access-Control-Allow-Origin")
+			if tt.status == http.StatusOK && allow != "" && !strings.Contains(answer.Header.Get("Access-Control-Expose-Headers"), "X-Rbee-Job") {
+				t.Errorf("a page may not read %q", answer.Header)
+			}
 			if answer.StatusCode != tt.status || (allow == tt.origin) != tt.allowed || !tt.allowed && allow != "" {
 				t.Errorf("%d, allowed is %q; want %d", answer.StatusCode, allow, tt.status)
 			}

@@ -34,6 +34,9 @@ func (s *Server[O]) routes() *echo.Echo {
 		s.streamState(c.Response().Writer, c.Request())
 		return nil
 	})
+	for _, r := range e.Routes() {
+		s.known[r.Method+" "+r.Path] = true
+	}
 	return e
 }
 
@@ -50,8 +53,10 @@ func (s *Server[O]) Routes() []string {
 	return list
 }
 
-// Mount adds a route of the mode's own behind the same checks.
+// Mount adds a route of the mode's own behind the same checks, before the server
+// serves.
 func (s *Server[O]) Mount(method, path string, h http.Handler) {
+	s.known[method+" "+path] = true
 	s.echo.Add(method, path, echo.WrapHandler(h))
 }
 

@@ -80,6 +80,7 @@ func or[T comparable](value, fallback T) T {
 type Server[O ops.Op] struct {
 	Options[O]
 	echo    *echo.Echo
+	known   map[string]bool // the routes, as Admit is asked about them
 	state   feed
 	streams attendance
 	spare   spare
@@ -111,6 +112,7 @@ func NewServer[O ops.Op](o Options[O]) (*Server[O], error) {
 	s.spare.dir = o.Dir
 	s.idle.settle = s.compact
 	s.state.changed = make(chan struct{})
+	s.known = map[string]bool{}
 	s.echo = s.routes()
 	unfinished, err := s.restore()
 	if err != nil {

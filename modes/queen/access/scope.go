@@ -25,6 +25,10 @@ var fixed = map[string]ops.Scope{
 	"POST " + ops.LoginPath:   ops.ScopeAdmin,
 }
 
+// queens are the first names under /v1/ of the queen's own routes; the others
+// there are OpenAI's.
+var queens = []string{"jobs", "state", "shutdown", "logins"}
+
 // operations are the scopes of what can be a job. Jobs is for what uses the
 // hives as they are; what changes machines, disks or keys is for admin.
 var operations = map[string]ops.Scope{
@@ -49,9 +53,14 @@ func (a *Access) Inference(route string) {
 	a.routes[route] = ops.ScopeInference
 }
 
-// IsInference reports whether a path belongs to a route for inference. A method
-// that no route takes there does not matter: who asks speaks that API.
+// IsInference reports whether a path belongs to a route for inference, or could to
+// one of OpenAI's API that there is not. A method that no route takes there does
+// not matter: who asks speaks that API.
 func (a *Access) IsInference(path string) bool {
+	if rest, ok := strings.CutPrefix(path, "/v1/"); ok {
+		first, _, _ := strings.Cut(rest, "/")
+		return !slices.Contains(queens, first)
+	}
 	a.mu.RLock()
 	defer a.mu.RUnlock()
 	for route := range a.routes {
