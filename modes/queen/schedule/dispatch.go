@@ -30,7 +30,7 @@ func (s *Scheduler) dispatch(l *line) {
 func (s *Scheduler) serveNext(l *line) bool {
 	stuck := false
 	for _, w := range l.queue {
-		plain := !w.narrow() && len(w.failed) == 0
+		plain := !w.narrow() && len(w.failed) == 0 && w.arrival > s.drainedAt
 		if stuck && plain {
 			continue
 		}
@@ -58,7 +58,11 @@ func (s *Scheduler) serve(l *line, w *waiter) bool {
 			s.begin(l, w, v.Places()[c.At])
 			continue
 		case Wait:
-			if w.err = s.hopeless(l, w, v); w.err == nil {
+			if x := s.left(l, w); x != nil {
+				w.lease = s.lendLeft(w, x)
+			} else if s.remains(l, w) {
+				return false
+			} else if w.err = s.hopeless(l, w, v); w.err == nil {
 				return false
 			}
 		}

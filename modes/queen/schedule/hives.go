@@ -16,6 +16,8 @@ type hive struct {
 	memory, fast       int64 // bytes; fast is the accelerators'
 	used, held, pinned int64 // see weigh
 
+	drainedAt uint64 // how many requests had waited when it was drained
+
 	models  map[string]ops.Model
 	newest  ops.Model // of those that somebody added; ID is "" where nobody has
 	workers map[string]*worker
@@ -140,11 +142,14 @@ func (s *Scheduler) Forget(id string) {
 }
 
 // DrainHive keeps new requests away from a hive, or with false lets them come
-// again.
+// again. Those that wait already may still use its workers.
 func (s *Scheduler) DrainHive(id string, drained bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	h := s.hiveOf(id)
+	if drained && !h.drained {
+		h.drainedAt, s.drainedAt = s.arrived, s.arrived
+	}
 	h.drained = drained
 	for _, w := range h.workers {
 		w.show()

@@ -48,15 +48,16 @@ type Scheduler struct {
 	end  context.CancelFunc
 	work sync.WaitGroup // starts
 
-	mu      sync.Mutex
-	hives   map[string]*hive
-	order   []*hive // of hives: the queen's own machine first, then by name
-	lines   map[string]*line
-	waiting map[*line]bool // those with requests that wait
-	warmth  warmth
-	past    ledger
-	drained bool
-	arrived uint64 // requests that have waited
+	mu        sync.Mutex
+	hives     map[string]*hive
+	order     []*hive // of hives: the queen's own machine first, then by name
+	lines     map[string]*line
+	waiting   map[*line]bool // those with requests that wait
+	warmth    warmth
+	past      ledger
+	drained   bool
+	arrived   uint64 // requests that have waited
+	drainedAt uint64 // of them, when a hive was drained last
 
 	candidates []Candidate // of the newest view, to be used again
 	placed     []Place     // likewise

@@ -1,0 +1,74 @@
+package schedule
+
+import (
+	"slices"
+
+	"rbee.dev/rbee/ops"
+)
+
+// A hive that is drained gets no new requests. What waited before is no new one:
+// it may still use the workers that are there, or are being started.
+
+// stays reports whether the hive's drain does not concern w.
+func (h *hive) stays(w *waiter) bool { return h.drained && h.up && w.arrival <= h.drainedAt }
+
+// left is a worker of a hive that was drained after w came, or nil: the one with
+// the most free slots.
+func (s *Scheduler) left(l *line, w *waiter) *worker {
+	if w.arrival > s.drainedAt {
+		return nil
+	}
+	var best *worker
+	for _, h := range s.order {
+		if !h.stays(w) {
+			continue
+		}
+		for _, x := range h.workers {
+			if !x.serves(l, w) || x.info.State == ops.WorkerLoading || x.fresh || x.free() < 1 {
+				continue
+			}
+			if best == nil || x.free() > best.free() || x.free() == best.free() && compareWorkers(x, best) < 0 {
+				best = x
+			}
+		}
+	}
+	return best
+}
+
+// remains reports whether some worker of a hive that was drained after w came
+// does w's request, or will.
+func (s *Scheduler) remains(l *line, w *waiter) bool {
+	return w.arrival <= s.drainedAt && slices.ContainsFunc(s.order, func(h *hive) bool {
+		if !h.stays(w) {
+			return false
+		}
+		for _, x := range h.workers {
+			if x.serves(l, w) {
+				return true
+			}
+		}
+		return w.failed[h] == nil && l.starting(h, &w.Request)
+	})
+}
+
+// serves reports whether the worker is one for w, leaving aside whether it can
+// now.
+func (x *worker) serves(l *line, w *waiter) bool {
+	if x.line != l || x.info.State == ops.WorkerFailed || x.info.PartOf != "" {
+		return false
+	}
+	c := x.candidate()
+	reason := w.bar(&c)
+	return reason != Tried && reason != Elsewhere
+}
+
+// free is how many of its slots are.
+func (x *worker) free() int { return max(x.info.Slots, 1) - x.taken() }
+
+// lendLeft lends the worker to w, and notes that.
+func (s *Scheduler) lendLeft(w *waiter, x *worker) *Lease {
+	c := x.candidate()
+	c.Barred = 0
+	s.past.note(&w.Request, &View{Workers: []Candidate{c}}, Choice{Act: Use})
+	return s.lend(&w.Request, x)
+}
