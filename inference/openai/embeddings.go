@@ -65,7 +65,7 @@ func (h *Handler) embedded(w http.ResponseWriter, r *http.Request) (*embeddings,
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 	if err != nil {
-		return nil, ops.Invalid("", "the body cannot be read: %w", err)
+		return nil, unread(err)
 	}
 	c, list, err := decodeEmbedCall(body)
 	if err != nil {

@@ -75,6 +75,7 @@ func TestEmbeddingsThatAreRefused(t *testing.T) {
 		{"tokens as input", `{"input":[1,2]}`, &measures{}, 400, "input"},
 		{"a format that is none", `{"input":"a","encoding_format":"int8"}`, &measures{}, 400, "encoding_format"},
 		{"a dimension", `{"input":"a","dimensions":3}`, &measures{}, 400, "dimensions"},
+		{"too large", `{"input":"` + strings.Repeat("x", 16<<20) + `"}`, &measures{}, 413, "larger than 16 MiB"},
 		{"not JSON", `{`, &measures{}, 400, "not JSON"},
 		{"an engine without", `{"input":"a"}`, &says{}, 501, "no embeddings"},
 		{"an engine that fails", `{"input":"a"}`, &measures{err: ops.Errorf(ops.CodeUnavailable, "gone")}, 503, "gone"},

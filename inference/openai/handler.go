@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/json"
+	"errors"
 	"io"
 	"net/http"
 	"strings"
@@ -91,7 +92,7 @@ var textForm = form{
 func (h *Handler) complete(w http.ResponseWriter, r *http.Request, f form) {
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 	if err != nil {
-		fail(w, ops.Invalid("", "the body cannot be read: %w", err))
+		fail(w, unread(err))
 		return
 	}
 	c, err := decodeCall(body)
@@ -240,6 +241,17 @@ func (p *reply) finish(o Outcome) {
 func fail(w http.ResponseWriter, err error) {
 	status, body := toFailure(err)
 	writeJSON(w, status, body)
+}
+
+// errTooLarge is of a body larger than maxBody.
+var errTooLarge = ops.Invalid("", "the body is larger than %d MiB, which is the most that this engine takes", maxBody>>20)
+
+// unread is why a body could not be read.
+func unread(err error) error {
+	if _, large := errors.AsType[*http.MaxBytesError](err); large {
+		return errTooLarge
+	}
+	return ops.Invalid("", "the body cannot be read: its connection broke off")
 }
 
 func writeJSON(w http.ResponseWriter, status int, value any) {

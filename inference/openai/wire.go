@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"math/rand/v2"
+	"net/http"
 	"strings"
 
 	"rbee.dev/rbee/ops"
@@ -56,7 +57,7 @@ func decode(body []byte, into any) error {
 		return ops.Invalid(t.Field, "has the wrong type: %s", t.Value)
 	}
 	if err != nil {
-		return ops.Invalid("", "the body is not JSON: %w", err)
+		return ops.Invalid("", "the body is not JSON, or not an object")
 	}
 	return nil
 }
@@ -217,5 +218,9 @@ func toFailure(err error) (status int, body failureBody) {
 	if e.Code == ops.CodeInvalid || e.Code == ops.CodeNotFound || e.Code == ops.CodeUnsupported {
 		kind = "invalid_request_error"
 	}
-	return e.Code.HTTPStatus(), failureBody{failure{Message: e.Error(), Type: kind, Param: e.Field, Code: string(e.Code), Hint: e.Hint}}
+	status = e.Code.HTTPStatus()
+	if errors.Is(err, errTooLarge) {
+		status = http.StatusRequestEntityTooLarge
+	}
+	return status, failureBody{failure{Message: e.Error(), Type: kind, Param: e.Field, Code: string(e.Code), Hint: e.Hint}}
 }

@@ -78,9 +78,7 @@ func (g *Gateway) serveAnthropic(w http.ResponseWriter, r *http.Request) {
 	var a anthropicRequest
 	body, err := readBody(w, r)
 	if err == nil {
-		if decoded := json.Unmarshal(body, &a); decoded != nil {
-			err = ops.Invalid("", "the body is not what this route takes: %w", decoded)
-		}
+		err = decode(body, &a)
 	}
 	count := strings.HasSuffix(r.URL.Path, "/count_tokens")
 	if count {
@@ -109,7 +107,8 @@ func (a anthropicRequest) openAI() map[string]any {
 	for _, m := range a.Messages {
 		list = append(list, m.openAI()...)
 	}
-	body := map[string]any{"model": a.Model, "max_tokens": a.MaxTokens, "messages": list, "stream": a.Stream}
+	body := map[string]any{"max_tokens": a.MaxTokens, "messages": list, "stream": a.Stream}
+	putModel(body, a.Model)
 	if a.Stream {
 		body["stream_options"] = map[string]bool{"include_usage": true}
 	}

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"encoding/json"
 	"net/http"
 
@@ -40,6 +41,7 @@ func (a *anthropic) start(id string) []byte {
 }
 
 func (a *anthropic) piece(c chunk) []byte {
+	a.model = cmp.Or(a.model, c.Model) // which the client may have left to us
 	out := a.start(c.ID)
 	if c.Usage != nil {
 		a.usage = *c.Usage
@@ -127,6 +129,7 @@ func (a *anthropic) whole(text []byte) ([]byte, error) {
 	if err := json.Unmarshal(text, &c); err != nil {
 		return nil, err
 	}
+	a.model = cmp.Or(a.model, c.Model)
 	content := []map[string]any{}
 	for _, choice := range c.Choices {
 		a.reason = choice.FinishReason

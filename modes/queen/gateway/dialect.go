@@ -102,8 +102,10 @@ type translator struct {
 	header  http.Header
 	status  int
 	events  bool         // it is an event stream
+	begun   bool         // of which something was sent
 	held    bytes.Buffer // what was not translated yet
 	ended   bool
+	refused *failureBody // what a stream ended with before anything was sent
 }
 
 // Header is the header of OpenAI's answer.
@@ -115,16 +117,39 @@ func (t *translator) Unwrap() http.ResponseWriter { return t.to }
 // WriteHeader begins the answer.
 func (t *translator) WriteHeader(status int) {
 	t.status, t.events = status, status == http.StatusOK && isEvents(t.header)
+	t.announce()
+}
+
+// announce passes on what the header says of the request's way.
+func (t *translator) announce() {
 	for _, name := range []string{"X-Rbee-Hive", "X-Rbee-Worker", JobHeader, "Retry-After"} {
 		if v := t.header.Get(name); v != "" {
 			t.to.Header().Set(name, v)
 		}
 	}
-	if t.events {
-		t.to.Header().Set("Content-Type", t.dialect.contentType())
-		t.to.Header().Set("Cache-Control", "no-store")
-		t.to.WriteHeader(status)
+}
+
+// begin sends the head of a stream. It waits for the first that there is to say,
+// so that what fails before can have a status: where waiting is silent, that is
+// all that goes wrong before an engine answers.
+func (t *translator) begin() {
+	if t.begun {
+		return
 	}
+	t.begun = true
+	t.announce() // a worker may have been chosen since
+	t.to.Header().Set("Content-Type", t.dialect.contentType())
+	t.to.Header().Set("Cache-Control", "no-store")
+	t.to.WriteHeader(http.StatusOK)
+}
+
+// FlushError sends what was written, if anything was (see
+// [http.ResponseController]).
+func (t *translator) FlushError() error {
+	if t.events && !t.begun {
+		return nil
+	}
+	return http.NewResponseController(t.to).Flush()
 }
 
 // Write takes a part of the answer; whole events of a stream are translated at
@@ -145,6 +170,7 @@ func (t *translator) Write(p []byte) (int, error) {
 		out := t.frame(frame)
 		t.held.Next(t.held.Len() - len(rest))
 		if len(out) > 0 {
+			t.begin()
 			if _, err := t.to.Write(out); err != nil {
 				return 0, err
 			}
@@ -172,6 +198,10 @@ func (t *translator) frame(frame []byte) []byte {
 	}
 	if c.Error != nil {
 		t.ended = true
+		if !t.begun {
+			t.refused = c.Error
+			return nil
+		}
 		return t.dialect.failure(*c.Error, true)
 	}
 	return t.dialect.piece(c)
@@ -179,10 +209,15 @@ func (t *translator) frame(frame []byte) []byte {
 
 // finish translates an answer that is no stream.
 func (t *translator) finish() {
-	if t.events {
+	switch {
+	case t.refused != nil:
+		t.refused.status = t.refused.statusOf()
+		t.tell(t.refused.status, t.dialect.failure(*t.refused, false))
 		return
-	}
-	if t.status == 0 {
+	case t.events:
+		t.begin()
+		return
+	case t.status == 0:
 		t.status = http.StatusOK
 	}
 	status, text := t.status, []byte(nil)
@@ -199,6 +234,11 @@ func (t *translator) finish() {
 		f.Error.status = status
 		text = t.dialect.failure(f.Error, false)
 	}
+	t.tell(status, text)
+}
+
+// tell answers in one piece.
+func (t *translator) tell(status int, text []byte) {
 	t.to.Header().Set("Content-Type", "application/json")
 	t.to.WriteHeader(status)
 	_, _ = t.to.Write(text) // the client may be gone

@@ -222,7 +222,7 @@ func TestErrorsAreInTheDialectsOwnShape(t *testing.T) {
 		want       string
 	}{
 		{"/api/chat", `{"model":"beee","messages":[]}`, 404, `{"error":"there is no model \"beee\" on any hive (did you mean \"bee\"?)"}`},
-		{"/api/chat", `{"model":`, 400, `{"error":"the body is not what this route takes"}`},
+		{"/api/chat", `{"model":`, 400, `{"error":"the body is not JSON (byte 9)"}`},
 		{"/v1/messages", `{"model":"beee","max_tokens":1,"messages":[]}`, 404, `{"type":"error","error":{"type":"not_found_error","message":"there is no model \"beee\" on any hive (did you mean \"bee\"?)"}}`},
 		{"/v1/messages", `{"model":"bee","messages":[]}`, 400, `{"type":"error","error":{"type":"invalid_request_error","message":"max_tokens: must be at least 1"}}`},
 	} {

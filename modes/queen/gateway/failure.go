@@ -34,6 +34,21 @@ func (f failureBody) about() string {
 	return f.Message
 }
 
+// statusOf is the status of an error that came in a stream, and so without one.
+func (f failureBody) statusOf() int {
+	switch code := ops.Code(f.Code); {
+	case f.Code == "model_not_found":
+		return http.StatusNotFound
+	case f.Code == "rate_limit_exceeded":
+		return http.StatusTooManyRequests
+	case code.HTTPStatus() != http.StatusInternalServerError:
+		return code.HTTPStatus()
+	case f.Type == "invalid_request_error":
+		return http.StatusBadRequest
+	}
+	return http.StatusInternalServerError
+}
+
 // failureOf tells err in OpenAI's words.
 func failureOf(err error) (status int, f failure) {
 	e := ops.AsError(err)
@@ -56,6 +71,9 @@ func failureOf(err error) (status int, f failure) {
 		}
 	}
 	f.Error.status = e.Code.HTTPStatus()
+	if _, large := errors.AsType[tooLargeError](err); large {
+		f.Error.status = http.StatusRequestEntityTooLarge
+	}
 	return f.Error.status, f
 }
 

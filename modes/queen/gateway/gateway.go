@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"bytes"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -51,6 +50,9 @@ var Routes = []struct{ Method, Path string }{
 	{http.MethodPost, "/v1/batches"},
 }
 
+// routesHint names what there is of OpenAI's API.
+const routesHint = "there are chat/completions, completions, embeddings, responses, rerank and models"
+
 // elsewhere is the beginnings of the paths that no engine has.
 var elsewhere = []string{"/v1/audio/", "/v1/images/", "/v1/moderations", "/v1/files", "/v1/batches"}
 
@@ -92,7 +94,7 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		g.serveAnthropic(w, r)
 	case slices.ContainsFunc(elsewhere, func(path string) bool { return strings.HasPrefix(r.URL.Path, path) }):
 		fail(w, ops.Errorf(ops.CodeNotFound, "rbee has no %s", r.URL.Path).
-			WithHint("there are chat/completions, completions, embeddings, responses, rerank and models"))
+			WithHint(routesHint))
 	case r.Method == http.MethodPost:
 		g.serve(w, r)
 	case r.URL.Path == "/v1/models":
@@ -139,6 +141,9 @@ func (g *Gateway) find(w http.ResponseWriter, r *http.Request, body []byte, a as
 	var err error
 	want := schedule.Request{Job: rand.Text(), Model: a.model, Client: clientOf(r), Prefixes: schedule.Prefixes(a.prompt)}
 	if want.Priority, err = ops.ParsePriority(r.Header.Get(PriorityHeader)); err != nil {
+		if e, ok := errors.AsType[*ops.Error](err); ok {
+			e.Field = PriorityHeader
+		}
 		fail(w, err)
 		return
 	}
@@ -170,22 +175,6 @@ func (g *Gateway) find(w http.ResponseWriter, r *http.Request, body []byte, a as
 		want.Without[lease.Key()] = true
 	}
 	p.fail(err)
-}
-
-func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
-	limited := http.MaxBytesReader(w, r.Body, maxBody)
-	var body bytes.Buffer
-	if r.ContentLength > 0 && r.ContentLength <= maxBody {
-		body.Grow(int(r.ContentLength) + bytes.MinRead)
-	}
-	_, err := body.ReadFrom(limited)
-	if _, large := errors.AsType[*http.MaxBytesError](err); large {
-		return nil, ops.Invalid("", "the body is larger than %d bytes", maxBody)
-	}
-	if err != nil {
-		return nil, ops.Invalid("", "the body cannot be read: %w", err)
-	}
-	return body.Bytes(), nil
 }
 
 // named is err with the names that the request could have meant: a guest is told

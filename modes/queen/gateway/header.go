@@ -29,7 +29,7 @@ func toWorker(client http.Header) http.Header {
 func fromWorker(client, worker http.Header) {
 	for name, values := range worker {
 		switch {
-		case strings.HasPrefix(name, "Access-Control-"):
+		case strings.HasPrefix(name, "Access-Control-"), name == "Server": // who answers is rbee
 		case name == "Vary":
 			client[name] = append(client[name], values...)
 		default:

@@ -91,14 +91,16 @@ func (g *Gateway) serveTalk(w http.ResponseWriter, r *http.Request) {
 func (g *Gateway) serveLoad(w http.ResponseWriter, r *http.Request, d *ollama) {
 	r = r.Clone(r.Context())
 	r.Method = http.MethodGet
-	g.translate(w, r, "/v1/models", map[string]string{"model": d.model}, &ollamaLoad{d})
+	body := map[string]any{}
+	putModel(body, d.model)
+	g.translate(w, r, "/v1/models", body, &ollamaLoad{d})
 }
 
 // readOllama decodes a body, or answers that it cannot.
 func readOllama(w http.ResponseWriter, r *http.Request, into any) bool {
 	body, err := readBody(w, r)
-	if err == nil && json.Unmarshal(body, into) != nil {
-		err = ops.Invalid("", "the body is not what this route takes")
+	if err == nil {
+		err = decode(body, into)
 	}
 	if err != nil {
 		refuse(w, &ollama{}, err)
@@ -120,7 +122,8 @@ func untagged(model string) string {
 
 // openAI is the request in OpenAI's words, and the route that takes it.
 func (o ollamaRequest) openAI(generate bool) (body map[string]any, path string) {
-	body = map[string]any{"model": o.Model, "stream": o.Stream == nil || *o.Stream}
+	body = map[string]any{"stream": o.Stream == nil || *o.Stream}
+	putModel(body, o.Model)
 	if body["stream"] == true {
 		body["stream_options"] = map[string]bool{"include_usage": true}
 	}
@@ -201,6 +204,14 @@ func (o ollamaRequest) settings(body map[string]any) {
 func put[T any](body map[string]any, name string, value *T) {
 	if value != nil {
 		body[name] = *value
+	}
+}
+
+// putModel names the model, where one was named: engines answer with an empty name
+// to an empty name.
+func putModel(body map[string]any, model string) {
+	if model != "" {
+		body["model"] = model
 	}
 }
 

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"encoding/json"
 	"net/http"
 	"time"
@@ -21,7 +22,9 @@ func (g *Gateway) serveEmbed(w http.ResponseWriter, r *http.Request) {
 	if d.one {
 		o.Input = o.Prompt
 	}
-	g.translate(w, r, "/v1/embeddings", map[string]any{"model": o.Model, "input": o.Input}, d)
+	body := map[string]any{"input": o.Input}
+	putModel(body, o.Model)
+	g.translate(w, r, "/v1/embeddings", body, d)
 }
 
 // ollamaEmbed is the dialect of Ollama's embed, which has no stream.
@@ -32,7 +35,8 @@ type ollamaEmbed struct {
 
 func (o *ollamaEmbed) whole(text []byte) ([]byte, error) {
 	var vectors struct {
-		Data []struct {
+		Model string `json:"model"`
+		Data  []struct {
 			Embedding json.RawMessage `json:"embedding"`
 		} `json:"data"`
 		Usage usage `json:"usage"`
@@ -52,6 +56,6 @@ func (o *ollamaEmbed) whole(text []byte) ([]byte, error) {
 		return marshal(map[string]json.RawMessage{"embedding": first}), nil
 	}
 	return marshal(map[string]any{
-		"model": o.model, "embeddings": list, "total_duration": time.Since(o.began).Nanoseconds(), "prompt_eval_count": vectors.Usage.PromptTokens,
+		"model": cmp.Or(o.model, vectors.Model), "embeddings": list, "total_duration": time.Since(o.began).Nanoseconds(), "prompt_eval_count": vectors.Usage.PromptTokens,
 	}), nil
 }

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"encoding/json"
 	"time"
 )
@@ -44,6 +45,7 @@ type ollamaAnswer struct {
 func (*ollama) contentType() string { return "application/x-ndjson" }
 
 func (o *ollama) piece(c chunk) []byte {
+	o.model = cmp.Or(o.model, c.Model) // which the client may have left to us
 	if c.Usage != nil {
 		o.usage = *c.Usage
 	}
@@ -128,6 +130,7 @@ func (o *ollama) whole(text []byte) ([]byte, error) {
 	if c.Usage != nil {
 		o.usage = *c.Usage
 	}
+	o.model = cmp.Or(o.model, c.Model)
 	said, thought, calls := "", "", []toolCall(nil)
 	for _, choice := range c.Choices {
 		said += choice.Text + choice.Message.text()
@@ -152,7 +155,13 @@ func (*ollama) failure(f failureBody, inStream bool) []byte {
 // ollamaLoad is the dialect of having a model loaded.
 type ollamaLoad struct{ *ollama }
 
-func (o *ollamaLoad) whole([]byte) ([]byte, error) {
+func (o *ollamaLoad) whole(text []byte) ([]byte, error) {
+	var models struct {
+		Data []struct{ ID string } `json:"data"`
+	}
+	if json.Unmarshal(text, &models) == nil && len(models.Data) > 0 {
+		o.model = cmp.Or(o.model, models.Data[0].ID)
+	}
 	a := o.answer("", "", nil)
 	a.Done, a.DoneReason = true, "load"
 	return marshal(a), nil

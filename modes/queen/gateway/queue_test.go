@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"encoding/json"
 	"net/http"
 	"strconv"
 	"strings"
@@ -59,10 +60,10 @@ func TestAFullQueueIsToldInEachDialect(t *testing.T) {
 			f := full(t)
 			status, header, text := f.ask(path, tt.body)
 			after, err := strconv.Atoi(header.Get("Retry-After"))
-			if status != http.StatusTooManyRequests || err != nil || after < 1 || !strings.Contains(text, tt.says) || !strings.Contains(text, "1 requests wait for bee already") {
+			if status != http.StatusTooManyRequests || err != nil || after < 1 || !strings.Contains(text, tt.says) || !strings.Contains(text, "1 request waits for bee already") {
 				t.Errorf("%d, Retry-After %q: %s", status, header.Get("Retry-After"), text)
 			}
-			if x, err := f.schedule.Explain(header.Get(JobHeader)); err != nil || !strings.Contains(x.Error, "wait for bee") {
+			if x, err := f.schedule.Explain(header.Get(JobHeader)); err != nil || !strings.Contains(x.Error, "1 request waits for bee") {
 				t.Errorf("it is explained by %+v, %v", x, err)
 			}
 		})
@@ -82,8 +83,9 @@ func TestAnUnknownPriorityIsRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer answer.Body.Close()
-	if answer.StatusCode != http.StatusBadRequest {
-		t.Errorf("the status is %d", answer.StatusCode)
+	var e failure
+	if err := json.NewDecoder(answer.Body).Decode(&e); err != nil || answer.StatusCode != http.StatusBadRequest || e.Error.Param == nil || *e.Error.Param != "X-Rbee-Priority" {
+		t.Errorf("%d %+v, %v", answer.StatusCode, e.Error, err)
 	}
 }
 

@@ -151,6 +151,9 @@ type FullError struct {
 
 // Error says it.
 func (e *FullError) Error() string {
+	if e.Waiting == 1 {
+		return fmt.Sprintf("1 request waits for %s already", e.Model)
+	}
 	return fmt.Sprintf("%d requests wait for %s already", e.Waiting, e.Model)
 }
 
