@@ -76,7 +76,7 @@ type workerCommands struct {
 }
 
 type modelCommands struct {
-	Download keeper.ModelDownload                                 `cmd:"" help:"Bring a model onto a hive, from a file or a URL."`
+	Download keeper.ModelDownload                                 `cmd:"" help:"Bring a model onto a hive, from a file, a URL or Hugging Face."`
 	List     keeper.Operation[ops.ModelList, ops.Models]          `cmd:"" help:"List models."`
 	Copy     keeper.Operation[ops.ModelCopy, ops.Model]           `cmd:"" help:"Bring a model from one hive to another."`
 	Get      keeper.Operation[ops.ModelGet, ops.Model]            `cmd:"" help:"Show a model."`

@@ -89,7 +89,7 @@ func checkCommand(engine, line string) error {
 	case engine == name && line == "":
 		return Invalid(name, "must be given for the engine called command")
 	case engine != name && line != "":
-		return Invalid(name, "is for the engine called command alone: set worker to command")
+		return Invalid(name, "is for the engine called command alone: ask for that as worker (--engine command)")
 	case len(line) > 4096 || strings.IndexFunc(line, unicode.IsControl) >= 0:
 		return Invalid(name, "must be at most 4096 bytes without control characters, got %q", clip(line))
 	}

@@ -52,7 +52,7 @@ func (s Split) check(hive, engine string) error {
 	}
 	switch {
 	case len(s.Hives) < 2 || len(s.Hives) > MaxSplit:
-		return Invalid("hives", "must be 2 to %d, got %d; for one there is hive_id", MaxSplit, len(s.Hives))
+		return Invalid("hives", "must be 2 to %d, got %d; for one hive there is hive_id (--hive)", MaxSplit, len(s.Hives))
 	case hive != "" && hive != s.Hives[0]:
 		return Invalid("hive_id", "must be empty or the first of hives, %s, got %s", s.Hives[0], hive)
 	case engine != "" && engine != "auto" && engine != "llamacpp":

@@ -221,7 +221,12 @@ func (m *models) manifest(id string) manifest {
 
 func (m *models) missing(id string) error {
 	e := ops.Errorf(ops.CodeNotFound, "there is no model %q on hive %s", id, m.hive)
-	if near := ops.Nearest(id, m.ids()); near != "" {
+	ids := m.ids()
+	if slices.Contains(ids, id) { // a folder, and nothing in it that could be one
+		return ops.Errorf(ops.CodeNotFound, "the folder %s of the models on hive %s holds no GGUF file", id, m.hive).
+			WithHint("put one there, or remove the folder: %s", filepath.Join(m.dir, id))
+	}
+	if near := ops.Nearest(id, ids); near != "" {
 		return e.WithHint("did you mean %q? `rbee model list` shows the models there are", near)
 	}
 	return e.WithHint("`rbee model list` shows the models there are, `rbee model download` brings another")

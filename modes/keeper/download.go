@@ -2,7 +2,11 @@ package keeper
 
 import (
 	"context"
+	"errors"
+	"io/fs"
+	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 
 	"rbee.dev/rbee/ops"
@@ -27,7 +31,30 @@ func (c *ModelDownload) Run(ctx context.Context, k *Keeper) error {
 		if err != nil {
 			return ops.Invalid("model", "%q is no path: %w", m, err)
 		}
+		if err := k.missingFile(m, path, c.Op.HiveID); err != nil {
+			return err
+		}
 		c.Op.Model = path
 	}
 	return do(ctx, k, c.Op)
+}
+
+// repository is how a repository on Hugging Face is called, which people may give
+// as its page shows it.
+var repository = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*(:[A-Za-z0-9._-]+)?$`)
+
+// missingFile is the error of a file that is not on this machine, where it is to
+// come from here. Those of other machines are theirs to find.
+func (k *Keeper) missingFile(given, path, hive string) error {
+	if hive != "" && hive != ops.LocalHive || k.Queen != "" {
+		return nil
+	}
+	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	e := ops.Errorf(ops.CodeNotFound, "there is no file %s on this machine", path)
+	if repository.MatchString(given) {
+		return e.WithHint("a repository on Hugging Face is given as hf:%s", given)
+	}
+	return e
 }

@@ -61,7 +61,8 @@ func (f *Fetcher) send(ctx context.Context, from string, what File, header http.
 	if _, ok := errors.AsType[*ops.Error](err); ok || errors.Is(err, ops.ErrDetached) {
 		return nil, err
 	}
-	return nil, ops.Errorf(ops.CodeUnavailable, "download %s: %w", Shown(what.URL), err)
+	return nil, ops.Errorf(ops.CodeUnavailable, "download %s: %w", Shown(what.URL), err).
+		WithHint("is the address right, and does the hive's machine reach it? There HTTPS_PROXY names a proxy, and HF_ENDPOINT a mirror of Hugging Face")
 }
 
 func sameOrigin(a, b *url.URL) bool { return a.Scheme == b.Scheme && a.Host == b.Host }
