@@ -18,7 +18,9 @@ import (
 
 // request is one of many, and what has become of it.
 type request struct {
+	length int           // tokens, at most
 	began  chan struct{} // closed at its first token
+	ended  chan struct{} // closed at its end
 	tokens int
 	err    string
 	done   bool // it ended as it should
@@ -38,14 +40,24 @@ func TestNoRequestIsLostThatHadNotBegunWhenAHiveIsKilled(t *testing.T) {
 	list := make([]*request, 8)
 	var all sync.WaitGroup
 	for i := range list {
-		list[i] = &request{began: make(chan struct{})}
-		all.Go(func() { ways[i/2%2](list[i]) }) // the first two, which run, by jobs
+		list[i] = &request{length: 60, began: make(chan struct{}), ended: make(chan struct{})}
+		if i < 2 {
+			list[i].length = 350 // so that the others wait
+		}
+		all.Go(func() {
+			defer close(list[i].ended)
+			ways[i/2%2](list[i]) // the first two, which run, by jobs
+		})
 		if i < 2 {
 			<-list[i].began
 		}
 	}
 	for queen := f.client(); waiting(t, queen) < len(list)-2; {
-		time.Sleep(10 * time.Millisecond)
+		select {
+		case <-list[0].ended:
+			t.Fatal("the first one ended before all the others waited")
+		case <-time.After(10 * time.Millisecond):
+		}
 	}
 	pids := []int{f.hive("gpu1").PID}
 	for _, w := range f.workers() {
@@ -105,7 +117,7 @@ func (r *request) heard() {
 func (p *place) byJob() func(*request) {
 	c := p.client()
 	return func(r *request) {
-		o := ops.Infer{Model: "slow", Prompt: "Once upon a time", MaxTokens: 100}
+		o := ops.Infer{Model: "slow", Prompt: "Once upon a time", MaxTokens: r.length}
 		_, err := c.Do(p.t.Context(), o, "", func(e transport.Received) error {
 			if _, ok := e.Event.(ops.TokenEvent); ok {
 				r.heard()
@@ -122,8 +134,8 @@ func (p *place) byJob() func(*request) {
 func (p *place) byAPI() func(*request) {
 	url := "http://" + p.record("queen").Address + "/v1/completions"
 	return func(r *request) {
-		body := strings.NewReader(`{"model":"slow","prompt":"Once upon a time","max_tokens":100,"stream":true}`)
-		answer, err := http.Post(url, "application/json", body) //nolint:noctx // the queen ends with the test
+		body := fmt.Sprintf(`{"model":"slow","prompt":"Once upon a time","max_tokens":%d,"stream":true}`, r.length)
+		answer, err := http.Post(url, "application/json", strings.NewReader(body)) //nolint:noctx // the queen ends with the test
 		if err != nil {
 			r.err = err.Error()
 			return
