@@ -93,6 +93,7 @@ func (s *Scheduler) hopeless(l *line, w *waiter, v *View) error {
 	}
 	var failed error
 	var why []string
+	drained := ""
 	for _, p := range v.Places() {
 		if p.Barred <= waitable {
 			return nil
@@ -102,11 +103,17 @@ func (s *Scheduler) hopeless(l *line, w *waiter, v *View) error {
 		} else if p.Barred != Elsewhere {
 			why = append(why, fmt.Sprintf("%s: %s", p.Hive(), p.Barred))
 		}
+		if p.Barred == Drained && drained == "" {
+			drained = p.Hive()
+		}
 	}
 	if failed != nil {
 		return failed
 	}
 	e := ops.Errorf(ops.CodeUnavailable, "no hive can run %s now (%s)", l.model, strings.Join(why, "; "))
+	if drained != "" && len(why) == 1 {
+		return e.WithHint("`rbee hive resume %s` has it take work again", drained)
+	}
 	if w.Job != "" {
 		return e.WithHint("`rbee explain %s` tells more, `rbee hive list` shows the hives", w.Job)
 	}

@@ -51,19 +51,19 @@ func (s *Scheduler) remains(l *line, w *waiter) bool {
 	})
 }
 
-// serves reports whether the worker is one for w, leaving aside whether it can
-// now.
-func (x *worker) serves(l *line, w *waiter) bool {
-	if x.line != l || x.info.State == ops.WorkerFailed || x.info.PartOf != "" {
+// serves reports whether the worker is one for a request that waits for l,
+// leaving aside whether it can now.
+func (w *worker) serves(l *line, who *waiter) bool {
+	if w.line != l || w.info.State == ops.WorkerFailed || w.info.PartOf != "" {
 		return false
 	}
-	c := x.candidate()
-	reason := w.bar(&c)
+	c := w.candidate()
+	reason := who.bar(&c)
 	return reason != Tried && reason != Elsewhere
 }
 
 // free is how many of its slots are.
-func (x *worker) free() int { return max(x.info.Slots, 1) - x.taken() }
+func (w *worker) free() int { return max(w.info.Slots, 1) - w.taken() }
 
 // lendLeft lends the worker to w, and notes that.
 func (s *Scheduler) lendLeft(w *waiter, x *worker) *Lease {

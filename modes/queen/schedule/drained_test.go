@@ -1,6 +1,7 @@
 package schedule
 
 import (
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -92,6 +93,10 @@ func TestWhoWaitedForADrainedHiveThatIsLostIsRefused(t *testing.T) {
 		lease := d.get(Request{Model: "bee"})
 		a := d.ask(Request{Model: "bee"})
 		d.DrainHive("gpu1", true)
+		late := d.ask(Request{Model: "bee", Hive: "gpu1"})
+		if <-late.done; !strings.Contains(ops.AsError(late.err).Hint, "`rbee hive resume gpu1`") {
+			t.Errorf("who came after is told %v (%s)", late.err, ops.AsError(late.err).Hint)
+		}
 		d.Lost("gpu1")
 		if <-a.done; ops.CodeOf(a.err) != ops.CodeUnavailable {
 			t.Errorf("it has %+v, %v", a.lease, a.err)
