@@ -36,7 +36,7 @@ func NewHandler(model string, g Generator) *Handler {
 	h.mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		err := ops.Errorf(ops.CodeNotFound, "this engine has no %s %s", r.Method, r.URL.Path)
 		if r.URL.Path == "/v1/responses" {
-			err = ops.Errorf(ops.CodeNotFound, "this engine has no /v1/responses: ask /v1/chat/completions, or have the model run on llamacpp")
+			err = ops.Errorf(ops.CodeNotFound, "this engine has no /v1/responses: ask /v1/chat/completions, or have `rbee worker spawn MODEL --engine llamacpp` run the model on one that has it")
 		}
 		fail(w, err)
 	})

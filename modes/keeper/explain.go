@@ -78,7 +78,16 @@ func drainState(w io.Writer, s ops.DrainState) {
 		row(w, who+" takes work again")
 		return
 	}
-	row(w, fmt.Sprintf("%s takes no new work; %d requests run there, %d wait; %s undoes this", who, s.Running, s.Waiting, undo))
+	row(w, fmt.Sprintf("%s takes no new work; %s there, %s; %s undoes this", who,
+		either(s.Running, "1 request runs", "requests run"), either(s.Waiting, "1 waits", "wait"), undo))
+}
+
+// either is one in words, or so many.
+func either(n int, one, many string) string {
+	if n == 1 {
+		return one
+	}
+	return fmt.Sprintf("%d %s", n, many)
 }
 
 // hiveState is a hive's state in a word or two.

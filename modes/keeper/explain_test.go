@@ -57,3 +57,16 @@ func TestAnExplanationReadsWell(t *testing.T) {
 		})
 	}
 }
+
+func TestADrainIsToldInNumbersThatFit(t *testing.T) {
+	for want, s := range map[string]ops.DrainState{
+		"the hive gpu1 takes no new work; 1 request runs there, 1 waits; `rbee hive resume gpu1` undoes this\n": {HiveID: "gpu1", Drained: true, Running: 1, Waiting: 1},
+		"the queen takes no new work; 2 requests run there, 0 wait; `rbee queen resume` undoes this\n":          {Drained: true, Running: 2},
+		"the queen takes work again\n": {},
+	} {
+		var b strings.Builder
+		if drainState(&b, s); b.String() != want {
+			t.Errorf("%q, want %q", b.String(), want)
+		}
+	}
+}
