@@ -230,11 +230,11 @@ func TestWhatCannotBeInstalledLeavesTheMachineAsItWas(t *testing.T) {
 		code int
 		says string
 	}{
-		"a host that is a flag":         {[]string{"hive", "install", "--host=-oProxyCommand=touch x"}, 2, "ssh_host"},
-		"a host with a shell in it":     {host("$(id)@gpu1"), 2, "ssh_host"},
-		"a name with a shell in it":     {host(f.host, "--name", "; rm -rf ~"), 2, "hive_id"},
-		"a name with a newline":         {host(f.host, "--name", "a\nb"), 2, "hive_id"},
-		"a name that begins with dash":  {host(f.host, "--name=-x"), 2, "hive_id"},
+		"a host that is a flag":         {[]string{"hive", "install", "--host=-oProxyCommand=touch x"}, 2, "--host"},
+		"a host with a shell in it":     {host("$(id)@gpu1"), 2, "--host"},
+		"a name with a shell in it":     {host(f.host, "--name", "; rm -rf ~"), 2, "--name"},
+		"a name with a newline":         {host(f.host, "--name", "a\nb"), 2, "--name"},
+		"a name that begins with dash":  {host(f.host, "--name=-x"), 2, "--name"},
 		"the queen's own name":          {host(f.host, "--name", "localhost"), 2, "--name"},
 		"a host that is not there":      {host("alice@no.such.host.invalid", "--name", "a"), 1, "no.such.host.invalid"},
 		"a port that nobody listens on": {host("alice@127.0.0.1:1", "--name", "a"), 1, "refused"},

@@ -145,7 +145,7 @@ type HiveUninstall struct {
 	// CatalogOnly forgets the hive and leaves its machine alone.
 	CatalogOnly bool `json:"catalog_only,omitempty" help:"Only forget it; for a machine that is gone."`
 	// Models removes the machine's models too.
-	Models bool `json:"models,omitempty" help:"Remove its models too."`
+	Models bool `json:"models,omitempty" help:"Remove its models and engines too."`
 }
 
 // Name returns "hive_uninstall".

@@ -151,7 +151,7 @@ type HiveUninstall struct {
 // Help is the example that --help shows.
 func (c *HiveUninstall) Help() string {
 	return `Ends the hive and its workers and removes all that installing made, and the
-models only with --models.
+models and engines only with --models.
 
 Examples:
   ` + examples[c.Op.Name()] + `

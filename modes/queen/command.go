@@ -32,7 +32,7 @@ type ServeCmd struct {
 	AutoDownload bool `help:"Let requests bring models: those named as hf:OWNER/REPO[:QUANT|:FILE] that no hive has are downloaded." env:"RBEE_AUTO_DOWNLOAD"`
 
 	Policy     string `help:"How workers are chosen: balanced, the least busy first, or packed, the busiest first, so that others fall idle." default:"balanced" env:"RBEE_POLICY" placeholder:"NAME"`
-	QueueDepth int    `help:"Requests that may wait for one model; those beyond are refused." default:"512" env:"RBEE_QUEUE_DEPTH" placeholder:"N"`
+	QueueDepth int    `help:"Requests that may wait for one model; those beyond are refused." default:"4096" env:"RBEE_QUEUE_DEPTH" placeholder:"N"`
 }
 
 // Help is shown by --help.

@@ -134,8 +134,8 @@ func (s Service) Stop(ctx context.Context) error {
 	return err
 }
 
-// Remove removes what installing made, and the models where that is wanted. The
-// service must have been stopped.
+// Remove removes what installing made, and the models and engines where that is
+// wanted. The service must have been stopped.
 func (s Service) Remove(ctx context.Context, models bool) error {
 	folder := ""
 	if models {

@@ -10,7 +10,7 @@ import (
 )
 
 // DefaultDepth is how many requests may wait for one model.
-const DefaultDepth = 512
+const DefaultDepth = 4096
 
 // Fleet is what a scheduler has done. Its methods may wait.
 type Fleet interface {
