@@ -2,6 +2,7 @@ package modes_test
 
 import (
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -9,11 +10,47 @@ func TestAPersonTalksAtATerminal(t *testing.T) {
 	p := newPlace(t)
 	cmd := p.command("chat", "-m", "tinybee", "-n", "6", "--seed", "1")
 	s := sitWhole(t, cmd)
-	s.answer("> ", "Once upon a time")
+	s.answer("You talk with tinybee. /help shows", "Once upon a time")
 	s.answer("is ready", "/hlp") // typed while the answer comes
 	s.answer("did you mean /help?", "/help")
-	s.answer("/new", "/quit")
-	if text, code := s.end(cmd); code != 0 || strings.Count(text, "> ") < 2 || strings.Count(text, "rbee:") != 1 {
+	s.answer("/new", "/model tinybea")
+	s.answer("did you mean \"tinybee\"?", "/quit")
+	if text, code := s.end(cmd); code != 0 || strings.Count(text, "> ") < 2 || strings.Count(text, "rbee:") != 2 {
+		t.Errorf("code %d: %s", code, text)
+	}
+}
+
+func TestCtrlCBreaksAnAnswerOffOrClearsALineAndTheChatGoesOn(t *testing.T) {
+	p := newPlace(t)
+	cmd := p.command("chat", "-m", "slow", "-n", "350", "--seed", "1")
+	s := sitWhole(t, cmd)
+	s.answer("> ", "Once upon a time")
+	s.press("is ready", "\x03")
+	s.answer("the answer was broken off\r\n> ", "/model tinybee")
+	s.answer("the model is tinybee\r\n> ", "And then?")
+	s.answer("And then?", "/help") // typed while the answer comes
+	s.press("or clears the line.\r\n> ", "half a line")
+	s.press("half a line", "\x03")
+	s.press("half a line\r\n> ", "\x03")
+	s.press("/quit ends the chat.\r\n> ", "\x04")
+	text, code := s.end(cmd)
+	_, answer, _ := strings.Cut(text, "And then?")
+	answer, _, _ = strings.Cut(answer, "/new")
+	if code != 0 || len(answer) < 100 || strings.Contains(text, "rbee:") || !strings.HasSuffix(text, "> \r\n") {
+		t.Errorf("code %d: %s", code, text)
+	}
+}
+
+func TestASignalEndsAChatThatWaitsForALine(t *testing.T) {
+	p := newPlace(t)
+	cmd := p.command("chat")
+	s := sitWhole(t, cmd)
+	s.press("You talk with whichever model is loaded", "half a line")
+	s.press("half a line", "")
+	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if text, code := s.end(cmd); code != 130 || !strings.HasSuffix(text, "rbee: cancelled\r\n") {
 		t.Errorf("code %d: %s", code, text)
 	}
 }

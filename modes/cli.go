@@ -177,7 +177,7 @@ func newParser(c *cli, stdout, stderr io.Writer) (*kong.Kong, error) {
 }
 
 // run parses the words and runs their command.
-func run(ctx context.Context, words []string, stdin io.Reader, stdout, stderr io.Writer) (err error) {
+func run(ctx context.Context, signals *signals, words []string, stdin io.Reader, stdout, stderr io.Writer) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			code, ok := p.(exit)
@@ -217,6 +217,7 @@ func run(ctx context.Context, words []string, stdin io.Reader, stdout, stderr io
 	if err != nil {
 		return err
 	}
+	k.OnInterrupt = signals.OnInterrupt
 	parsed.BindTo(ctx, (*context.Context)(nil))
 	parsed.BindTo(stderr, (*io.Writer)(nil))
 	parsed.Bind(h, k)

@@ -11,11 +11,9 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"strings"
 	"syscall"
-	"time"
 
 	"rbee.dev/rbee/modes/daemon"
 	"rbee.dev/rbee/modes/keeper"
@@ -43,52 +41,13 @@ var links = map[string][]string{
 
 // Main runs rbee and returns its exit code.
 func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	ctx, stop := withSignals()
+	ctx, signals, stop := withSignals()
 	defer stop()
 	words := append(links[filepath.Base(args[0])], args[1:]...)
 	if len(words) > 0 && words[0] == "keeper" {
 		words = words[1:]
 	}
-	return report(run(ctx, words, stdin, stdout, stderr), stderr)
-}
-
-// together is how close two signals may come and still be one: timeout(1) sends
-// its own to the process and to the process's group.
-const together = 300 * time.Millisecond
-
-// withSignals returns a context that the first signal ends, with the signal as
-// its cause; a second one ends the process at once. Writing to a closed pipe
-// becomes an error, so that a command can cancel its job first.
-func withSignals() (context.Context, func()) {
-	ctx, cancel := context.WithCancelCause(context.Background())
-	pipes := make(chan os.Signal, 1)
-	signal.Notify(pipes, syscall.SIGPIPE)
-	signals := make(chan os.Signal, 2)
-	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
-	done := make(chan struct{})
-	go func() { // ends by stop
-		var first time.Time
-		for {
-			select {
-			case s := <-signals:
-				switch {
-				case first.IsZero():
-					first = time.Now()
-					cancel(daemon.Signal{Signal: s})
-				case time.Since(first) > together:
-					os.Exit(exitCancelled)
-				}
-			case <-done:
-				return
-			}
-		}
-	}()
-	return ctx, func() {
-		signal.Stop(signals)
-		signal.Stop(pipes)
-		close(done)
-		cancel(nil)
-	}
+	return report(run(ctx, signals, words, stdin, stdout, stderr), stderr)
 }
 
 // report tells the person what went wrong and returns the exit code.

@@ -88,8 +88,14 @@ func (s *sitting) text() string {
 	return s.seen.String()
 }
 
-// answer waits until the terminal shows question and types text.
+// answer waits until the terminal shows question and types text and Enter.
 func (s *sitting) answer(question, text string) {
+	s.t.Helper()
+	s.press(question, text+"\r")
+}
+
+// press waits until the terminal shows question and presses keys.
+func (s *sitting) press(question, keys string) {
 	s.t.Helper()
 	for !strings.Contains(s.text(), question) {
 		select {
@@ -102,7 +108,7 @@ func (s *sitting) answer(question, text string) {
 		}
 	}
 	time.Sleep(50 * time.Millisecond) // echo is off by then, as for a person
-	if _, err := s.master.WriteString(text + "\r"); err != nil {
+	if _, err := s.master.WriteString(keys); err != nil {
 		s.t.Error(err)
 	}
 }

@@ -143,6 +143,11 @@ func (c *Client) Post(ctx context.Context, path string, in, out any) error {
 	return c.call(ctx, http.MethodPost, path, body, out)
 }
 
+// Get decodes the answer of a route of the daemon's own into out.
+func (c *Client) Get(ctx context.Context, path string, out any) error {
+	return c.call(ctx, http.MethodGet, path, nil, out)
+}
+
 // call makes one request. Its error is the daemon's own, as *ops.Error, or an
 // unavailable one with ErrUnreachable in the chain when there was no answer, or
 // the cause of ctx when that has ended.

@@ -7,8 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
-	"os/signal"
 	"strings"
 
 	"rbee.dev/rbee/ops"
@@ -27,10 +25,11 @@ type Chat struct {
 // Help is shown by --help.
 func (Chat) Help() string {
 	return `Each line is a turn; the model remembers the conversation. The arrow keys edit
-the line and bring earlier ones back. Ctrl-C breaks an answer off; Ctrl-D, or
-/quit, ends. /new begins anew, /model NAME asks another model, /help lists what
-there is. Without a terminal, lines are read from standard
-input and answers written to standard output.
+the line and bring earlier ones back. Ctrl-C breaks an answer off, after which the
+conversation goes on, and clears a line that is being typed. Ctrl-D or /quit ends
+the chat, /new begins a new conversation, /model NAME asks another model from then
+on, and /help lists all of these. Without a terminal, lines are read from standard
+input, answers are written to standard output, and Ctrl-C ends the chat.
 
 Examples:
   rbee chat
@@ -51,24 +50,39 @@ func (c *Chat) Run(ctx context.Context, k *Keeper) error {
 	}
 	defer queen.Close()
 	lines := k.lines()
-	talk := conversation{Chat: c, keeper: k, queen: queen, out: lines}
-	talk.begin()
+	talk := conversation{Chat: c, keeper: k, queen: queen, out: lines, person: lines.terminal()}
+	if err := talk.open(ctx); err != nil {
+		return err
+	}
 	for {
-		line, err := lines.Next()
+		line, err := lines.Next(ctx)
 		switch {
-		case errors.Is(err, io.EOF) || ctx.Err() != nil || line == "/quit":
+		case ctx.Err() != nil:
 			return context.Cause(ctx)
+		case errors.Is(err, errInterrupted):
+			if line == "" {
+				k.say("Ctrl-D or /quit ends the chat.")
+			}
+			continue
+		case errors.Is(err, io.EOF) || err == nil && line == "/quit":
+			return nil
 		case err != nil:
 			return err
-		case strings.TrimSpace(line) == "" || talk.command(line, lines.terminal()):
-			continue
 		}
-		if err := talk.answer(ctx, line); err != nil {
-			if !lines.terminal() || ctx.Err() != nil {
+		if err := talk.take(ctx, line); err != nil {
+			if !talk.person || ctx.Err() != nil {
 				return err
 			}
-			fmt.Fprintln(k.Stderr, "rbee:", err) // the conversation goes on
+			k.complain(err) // the conversation goes on
 		}
+	}
+}
+
+// complain tells of an error that does not end the command.
+func (k *Keeper) complain(err error) {
+	fmt.Fprintln(k.Stderr, "rbee:", err)
+	if e := ops.AsError(err); e.Hint != "" {
+		fmt.Fprintln(k.Stderr, "     ", e.Hint)
 	}
 }
 
@@ -78,7 +92,33 @@ type conversation struct {
 	keeper *Keeper
 	queen  *transport.Client
 	out    io.Writer
+	person bool // is there, at a terminal
 	turns  []turn
+}
+
+// open begins, and tells a person with which model.
+func (c *conversation) open(ctx context.Context) error {
+	c.begin()
+	if c.Model != "" {
+		if err := c.check(ctx, c.Model); err != nil {
+			return err
+		}
+	}
+	if c.person {
+		c.keeper.say("You talk with %s. /help shows what there is; Ctrl-D ends the chat.", c.with(ctx))
+	}
+	return nil
+}
+
+// take does what a line asks for: a command, or an answer.
+func (c *conversation) take(ctx context.Context, line string) error {
+	if strings.TrimSpace(line) == "" {
+		return nil
+	}
+	if known, err := c.command(ctx, line); known || err != nil {
+		return err
+	}
+	return c.answer(ctx, line)
 }
 
 func (c *conversation) begin() {
@@ -89,10 +129,25 @@ func (c *conversation) begin() {
 }
 
 // answer asks for the answer to a line and prints it as it comes. What failed
-// was never said; what was broken off by Ctrl-C was, as far as it came.
+// was never said; what a person broke off by Ctrl-C was, as far as it came.
 func (c *conversation) answer(ctx context.Context, line string) error {
-	ctx, stop := signal.NotifyContext(ctx, os.Interrupt)
-	defer stop()
+	if !c.person {
+		return c.say(ctx, line)
+	}
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	release := c.keeper.OnInterrupt(func() { stop(errInterrupted) })
+	defer release()
+	err := c.say(ctx, line)
+	if errors.Is(context.Cause(ctx), errInterrupted) {
+		c.keeper.say("keeper: the answer was broken off")
+		return nil
+	}
+	return err
+}
+
+// say says a line to the model and prints what it answers, until ctx ends.
+func (c *conversation) say(ctx context.Context, line string) error {
 	turns := append(c.turns, turn{"user", line})
 	request := map[string]any{"messages": turns, "stream": true}
 	if c.Model != "" {
@@ -118,7 +173,9 @@ func (c *conversation) answer(ctx context.Context, line string) error {
 	if err != nil && ctx.Err() == nil {
 		return err
 	}
-	c.turns = append(turns, turn{"assistant", said.String()})
+	if said.Len() > 0 {
+		c.turns = append(turns, turn{"assistant", said.String()})
+	}
 	return nil
 }
 

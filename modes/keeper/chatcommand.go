@@ -1,6 +1,8 @@
 package keeper
 
 import (
+	"context"
+	"net/url"
 	"regexp"
 	"strings"
 
@@ -10,9 +12,9 @@ import (
 // chatCommands is the words that are not said to the model.
 var chatCommands = []struct{ word, does string }{
 	{"/help", "show this"},
-	{"/model NAME", "ask another model from here on; without NAME, tell which"},
-	{"/new", "begin anew"},
-	{"/quit", "end (Ctrl-D does, too)"},
+	{"/model NAME", "ask another model from here on; without NAME, tell which it is"},
+	{"/new", "begin a new conversation"},
+	{"/quit", "end the chat; Ctrl-D does so, too"},
 }
 
 // oneWord is a line that can only have been meant as a command.
@@ -21,28 +23,26 @@ var oneWord = regexp.MustCompile(`^/[a-z]+$`)
 // command does what a line says that is no turn, and reports whether it was one.
 // What begins with a slash and is no command is said to the model, but for a
 // single word that a person types.
-func (c *conversation) command(line string, person bool) bool {
+func (c *conversation) command(ctx context.Context, line string) (known bool, err error) {
 	word, rest, _ := strings.Cut(strings.TrimSpace(line), " ")
 	switch word {
 	case "/help":
-		for _, known := range chatCommands {
-			c.keeper.say("%-12s %s", known.word, known.does)
+		for _, command := range chatCommands {
+			c.keeper.say("%-12s %s", command.word, command.does)
 		}
-		c.keeper.say("The arrow keys edit the line and bring earlier ones back; Ctrl-C breaks an answer off.")
+		c.keeper.say("The arrow keys edit the line and bring earlier ones back. Ctrl-C breaks an answer off, or clears the line.")
 	case "/model":
-		if name := strings.TrimSpace(rest); name != "" {
-			c.Model = name
-		}
-		c.keeper.say("the model is %s", orDefault(c.Model))
+		return true, c.change(ctx, strings.TrimSpace(rest))
 	case "/new":
 		c.begin()
+		c.keeper.say("a new conversation begins")
 	default:
-		if !person || !oneWord.MatchString(line) {
-			return false
+		if !c.person || !oneWord.MatchString(line) {
+			return false, nil
 		}
 		names := make([]string, len(chatCommands))
-		for i, known := range chatCommands {
-			names[i], _, _ = strings.Cut(known.word, " ")
+		for i, command := range chatCommands {
+			names[i], _, _ = strings.Cut(command.word, " ")
 		}
 		hint := "/help shows what there is"
 		if near := ops.Nearest(word, names); near != "" {
@@ -50,12 +50,41 @@ func (c *conversation) command(line string, person bool) bool {
 		}
 		c.keeper.say("rbee: there is no %s; %s", word, hint)
 	}
-	return true
+	return true, nil
 }
 
-func orDefault(model string) string {
-	if model == "" {
-		return "whichever is loaded"
+// change asks the model called name from here on, or stays with the one that was
+// asked where there is none of that name.
+func (c *conversation) change(ctx context.Context, name string) error {
+	if name != "" {
+		if err := c.check(ctx, name); err != nil {
+			return err
+		}
+		c.Model = name
 	}
-	return model
+	c.keeper.say("the model is %s", c.with(ctx))
+	return nil
+}
+
+// check refuses a model that no hive has. Whether one can be brought from where
+// its name says shows when it is asked.
+func (c *conversation) check(ctx context.Context, name string) error {
+	if ops.IsModelReference(name) {
+		return nil
+	}
+	return c.queen.Get(ctx, "/v1/models/"+url.PathEscape(name), nil)
+}
+
+// with names the model that the next line is said to.
+func (c *conversation) with(ctx context.Context) string {
+	if c.Model != "" {
+		return c.Model
+	}
+	var loaded struct {
+		Models []struct{ Model string }
+	}
+	if err := c.queen.Get(ctx, "/api/ps", &loaded); err == nil && len(loaded.Models) == 1 {
+		return loaded.Models[0].Model + ", which is loaded"
+	}
+	return "whichever model is loaded"
 }

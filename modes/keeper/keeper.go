@@ -20,7 +20,7 @@ import (
 type Flags struct {
 	Queen  string `help:"Queen to use, host:port or URL; without it the one of this account, started if need be." env:"RBEE_QUEEN" placeholder:"ADDRESS"`
 	Pin    string `name:"queen-fingerprint" help:"Fingerprint of that queen's certificate, to trust it from now on." env:"RBEE_QUEEN_FINGERPRINT" placeholder:"SHA256:…"`
-	Token  string `help:"Token of that queen, or an API key (default, on this machine: this account's own)." env:"RBEE_TOKEN" placeholder:"TOKEN"`
+	Token  string `help:"Token of the queen, or an API key (default, on this machine: this account's own)." env:"RBEE_TOKEN" placeholder:"TOKEN"`
 	Quiet  bool   `short:"q" help:"Print errors only, beside what was asked for."`
 	Output string `short:"o" help:"What to print: text, json for pipelines, or, of infer and job follow, events." enum:"text,json,events" default:"text" placeholder:"FORMAT"`
 }
@@ -33,6 +33,9 @@ type Keeper struct {
 	Stdout, Stderr io.Writer
 	Listen         string // where a queen that is started listens
 	Binary         string // absolute path of the own binary
+	// OnInterrupt has the next Ctrl-C call end in place of ending the command,
+	// until release is called.
+	OnInterrupt func(end func()) (release func())
 }
 
 // New makes a keeper of the running binary.
@@ -63,6 +66,9 @@ func (k *Keeper) client(ctx context.Context) (*transport.Client, error) {
 	}
 	options := k.own(record)
 	options.DialContext = k.redial
+	if k.Token != "" {
+		options.Token = k.Token
+	}
 	return transport.New(options), nil
 }
 

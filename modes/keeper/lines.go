@@ -2,6 +2,8 @@ package keeper
 
 import (
 	"bufio"
+	"bytes"
+	"context"
 	"errors"
 	"io"
 	"os"
@@ -10,13 +12,38 @@ import (
 	"golang.org/x/term"
 )
 
+// errInterrupted is what Next returns where the person gave a line up by Ctrl-C.
+var errInterrupted = errors.New("interrupted")
+
+// ctrlC is what a raw terminal gives for Ctrl-C.
+const ctrlC = 3
+
 // lines reads what a person types, a line at a time, with editing and history
 // where that is at a terminal.
 type lines struct {
 	out     io.Writer
+	screen  *screen
 	editor  *term.Terminal
 	fd      int
 	scanner *bufio.Scanner
+}
+
+// screen is the terminal that lines are edited on. The editor says the same of
+// Ctrl-C as of Ctrl-D; screen knows which it was.
+type screen struct {
+	io.Reader
+	io.Writer
+	interrupts int  // Ctrl-C in what was read since the editor was made
+	typed      bool // there was something else too, since the last line
+}
+
+// Read reads keys.
+func (s *screen) Read(p []byte) (int, error) {
+	n, err := s.Reader.Read(p)
+	interrupts := bytes.Count(p[:n], []byte{ctrlC})
+	s.interrupts += interrupts
+	s.typed = s.typed || n > interrupts
+	return n, err
 }
 
 // lines reads standard input.
@@ -24,11 +51,8 @@ func (k *Keeper) lines() *lines {
 	in, isFile := k.Stdin.(*os.File)
 	out, toFile := k.Stdout.(*os.File)
 	if isFile && toFile && term.IsTerminal(int(in.Fd())) && term.IsTerminal(int(out.Fd())) {
-		screen := struct {
-			io.Reader
-			io.Writer
-		}{in, out}
-		return &lines{out: out, editor: term.NewTerminal(screen, "> "), fd: int(in.Fd())}
+		s := &screen{Reader: in, Writer: out}
+		return &lines{out: out, screen: s, editor: term.NewTerminal(s, prompt), fd: int(in.Fd())}
 	}
 	if k.Stdin == nil {
 		return &lines{out: k.Stdout, scanner: bufio.NewScanner(strings.NewReader(""))}
@@ -38,12 +62,17 @@ func (k *Keeper) lines() *lines {
 	return &lines{out: k.Stdout, scanner: scanner}
 }
 
+// prompt is what a line is typed after.
+const prompt = "> "
+
 // terminal reports whether a person is there.
 func (l *lines) terminal() bool { return l.editor != nil }
 
-// Next returns the next line, or io.EOF. The terminal is raw only meanwhile, so
-// that Ctrl-C is a signal while an answer comes.
-func (l *lines) Next() (line string, err error) {
+// Next returns the next line, or io.EOF, or errInterrupted for a line that was
+// given up, which was empty if line is; at a terminal, the cause of ctx when that
+// ends. The terminal is raw only meanwhile, so that Ctrl-C is a signal while an
+// answer comes.
+func (l *lines) Next(ctx context.Context) (line string, err error) {
 	if l.editor == nil {
 		if l.scanner.Scan() {
 			return l.scanner.Text(), nil
@@ -57,11 +86,31 @@ func (l *lines) Next() (line string, err error) {
 	if err != nil {
 		return "", err
 	}
-	defer func() { err = errors.Join(err, term.Restore(l.fd, before)) }()
 	if width, height, err := term.GetSize(l.fd); err == nil && width > 0 { // 0 is what nobody has set
 		_ = l.editor.SetSize(width, height) // which fails only for widths that no terminal has
 	}
-	return l.editor.ReadLine()
+	l.screen.typed = false
+	line, err = unlessOver(ctx, l.editor.ReadLine)
+	restored := term.Restore(l.fd, before)
+	if err != nil {
+		_, _ = io.WriteString(l.out, "\n") // the prompt's line is over
+	}
+	if ctx.Err() == nil && errors.Is(err, io.EOF) && l.screen.interrupts > 0 {
+		return l.anew(), errors.Join(errInterrupted, restored)
+	}
+	return line, errors.Join(err, restored)
+}
+
+// anew forgets what stands on the line, and returns "" if that was nothing.
+func (l *lines) anew() (given string) {
+	if l.screen.typed {
+		given = "given up"
+	}
+	history := l.editor.History
+	l.screen.interrupts = 0
+	l.editor = term.NewTerminal(l.screen, prompt)
+	l.editor.History = history
+	return given
 }
 
 // Write prints an answer.
