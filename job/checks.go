@@ -71,7 +71,7 @@ func (s *Server[O]) checkHost(r *http.Request) error {
 		return nil
 	}
 	return ops.Errorf(ops.CodeDenied, "the Host %q is not served here", r.Host).
-		WithHint("use the address that `rbee queen status` names")
+		WithHint("use the address that `rbee queen status` names; --host-name of `rbee queen serve` adds a name, as of a proxy")
 }
 
 // localIP is the address that the request's connection has on this side, or "".
@@ -114,7 +114,8 @@ func checkContentType(r *http.Request) error {
 	if kind, _, err := mime.ParseMediaType(given); err == nil && kind == "application/json" {
 		return nil
 	}
-	return Refusal{Status: http.StatusUnsupportedMediaType, Failure: ops.Invalid("Content-Type", "must be application/json, got %q", given)}
+	return Refusal{Status: http.StatusUnsupportedMediaType, Failure: ops.Invalid("Content-Type", "must be application/json, got %q", given).
+		WithHint("send \"Content-Type: application/json\": it keeps web pages from asking")}
 }
 
 // fail answers with err as JSON, in the status of its code, or in the words that

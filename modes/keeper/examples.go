@@ -20,7 +20,7 @@ var examples = map[string]string{
 	"hive_resume":    "rbee hive resume gpu1",
 	"queen_drain":    "rbee queen drain",
 	"queen_resume":   "rbee queen resume",
-	"explain":        "rbee explain $(rbee job list -o json | jq -r '.jobs[0].id')",
+	"explain":        "rbee explain $(rbee job list -o json | jq -r 'first(.jobs[] | select(.operation == \"infer\")).id')",
 	"model_pin":      "rbee model pin qwen3",
 	"model_unpin":    "rbee model unpin qwen3",
 	"worker_spawn":   "rbee worker spawn tinybee --parallel 2",

@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"syscall"
 
 	"rbee.dev/rbee/ops"
 )
@@ -21,8 +22,11 @@ func (q *Queen) occupy() error {
 		return err
 	}
 	if q.ln, err = net.Listen("tcp", q.Listen); err != nil { //nolint:noctx // there is no context before Run
-		return ops.Errorf(ops.CodeUnavailable, "cannot listen on %s: %w", q.Listen, without(err)).
-			WithHint("another program has the port: choose one by --listen or RBEE_LISTEN (port 0 takes any free one)")
+		hint := "choose another address by --listen or RBEE_LISTEN (port 0 takes any free one)"
+		if errors.Is(err, syscall.EADDRINUSE) {
+			hint = "another program has the port: " + hint
+		}
+		return ops.Errorf(ops.CodeUnavailable, "cannot listen on %s: %w", q.Listen, without(err)).WithHint("%s", hint)
 	}
 	q.address, q.fingerprint, q.names = q.ln.Addr().String(), fingerprint, slices.Clone(q.Hosts)
 	if cert != nil {
@@ -73,7 +77,7 @@ func (q *Queen) checkListen() error {
 			WithHint("--tls self or --tls-cert encrypts; --insecure-http says that something else does; or forward the port: ssh -L 7833:127.0.0.1:7833 HOST")
 	}
 	for _, host := range q.Hosts {
-		if host == "" || strings.ContainsAny(host, "/:*") || strings.ToLower(host) != host {
+		if host == "" || strings.ContainsAny(host, "/:* \t\r\n") || strings.ToLower(host) != host {
 			return ops.Invalid("host-name", "must be a name in lower case without port, got %q", host)
 		}
 	}

@@ -58,6 +58,7 @@ func TestWhereOthersCanReachItAQueenWantsAKeyAndEncryption(t *testing.T) {
 		"a certificate that is not there":   {func(o *Options) { o.TLSCert, o.TLSKey = "/c.pem", "/k.pem" }, true, "tls-cert", ops.CodeInvalid},
 		"two certificates":                  {func(o *Options) { o.TLS, o.TLSCert, o.TLSKey = "self", "/c", "/k" }, true, "tls", ops.CodeInvalid},
 		"a name with a port":                {func(o *Options) { o.Hosts = []string{"llm.example:80"} }, true, "host-name", ops.CodeInvalid},
+		"two names in one":                  {func(o *Options) { o.Hosts = []string{"a b"} }, true, "host-name", ops.CodeInvalid},
 		"every name":                        {func(o *Options) { o.Hosts = []string{"*"} }, true, "host-name", ops.CodeInvalid},
 		"an origin":                         {func(o *Options) { o.Origins = []string{"https://app.example", "http://localhost:3000"} }, false, "", ""},
 		"every origin":                      {func(o *Options) { o.Origins = []string{"*"} }, true, "cors-origin", ops.CodeInvalid},
@@ -157,5 +158,19 @@ func TestACertificateOfOnesOwnTellsTheNamesThatAreServed(t *testing.T) {
 	defer end(t, q)
 	if !slices.Contains(q.names, "llm.example") || slices.Contains(q.args(), "--host-name=llm.example") {
 		t.Errorf("it serves %q, its flags are %q", q.names, q.args())
+	}
+}
+
+func TestAHintNamesAnotherProgramOnlyWhereThereIsOne(t *testing.T) {
+	taken, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	for address, other := range map[string]bool{taken.Addr().String(): true, "127.0.0.1:99999": false} {
+		_, err := New(options(t, address))
+		if e := ops.AsError(err); e == nil || strings.Contains(e.Hint, "another program") != other {
+			t.Errorf("%s: %v", address, e)
+		}
 	}
 }

@@ -54,9 +54,9 @@ func (a *Access) check(k *key, secret string, scope ops.Scope) error {
 	message, hint := "", "`rbee key list` shows the keys, `rbee key create` makes one"
 	switch {
 	case secret == "" && scope == ops.ScopeInference:
-		message, hint = "an API key is wanted", "send \"Authorization: Bearer KEY\" or \"x-api-key: KEY\"; `rbee key create` makes one on the queen's machine"
+		message, hint = "an API key is wanted", "send \"Authorization: Bearer KEY\" or \"x-api-key: KEY\" (rbee: --token or RBEE_TOKEN); `rbee key create` makes one on the queen's machine"
 	case secret == "":
-		message, hint = "a bearer token is wanted", "send \"Authorization: Bearer TOKEN\"; `rbee queen token` prints it on the queen's machine"
+		message, hint = "a bearer token is wanted", "send \"Authorization: Bearer TOKEN\" (rbee: --token or RBEE_TOKEN); `rbee queen token` prints it on the queen's machine"
 	case k == nil:
 		message = "neither an API key nor the token of this queen"
 	case k.state(a.Now()) == ops.KeyExpired:
