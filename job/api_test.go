@@ -33,7 +33,7 @@ func TestBadSubmissionsAreRefusedByName(t *testing.T) {
 		{"bad job id", `{"operation":"infer","prompt":"x","job_id":"../../etc/passwd/x"}`, 400, "job_id"},
 		{"not JSON", `prompt=x`, 400, "JSON"},
 		{"cut off", `{"operation":"infer"`, 400, "JSON"},
-		{"too large", `{"operation":"infer","prompt":"` + strings.Repeat("x", 9<<20) + `"}`, 413, "larger than 8 MiB"},
+		{"too large", `{"operation":"infer","prompt":"` + strings.Repeat("x", 9<<20) + `"}`, 400, "larger than 8 MiB"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			status, text := d.request(http.MethodPost, "/v1/jobs", tt.body)

@@ -144,7 +144,7 @@ func classify(err error) Refusal {
 		return r
 	}
 	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
-		return Refusal{Status: http.StatusRequestEntityTooLarge, Failure: ops.Invalid("body", "is larger than %d MiB, which is the most", maxBody>>20)}
+		err = ops.Invalid("body", "is larger than %d MiB, which is the most", maxBody>>20)
 	}
 	if e, ok := errors.AsType[*echo.HTTPError](err); ok {
 		switch e.Code {
