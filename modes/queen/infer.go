@@ -33,7 +33,13 @@ func (q *Queen) assign(ctx context.Context, o ops.Infer) (any, error) {
 		}
 		r.Hive = o.HiveID
 	}
-	return q.try(ctx, r, o)
+	answer, err := q.try(ctx, r, o)
+	if o.HiveID != "" && ops.CodeOf(err) == ops.CodeNotFound && sink.Cursor().Target == "" {
+		// Nobody has said yet that there is such a model: the hive itself looks on
+		// its disk, where somebody may just have put one.
+		return q.toNamed(ctx, o.HiveID, o)
+	}
+	return answer, err
 }
 
 // try has the job done by the worker that the scheduler lends it. One that fails
