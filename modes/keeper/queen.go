@@ -169,10 +169,12 @@ type QueenRestart struct{}
 // Help is shown by --help.
 func (QueenRestart) Help() string {
 	return `Replaces the running queen, and its hive where that is of another build, by this
-build. Workers stay, and answers that are being given go on.
+build. Workers stay, and answers that are being given go on. It has the flags of
+the one before, but for those whose variable is set now.
 
-Example:
-  rbee queen restart`
+Examples:
+  rbee queen restart
+  RBEE_QUEUE_DEPTH=64 rbee queen restart`
 }
 
 // Run restarts the queen where it listened before.
@@ -182,7 +184,7 @@ func (QueenRestart) Run(ctx context.Context, k *Keeper) error {
 	}
 	listen, args := k.Listen, []string(nil)
 	if record, running := k.running(); running {
-		listen, args = record.Address, record.Args
+		listen, args = record.Address, kept(record.Args)
 		if err := k.shutdown(ctx, record, daemon.ScopeSelf); err != nil {
 			return err
 		}

@@ -1,0 +1,25 @@
+package keeper
+
+import (
+	"os"
+	"slices"
+	"strings"
+)
+
+// settings are the flags of `rbee queen serve` and the variables that stand for
+// them, but for where it listens.
+var settings = map[string]string{
+	"tls": "RBEE_TLS", "tls-cert": "RBEE_TLS_CERT", "tls-key": "RBEE_TLS_KEY", "insecure-http": "RBEE_INSECURE_HTTP",
+	"host-name": "RBEE_HOST_NAMES", "cors-origin": "RBEE_CORS_ORIGINS", "releases": "RBEE_RELEASES",
+	"auto-download": "RBEE_AUTO_DOWNLOAD", "policy": "RBEE_POLICY", "queue-depth": "RBEE_QUEUE_DEPTH",
+}
+
+// kept are the flags of a queen that another one takes over: all but those whose
+// variable is set now, which the other one reads itself.
+func kept(args []string) []string {
+	return slices.DeleteFunc(slices.Clone(args), func(arg string) bool {
+		flag, _, _ := strings.Cut(strings.TrimPrefix(arg, "--"), "=")
+		_, set := os.LookupEnv(settings[flag])
+		return settings[flag] != "" && set
+	})
+}
