@@ -2,13 +2,12 @@ package ops
 
 import (
 	"context"
-	"regexp"
 	"strings"
 )
 
 // alias is what another name for a model may be: what clients have in their
 // settings for models of other makers, as gpt-4o, openai/gpt-4o or qwen3:0.6b.
-var alias = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}$`)
+var alias = shaped(`^[A-Za-z0-9][A-Za-z0-9._:/-]*$`, 1, 128)
 
 func checkAlias(value string) error {
 	if !alias.MatchString(value) || strings.Contains(value, "..") || IsModelReference(value) || strings.Contains(value, "://") {

@@ -11,8 +11,8 @@ import (
 var (
 	// A name is safe in a path, a URL and a shell line, and cannot be taken
 	// for a flag.
-	name   = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,62}$`)
-	model  = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$`)
+	name   = shaped(`^[a-z0-9][a-z0-9._-]*$`, 1, 63)
+	model  = shaped(`^[A-Za-z0-9][A-Za-z0-9._-]*$`, 1, 128)
 	device = regexp.MustCompile(`^(auto|cpu|[a-z]+(:[0-9]{1,3})?|[a-z]+:[0-9]{1,3}(,[a-z]+:[0-9]{1,3}){1,15})$`)
 )
 

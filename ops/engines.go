@@ -104,7 +104,7 @@ func (EngineInstall) Name() string { return "engine_install" }
 var (
 	release     = regexp.MustCompile(`^(latest|b?[0-9]{1,7}|v?[0-9]{1,4}\.[0-9]{1,4}\.[0-9]{1,4})$`)
 	accelerator = regexp.MustCompile(`^(cpu|vulkan|cuda|rocm|metal)$`)
-	checksum    = regexp.MustCompile(`^[0-9A-Fa-f]{64}$`)
+	checksum    = shaped(`^[0-9A-Fa-f]*$`, 64, 64)
 )
 
 // Validate checks what is given; everything may be left out.

@@ -3,7 +3,6 @@ package ops
 import (
 	"encoding/json"
 	"errors"
-	"regexp"
 	"time"
 )
 
@@ -65,7 +64,7 @@ type Health struct {
 	PID     int    `json:"pid"`
 }
 
-var jobID = regexp.MustCompile(`^[A-Za-z0-9_-]{16,64}$`)
+var jobID = shaped(`^[A-Za-z0-9_-]*$`, 16, 64)
 
 // CheckJobID reports whether a submitter may choose id: 16 to 64 letters,
 // digits, underscores and hyphens.

@@ -31,7 +31,8 @@ const maxListing = 16 << 20
 // maxPages bounds how many pages such a list has.
 const maxPages = 100
 
-var repository = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,95}/[A-Za-z0-9][A-Za-z0-9._-]{0,95}$`)
+// repository is OWNER/NAME, each of 96 characters at most.
+var repository = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*$`)
 
 // Chosen is the model that a reference means.
 type Chosen struct {
@@ -47,7 +48,8 @@ type Chosen struct {
 // for the memory everything fits.
 func (f *Fetcher) Hub(ctx context.Context, ref string, memory uint64) (Chosen, error) {
 	repo, wanted, _ := strings.Cut(strings.TrimPrefix(ref, HubPrefix), ":")
-	if !repository.MatchString(repo) || strings.Contains(repo, "..") {
+	owner, name, _ := strings.Cut(repo, "/")
+	if !repository.MatchString(repo) || len(owner) > 96 || len(name) > 96 || strings.Contains(repo, "..") {
 		return Chosen{}, ops.Invalid("model", "must be hf:OWNER/REPOSITORY, with :QUANTISATION or :FILE.gguf if you like, got %q", ref)
 	}
 	endpoint, err := f.endpoint()
