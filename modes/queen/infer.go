@@ -52,7 +52,8 @@ func (q *Queen) try(ctx context.Context, r schedule.Request, o ops.Infer) (any, 
 		}
 		answer, began, err := q.askWorker(ctx, lease.Worker, o, attempt)
 		lease.Release()
-		if err == nil || began || attempt == attempts || ctx.Err() != nil || !passedOver(err) {
+		divided := len(lease.Worker.Parts) > 0 // there is no other, and its error names the machine
+		if err == nil || began || divided || attempt == attempts || ctx.Err() != nil || !passedOver(err) {
 			return answer, err
 		}
 		ops.Warn(ctx, "worker_failed", "worker %s of %s could not do it, trying another: %v", lease.Worker.ID, lease.Worker.HiveID, err)

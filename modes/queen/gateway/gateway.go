@@ -169,6 +169,9 @@ func (g *Gateway) find(w http.ResponseWriter, r *http.Request, body []byte, a as
 		if err == nil || r.Context().Err() != nil {
 			return
 		}
+		if len(lease.Worker.Parts) > 0 {
+			break // of a divided model there is no other, and the error names the machine
+		}
 		if want.Without == nil {
 			want.Without = map[key]bool{}
 		}
