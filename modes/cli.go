@@ -158,7 +158,8 @@ func asFlag(parsed *kong.Context, err error) error {
 	}
 	for _, f := range parsed.Selected().Flags {
 		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
-		if name == e.Field || f.Name == strings.ReplaceAll(e.Field, "_", "-") {
+		field := strings.ReplaceAll(e.Field, "_", "-")
+		if name == e.Field || f.Name == field || f.Name+"s" == field { // a flag that is given once for each
 			named := *e
 			named.Field = "--" + f.Name
 			return &named
@@ -221,7 +222,7 @@ func run(ctx context.Context, signals *signals, words []string, stdin io.Reader,
 	parsed.BindTo(ctx, (*context.Context)(nil))
 	parsed.BindTo(stderr, (*io.Writer)(nil))
 	parsed.Bind(h, k)
-	err = asFlag(parsed, parsed.Run())
+	err = asFlag(parsed, parsed.RunNode(parsed.Selected())) // Run would hide the error among those of hooks
 	if err != nil && ctx.Err() != nil && !errors.Is(err, keeper.ErrReaderGone) {
 		return errors.Join(context.Cause(ctx), err)
 	}

@@ -72,13 +72,21 @@ func (c *KeyCreate) Run(ctx context.Context, k *Keeper) error {
 	if k.Output == "json" {
 		return k.printJSON(made)
 	}
-	k.say("keeper: the key %s: %s", made.ID, allowed(made.Key))
+	k.say("keeper: the key %s: %s", called(made.ID, made.Name), allowed(made.Key))
 	if secret == "" {
 		return k.table(made.Key)
 	}
 	k.say("keeper: this is its secret, which is shown this once")
 	_, err = fmt.Fprintln(k.Stdout, secret)
 	return err
+}
+
+// called is what a key is called: its id, and the name that a person gave it.
+func called(id, name string) string {
+	if name == "" {
+		return id
+	}
+	return id + " (" + name + ")"
 }
 
 // allowed says what a key is for.
@@ -152,10 +160,7 @@ func maybe(t *time.Time) string {
 }
 
 func keyEnded(e ops.KeyEnded) string {
-	text := "the key " + e.ID
-	if e.Name != "" {
-		text += " (" + e.Name + ")"
-	}
+	text := "the key " + called(e.ID, e.Name)
 	if e.Forgotten {
 		return text + " is revoked and forgotten"
 	}

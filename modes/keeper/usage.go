@@ -35,10 +35,8 @@ func keyName(x ops.UsageRow) string {
 		return "the queen's token"
 	case x.Key == "none":
 		return "no key"
-	case x.KeyName != "":
-		return x.Key + " (" + x.KeyName + ")"
 	}
-	return x.Key
+	return called(x.Key, x.KeyName)
 }
 
 func usageRow(w io.Writer, key, model string, x ops.UsageRow) {

@@ -11,7 +11,8 @@ import (
 )
 
 // Create makes a key for the secret whose digest o has. The same key again, as
-// of a job that a restart has interrupted, is the one there is.
+// of a job that a restart has interrupted, is the one there is. Of the first one
+// it narrates what changes for those who have none.
 func (a *Access) Create(ctx context.Context, o ops.KeyCreate) (ops.Key, error) {
 	raw, err := hex.DecodeString(o.Digest)
 	if err != nil || len(raw) != len(digest{}) {
@@ -48,6 +49,9 @@ func (a *Access) Create(ctx context.Context, o ops.KeyCreate) (ops.Key, error) {
 	if err := saveKey(ctx, a.DB, fresh); err != nil {
 		return ops.Key{}, err
 	}
+	if a.keys.none() {
+		ops.Narrate(ctx, "keys", "from now on models want a key from every program, those of this machine too")
+	}
 	a.keys.set(append(a.keys.list(), fresh))
 	return fresh.info(now), nil
 }
@@ -68,7 +72,8 @@ func (a *Access) Active() bool {
 	})
 }
 
-// Revoke ends a key at once: the next request with it is refused.
+// Revoke ends a key at once: the next request with it is refused. Of the last one
+// that is forgotten it narrates that none is wanted any more.
 func (a *Access) Revoke(ctx context.Context, o ops.KeyRevoke) (ops.KeyEnded, error) {
 	a.keys.changing.Lock()
 	defer a.keys.changing.Unlock()
@@ -83,6 +88,9 @@ func (a *Access) Revoke(ctx context.Context, o ops.KeyRevoke) (ops.KeyEnded, err
 	k.revoked.CompareAndSwap(0, now.UnixMilli())
 	if o.Forget {
 		a.keys.set(slices.DeleteFunc(a.keys.list(), func(other *key) bool { return other == k }))
+		if a.keys.none() {
+			ops.Narrate(ctx, "keys", "there is no key any more: programs of this machine use models without one")
+		}
 	}
 	return ops.KeyEnded{ID: k.ID, Name: k.Name, Forgotten: o.Forget}, nil
 }
