@@ -81,8 +81,9 @@ func (w *waiter) withoutFailed(places []Place) []Place {
 	return places
 }
 
-// hopeless is why w need not wait, or nil.
+// hopeless is why w need not wait, or nil. It notes whose resuming w waits for.
 func (s *Scheduler) hopeless(l *line, w *waiter, v *View) error {
+	w.behind = ""
 	if v.Held {
 		return nil
 	}
@@ -96,6 +97,10 @@ func (s *Scheduler) hopeless(l *line, w *waiter, v *View) error {
 	drained := ""
 	for _, p := range v.Places() {
 		if p.Barred <= waitable {
+			return nil
+		}
+		if l.resumes(w, &p) {
+			w.behind = p.Hive()
 			return nil
 		}
 		if err := w.failed[p.hive]; err != nil {
@@ -262,7 +267,7 @@ func (s *Scheduler) Settle(ctx context.Context, r Request) (Plan, error) {
 	v := &View{places: func() []Place { return unless(s.places(l, &r), Running, Coming, Cooling, Crowded) }}
 	c := s.decide(&r, v)
 	if c.Act != Start {
-		return Plan{}, s.hopeless(l, &waiter{Request: r, line: l}, v)
+		return Plan{}, s.hopeless(l, &waiter{Request: r, line: l, arrival: s.arrived + 1}, v)
 	}
 	return l.plan(v.Places()[c.At]), nil
 }

@@ -7,7 +7,8 @@ import (
 )
 
 // A hive that is drained gets no new requests. What waited before is no new one:
-// it may still use the workers that are there, or are being started.
+// it may still use the workers that are there, or are being started. No further
+// one is started there for it, but neither is it sent away.
 
 // stays reports whether the hive's drain does not concern w.
 func (h *hive) stays(w *waiter) bool { return h.drained && h.up && w.arrival <= h.drainedAt }
@@ -49,6 +50,23 @@ func (s *Scheduler) remains(l *line, w *waiter) bool {
 		}
 		return w.failed[h] == nil && l.starting(h, &w.Request)
 	})
+}
+
+// resumes reports whether w, which came before p's hive was drained, could get a
+// worker there once the hive takes work again: it waits for that, or for another
+// hive, unless it names this one.
+func (l *line) resumes(w *waiter, p *Place) bool {
+	h := p.hive
+	if p.Barred != Drained || !h.stays(w) || w.Hive != "" || w.failed[h] != nil {
+		return false
+	}
+	from, m := l.source()
+	if !p.OnDisk && from == nil && !isURL(m.Source) {
+		return false
+	}
+	later := Place{hive: h}
+	h.room(need(m), &later)
+	return later.Barred <= waitable
 }
 
 // serves reports whether the worker is one for a request that waits for l,

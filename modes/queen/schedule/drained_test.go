@@ -104,3 +104,65 @@ func TestWhoWaitedForADrainedHiveThatIsLostIsRefused(t *testing.T) {
 		lease.Release() // of a worker that is gone
 	})
 }
+
+// cramped is a depot whose only hive is full with a busy worker of another model,
+// so that a request for bee waits for room.
+func cramped(t *testing.T) (d *depot, busy *Lease) {
+	d = newDepot(t, Options{})
+	t.Cleanup(d.Close)
+	d.add("gpu1", 8<<30, bee, ops.Model{ID: "ant", Size: 7500 << 20})
+	d.run("gpu1", "w", "ant", 4)
+	return d, d.get(Request{Model: "ant"})
+}
+
+func TestWhoWaitsForRoomOnAHiveThatIsDrainedWaitsOn(t *testing.T) {
+	for name, tt := range map[string]struct {
+		after func(*depot) // the drain
+		want  string       // the hive that it gets
+	}{
+		"until the hive is resumed": {func(d *depot) { d.DrainHive("gpu1", false) }, "gpu1"},
+		"until another can run it":  {func(d *depot) { d.add("gpu2", 8<<30, bee) }, "gpu2"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				d, busy := cramped(t)
+				a, named := d.ask(Request{Job: "j", Model: "bee"}), d.ask(Request{Model: "bee", Hive: "gpu1"})
+				d.DrainHive("gpu1", true)
+				if <-named.done; ops.CodeOf(named.err) != ops.CodeUnavailable || !strings.Contains(ops.AsError(named.err).Hint, "`rbee hive resume gpu1`") {
+					t.Errorf("the one that names the hive has %v", named.err)
+				}
+				late := d.ask(Request{Model: "bee"})
+				if <-late.done; ops.CodeOf(late.err) != ops.CodeUnavailable {
+					t.Errorf("who came after has %v", late.err)
+				}
+				busy.Release()
+				time.Sleep(tellEvery)
+				if a.has() || a.err != nil || len(d.started()) != 0 {
+					t.Fatalf("the one that waits has %+v, %v; started were %v", a.lease, a.err, d.started())
+				}
+				said := a.said.all()
+				if n := len(said); n != 1 || said[n-1] != "queen: place 1 of 1 in the queue for bee: the hive gpu1 is drained, and no other can run it; `rbee hive resume gpu1` has it take work again" {
+					t.Errorf("it was told %q", said)
+				}
+				tt.after(d)
+				if <-a.done; a.err != nil || a.lease.Worker.HiveID != tt.want {
+					t.Errorf("then it has %+v, %v", a.lease, a.err)
+				}
+				a.lease.Release()
+			})
+		})
+	}
+}
+
+func TestWhoWaitsForRoomThatADrainedHiveNeverHasIsRefused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d, busy := cramped(t)
+		defer busy.Release()
+		a := d.ask(Request{Model: "bee"})
+		d.DrainHive("gpu1", true)
+		d.change("gpu1", func(s *ops.HiveSnapshot) { s.Models[0].Memory = 9 << 30 }) // it was looked at
+		if <-a.done; ops.CodeOf(a.err) != ops.CodeUnavailable {
+			t.Errorf("it has %+v, %v", a.lease, a.err)
+		}
+	})
+}

@@ -3,6 +3,7 @@ package schedule
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -236,15 +237,29 @@ func (s *Scheduler) relay(ctx context.Context, w *waiter) {
 	}
 }
 
-// tellPlace says where in the queue the request is.
+// tellPlace says where in the queue the request is, and what it waits for.
 func (s *Scheduler) tellPlace(ctx context.Context, w *waiter) {
 	s.mu.Lock()
-	place, coming, waiting := w.line.at(w)+1, w.line.coming(&w.Request), len(w.line.queue)
-	waits := slices.Contains(w.line.queue, w)
+	text := s.placeOf(w)
 	s.mu.Unlock()
-	if !waits || place <= coming || place == w.told && time.Since(w.toldAt) < tellAgain {
+	if text == "" || text == w.told && time.Since(w.toldAt) < tellAgain {
 		return
 	}
-	w.told, w.toldAt = place, time.Now()
-	ops.Narrate(ops.As(ctx, "queen"), "queue_position", "place %d of %d in the queue for %s", place, waiting, w.Model)
+	w.told, w.toldAt = text, time.Now()
+	ops.Narrate(ops.As(ctx, "queen"), "queue_position", "%s", text)
+}
+
+// placeOf is w's place in its queue in words, or "" where a worker that is coming
+// will have a slot for it.
+func (s *Scheduler) placeOf(w *waiter) string {
+	l := w.line
+	place := l.at(w) + 1
+	if !slices.Contains(l.queue, w) || place <= l.coming(&w.Request) {
+		return ""
+	}
+	text := fmt.Sprintf("place %d of %d in the queue for %s", place, len(l.queue), w.Model)
+	if w.behind != "" {
+		text += fmt.Sprintf(": the hive %s is drained, and no other can run it; `rbee hive resume %s` has it take work again", w.behind, w.behind)
+	}
+	return text
 }

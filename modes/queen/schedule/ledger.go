@@ -60,7 +60,7 @@ func (g *ledger) note(r *Request, v *View, c Choice) {
 	st := g.story(r)
 	if n := len(st.decisions); n > 0 && c.Act == Wait {
 		last := &st.decisions[n-1]
-		if last.act == Wait && last.held == v.Held || last.act == Start && v.Held {
+		if last.act == Wait && last.held == v.Held && last.sees(v.found) || last.act == Start && v.Held {
 			return
 		}
 	}
@@ -84,6 +84,14 @@ func (g *ledger) note(r *Request, v *View, c Choice) {
 		st.decisions = slices.Delete(st.decisions, 1, 2)
 	}
 	st.decisions = append(st.decisions, d)
+}
+
+// sees reports whether the hives are as they were when d was decided, as far as
+// they were kept.
+func (d *decision) sees(places []Place) bool {
+	return slices.EqualFunc(d.places, places[:min(len(places), keptSeen)], func(a, b Place) bool {
+		return a.hive == b.hive && a.Barred == b.Barred
+	})
 }
 
 // seenWorkers copies what r was decided on: the chosen worker first, then those

@@ -24,7 +24,8 @@ type waiter struct {
 	news   chan struct{}   // holds a token when a start has said something
 	starts []heard         // those that it waits for
 	failed map[*hive]error // starts that have failed since it came
-	told   int             // the place in the queue that was told last
+	behind string          // a hive that has to take work again first, or ""
+	told   string          // what was told last of its place in the queue
 	toldAt time.Time
 }
 
