@@ -56,6 +56,9 @@ type Parts interface {
 	// Reach returns their addresses on this machine, host:port, once every one
 	// can be used, or with the reason why one cannot.
 	Reach(ctx context.Context) ([]string, error)
+	// Lost returns true as soon as a part is lost that Reach has reached last,
+	// without which the engine's program cannot go on, and false when ctx ends.
+	Lost(ctx context.Context) bool
 	// Explain is given why the engine's program ended, and returns what is said
 	// of it: that it was a part, where one was lost.
 	Explain(why error) error

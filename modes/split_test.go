@@ -221,6 +221,10 @@ func TestADividedModelOutlivesItsQueen(t *testing.T) {
 	if got := f.greedy(); got != want {
 		t.Errorf("after a restart it says %q, before %q", got, want)
 	}
+	f.server.Drop() // while nothing is asked
+	if got := f.greedy(); got != want {
+		t.Errorf("after a cut connection it says %q, before %q", got, want)
+	}
 	if now := f.part(main); now.ID != part.ID || now.PID != part.PID {
 		t.Errorf("the part was %+v, and is %+v", part, now)
 	}

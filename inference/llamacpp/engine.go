@@ -72,7 +72,7 @@ func Open(ctx context.Context, s inference.Spec, o Options) (_ *Engine, err erro
 		return l, err
 	}}
 	if s.Parts != nil {
-		running.Explain = s.Parts.Explain
+		running.Explain, running.Broken = s.Parts.Explain, s.Parts.Lost
 	}
 	e.Server, err = process.Start(ctx, running)
 	if err == nil {

@@ -118,6 +118,7 @@ func TestAnRPCServerIsFoundBesideLlamaServer(t *testing.T) {
 type elsewhere []string
 
 func (e elsewhere) Reach(context.Context) ([]string, error) { return e, nil }
+func (e elsewhere) Lost(ctx context.Context) bool           { <-ctx.Done(); return false }
 func (e elsewhere) Explain(why error) error                 { return why }
 
 func TestADividedModelsDevicesAndLayers(t *testing.T) {

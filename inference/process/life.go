@@ -91,25 +91,33 @@ func (l *life) lead(ctx context.Context) (lasted time.Duration, why error) {
 	return lasted, o.Explain(ops.Errorf(ops.CodeUnavailable, "%w", &Death{Name: o.Name, Status: c.status, Lines: l.output.list()}))
 }
 
-// last returns when the process has ended or ctx has. One that hung it ends, and
-// says so.
+// last returns when the process has ended or ctx has. One that hung, or cannot go
+// on, it ends, and says so.
 func (l *life) last(ctx context.Context, c *child) (why error) {
 	watching, end := context.WithCancel(ctx)
-	hung := make(chan error, 1)
-	var watcher sync.WaitGroup
-	defer watcher.Wait()
+	useless := make(chan error, 2)
+	var watchers sync.WaitGroup
+	defer watchers.Wait()
 	defer end()
-	if l.server.options.Silence > 0 {
-		watcher.Go(func() {
+	o := l.server.options
+	if o.Silence > 0 {
+		watchers.Go(func() {
 			if err := l.hangs(watching, c); err != nil {
-				hung <- err
+				useless <- err
+			}
+		})
+	}
+	if o.Broken != nil {
+		watchers.Go(func() {
+			if o.Broken(watching) {
+				useless <- o.Explain(ops.Errorf(ops.CodeUnavailable, "%s was ended, and is started again", o.Name))
 			}
 		})
 	}
 	select {
 	case <-c.done:
 	case <-ctx.Done():
-	case why = <-hung:
+	case why = <-useless:
 		c.stop(0)
 	}
 	return why

@@ -40,6 +40,11 @@ type Options struct {
 	// Explain is given why the program ended by itself, and returns what is said
 	// of it; nil says just that.
 	Explain func(why error) error
+	// Broken returns true as soon as the program cannot go on, which it does not
+	// notice by itself while it has nothing to do, and false when ctx ends. It is
+	// asked once the program can be used, which is then ended and started again.
+	// nil means never.
+	Broken func(ctx context.Context) bool
 	// Pause is how long to wait before a start, when failures lives in a row
 	// were short; nil means [Backoff].
 	Pause func(failures int) time.Duration

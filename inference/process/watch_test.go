@@ -2,6 +2,7 @@ package process
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -110,5 +111,63 @@ func TestAClientThatIsSlowToSendIsNoFaultOfTheProgram(t *testing.T) {
 	s.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/echo", body))
 	if w.Code != http.StatusTeapot || !strings.HasSuffix(w.Body.String(), "late") || s.PID() != pid {
 		t.Errorf("got %d %q", w.Code, w.Body)
+	}
+}
+
+func TestAProgramThatCannotGoOnIsStartedAgainThoughNobodyAsksIt(t *testing.T) {
+	breaks, changed := make(chan struct{}, 1), make(chan error, 2)
+	o := fake(t, "well")
+	o.Broken = func(ctx context.Context) bool {
+		select {
+		case <-breaks:
+			return true
+		case <-ctx.Done():
+			return false
+		}
+	}
+	o.Explain = func(why error) error { return fmt.Errorf("its other half is gone: %w", why) }
+	o.Changed = func(why error) { changed <- why }
+	s := run(t, o)
+	first := s.PID()
+	for range 2 { // the next life is watched as well
+		breaks <- struct{}{}
+		if why := <-changed; why == nil || why.Error() != "its other half is gone: fake-server was ended, and is started again" {
+			t.Errorf("it ended for %v", why)
+		}
+		if why := <-changed; why != nil {
+			t.Errorf("it is not back: %v", why)
+		}
+	}
+	if status, body := ask(t, s, "POST", "/echo", "hello"); status != http.StatusTeapot || !strings.HasSuffix(body, "hello") {
+		t.Errorf("the next one gets %d %q", status, body)
+	}
+	if alive(first) {
+		t.Error("the first one still runs")
+	}
+}
+
+func TestWhoIsAnsweredByAProgramThatCannotGoOnIsToldWhy(t *testing.T) {
+	breaks := make(chan struct{})
+	o := fake(t, "well")
+	o.Broken = func(ctx context.Context) bool {
+		select {
+		case <-breaks:
+			return true
+		case <-ctx.Done():
+			return false
+		}
+	}
+	s := run(t, o)
+	front := httptest.NewServer(s)
+	defer front.Close()
+	answer, err := http.Post(front.URL+"/stream?wait", "application/json", strings.NewReader("{}")) //nolint:noctx // the server ends with the test
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	close(breaks)
+	text, err := io.ReadAll(answer.Body)
+	if err != nil || !strings.Contains(string(text), `"message":"fake-server was ended, and is started again"`) {
+		t.Errorf("it ends with %q, %v", text, err)
 	}
 }

@@ -43,8 +43,10 @@ func (q *Queen) assign(ctx context.Context, o ops.Infer) (any, error) {
 }
 
 // try has the job done by the worker that the scheduler lends it. One that fails
-// before it has said anything is passed over for another.
+// before it has said anything is passed over for another; one whose model is
+// divided, of which there is no other, is asked once more.
 func (q *Queen) try(ctx context.Context, r schedule.Request, o ops.Infer) (any, error) {
+	again := false
 	for attempt := 1; ; attempt++ {
 		lease, err := q.schedule.Acquire(ctx, r)
 		if err != nil {
@@ -52,9 +54,13 @@ func (q *Queen) try(ctx context.Context, r schedule.Request, o ops.Infer) (any, 
 		}
 		answer, began, err := q.askWorker(ctx, lease.Worker, o, attempt)
 		lease.Release()
-		divided := len(lease.Worker.Parts) > 0 // there is no other, and its error names the machine
-		if err == nil || began || divided || attempt == attempts || ctx.Err() != nil || !passedOver(err) {
+		divided := len(lease.Worker.Parts) > 0
+		if err == nil || began || divided && again || attempt == attempts || ctx.Err() != nil || !passedOver(err) {
 			return answer, err
+		}
+		if again = divided; divided {
+			ops.Warn(ctx, "worker_failed", "worker %s of %s could not do it, trying it once more: %v", lease.Worker.ID, lease.Worker.HiveID, err)
+			continue
 		}
 		ops.Warn(ctx, "worker_failed", "worker %s of %s could not do it, trying another: %v", lease.Worker.ID, lease.Worker.HiveID, err)
 		if r.Without == nil {

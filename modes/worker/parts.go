@@ -31,16 +31,24 @@ type parts struct {
 	mu      sync.Mutex
 	session *relay.Session
 	came    chan struct{} // closed when there is another session
-	lost    []string      // hives whose part broke a connection off since the last start
+	start   *start        // of the engine, the last one
 	closed  bool
 }
+
+// start is one of the engine's, with the connections that it has made.
+type start struct {
+	broke chan struct{} // closed when a part was lost
+	lost  []string      // hives whose part broke a connection off
+}
+
+func newStart() *start { return &start{broke: make(chan struct{})} }
 
 // reachWithin is the patience of a worker.
 const reachWithin = 20 * time.Second
 
 // newParts opens the ports.
 func newParts(ctx context.Context, hives []string, log zerolog.Logger) (*parts, error) {
-	p := &parts{hives: hives, log: log, patience: reachWithin, came: make(chan struct{})}
+	p := &parts{hives: hives, log: log, patience: reachWithin, came: make(chan struct{}), start: newStart()}
 	for i := range hives {
 		l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
 		if err != nil {
@@ -123,7 +131,7 @@ func (p *parts) Reach(ctx context.Context) ([]string, error) {
 	bounded, cancel := context.WithTimeout(ctx, p.patience)
 	defer cancel()
 	p.mu.Lock()
-	p.lost = nil
+	p.start = newStart()
 	p.mu.Unlock()
 	addresses := make([]string, len(p.ports))
 	for i, l := range p.ports {
@@ -158,17 +166,33 @@ func (p *parts) try(ctx context.Context, part int) error {
 func (p *parts) Explain(why error) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if len(p.lost) == 0 {
+	if len(p.start.lost) == 0 {
 		return why
 	}
-	return ops.Errorf(ops.CodeUnavailable, "the part of the model on hive %s was lost: %w", p.lost[0], why)
+	return ops.Errorf(ops.CodeUnavailable, "the part of the model on hive %s was lost: %w", p.start.lost[0], why)
 }
 
-// lose notes that a part broke off. The engine hears of it after this.
-func (p *parts) lose(part int) {
+// Lost waits until a part is lost, or for the end of ctx.
+func (p *parts) Lost(ctx context.Context) bool {
+	p.mu.Lock()
+	broke := p.start.broke
+	p.mu.Unlock()
+	select {
+	case <-broke:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// lose notes that a part broke a connection off which a start of the engine had.
+// The engine hears of it after this.
+func (p *parts) lose(s *start, part int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.lost = append(p.lost, p.hives[part])
+	if s.lost = append(s.lost, p.hives[part]); len(s.lost) == 1 {
+		close(s.broke)
+	}
 	p.log.Warn().Str("hive", p.hives[part]).Msg("the connection with a part broke off")
 }
 
@@ -190,14 +214,17 @@ func (p *parts) serve(part int, l net.Listener) {
 
 // lead leads one connection to its part.
 func (p *parts) lead(part int, near *net.TCPConn) {
+	p.mu.Lock()
+	s := p.start
+	p.mu.Unlock()
 	ctx, cancel := context.WithTimeout(context.Background(), p.patience)
 	far, err := p.open(ctx, part)
 	cancel()
 	if err != nil {
 		p.log.Warn().Err(err).Str("hive", p.hives[part]).Msg("a part cannot be reached")
-		p.lose(part)
+		p.lose(s, part)
 		_ = near.Close()
 		return
 	}
-	relay.Join(near, far, func() { p.lose(part) })
+	relay.Join(near, far, func() { p.lose(s, part) })
 }

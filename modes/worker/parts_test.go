@@ -51,6 +51,9 @@ func newDivided(t *testing.T) *divided {
 // queen holds a session until leave is called.
 func (d *divided) queen(dial func(ctx context.Context, part int) (relay.Conn, error)) (leave func()) {
 	d.t.Helper()
+	d.mu.Lock()
+	came := d.came
+	d.mu.Unlock()
 	conn, err := net.Dial("tcp", d.url)
 	if err != nil {
 		d.t.Fatal(err)
@@ -70,6 +73,7 @@ func (d *divided) queen(dial func(ctx context.Context, part int) (relay.Conn, er
 		<-served
 	})
 	d.t.Cleanup(leave)
+	<-came // the other side has taken it up
 	return leave
 }
 
@@ -167,6 +171,49 @@ func TestAPartThatBreaksOffIsNamed(t *testing.T) {
 	why := d.Explain(ops.Errorf(ops.CodeUnavailable, "llama-server ended"))
 	if ops.CodeOf(why) != ops.CodeUnavailable || why.Error() != "the part of the model on hive gpu3 was lost: llama-server ended" {
 		t.Errorf("it says %v", why)
+	}
+}
+
+func TestAPartThatBreaksOffIsTold(t *testing.T) {
+	d := newDivided(t)
+	leave := d.queen(server(t, "x", nil))
+	connect := func(address string) net.Conn {
+		c, err := net.Dial("tcp", address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.ReadFull(c, make([]byte, 1)); err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	addresses, err := d.Reach(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = connect(addresses[0]).Close() // the engine itself hangs up
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	if d.Lost(ctx) {
+		t.Error("the engine hung up, and a part counts as lost")
+	}
+	cancel()
+	c := connect(addresses[0])
+	defer c.Close()
+	leave() // as a queen does who is started again
+	if !d.Lost(t.Context()) {
+		t.Error("no part is lost")
+	}
+	d.queen(server(t, "x", nil))
+	if _, err := d.Reach(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if why := d.Explain(io.EOF); !errors.Is(why, io.EOF) || why.Error() != io.EOF.Error() {
+		t.Errorf("reached again, and it says %v", why)
+	}
+	ctx, cancel = context.WithCancel(t.Context())
+	cancel()
+	if d.Lost(ctx) {
+		t.Error("reached again, and a part counts as lost")
 	}
 }
 

@@ -136,7 +136,7 @@ func (g *Gateway) answer(w http.ResponseWriter, r *http.Request, body []byte) {
 }
 
 // find has a worker answer. One that fails before the first byte is passed over
-// for another, unseen.
+// for another, unseen; one whose model is divided is asked once more.
 func (g *Gateway) find(w http.ResponseWriter, r *http.Request, body []byte, a asked) {
 	var err error
 	want := schedule.Request{Job: rand.Text(), Model: a.model, Client: clientOf(r), Prefixes: schedule.Prefixes(a.prompt)}
@@ -156,6 +156,7 @@ func (g *Gateway) find(w http.ResponseWriter, r *http.Request, body []byte, a as
 	}
 	want.Model = a.model
 	ctx := ops.WithSink(r.Context(), p)
+	once := false
 	for range attempts {
 		lease, failed := g.schedule.Acquire(ctx, want)
 		if failed != nil {
@@ -169,8 +170,12 @@ func (g *Gateway) find(w http.ResponseWriter, r *http.Request, body []byte, a as
 		if err == nil || r.Context().Err() != nil {
 			return
 		}
-		if len(lease.Worker.Parts) > 0 {
-			break // of a divided model there is no other, and the error names the machine
+		if len(lease.Worker.Parts) > 0 { // there is no other, and its error names the machine
+			if once {
+				break
+			}
+			once = true
+			continue
 		}
 		if want.Without == nil {
 			want.Without = map[key]bool{}

@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"rbee.dev/rbee/modes/queen/schedule"
@@ -239,6 +240,40 @@ func TestAWorkerThatFailsAtOnceIsPassedOverUnseen(t *testing.T) {
 			}
 			if !slices.Contains(f.dialled, "gpu1/a") {
 				t.Error("the broken one was never tried")
+			}
+		})
+	}
+}
+
+func TestAWorkerWhoseModelIsDividedIsAskedOnceMore(t *testing.T) {
+	for name, tt := range map[string]struct {
+		failures int32
+		status   int
+		says     string
+	}{
+		"it has lost a part": {1, http.StatusOK, "data: hello\n\ndata: [DONE]\n\n"},
+		"it loses it again":  {2, http.StatusServiceUnavailable, "the part of the model on hive gpu2 was lost"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFarm(t)
+			var asked atomic.Int32
+			f.add("a", func(w http.ResponseWriter, r *http.Request) {
+				if asked.Add(1) <= tt.failures {
+					w.WriteHeader(http.StatusServiceUnavailable)
+					_, _ = io.WriteString(w, "the part of the model on hive gpu2 was lost")
+					return
+				}
+				events("hello", "[DONE]")(w, r)
+			})
+			f.mu.Lock()
+			f.workers[0].Parts = []string{"gpu2"}
+			f.mu.Unlock()
+			f.tell()
+			if status, _, text := f.ask("/v1/completions", streamed); status != tt.status || !strings.Contains(text, tt.says) {
+				t.Errorf("%d %q", status, text)
+			}
+			if asked.Load() != 2 {
+				t.Errorf("it was asked %d times", asked.Load())
 			}
 		})
 	}
