@@ -42,7 +42,8 @@ type Options struct {
 	Piece        int64                                               // bytes that a connection takes at a time; 0 is 8 MiB
 	Tries        int                                                 // in a row that bring nothing; 0 is 10
 	Backoff      func() backoff.BackOff                              // pauses between tries; nil is 0.5 s growing to 30 s
-	Stalled      time.Duration                                       // how long a server may send nothing; 0 is a minute
+	Stalled      time.Duration                                       // how long a server may send nothing before it is asked again; 0 is 30 s
+	Hush         time.Duration                                       // after how much of that it is said; 0 is 10 s
 	Env          func(key string) string                             // nil is [os.Getenv]
 	Transport    http.RoundTripper                                   // nil is one of its own that honours proxies
 	Schemes      map[string]http.RoundTripper                        // for URLs of other schemes than http and https
@@ -92,7 +93,10 @@ func setDefaults(o *Options) {
 		o.Tries = 10
 	}
 	if o.Stalled == 0 {
-		o.Stalled = time.Minute
+		o.Stalled = 30 * time.Second
+	}
+	if o.Hush == 0 {
+		o.Hush = 10 * time.Second
 	}
 	if o.Env == nil {
 		o.Env = os.Getenv

@@ -154,20 +154,20 @@ var nextLink = regexp.MustCompile(`<([^<>]+)>\s*;\s*rel="next"`)
 
 // page reads a page of a file list, and where the next one is.
 func (f *Fetcher) page(ctx context.Context, endpoint *url.URL, repo string, from *url.URL) ([]listedFile, string, error) {
-	ctx, cancel := context.WithTimeout(ctx, f.o.Stalled)
-	defer cancel()
+	p := f.patience(ctx, from.String(), nil)
+	defer p.end()
 	what := File{URL: from.String(), Token: f.token(), Access: access(endpoint, repo)}
-	answer, err := f.send(ctx, what.URL, what, http.Header{"Accept": {"application/json"}})
+	answer, err := f.send(p.ctx, what.URL, what, http.Header{"Accept": {"application/json"}})
 	if err != nil {
-		return nil, "", err
+		return nil, "", hinted(err)
 	}
 	defer answer.Body.Close() //nolint:errcheck // it was only read
 	if err := hubRefusal(answer, what, repo); err != nil {
 		return nil, "", err
 	}
 	var list []listedFile
-	if err := json.NewDecoder(io.LimitReader(answer.Body, maxListing)).Decode(&list); err != nil {
-		return nil, "", ops.Errorf(ops.CodeUnavailable, "the file list of %s cannot be read: %w", repo, err)
+	if err := json.NewDecoder(io.LimitReader(p.reader(answer.Body), maxListing)).Decode(&list); err != nil {
+		return nil, "", hinted(ops.Errorf(ops.CodeUnavailable, "the file list of %s cannot be read: %w", repo, err))
 	}
 	link := ""
 	if m := nextLink.FindStringSubmatch(answer.Header.Get("Link")); m != nil {

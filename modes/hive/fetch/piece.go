@@ -7,7 +7,6 @@ import (
 	"io"
 	"net/http"
 	"path/filepath"
-	"time"
 
 	"rbee.dev/rbee/ops"
 )
@@ -15,14 +14,11 @@ import (
 // piece downloads one part of the file, or all of it where the server gives no
 // parts.
 func (t *transfer) piece(ctx context.Context, s span) error {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	silent := fmt.Errorf("nothing came for %s", t.o.Stalled)
-	stalled := time.AfterFunc(t.o.Stalled, func() { cancel(silent) })
-	defer stalled.Stop()
-	answer, err := t.ask(ctx, s)
+	p := t.patience(ctx, t.what.URL, t.hush)
+	defer p.end()
+	answer, err := t.ask(p.ctx, s)
 	if err != nil {
-		if errors.Is(err, silent) || t.have.sum() > 0 && ops.CodeOf(err) == ops.CodeUnavailable {
+		if errors.Is(err, errSilent) || t.have.sum() > 0 && ops.CodeOf(err) == ops.CodeUnavailable {
 			err = &again{err: err}
 		}
 		return err
@@ -31,7 +27,7 @@ func (t *transfer) piece(ctx context.Context, s span) error {
 	if s, err = t.learn(answer, s); err != nil {
 		return err
 	}
-	return t.write(&patientReader{in: answer.Body, ctx: ctx, stalled: stalled, after: t.o.Stalled}, s)
+	return t.write(p.reader(answer.Body), s)
 }
 
 // ask asks for a part of the file.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"mime"
 	"net/http"
 	"net/netip"
@@ -175,22 +174,4 @@ func validator(h http.Header) string {
 		return tag
 	}
 	return h.Get("Last-Modified")
-}
-
-// patientReader puts the moment off at which its connection counts as stalled.
-type patientReader struct {
-	in      io.Reader
-	ctx     context.Context //nolint:containedctx // of the one request that it reads
-	stalled *time.Timer
-	after   time.Duration
-}
-
-// Read reads from the connection. Why that was given up says more than how.
-func (p *patientReader) Read(b []byte) (int, error) {
-	n, err := p.in.Read(b)
-	p.stalled.Reset(p.after)
-	if err != nil && !errors.Is(err, io.EOF) && p.ctx.Err() != nil {
-		err = context.Cause(p.ctx)
-	}
-	return n, err
 }

@@ -21,11 +21,11 @@ func (f File) kind() string {
 // answer of an API. It is asked for once; what the server denies, has not or
 // cannot give now is an error of that code.
 func (f *Fetcher) Text(ctx context.Context, what File, most int64) ([]byte, error) {
-	ctx, cancel := context.WithTimeout(ctx, f.o.Stalled)
-	defer cancel()
-	answer, err := f.send(ctx, what.URL, what, http.Header{"Accept": {"application/json, text/plain, */*"}})
+	p := f.patience(ctx, what.URL, nil)
+	defer p.end()
+	answer, err := f.send(p.ctx, what.URL, what, http.Header{"Accept": {"application/json, text/plain, */*"}})
 	if err != nil {
-		return nil, err
+		return nil, hinted(err)
 	}
 	defer answer.Body.Close() //nolint:errcheck // it was only read
 	if err := refusal(answer, what); err != nil {
@@ -34,9 +34,9 @@ func (f *Fetcher) Text(ctx context.Context, what File, most int64) ([]byte, erro
 		}
 		return nil, err
 	}
-	text, err := io.ReadAll(io.LimitReader(answer.Body, most+1))
+	text, err := io.ReadAll(io.LimitReader(p.reader(answer.Body), most+1))
 	if err != nil {
-		return nil, ops.Errorf(ops.CodeUnavailable, "read %s: %w", Shown(what.URL), err)
+		return nil, hinted(ops.Errorf(ops.CodeUnavailable, "read %s: %w", Shown(what.URL), err))
 	}
 	if int64(len(text)) > most {
 		return nil, ops.Errorf(ops.CodeUnavailable, "%s is longer than %d bytes, which it should not be", Shown(what.URL), most)

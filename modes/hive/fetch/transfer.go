@@ -30,6 +30,7 @@ type transfer struct {
 	have   *spans
 	digest *digest
 	ranges bool // the server gives parts of the file
+	hush   *time.Timer
 
 	keeping sync.Mutex // is held by who writes the state down
 	writing sync.Mutex // is held by who writes to out: it takes one at a time, and the system's lock spins
@@ -93,6 +94,8 @@ func (t *transfer) run(ctx context.Context) error {
 	if n := t.have.sum(); n > 0 {
 		ops.Narrate(ctx, "model_resume", "%s of it are here already: going on from there", humanize.IBytes(uint64(n))) //nolint:gosec // a length
 	}
+	t.hush = t.Fetcher.hush(ctx, t.what.URL)
+	defer t.hush.Stop()
 	pauses, best, failed, changed := t.o.Backoff(), t.have.sum(), 0, 0
 	for {
 		err := t.round(ctx)
@@ -108,6 +111,9 @@ func (t *transfer) run(ctx context.Context) error {
 			pauses.Reset()
 		}
 		failed++
+		if errors.Is(err, errSilent) { // which takes long enough each time
+			failed += t.o.Tries / 3
+		}
 		if errors.Is(err, errChanged) {
 			if changed++; changed > 3 {
 				return ops.Errorf(ops.CodeUnavailable, "%w again and again: %s", errChanged, Shown(t.what.URL))
@@ -119,7 +125,7 @@ func (t *transfer) run(ctx context.Context) error {
 			return err
 		}
 		if failed >= t.o.Tries {
-			return a.err
+			return hinted(a.err)
 		}
 		if errors.Is(err, errChanged) || !t.ranges {
 			if err := t.reset(); err != nil {
@@ -130,6 +136,15 @@ func (t *transfer) run(ctx context.Context) error {
 			return err
 		}
 	}
+}
+
+// hinted is err with what to do about a server that has failed too often, where
+// nobody has said anything better.
+func hinted(err error) error {
+	if e := ops.AsError(err); e.Code == ops.CodeUnavailable && e.Hint == "" {
+		return e.WithHint("the server may be down or overloaded: try again later")
+	}
+	return err
 }
 
 // pause waits before the next try.
@@ -175,6 +190,7 @@ func (t *transfer) round(ctx context.Context) error {
 		}
 	})
 	err := t.load(ctx)
+	t.hush.Stop()
 	if err != nil {
 		cancel(err)
 	}
