@@ -16,7 +16,7 @@ const (
 	CodeInvalid     Code = "invalid"     // the request is wrong; Field names the part
 	CodeNotFound    Code = "not_found"   // no such job, worker, model or hive
 	CodeConflict    Code = "conflict"    // what exists stands in the way
-	CodeUnavailable Code = "unavailable" // something needed is down or went away
+	CodeUnavailable Code = "unavailable" // something needed is down, went away, or gives what cannot be right
 	CodeBusy        Code = "busy"        // too much is asked for at once; later it may go
 	CodeDenied      Code = "denied"      // no or wrong credentials
 	CodeCancelled   Code = "cancelled"   // somebody asked for the end

@@ -242,8 +242,11 @@ func checkModel(path, source string) error {
 	if err == nil {
 		return f.Close()
 	}
-	if _, ok := errors.AsType[*gguf.Error](err); ok {
+	if _, ok := errors.AsType[*gguf.Error](err); ok && filepath.IsAbs(source) {
 		return ops.Invalid("model", "%s is no model: %w", source, err)
+	} else if ok {
+		return ops.Errorf(ops.CodeUnavailable, "what came from %s is no model: %w", source, err).
+			WithHint("the file is damaged or cut short where it comes from: take another")
 	}
 	return fmt.Errorf("check the model: %w", err)
 }

@@ -120,10 +120,10 @@ func TestWhatIsNoModelGetsNoName(t *testing.T) {
 		says []string
 	}{
 		{"nowhere.gguf", ops.CodeNotFound, []string{"there is nothing at", "404"}},
-		{"page.gguf", ops.CodeInvalid, []string{"is a web page, not a GGUF file", "/resolve/"}},
-		{"text.gguf", ops.CodeInvalid, []string{"is no GGUF file"}},
-		{"empty.gguf", ops.CodeInvalid, []string{"is no GGUF file"}},
-		{"damaged.gguf", ops.CodeInvalid, []string{"is no model: not a usable GGUF file"}},
+		{"page.gguf", ops.CodeUnavailable, []string{"is a web page, not a GGUF file", "/resolve/"}},
+		{"text.gguf", ops.CodeUnavailable, []string{"is no GGUF file: it does not begin", "is the address right"}},
+		{"empty.gguf", ops.CodeUnavailable, []string{"is no GGUF file: it is empty"}},
+		{"damaged.gguf", ops.CodeUnavailable, []string{"is no model: not a usable GGUF file", "damaged or cut short"}},
 		{"torn.gguf", ops.CodeUnavailable, []string{"broke off at 5000"}},
 		{"huge.gguf", ops.CodeConflict, []string{"it takes 8.0 PiB, and the disk has", "make room"}},
 		{"private.gguf", ops.CodeDenied, []string{"not given to everybody"}},

@@ -80,8 +80,9 @@ func (m *models) fetchChecked(ctx context.Context, f *fetch.Fetcher, file fetch.
 		return got, err
 	}
 	if there.SHA256 != got.SHA256 {
-		return got, ops.Errorf(ops.CodeInvalid, "what came of %s is not what hive %s has: its SHA-256 is %s, and should be %s", name, at.Host, got.SHA256, there.SHA256).
+		wrong := ops.Errorf(ops.CodeUnavailable, "what came of %s is not what hive %s has: its SHA-256 is %s, and should be %s", name, at.Host, got.SHA256, there.SHA256).
 			WithHint("copy it again")
+		return got, also(wrong, fetch.Discard(path))
 	}
 	return got, nil
 }

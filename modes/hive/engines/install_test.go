@@ -198,11 +198,11 @@ func TestWhatCannotBeInstalledLeavesNothing(t *testing.T) {
 			f := release(map[string][]byte{}, "b6000", map[string][]byte{name1: good})
 			f["/download/b6000/"+name1] = tarball(t, llama(6001))
 			return f
-		}(), Wanted{Version: "b6000"}, ops.CodeInvalid, "is not what it should be", ""},
-		{"a sum of the person's that differs", release(map[string][]byte{}, "b6000", map[string][]byte{name1: good}), Wanted{Version: "b6000", SHA256: strings.Repeat("0", 64)}, ops.CodeInvalid, "is not what it should be", ""},
-		{"no archive", release(map[string][]byte{}, "b6000", map[string][]byte{name1: []byte("no archive")}), Wanted{Version: "b6000"}, ops.CodeInvalid, "is no release archive", ""},
-		{"a hostile one", release(map[string][]byte{}, "b6000", map[string][]byte{name1: tarball(t, []thing{{name: "../../evil", text: "x"}})}), Wanted{Version: "b6000"}, ops.CodeInvalid, "leads out of it", ""},
-		{"one without the program", release(map[string][]byte{}, "b6000", map[string][]byte{name1: tarball(t, []thing{{name: "README", text: "x"}})}), Wanted{Version: "b6000"}, ops.CodeInvalid, "no llama-server in the archive", ""},
+		}(), Wanted{Version: "b6000"}, ops.CodeUnavailable, "is not what it should be", ""},
+		{"a sum of the person's that differs", release(map[string][]byte{}, "b6000", map[string][]byte{name1: good}), Wanted{Version: "b6000", SHA256: strings.Repeat("0", 64)}, ops.CodeUnavailable, "is not what it should be", ""},
+		{"no archive", release(map[string][]byte{}, "b6000", map[string][]byte{name1: []byte("no archive")}), Wanted{Version: "b6000"}, ops.CodeUnavailable, "is no release archive", ""},
+		{"a hostile one", release(map[string][]byte{}, "b6000", map[string][]byte{name1: tarball(t, []thing{{name: "../../evil", text: "x"}})}), Wanted{Version: "b6000"}, ops.CodeUnavailable, "leads out of it", ""},
+		{"one without the program", release(map[string][]byte{}, "b6000", map[string][]byte{name1: tarball(t, []thing{{name: "README", text: "x"}})}), Wanted{Version: "b6000"}, ops.CodeUnavailable, "no llama-server in the archive", ""},
 		{"a program that cannot run", release(map[string][]byte{}, "b6000", map[string][]byte{name1: tarball(t, []thing{{name: "llama-server", text: "#!/bin/sh\necho GLIBC_2.99 not found; exit 1", mode: 0o755}})}), Wanted{Version: "b6000"}, ops.CodeUnavailable, "it says: GLIBC_2.99 not found", "another build may run"},
 		{"one that is too old", release(map[string][]byte{}, "b400", map[string][]byte{"llama-b400-bin-ubuntu-x64.tar.gz": tarball(t, llama(400))}), Wanted{Version: "b400"}, ops.CodeUnsupported, "is too old", ""},
 		{"an archive alone that nothing vouches for", map[string][]byte{"/" + name1: good}, Wanted{From: "/" + name1}, ops.CodeDenied, "nothing tells what the SHA-256", "--sha256"},

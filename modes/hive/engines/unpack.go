@@ -48,7 +48,7 @@ type entry struct {
 
 // unpack unpacks the archive at file, a .zip or a .tar.gz, into folder, which
 // exists; flat drops the archive's own folders. most bounds the bytes. What is
-// hostile or damaged is an error of code invalid, and what was written until
+// hostile or damaged is an error of code unavailable, and what was written until
 // then stays for the caller to remove.
 func unpack(ctx context.Context, file, folder string, flat bool, most int64) error {
 	root, err := os.OpenRoot(folder)
@@ -68,7 +68,8 @@ func unpack(ctx context.Context, file, folder string, flat bool, most int64) err
 	if _, ok := errors.AsType[*ops.Error](err); ok {
 		return err
 	}
-	return ops.Errorf(ops.CodeInvalid, "unpack %s: %w", filepath.Base(file), err)
+	return ops.Errorf(ops.CodeUnavailable, "unpack %s: %w", strings.TrimPrefix(filepath.Base(file), partial), err).
+		WithHint("the archive is damaged or no release of llama.cpp: take another VERSION, or another place with --from")
 }
 
 func (u *unpacker) zip(file string) error {

@@ -161,7 +161,7 @@ func TestAHostileArchiveIsRefused(t *testing.T) {
 					t.Fatal(err)
 				}
 				err := unpack(t.Context(), file, folder, false, 1<<20)
-				if ops.CodeOf(err) != ops.CodeInvalid || !strings.Contains(err.Error(), c.says) {
+				if ops.CodeOf(err) != ops.CodeUnavailable || !strings.Contains(err.Error(), c.says) {
 					t.Errorf("%s: got %v", kind, err)
 				}
 				for _, evil := range []string{filepath.Join(folder, "../evil"), filepath.Join(folder, "../../evil"), outside} {
@@ -180,7 +180,7 @@ func TestOddEntriesAreRefused(t *testing.T) {
 		if err := os.WriteFile(file, tarball(t, []thing{{name: "odd", kind: kind, link: "/etc/passwd"}}), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if err := unpack(t.Context(), file, t.TempDir(), false, 1<<20); ops.CodeOf(err) != ops.CodeInvalid {
+		if err := unpack(t.Context(), file, t.TempDir(), false, 1<<20); ops.CodeOf(err) != ops.CodeUnavailable {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -193,7 +193,7 @@ func TestADamagedArchiveIsRefused(t *testing.T) {
 		if err := os.WriteFile(file, data, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if err := unpack(t.Context(), file, t.TempDir(), false, 1<<20); ops.CodeOf(err) != ops.CodeInvalid || !strings.Contains(err.Error(), name) {
+		if err := unpack(t.Context(), file, t.TempDir(), false, 1<<20); ops.CodeOf(err) != ops.CodeUnavailable || !strings.Contains(err.Error(), name) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

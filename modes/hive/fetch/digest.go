@@ -127,7 +127,12 @@ func (d *digest) sum() string { return hex.EncodeToString(d.hash.Sum(nil)) }
 
 // wrong says that the file is not of the kind that was wanted.
 func (d *digest) wrong() error {
-	return ops.Invalid("model", "%s is no %s: it does not begin as one", Shown(d.what.URL), d.what.kind())
+	why := "it does not begin as one"
+	if d.have.sum() == 0 {
+		why = "it is empty"
+	}
+	return spoilt{ops.Errorf(ops.CodeUnavailable, "%s is no %s: %s", Shown(d.what.URL), d.what.kind(), why).
+		WithHint("that is what the server gives there: is the address right?")}
 }
 
 // Copy writes what in holds to the new file at path and returns its SHA-256.

@@ -130,10 +130,10 @@ func TestWhatCannotBeRightIsRefusedAndNothingStays(t *testing.T) {
 		code  ops.Code
 		says  string
 	}{
-		{"another sum", func(_ *server, f *fetch.File) { f.SHA256 = strings.Repeat("0", 64) }, ops.CodeInvalid, "its SHA-256 is"},
+		{"another sum", func(_ *server, f *fetch.File) { f.SHA256 = strings.Repeat("0", 64) }, ops.CodeUnavailable, "its SHA-256 is"},
 		{"another size", func(_ *server, f *fetch.File) { f.Size = 5 }, ops.CodeUnavailable, "but should have 5"},
-		{"another kind", func(s *server, _ *fetch.File) { s.data[0] = 'x' }, ops.CodeInvalid, "does not begin as one"},
-		{"nothing", func(s *server, _ *fetch.File) { s.data = nil }, ops.CodeInvalid, "does not begin as one"},
+		{"another kind", func(s *server, _ *fetch.File) { s.data[0] = 'x' }, ops.CodeUnavailable, "does not begin as one"},
+		{"nothing", func(s *server, _ *fetch.File) { s.data = nil }, ops.CodeUnavailable, "it is empty"},
 		{"another part than asked for", func(s *server, _ *fetch.File) {
 			s.before = func(w http.ResponseWriter, _ *http.Request) bool {
 				w.Header().Set("Content-Range", "bytes 5-9/300000")
@@ -146,7 +146,34 @@ func TestWhatCannotBeRightIsRefusedAndNothingStays(t *testing.T) {
 				w.WriteHeader(http.StatusRequestedRangeNotSatisfiable)
 				return true
 			}
-		}, ops.CodeUnavailable, "416"},
+		}, ops.CodeUnavailable, "answers 416"},
+		{"a part of nothing", func(s *server, _ *fetch.File) {
+			s.before = func(w http.ResponseWriter, _ *http.Request) bool {
+				w.Header().Set("Content-Range", "bytes */0")
+				w.WriteHeader(http.StatusRequestedRangeNotSatisfiable)
+				return true
+			}
+		}, ops.CodeUnavailable, "was asked for bytes 0 to 65535 and answers 416 Requested Range Not Satisfiable: it says that the file is empty"},
+		{"a part that cannot be, with nonsense", func(s *server, _ *fetch.File) {
+			s.before = func(w http.ResponseWriter, _ *http.Request) bool {
+				w.Header().Set("Content-Range", "bytes */77")
+				w.WriteHeader(http.StatusRequestedRangeNotSatisfiable)
+				return true
+			}
+		}, ops.CodeUnavailable, `answers 416 Requested Range Not Satisfiable: it says "bytes */77"`},
+		{"nothing, without ranges", func(s *server, _ *fetch.File) { s.data, s.noRange = nil, true }, ops.CodeUnavailable, "it is empty"},
+		{"a page", func(s *server, _ *fetch.File) {
+			s.before = func(w http.ResponseWriter, _ *http.Request) bool {
+				w.Header().Set("Content-Type", "text/html")
+				return true
+			}
+		}, ops.CodeUnavailable, "is a web page"},
+		{"round in circles", func(s *server, _ *fetch.File) {
+			s.before = func(w http.ResponseWriter, r *http.Request) bool {
+				http.Redirect(w, r, "/x.gguf?again=yes", http.StatusFound)
+				return true
+			}
+		}, ops.CodeUnavailable, "it was sent elsewhere 11 times, the last time to http://127.0.0.1"},
 		{"always busy", func(s *server, _ *fetch.File) {
 			s.before = func(w http.ResponseWriter, _ *http.Request) bool {
 				w.WriteHeader(http.StatusServiceUnavailable)
@@ -164,6 +191,9 @@ func TestWhatCannotBeRightIsRefusedAndNothingStays(t *testing.T) {
 			wantCode(t, err, c.code)
 			if !strings.Contains(err.Error(), c.says) {
 				t.Errorf("%q does not say %q", err, c.says)
+			}
+			if c.code == ops.CodeUnavailable && ops.AsError(err).Hint == "" {
+				t.Errorf("%q says not what to do", err)
 			}
 			if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
 				t.Errorf("it leaves %v, %v", left, err)

@@ -48,7 +48,7 @@ func (t *transfer) ask(ctx context.Context, s span) (*http.Response, error) {
 		return nil, err
 	}
 	if answer.StatusCode == http.StatusRequestedRangeNotSatisfiable {
-		err = t.noRange(answer)
+		err = t.noRange(answer, s)
 	} else if err = refusal(answer, t.what); err != nil && moved && ops.CodeOf(err) == ops.CodeDenied {
 		err = &again{err: err} // a signed address that has expired
 	}
@@ -62,15 +62,26 @@ func (t *transfer) ask(ctx context.Context, s span) (*http.Response, error) {
 	return answer, nil
 }
 
-// noRange is the error of a 416: an empty file, or one that has become shorter.
-func (t *transfer) noRange(answer *http.Response) error {
+// elsewhere is what to do about a server that answers nonsense.
+const elsewhere = "is the address right? If it is, the server is broken, or a proxy on the way: take the file from another"
+
+// noRange is the error of a 416: a file that has become shorter, or one that the
+// server says is empty, or whatever it means.
+func (t *transfer) noRange(answer *http.Response, asked span) error {
 	if t.have.sum() > 0 {
 		return &again{err: errChanged}
 	}
-	if answer.Header.Get("Content-Range") == "bytes */0" {
-		return t.digest.wrong()
+	means := ""
+	switch told := answer.Header.Get("Content-Range"); told {
+	case "":
+	case "bytes */0":
+		means = ": it says that the file is empty"
+	default:
+		means = fmt.Sprintf(": it says %q", told)
 	}
-	return ops.Errorf(ops.CodeUnavailable, "download %s: the server answers %s", Shown(t.what.URL), answer.Status)
+	return ops.Errorf(ops.CodeUnavailable, "download %s: the server was asked for bytes %d to %d and answers %s%s",
+		Shown(t.what.URL), asked.From, asked.To-1, answer.Status, means).
+		WithHint(elsewhere)
 }
 
 // learn takes from an answer what it tells of the file, and says which part of
@@ -82,7 +93,7 @@ func (t *transfer) learn(answer *http.Response, asked span) (span, error) {
 		var ok bool
 		if part, size, ok = contentRange(answer.Header.Get("Content-Range")); !ok || part.From != asked.From || part.To != min(asked.To, size) {
 			return span{}, ops.Errorf(ops.CodeUnavailable, "download %s: the server was asked for bytes %d to %d and gives %q",
-				Shown(t.what.URL), asked.From, asked.To-1, answer.Header.Get("Content-Range"))
+				Shown(t.what.URL), asked.From, asked.To-1, answer.Header.Get("Content-Range")).WithHint(elsewhere)
 		}
 	}
 	known := validator(answer.Header)
@@ -96,7 +107,7 @@ func (t *transfer) learn(answer *http.Response, asked span) (span, error) {
 		return span{}, &again{err: errChanged}
 	}
 	if t.what.Size >= 0 && size >= 0 && size != t.what.Size {
-		return span{}, ops.Errorf(ops.CodeUnavailable, "%s has %d bytes, but should have %d", Shown(t.what.URL), size, t.what.Size)
+		return span{}, ops.Errorf(ops.CodeUnavailable, "%s has %d bytes, but should have %d", Shown(t.what.URL), size, t.what.Size).WithHint(elsewhere)
 	}
 	if !begun {
 		t.mu.Lock()

@@ -3,7 +3,6 @@ package fetch
 import (
 	"context"
 	"errors"
-	"fmt"
 	"mime"
 	"net/http"
 	"net/netip"
@@ -26,6 +25,11 @@ type again struct {
 
 func (a *again) Error() string { return a.err.Error() }
 func (a *again) Unwrap() error { return a.err }
+
+// spoilt is an error of a file that is not what it should be: nothing of it is kept.
+type spoilt struct{ error }
+
+func (s spoilt) Unwrap() error { return s.error }
 
 // Shown is a URL, or any other source, without the password that it may hold.
 func Shown(source string) string {
@@ -70,7 +74,8 @@ func sameOrigin(a, b *url.URL) bool { return a.Scheme == b.Scheme && a.Host == b
 // world into this network, and leaves the token behind.
 func (f *Fetcher) checkRedirect(r *http.Request, via []*http.Request) error {
 	if len(via) > maxRedirects {
-		return fmt.Errorf("it was sent elsewhere %d times", len(via))
+		return ops.Errorf(ops.CodeUnavailable, "download %s: it was sent elsewhere %d times, the last time to %s", via[0].URL.Redacted(), len(via), r.URL.Redacted()).
+			WithHint("the server sends downloads round in circles; is the address right?")
 	}
 	if r.URL.Scheme != "http" && r.URL.Scheme != "https" {
 		return ops.Errorf(ops.CodeDenied, "%s sends the download to %s, which is no web server", via[0].URL.Host, r.URL.Redacted())
@@ -113,7 +118,7 @@ func refusal(answer *http.Response, what File) error {
 		if kind != "text/html" {
 			return nil
 		}
-		return ops.Invalid("model", "%s is a web page, not a %s", shown, what.kind()).
+		return ops.Errorf(ops.CodeUnavailable, "%s is a web page, not a %s", shown, what.kind()).
 			WithHint("give the address of the file itself: on Hugging Face it has /resolve/ where the page has /blob/")
 	case code == http.StatusNotFound || code == http.StatusGone:
 		return ops.Errorf(ops.CodeNotFound, "there is nothing at %s (%s)", shown, answer.Status)

@@ -28,7 +28,7 @@ func TestATextComesOrSaysWhyNot(t *testing.T) {
 		says string
 	}{
 		"/long":   {ops.CodeUnavailable, "longer than 100 bytes"},
-		"/page":   {ops.CodeInvalid, "is a web page, not a list"},
+		"/page":   {ops.CodeUnavailable, "is a web page, not a list"},
 		"/none":   {ops.CodeNotFound, "there is nothing at"},
 		"/denied": {ops.CodeDenied, "403"},
 		"/busy":   {ops.CodeUnavailable, "429"},

@@ -77,7 +77,8 @@ func (f *Fetcher) Fetch(ctx context.Context, what File, path string, seen func(d
 // leave keeps or discards what came before err.
 func (t *transfer) leave(err error) error {
 	code := ops.CodeOf(err)
-	useful := t.ranges && t.state.Validator != "" && t.have.sum() > 0 && !full(err) &&
+	_, useless := errors.AsType[spoilt](err)
+	useful := t.ranges && t.state.Validator != "" && t.have.sum() > 0 && !full(err) && !useless &&
 		(code == ops.CodeUnavailable || code == ops.CodeCancelled || errors.Is(err, ops.ErrDetached))
 	cleanup := t.keep
 	if !useful {
@@ -285,8 +286,8 @@ func (t *transfer) finish() error {
 	case t.digest.at != t.state.Size:
 		return ops.Errorf(ops.CodeInternal, "the sum was made of %d of %d bytes", t.digest.at, t.state.Size)
 	case t.what.SHA256 != "" && sum != t.what.SHA256:
-		return ops.Errorf(ops.CodeInvalid, "what came from %s is not what it should be: its SHA-256 is %s, and should be %s", Shown(t.what.URL), sum, t.what.SHA256).
-			WithHint("download it again; if it happens again, the server or a proxy on the way changes the file")
+		return spoilt{ops.Errorf(ops.CodeUnavailable, "what came from %s is not what it should be: its SHA-256 is %s, and should be %s", Shown(t.what.URL), sum, t.what.SHA256).
+			WithHint("download it again; if it happens again, the server or a proxy on the way changes the file")}
 	}
 	if err := t.out.Sync(); err != nil {
 		return writeError(err, t.path)
