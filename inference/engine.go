@@ -46,6 +46,12 @@ type Spec struct {
 	// Silence is how long a program that the engine runs may say nothing to
 	// requests that wait, before it counts as hung; 0 means for ever.
 	Silence time.Duration
+	// Stall is how long such a program may do nothing while it starts, before it
+	// is given up; 0 means for ever.
+	Stall time.Duration
+	// Waits is told now and then, in words, what a start that takes long waits
+	// for. It must not wait itself, and may be nil.
+	Waits func(what string)
 	// Folder is where an engine may keep what lasts as long as itself, as its
 	// socket; it must exist, for its owner alone. "" means a temporary one.
 	Folder string

@@ -29,6 +29,7 @@ type Worker struct {
 	Running   int         `json:"running"`                  // requests it runs now
 	Context   int         `json:"context_length,omitempty"` // tokens a slot holds; 0 until loaded
 	Error     string      `json:"error,omitempty"`
+	Waiting   string      `json:"waiting,omitempty"` // what loading waits for, where it takes long; for a person
 	StartedAt time.Time   `json:"started_at"`
 	LogPath   string      `json:"log_path,omitempty"` // on the hive's machine
 	Program   string      `json:"program,omitempty"`  // that the engine runs, a path on the hive's machine

@@ -57,7 +57,7 @@ func Open(ctx context.Context, s inference.Spec) (_ *Engine, err error) {
 		e.folder = folder
 	}
 	e.Server, err = process.Start(ctx, process.Options{
-		Name: filepath.Base(program), Changed: s.Changed, Silence: s.Silence, Ready: []string{"/health", "/v1/models"},
+		Name: filepath.Base(program), Changed: s.Changed, Silence: s.Silence, Stall: s.Stall, Waits: s.Waits, Ready: []string{"/health", "/v1/models"},
 		Prepare: func(context.Context) (process.Launch, error) {
 			return t.launch(ctx, s, program, filepath.Join(folder, process.Socket))
 		},
@@ -66,9 +66,23 @@ func Open(ctx context.Context, s inference.Spec) (_ *Engine, err error) {
 		err = e.learn(ctx)
 	}
 	if err != nil {
-		return nil, errors.Join(err, e.Close())
+		return nil, errors.Join(unready(t, err), e.Close())
 	}
 	return e, nil
+}
+
+// unready adds to the error of a program that was given up what it was expected to do.
+func unready(t Template, err error) error {
+	d, ok := errors.AsType[*process.Death](err)
+	if !ok || d.Why == "" {
+		return err
+	}
+	where := "{socket}"
+	if t.uses["port"] {
+		where = "{port}"
+	}
+	return ops.Errorf(ops.CodeUnavailable, "%w", err).
+		WithHint("the command line must have it listen on %s, and it is ready when it answers /health, or else /v1/models, with 200; a slow one gets longer by RBEE_ENGINE_SILENCE", where)
 }
 
 func or(n, fallback int) int {

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"rbee.dev/rbee/inference"
 	"rbee.dev/rbee/inference/llamacpp/llamacpptest"
@@ -79,33 +80,29 @@ func TestAServerIsReachedOnASocketOrAPort(t *testing.T) {
 	}
 }
 
+// fake is a command line of this binary as a server.
+func fake(t *testing.T, kind string) string {
+	t.Helper()
+	t.Setenv(asServer, kind)
+	return os.Args[0] + " {port}"
+}
+
 func TestTheLengthThatAServerTellsCounts(t *testing.T) {
-	folder := t.TempDir()
-	server := filepath.Join(folder, "server.py")
-	if err := os.WriteFile(server, []byte(`#!/usr/bin/env python3
-import http.server, sys
-class Handler(http.server.BaseHTTPRequestHandler):
-    def do_GET(self):
-        known = self.path == "/v1/models"
-        self.send_response(200 if known else 404)
-        self.end_headers()
-        if known: self.wfile.write(b'{"data":[{"id":"x","max_model_len":1234}]}')
-http.server.HTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
-`), 0o700); err != nil {
-		t.Fatal(err)
-	}
-	e, err := Open(t.Context(), inference.Spec{Command: server + " {port}"})
-	if err != nil && strings.Contains(err.Error(), "python3") {
-		t.Skip("needs Python")
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
+	e := open(t, inference.Spec{Command: fake(t, "telling")})
 	if e.Slots() != inference.DefaultParallel || e.ContextLength() != 1234 {
 		t.Errorf("it has %d slots of %d tokens", e.Slots(), e.ContextLength())
 	}
-	if err := e.Close(); err != nil {
-		t.Error(err)
+}
+
+func TestAServerThatIsNeverReadyIsGivenUpWithWhatItSaid(t *testing.T) {
+	_, err := Open(t.Context(), inference.Spec{Command: fake(t, "loading"), Stall: 2 * time.Second})
+	for _, want := range []string{" was given up: not ready after ", "answers /health with 503 Service Unavailable; its last lines: reading shard 1 of 3"} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("got %v, want %q", err, want)
+		}
+	}
+	if hint := ops.AsError(err).Hint; ops.CodeOf(err) != ops.CodeUnavailable || !strings.Contains(hint, "listen on {port}") {
+		t.Errorf("its code is %s, the hint %q", ops.CodeOf(err), hint)
 	}
 }
 

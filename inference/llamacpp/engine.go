@@ -60,7 +60,8 @@ func Open(ctx context.Context, s inference.Spec, o Options) (_ *Engine, err erro
 		e.folder = folder
 	}
 	socket := filepath.Join(folder, process.Socket)
-	running := process.Options{Name: Name, Changed: s.Changed, Silence: silence(s), Progress: "/slots", Prepare: func(ctx context.Context) (process.Launch, error) {
+	running := process.Options{Name: Name, Changed: s.Changed, Silence: within(s, s.Silence), Stall: within(s, s.Stall), Waits: s.Waits, Progress: "/slots"}
+	running.Prepare = func(ctx context.Context) (process.Launch, error) {
 		if err := os.RemoveAll(socket); err != nil { // a dead one's stays behind
 			return process.Launch{}, fmt.Errorf("make room for the socket: %w", err)
 		}
@@ -70,7 +71,7 @@ func Open(ctx context.Context, s inference.Spec, o Options) (_ *Engine, err erro
 		}
 		err := divide(ctx, s, &l)
 		return l, err
-	}}
+	}
 	if s.Parts != nil {
 		running.Explain, running.Broken = s.Parts.Explain, s.Parts.Lost
 	}
@@ -84,13 +85,13 @@ func Open(ctx context.Context, s inference.Spec, o Options) (_ *Engine, err erro
 	return e, nil
 }
 
-// silence is how long the program may say nothing. One of a divided model has
-// others compute, which cannot be seen here.
-func silence(s inference.Spec) time.Duration {
+// within is how long the program may do nothing that shows. One of a divided model
+// has others compute, which cannot be seen here.
+func within(s inference.Spec, d time.Duration) time.Duration {
 	if s.Parts != nil {
-		return 6 * s.Silence
+		return 6 * d
 	}
-	return s.Silence
+	return d
 }
 
 // learn asks the program how it has divided its memory.

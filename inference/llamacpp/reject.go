@@ -36,6 +36,9 @@ func explain(ctx context.Context, err error, program string, m model) error {
 		return unusable // whatever it said, that is why
 	}
 	e := ops.Errorf(ops.CodeUnavailable, "%s: %w", m.path, err)
+	if death.Why != "" {
+		return e.WithHint("a slow machine gets longer by RBEE_ENGINE_SILENCE; else `rbee engine install` brings another %s", Name)
+	}
 	said := strings.Join(death.Lines, "\n")
 	for _, r := range reasons {
 		if r.words.MatchString(said) {

@@ -76,7 +76,7 @@ func OpenRPC(ctx context.Context, s inference.Spec) (*RPC, error) {
 		return nil, ops.Invalid("flags", "%s takes none: they are for the worker that it is a part of", RPCName)
 	}
 	server, err := process.Start(ctx, process.Options{
-		Name: RPCName, Changed: s.Changed, Listens: true,
+		Name: RPCName, Changed: s.Changed, Stall: s.Stall, Waits: s.Waits, Listens: true,
 		Prepare: func(ctx context.Context) (process.Launch, error) { return launchRPC(ctx, s, program) },
 	})
 	if err != nil {

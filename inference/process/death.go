@@ -10,12 +10,14 @@ import (
 	"syscall"
 )
 
-// Death is how a program ended that nobody had asked to.
+// Death is how a program ended that nobody had asked to, or why it was ended.
 type Death struct {
 	// Name is what the program is called.
 	Name string
-	// Status says how it ended, as "exit status 1".
+	// Status says how it ended, as "exit status 1"; "" where it was ended.
 	Status string
+	// Why says why it was ended; "" where it ended by itself.
+	Why string
 	// Lines are the last lines that it wrote, at most a hundred, the oldest
 	// first.
 	Lines []string
@@ -24,6 +26,9 @@ type Death struct {
 // Error says how the program ended, with those of its last lines that say most.
 func (d *Death) Error() string {
 	text := fmt.Sprintf("%s ended (%s)", d.Name, d.Status)
+	if d.Why != "" {
+		text = d.Name + " " + d.Why
+	}
 	if said := d.telling(); len(said) > 0 {
 		text += "; its last lines: " + strings.Join(said, " | ")
 	}

@@ -43,6 +43,9 @@ func serveAs(how string) int {
 			return 8
 		}
 	}
+	if has("deaf") {
+		time.Sleep(time.Hour)
+	}
 	network := "unix"
 	if has("tcp") {
 		network = "tcp"
@@ -54,10 +57,20 @@ func serveAs(how string) int {
 	}
 	var asked atomic.Int32
 	http.HandleFunc("/health", func(w http.ResponseWriter, _ *http.Request) {
-		if has("slow") && asked.Add(1) < 4 {
+		if has("never") || has("slow") && asked.Add(1) < 4 {
+			fmt.Println("0.00.000.006 I fake: GET /health 503")
 			w.WriteHeader(http.StatusServiceUnavailable)
 		}
 	})
+	if has("reader") {
+		go func() {
+			for p := make([]byte, 1<<20); ; time.Sleep(time.Millisecond) {
+				f, _ := os.Open("/dev/zero")
+				_, _ = io.ReadFull(f, p)
+				_ = f.Close()
+			}
+		}()
+	}
 	http.HandleFunc("/echo", func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
 		w.Header().Set("X-Key", r.Header.Get("Authorization"))

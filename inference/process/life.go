@@ -3,7 +3,6 @@ package process
 import (
 	"context"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"net/http/httputil"
@@ -21,6 +20,7 @@ type life struct {
 	// follows is written before and not changed after.
 	settled chan struct{}
 	pid     int
+	at      Launch // how it was started
 	dial    func(context.Context) (net.Conn, error)
 	proxy   *httputil.ReverseProxy
 	client  *http.Client
@@ -64,14 +64,15 @@ func (l *life) lead(ctx context.Context) (lasted time.Duration, why error) {
 	if err != nil {
 		return 0, err
 	}
-	l.output = newTail()
+	l.output = newTail(o.Ready)
 	c, err := start(launch, l.output)
 	if err != nil {
 		return 0, ops.Errorf(ops.CodeUnavailable, "start %s: %w", o.Name, err)
 	}
 	l.connect(launch)
 	defer l.client.CloseIdleConnections()
-	if l.answers(ctx, c) {
+	ready, why := l.answers(ctx, c)
+	if ready {
 		began := time.Now()
 		l.pid = c.pid
 		close(l.settled)
@@ -125,6 +126,7 @@ func (l *life) last(ctx context.Context, c *child) (why error) {
 
 // connect makes the client and the proxy that reach the process.
 func (l *life) connect(launch Launch) {
+	l.at = launch
 	l.dial = func(ctx context.Context) (net.Conn, error) {
 		return (&net.Dialer{}).DialContext(ctx, launch.Network, launch.Address)
 	}
@@ -155,62 +157,6 @@ func (k keyed) RoundTrip(r *http.Request) (*http.Response, error) {
 	r = r.Clone(r.Context())
 	r.Header.Set("Authorization", k.authorization)
 	return k.Transport.RoundTrip(r)
-}
-
-// How long to wait between looks at whether a process answers. Output of the
-// process makes the next look come at once.
-const (
-	lookSoon = time.Millisecond
-	lookLate = 50 * time.Millisecond
-)
-
-// answers returns true once the process can be used, and false when it ends
-// before, or ctx does.
-func (l *life) answers(ctx context.Context, c *child) bool {
-	for pause := lookSoon; ; pause = min(2*pause, lookLate) {
-		timer := time.NewTimer(pause)
-		select {
-		case <-timer.C:
-		case <-l.output.wrote:
-			pause = lookSoon
-		case <-c.done:
-		case <-ctx.Done():
-		}
-		timer.Stop()
-		if ctx.Err() != nil {
-			return false
-		}
-		select {
-		case <-c.done:
-			return false
-		default:
-		}
-		if l.looksReady(ctx) {
-			return true
-		}
-	}
-}
-
-// looksReady asks the process once.
-func (l *life) looksReady(ctx context.Context) bool {
-	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
-	defer cancel()
-	if l.server.options.Listens {
-		conn, err := l.dial(ctx)
-		return err == nil && conn.Close() == nil
-	}
-	for _, path := range l.server.options.Ready {
-		answer, err := l.get(ctx, path)
-		if err != nil {
-			return false
-		}
-		_, _ = io.Copy(io.Discard, io.LimitReader(answer.Body, 64<<10)) // what it says does not matter
-		_ = answer.Body.Close()
-		if answer.StatusCode != http.StatusNotFound {
-			return answer.StatusCode == http.StatusOK
-		}
-	}
-	return false
 }
 
 func (l *life) get(ctx context.Context, path string) (*http.Response, error) {

@@ -100,7 +100,7 @@ func TestEventsComeAsTheyAreMadeAndEndWithTheirReader(t *testing.T) {
 }
 
 func TestTheTailKeepsTheLastLines(t *testing.T) {
-	out := newTail()
+	out := newTail(nil)
 	for range 300 {
 		_, _ = io.WriteString(out, "one\r\ntw")
 		_, _ = io.WriteString(out, "o\rthree\n\n")

@@ -59,6 +59,13 @@ type Options struct {
 	// for it, before it counts as hung, is ended and started again; six times as
 	// long where it computes. 0 means for ever.
 	Silence time.Duration
+	// Stall is how long the program may do nothing at all before it can be used:
+	// write, read or compute. Then it counts as hung and is ended; six times as
+	// long where it computes, but no more than that. 0 means for ever.
+	Stall time.Duration
+	// Waits is told now and then what a start that takes long waits for. It must
+	// not wait itself, and may be nil.
+	Waits func(what string)
 	// Progress is a path of which the program's answer changes while it works on
 	// something, or "".
 	Progress string
@@ -104,6 +111,9 @@ func Start(ctx context.Context, o Options) (*Server, error) {
 	}
 	if o.Changed == nil {
 		o.Changed = func(error) {}
+	}
+	if o.Waits == nil {
+		o.Waits = func(string) {}
 	}
 	if o.Explain == nil {
 		o.Explain = func(why error) error { return why }

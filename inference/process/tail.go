@@ -2,6 +2,7 @@ package process
 
 import (
 	"bytes"
+	"net/http"
 	"slices"
 	"strings"
 	"sync"
@@ -17,20 +18,22 @@ const (
 type tail struct {
 	// wrote holds one token while there are lines that nobody was told of.
 	wrote chan struct{}
+	asked []string // paths that it is asked for all the time, of which lines tell nothing
 
 	mu    sync.Mutex
 	lines []string
+	count int    // of all lines so far
 	part  []byte // of a line that has not ended
 }
 
-func newTail() *tail { return &tail{wrote: make(chan struct{}, 1)} }
+func newTail(asked []string) *tail { return &tail{wrote: make(chan struct{}, 1), asked: asked} }
 
 // Write takes output in. A carriage return ends a line too, as progress bars
 // have it.
 func (t *tail) Write(p []byte) (int, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	rest := p
+	rest, before := p, t.count
 	for len(rest) > 0 {
 		end := bytes.IndexAny(rest, "\n\r")
 		if end < 0 {
@@ -41,9 +44,11 @@ func (t *tail) Write(p []byte) (int, error) {
 		t.endLine()
 		rest = rest[end+1:]
 	}
-	select {
-	case t.wrote <- struct{}{}:
-	default:
+	if t.count > before {
+		select {
+		case t.wrote <- struct{}{}:
+		default:
+		}
 	}
 	return len(p), nil
 }
@@ -57,13 +62,31 @@ func (t *tail) keep(p []byte) {
 func (t *tail) endLine() {
 	line := strings.TrimRight(strings.ToValidUTF8(string(t.part), "\uFFFD"), " \t")
 	t.part = t.part[:0]
-	if line == "" {
+	if line == "" || t.looks(line) {
 		return
 	}
+	t.count++
 	if len(t.lines) == keepLines {
 		t.lines = slices.Delete(t.lines, 0, 1)
 	}
 	t.lines = append(t.lines, line)
+}
+
+// looks reports whether a line tells of a look at whether the program can be used,
+// and of nothing else: servers log each request.
+func (t *tail) looks(line string) bool {
+	about := func(path string) bool { return strings.Contains(line, path) }
+	return strings.Contains(line, http.MethodGet) && slices.ContainsFunc(t.asked, about)
+}
+
+// newest is how many lines there were, and the last of them, or "".
+func (t *tail) newest() (count int, line string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if n := len(t.lines); n > 0 {
+		line = t.lines[n-1]
+	}
+	return t.count, line
 }
 
 // list is the lines kept, the oldest first.

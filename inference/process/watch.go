@@ -156,7 +156,7 @@ func (l *life) hangs(ctx context.Context, c *child) error {
 			before = now
 		case now.progress != "" && now.progress != before.progress:
 			alive, before = now.at, look{}
-		case silent >= most && !now.computes(before), silent >= computingFactor*most:
+		case silent >= most && !now.computes(before.use), silent >= computingFactor*most:
 			return ops.Errorf(ops.CodeUnavailable, "%s hung: nothing came from it for %s, though requests waited (%d); it was ended, and is started again",
 				l.server.options.Name, silent.Round(time.Second/10), waiting)
 		}
@@ -165,15 +165,12 @@ func (l *life) hangs(ctx context.Context, c *child) error {
 
 // look is what can be seen of a process from outside.
 type look struct {
-	at       time.Time
-	progress string        // what it tells of how far it is, or ""
-	cpu      time.Duration // that its group has used
-	known    bool          // whether cpu is
+	use
+	progress string // what it tells of how far it is, or ""
 }
 
 func (l *life) look(ctx context.Context, c *child) look {
-	now := look{at: time.Now()}
-	now.cpu, now.known = groupTime(c.pid)
+	now := look{use: useOf(c)}
 	path := l.server.options.Progress
 	if path == "" {
 		return now
@@ -188,11 +185,4 @@ func (l *life) look(ctx context.Context, c *child) look {
 		}
 	}
 	return now
-}
-
-// computes reports whether the process has used a hundredth of a processor or more
-// since before, which is little enough for a machine with much else to do. Where
-// nobody can tell it may have.
-func (l look) computes(before look) bool {
-	return !l.known || !before.known || l.cpu-before.cpu >= l.at.Sub(before.at)/100
 }

@@ -35,11 +35,12 @@ type member struct {
 	process daemon.Process
 	child   *daemon.Child // nil for a worker of an earlier hive process
 	info    ops.Worker
-	given   int        // jobs of this hive's that it has
-	used    time.Time  // when it last had something to do
-	was     bool       // its model was loaded
-	asked   bool       // its end was asked for
-	why     *ops.Error // why it ended; set before ended is closed
+	given   int           // jobs of this hive's that it has
+	used    time.Time     // when it last had something to do
+	news    chan struct{} // closed and made anew at each word of the worker's
+	was     bool          // its model was loaded
+	asked   bool          // its end was asked for
+	why     *ops.Error    // why it ended; set before ended is closed
 }
 
 func newMember(id, folder, hive string, w want) *member {
@@ -47,7 +48,7 @@ func newMember(id, folder, hive string, w want) *member {
 	options.Name = "worker " + id
 	return &member{
 		id: id, folder: folder, hive: hive, want: w, client: transport.New(options),
-		begun: make(chan struct{}), settled: make(chan struct{}), ended: make(chan struct{}),
+		begun: make(chan struct{}), settled: make(chan struct{}), ended: make(chan struct{}), news: make(chan struct{}),
 		info: ops.Worker{
 			ID: id, HiveID: hive, Model: w.model.ID, Engine: w.engine, Device: w.device, Program: w.program, State: ops.WorkerLoading,
 			Parts: w.parts, PartOf: w.partOf, StartedAt: time.Now().UTC(), LogPath: filepath.Join(folder, home.WorkerLog),
@@ -141,6 +142,8 @@ func (m *member) heard(s ops.Worker) (turned bool) {
 	s.ID, s.HiveID, s.PID, s.LogPath = m.id, m.hive, m.process.PID, m.info.LogPath
 	turned = (m.info.State == ops.WorkerLoading) != (s.State == ops.WorkerLoading)
 	m.info = s
+	close(m.news)
+	m.news = make(chan struct{})
 	if s.State == ops.WorkerReady || s.State == ops.WorkerBusy {
 		m.was = true
 		m.settle()
@@ -205,17 +208,34 @@ func (m *member) loaded() bool {
 	return m.was
 }
 
-// wait returns when the model is loaded, or with the reason why it is not.
+// wait returns when the model is loaded, or with the reason why it is not. It
+// narrates what loading waits for.
 func (m *member) wait(ctx context.Context) error {
-	select {
-	case <-m.settled:
-	case <-ctx.Done():
-		return context.Cause(ctx)
+	for said := ""; ; {
+		waiting, news := m.waiting()
+		if waiting != "" && waiting != said {
+			said = waiting
+			ops.Narrate(ctx, "worker_wait", "%s", waiting)
+		}
+		select {
+		case <-m.settled:
+			if m.dead() {
+				return m.why
+			}
+			return nil
+		case <-news:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
 	}
-	if m.dead() {
-		return m.why
-	}
-	return nil
+}
+
+// waiting is what loading waits for, and what is closed when there may be more to
+// tell.
+func (m *member) waiting() (what string, news <-chan struct{}) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.info.Waiting, m.news
 }
 
 // end ends the process, by force if it must be, and waits until that was

@@ -18,6 +18,28 @@ func TestWhoWaitsForAWorkerThatNeverStartsIsToldWhy(t *testing.T) {
 	}
 }
 
+func TestWhoWaitsForAWorkerIsToldWhatLoadingWaitsFor(t *testing.T) {
+	m := newMember("w1", t.TempDir(), "localhost", want{})
+	m.heard(ops.Worker{State: ops.WorkerLoading, Waiting: "1 of 3"})
+	said := make(chan string, 10)
+	waited := make(chan error, 1)
+	s := &story{see: func(e ops.Event) { said <- e.(ops.NarrationEvent).Human }}
+	ctx := s.told(t.Context())
+	go func() { waited <- m.wait(ctx) }() // received below
+	if got := <-said; got != "1 of 3" {
+		t.Errorf("first it is told %q", got)
+	}
+	m.heard(ops.Worker{State: ops.WorkerLoading, Waiting: "1 of 3"}) // nothing new
+	m.heard(ops.Worker{State: ops.WorkerLoading, Waiting: "2 of 3"})
+	if got := <-said; got != "2 of 3" {
+		t.Errorf("then it is told %q", got)
+	}
+	m.heard(ops.Worker{State: ops.WorkerReady})
+	if err := <-waited; err != nil || len(said) > 0 {
+		t.Errorf("got %v, and %d more words", err, len(said))
+	}
+}
+
 func TestABinaryThatIsGoneFailsTheWorkerAndSaysSo(t *testing.T) {
 	f := newFleet(homeIn(t), "localhost", "/nowhere/rbee", nopLog, func() {})
 	t.Cleanup(f.Close)

@@ -210,6 +210,7 @@ func worker(w io.Writer, x ops.Worker) {
 	pair(w, "device", x.Device)
 	pair(w, "state", string(x.State))
 	pair(w, "why", x.Error)
+	pair(w, "loading", x.Waiting)
 	pair(w, "running", fmt.Sprintf("%d of %d", x.Running, x.Slots))
 	if x.Context > 0 {
 		pair(w, "context", strconv.Itoa(x.Context)+" tokens")

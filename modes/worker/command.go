@@ -32,7 +32,7 @@ type ServeCmd struct {
 	PartOf        string   `hidden:"" help:"Worker, HIVE/ID, of whose model this one holds a part."`
 	Folder        string   `help:"Folder for its socket, log and jobs, which must exist (default: one of its own)." placeholder:"PATH"`
 
-	Silence time.Duration `help:"How long an engine may say nothing to requests that wait before it counts as hung and is started again; 0s is for ever." default:"10m" env:"RBEE_ENGINE_SILENCE" placeholder:"DURATION"`
+	Silence time.Duration `help:"How long an engine may say nothing to requests that wait before it counts as hung and is started again, and a fifth as long do nothing while it starts; 0s is for ever." default:"10m" env:"RBEE_ENGINE_SILENCE" placeholder:"DURATION"`
 
 	// Engines replaces the engines of this build; nil keeps them.
 	Engines map[string]Open `kong:"-"`

@@ -132,6 +132,23 @@ func TestAWorkerWhoseEngineIsStartedAgainIsLoading(t *testing.T) {
 	}
 }
 
+func TestWhatALoadingWorkerWaitsForIsToldUntilItIsReady(t *testing.T) {
+	open, load := gated(paced(enginetest.Options{}))
+	waits := make(chan func(string), 1)
+	w := start(t, func(ctx context.Context, s inference.Spec) (inference.Engine, error) {
+		waits <- s.Waits
+		return open(ctx, s)
+	})
+	(<-waits)("it has read 1 of 3")
+	if s := await(t, w.Client, func(s ops.Worker) bool { return s.Waiting != "" }); s.Waiting != "it has read 1 of 3" || s.State != ops.WorkerLoading {
+		t.Errorf("it is %+v", s)
+	}
+	load()
+	if s := await(t, w.Client, func(s ops.Worker) bool { return s.State == ops.WorkerReady }); s.Waiting != "" {
+		t.Errorf("then it waits for %q", s.Waiting)
+	}
+}
+
 func TestTheEnginesOwnAPIIsServedAndCounted(t *testing.T) {
 	w := start(t, paced(enginetest.Options{Pieces: 2}))
 	await(t, w.Client, func(s ops.Worker) bool { return s.State == ops.WorkerReady })

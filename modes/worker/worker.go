@@ -212,7 +212,7 @@ func (w *Worker) load(ctx context.Context) {
 	case err != nil:
 		w.failure = fmt.Errorf("load %s: %w", w.Model, err)
 		w.Log.Error().Err(w.failure).Str("code", string(ops.CodeOf(err))).Str("hint", ops.AsError(err).Hint).Strs("output", lastLines(err)).Msg("the model cannot be loaded")
-		w.state.change(func(i *ops.Worker) { i.State, i.Error = ops.WorkerFailed, w.failure.Error() })
+		w.state.change(func(i *ops.Worker) { i.State, i.Error, i.Waiting = ops.WorkerFailed, w.failure.Error(), "" })
 		time.AfterFunc(tellFailure, func() { w.stopper.Ask(daemon.ScopeAll) })
 	default:
 		w.engine = engine
@@ -220,7 +220,7 @@ func (w *Worker) load(ctx context.Context) {
 		w.client = &http.Client{Transport: &w.calls}
 		w.Log.Info().Dur("took", time.Since(began)).Msg("the worker is ready")
 		w.state.change(func(i *ops.Worker) {
-			i.State, i.Slots, i.Context = ops.WorkerReady, engine.Slots(), engine.ContextLength()
+			i.State, i.Slots, i.Context, i.Waiting = ops.WorkerReady, engine.Slots(), engine.ContextLength(), ""
 		})
 	}
 }
@@ -238,7 +238,7 @@ func (w *Worker) openEngine(ctx context.Context) (engine inference.Engine, err e
 	}()
 	s := inference.Spec{
 		ModelID: w.Model, ModelPath: w.Path, Device: w.Device, Parallel: w.Parallel, ContextLength: w.ContextLength,
-		Threads: max(0, w.Threads), Flags: w.Flags, Command: w.Command, Program: w.Program, Silence: w.Silence, Folder: w.Folder, Changed: w.engineChanged, Share: w.Share,
+		Threads: max(0, w.Threads), Flags: w.Flags, Command: w.Command, Program: w.Program, Silence: w.Silence, Stall: w.Silence / stallShare, Waits: w.engineWaits, Folder: w.Folder, Changed: w.engineChanged, Share: w.Share,
 	}
 	if w.parts != nil {
 		s.Parts = w.parts
@@ -246,12 +246,22 @@ func (w *Worker) openEngine(ctx context.Context) (engine inference.Engine, err e
 	return w.open(ctx, s)
 }
 
+// stallShare is how much shorter than one that has requests to answer an engine
+// may do nothing that starts.
+const stallShare = 5
+
+// engineWaits tells what an engine that takes long to start waits for.
+func (w *Worker) engineWaits(what string) {
+	w.Log.Info().Str("waiting", what).Msg("the engine is still starting")
+	w.state.change(func(i *ops.Worker) { i.Waiting = what })
+}
+
 // engineChanged tells of an engine whose program has ended and is started
 // again: meanwhile the worker is one that loads, so that others get the jobs.
 func (w *Worker) engineChanged(why error) {
 	if why == nil {
 		w.Log.Info().Msg("the engine is back")
-		w.state.change(func(i *ops.Worker) { i.State, i.Error = ops.WorkerReady, "" })
+		w.state.change(func(i *ops.Worker) { i.State, i.Error, i.Waiting = ops.WorkerReady, "", "" })
 		return
 	}
 	w.Log.Warn().Err(why).Strs("output", lastLines(why)).Msg("the engine ended by itself and is started again")
