@@ -47,9 +47,13 @@ func (q *Queen) assign(ctx context.Context, o ops.Infer) (any, error) {
 // divided, of which there is no other, is asked once more.
 func (q *Queen) try(ctx context.Context, r schedule.Request, o ops.Infer) (any, error) {
 	again := false
+	var failed error
 	for attempt := 1; ; attempt++ {
 		lease, err := q.schedule.Acquire(ctx, r)
 		if err != nil {
+			if failed != nil && ops.CodeOf(err) == ops.CodeUnavailable {
+				err = failed // says more than that there is no other
+			}
 			return nil, err
 		}
 		answer, began, err := q.askWorker(ctx, lease.Worker, o, attempt)
@@ -58,6 +62,7 @@ func (q *Queen) try(ctx context.Context, r schedule.Request, o ops.Infer) (any, 
 		if err == nil || began || divided && again || attempt == attempts || ctx.Err() != nil || !passedOver(err) {
 			return answer, err
 		}
+		failed = err
 		if again = divided; divided {
 			ops.Warn(ctx, "worker_failed", "worker %s of %s could not do it, trying it once more: %v", lease.Worker.ID, lease.Worker.HiveID, err)
 			continue

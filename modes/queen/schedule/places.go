@@ -77,7 +77,21 @@ func (l *line) judge(p *Place, r *Request, size int64) {
 		p.Barred = Cooling
 	default:
 		h.room(size, p)
+		if p.Barred == Crowded && size <= h.memory-h.held-h.pinned+h.useless(l, r) {
+			p.Barred = InTheWay
+		}
 	}
+}
+
+// useless is how much memory workers of the hive's hold that have failed r and
+// load again, which may go on for ever.
+func (h *hive) useless(l *line, r *Request) (size int64) {
+	for k := range r.Without {
+		if w := h.workers[k.Worker]; k.Hive == h.id && w != nil && w.line == l && w.info.State == ops.WorkerLoading {
+			size += need(h.models[w.info.Model])
+		}
+	}
+	return size
 }
 
 // runs reports whether the hive has a worker which is or will be one for r. A

@@ -21,6 +21,7 @@ const (
 	TooLarge                    // for the hive's memory
 	Pinned                      // pinned models hold the memory
 	Missing                     // the hive has not got the model and cannot get it
+	InTheWay                    // a worker that has failed it loads again, and holds the memory
 	Cooling                     // a worker could not be started there a moment ago
 )
 
@@ -39,6 +40,7 @@ var texts = map[Reason]struct{ word, human string }{
 	TooLarge:  {"too_large", "the model is larger than the hive's memory"},
 	Pinned:    {"pinned", "pinned models hold its memory"},
 	Missing:   {"missing", "it has not got the model, and nobody to get it from"},
+	InTheWay:  {"in_the_way", "a worker that has failed this request holds its memory"},
 	Cooling:   {"cooling", "a worker could not be started there a moment ago"},
 }
 

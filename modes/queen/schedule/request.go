@@ -45,4 +45,7 @@ func (r *Request) fits(engine, device string) bool {
 	return (!asks(r.Engine) || r.Engine == engine) && (!asks(r.Device) || r.Device == device)
 }
 
+// mayBe reports whether a worker of that hive will do.
+func (r *Request) mayBe(h *hive) bool { return r.Hive == "" || r.Hive == h.id }
+
 func (r *Request) priority() ops.Priority { return cmp.Or(r.Priority, ops.Interactive) }

@@ -56,18 +56,20 @@ func (l *line) answers(r *Request) bool {
 // once: what a hive gives it unless told otherwise.
 const usualSlots = 4
 
-// coming is how many slots are being made.
+// coming is how many slots are being made that r may use.
 func (l *line) coming(r *Request) int {
 	counted := map[*hive]bool{}
 	for _, st := range l.starts {
-		if r.fits(st.plan.Engine, st.plan.Device) {
+		if r.mayBe(st.hive) && r.fits(st.plan.Engine, st.plan.Device) {
 			counted[st.hive] = true
 		}
 	}
 	for _, g := range l.groups {
 		if g.barred == Loading && r.fits(g.engine, g.device) {
 			for _, w := range g.workers {
-				counted[w.hive] = true
+				if r.mayBe(w.hive) && !r.Without[w.key()] {
+					counted[w.hive] = true
+				}
 			}
 		}
 	}

@@ -1,0 +1,80 @@
+package schedule
+
+import (
+	"strings"
+	"testing"
+	"testing/synctest"
+
+	"rbee.dev/rbee/ops"
+)
+
+// A request that names a hive, whose only worker of the model has failed it.
+func TestARequestForAHiveWhoseOnlyWorkerFailedItDoesNotWaitForThat(t *testing.T) {
+	big := ops.Model{ID: "bee", Size: 5 << 30}
+	worker := func(state ops.WorkerState, running int) ops.Worker {
+		return ops.Worker{ID: "w", HiveID: "a", Model: "bee", State: state, Slots: 4, Running: running, Engine: "builtin", Device: "cpu"}
+	}
+	for name, tt := range map[string]struct {
+		memory uint64
+		set    func(*depot)
+		err    string
+	}{
+		"one that is ready":               {memory: 16 << 30, set: func(d *depot) { d.place(worker(ops.WorkerReady, 0)) }},
+		"one that is ready, in its place": {memory: 8 << 30, set: func(d *depot) { d.place(worker(ops.WorkerReady, 0)) }},
+		"one that has ended":              {memory: 8 << 30, set: func(d *depot) { d.place(worker(ops.WorkerFailed, 0)) }},
+		"one that loads again":            {memory: 16 << 30, set: func(d *depot) { d.place(worker(ops.WorkerLoading, 0)) }},
+		"one that loads again in the way": {memory: 8 << 30, set: func(d *depot) { d.place(worker(ops.WorkerLoading, 0)) }, err: "a: a worker that has failed this request holds its memory"},
+		"while another hive loads the model": {memory: 16 << 30, set: func(d *depot) {
+			d.place(worker(ops.WorkerReady, 0))
+			d.add("b", 16<<30, big)
+			d.place(ops.Worker{ID: "v", HiveID: "b", Model: "bee", State: ops.WorkerLoading, Slots: 4})
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				d := newDepot(t, Options{})
+				defer d.Close()
+				d.add("a", tt.memory, big)
+				tt.set(d)
+				a := d.ask(Request{Model: "bee", Hive: "a", Without: map[Key]bool{{Hive: "a", Worker: "w"}: true}})
+				defer a.leave()
+				select {
+				case <-a.done:
+				default:
+					t.Fatal("it waits")
+				}
+				switch {
+				case tt.err != "":
+					if a.err == nil || !strings.Contains(a.err.Error(), tt.err) {
+						t.Errorf("it fails with %v, want %q", a.err, tt.err)
+					}
+				case a.err != nil:
+					t.Error(a.err)
+				case a.lease.Key() != Key{Hive: "a", Worker: "s1"}:
+					t.Errorf("it got %v", a.lease.Key())
+				default:
+					a.lease.Release()
+				}
+			})
+		})
+	}
+}
+
+func TestRoomIsWaitedForWhereTheWorkerThatFailedARequestDoesOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDepot(t, Options{})
+		defer d.Close()
+		d.add("a", 8<<30, ops.Model{ID: "bee", Size: 5 << 30})
+		d.run("a", "w", "bee", 4)
+		busy := d.get(Request{Model: "bee"})
+		a := d.ask(Request{Model: "bee", Hive: "a", Without: map[Key]bool{busy.Key(): true}})
+		if a.has() || len(d.started()) != 0 {
+			t.Fatal("a worker was started beside one that leaves no room")
+		}
+		busy.Release()
+		if <-a.done; a.err != nil {
+			t.Fatal(a.err)
+		}
+		a.lease.Release()
+	})
+}
