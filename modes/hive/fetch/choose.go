@@ -4,9 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"path"
-	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/dustin/go-humanize"
@@ -17,105 +15,6 @@ import (
 // usual is the quantisation that is taken where nothing speaks against it: the
 // smallest whose answers are hardly worse than the whole weights'.
 const usual = "Q4_K_M"
-
-// hubModel is one model of a repository, which may lie in several files.
-type hubModel struct {
-	path  string // of the first part
-	name  string
-	quant string // as the file's name says, in capitals, or ""
-	size  int64  // of all parts
-	parts []listedFile
-}
-
-var (
-	splitName = regexp.MustCompile(`^(.+)-(\d{5})-of-(\d{5})$`)
-	quantName = regexp.MustCompile(`(?i)(?:^|[-._/])((?:UD-)?(?:(?:IQ|TQ|Q)\d(?:_[A-Z0-9]+)*|MXFP4(?:_MOE)?|NVFP4|BF16|FP16|F16|F32))(?:[-._/]|$)`)
-)
-
-// SplitName takes the name of a part of a split model, as
-// gguf-split gives it (NAME-00001-of-00003.gguf), apart. For any other name
-// parts is 0.
-func SplitName(file string) (name string, part, parts int) {
-	m := splitName.FindStringSubmatch(withoutSuffix(file))
-	if m == nil {
-		return withoutSuffix(file), 0, 0
-	}
-	part, _ = strconv.Atoi(m[2])  // five digits
-	parts, _ = strconv.Atoi(m[3]) // five digits
-	return m[1], part, parts
-}
-
-func withoutSuffix(file string) string {
-	if strings.EqualFold(path.Ext(file), ".gguf") {
-		return file[:len(file)-len(".gguf")]
-	}
-	return file
-}
-
-// group makes models of a file list: it puts the parts of split ones together
-// and leaves out what is no model by itself.
-func group(files []listedFile) []hubModel {
-	byName := map[string]*hubModel{}
-	var whole []hubModel
-	slices.SortFunc(files, func(a, b listedFile) int { return cmp.Compare(a.Path, b.Path) })
-	for _, file := range files {
-		base := strings.ToLower(path.Base(file.Path))
-		if file.Type != "file" || path.Ext(base) != ".gguf" || strings.HasPrefix(base, "mmproj") || strings.Contains(base, "imatrix") {
-			continue
-		}
-		key, part, parts := SplitName(file.Path)
-		m, ok := byName[key+strconv.Itoa(parts)]
-		if !ok {
-			m = &hubModel{path: file.Path, name: path.Base(key), quant: quantOf(key)}
-			byName[key+strconv.Itoa(parts)] = m
-		}
-		if parts == 0 || part == len(m.parts)+1 {
-			m.parts = append(m.parts, file)
-			m.size += file.Size
-		}
-		if len(m.parts) == max(1, parts) {
-			whole = append(whole, *m)
-		}
-	}
-	return whole
-}
-
-// projector is the file by which llama.cpp makes the repository's model see: in
-// the folder of the model or at the top, F16 by preference, which is what makers
-// test with.
-func projector(files []listedFile, folder string) (listedFile, bool) {
-	rank := func(f listedFile) int {
-		if i := slices.Index([]string{"F16", "BF16", "Q8_0", "F32"}, quantOf(f.Path)); i >= 0 {
-			return i
-		}
-		return 4
-	}
-	var found []listedFile
-	for _, f := range files {
-		base := strings.ToLower(path.Base(f.Path))
-		near := path.Dir(f.Path) == folder || path.Dir(f.Path) == "."
-		if near && f.Type == "file" && strings.HasPrefix(base, "mmproj") && path.Ext(base) == ".gguf" {
-			found = append(found, f)
-		}
-	}
-	if len(found) == 0 {
-		return listedFile{}, false
-	}
-	return slices.MinFunc(found, func(a, b listedFile) int { return cmp.Or(cmp.Compare(rank(a), rank(b)), cmp.Compare(a.Path, b.Path)) }), true
-}
-
-// quantOf is the quantisation that a path names, in its last place.
-func quantOf(path string) string {
-	quant := ""
-	for rest := path; ; {
-		m := quantName.FindStringSubmatchIndex(rest)
-		if m == nil {
-			return strings.ToUpper(quant)
-		}
-		quant = rest[m[2]:m[3]]
-		rest = rest[m[3]:]
-	}
-}
 
 // need is what a model takes of memory, in bytes: its weights, and a tenth and
 // half a GiB for what is computed with them.
@@ -130,6 +29,11 @@ func choose(models []hubModel, repo, wanted string, memory uint64) (hubModel, st
 	if wanted != "" {
 		return named(models, repo, wanted)
 	}
+	whole := slices.DeleteFunc(slices.Clone(models), hubModel.cut)
+	if len(whole) == 0 {
+		return hubModel{}, "", models[0].incomplete(repo)
+	}
+	models = whole
 	fitting := slices.DeleteFunc(slices.Clone(models), func(m hubModel) bool { return memory > 0 && m.need() > memory })
 	if len(fitting) == 0 {
 		least := slices.MinFunc(models, func(a, b hubModel) int { return cmp.Compare(a.size, b.size) })
@@ -179,26 +83,62 @@ func (m hubModel) tell(why string) string {
 
 // named finds what a person named by file or quantisation.
 func named(models []hubModel, repo, wanted string) (hubModel, string, error) {
-	titles := make([]string, 0, len(models))
 	var found []hubModel
 	for _, m := range models {
-		titles = append(titles, m.title())
 		file := slices.ContainsFunc(m.parts, func(p listedFile) bool { return p.Path == wanted || path.Base(p.Path) == wanted })
 		if file || strings.EqualFold(m.quant, wanted) {
 			found = append(found, m)
 		}
 	}
-	slices.Sort(titles)
-	titles = slices.Compact(titles)
+	if whole := slices.DeleteFunc(slices.Clone(found), hubModel.cut); len(whole) > 0 {
+		found = whole
+	}
 	switch len(found) {
 	case 0:
-		return hubModel{}, "", ops.Errorf(ops.CodeNotFound, "%s has no %s", repo, wanted).WithHint("it has %s", strings.Join(titles, ", "))
+		return hubModel{}, "", missing(models, repo, wanted)
 	case 1:
+		if found[0].cut() {
+			return hubModel{}, "", found[0].incomplete(repo)
+		}
 		return found[0], found[0].tell("as asked"), nil
 	}
 	paths := make([]string, len(found))
 	for i, m := range found {
 		paths[i] = m.path
 	}
-	return hubModel{}, "", ops.Errorf(ops.CodeConflict, "%s has several files with %s", repo, wanted).WithHint("name one: %s", strings.Join(paths, ", "))
+	return hubModel{}, "", ops.Errorf(ops.CodeConflict, "%s has several files with %s", repo, wanted).
+		WithHint("name one, as in hf:%s:%s; there are %s", repo, paths[0], some(paths))
+}
+
+// missing is the error of a file or quantisation that there is not, with what the
+// person may have meant.
+func missing(models []hubModel, repo, wanted string) error {
+	var there []string
+	isFile := strings.EqualFold(path.Ext(wanted), ".gguf")
+	for _, m := range models {
+		switch {
+		case !isFile:
+			there = append(there, m.title())
+		case strings.Contains(wanted, "/"):
+			there = append(there, m.path)
+		default:
+			there = append(there, path.Base(m.path))
+		}
+	}
+	slices.Sort(there)
+	there = slices.Compact(there)
+	e := ops.Errorf(ops.CodeNotFound, "%s has no %s", repo, wanted)
+	if near := ops.NearestNames(wanted, there); len(near) > 0 {
+		return e.WithHint("did you mean %s? It has %s", strings.Join(near, " or "), some(there))
+	}
+	return e.WithHint("it has %s", some(there))
+}
+
+// some is a list for a sentence, cut where it is long.
+func some(list []string) string {
+	const most = 12
+	if len(list) > most {
+		return fmt.Sprintf("%s and %d more", strings.Join(list[:most], ", "), len(list)-most)
+	}
+	return strings.Join(list, ", ")
 }

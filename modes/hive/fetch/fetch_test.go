@@ -168,6 +168,13 @@ func TestWhatCannotBeRightIsRefusedAndNothingStays(t *testing.T) {
 				return true
 			}
 		}, ops.CodeUnavailable, "is a web page"},
+		{"busy for an hour", func(s *server, _ *fetch.File) {
+			s.before = func(w http.ResponseWriter, _ *http.Request) bool {
+				w.Header().Set("Retry-After", "3600")
+				w.WriteHeader(http.StatusTooManyRequests)
+				return true
+			}
+		}, ops.CodeUnavailable, "the server answers 429 Too Many Requests and asks to be left alone for 1h"},
 		{"round in circles", func(s *server, _ *fetch.File) {
 			s.before = func(w http.ResponseWriter, r *http.Request) bool {
 				http.Redirect(w, r, "/x.gguf?again=yes", http.StatusFound)

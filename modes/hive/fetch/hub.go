@@ -67,7 +67,7 @@ func (f *Fetcher) Hub(ctx context.Context, ref string, memory uint64) (Chosen, e
 	}
 	c := Chosen{Source: HubPrefix + repo + ":" + m.path, Name: m.name, Why: why}
 	if p, ok := projector(listed, path.Dir(m.path)); ok {
-		c.Why += ", with " + path.Base(p.Path) + ", by which it sees"
+		c.Why += "; with it comes " + path.Base(p.Path) + ", by which it takes images"
 		m.parts = append(slices.Clone(m.parts), p)
 	}
 	for _, p := range m.parts {
@@ -185,7 +185,7 @@ func hubRefusal(answer *http.Response, what File, repo string) error {
 	case err == nil:
 		return nil
 	case wait:
-		return a.err
+		return hinted(a.err)
 	case kind == "GatedRepo":
 		return ops.Errorf(ops.CodeDenied, "%s is given only to those who have asked for it", repo).WithHint("%s", what.Access)
 	case ops.CodeOf(err) == ops.CodeDenied:

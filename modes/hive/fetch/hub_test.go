@@ -60,6 +60,9 @@ func hub(t *testing.T, sizes map[string]int) *httptest.Server {
 		w.Header().Set("Link", `<`+cdn.URL+`/more>; rel="next"`)
 		_, _ = fmt.Fprint(w, `[]`)
 	})
+	mux.HandleFunc("GET /api/models/bees/cut/tree/main", func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = fmt.Fprint(w, `[{"type":"file","path":"x-F16-00003-of-00003.gguf","size":9},{"type":"file","path":"x-F16-00001-of-00003.gguf","size":9}]`)
+	})
 	mux.HandleFunc("GET /api/models/bees/empty/tree/main", func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprint(w, `[]`) })
 	mux.HandleFunc("GET /api/models/bees/broken/tree/main", func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprint(w, `{`) })
 	mux.Handle("GET /bees/private/resolve/main/x-Q8_0.gguf", http.RedirectHandler(cdn.URL+"/blob", http.StatusFound))
@@ -114,7 +117,10 @@ func TestAModelIsChosenFromWhatTheRepositoryHolds(t *testing.T) {
 }
 
 func TestWhatARepositoryDoesNotGiveIsAnErrorThatHelps(t *testing.T) {
-	s := hub(t, map[string]int{"a-Q8_0.gguf": 8 << 30, "b-Q8_0.gguf": 8 << 30})
+	s := hub(t, map[string]int{
+		"a-Q8_0.gguf": 8 << 30, "b-Q8_0.gguf": 8 << 30, "cut-F16-00001-of-00003.gguf": 5, "cut-F16-00003-of-00003.gguf": 5,
+		"cut-Q4_0-00001-of-00004.gguf": 5, "cut-Q4_0-00004-of-00004.gguf": 5, "cut/cut-F32-00002-of-00008.gguf": 5, "cut/cut-F32-00007-of-00008.gguf": 5,
+	})
 	f := fetcherOf(t, s.URL, "")
 	for _, c := range []struct {
 		ref  string
@@ -130,8 +136,15 @@ func TestWhatARepositoryDoesNotGiveIsAnErrorThatHelps(t *testing.T) {
 		{"hf:bees/empty", ops.CodeNotFound, "holds no GGUF file"},
 		{"hf:bees/broken", ops.CodeUnavailable, "cannot be read"},
 		{"hf:bees/elsewhere", ops.CodeUnavailable, "which is elsewhere"},
-		{"hf:bees/tiny-GGUF:Q9_K", ops.CodeNotFound, "it has Q8_0"},
-		{"hf:bees/tiny-GGUF:Q8_0", ops.CodeConflict, "name one: a-Q8_0.gguf, b-Q8_0.gguf"},
+		{"hf:bees/tiny-GGUF:Q8_1", ops.CodeNotFound, "did you mean Q8_0? It has F16, F32, Q4_0, Q8_0"},
+		{"hf:bees/tiny-GGUF:fp8", ops.CodeNotFound, "has no fp8 it has F16, F32, Q4_0, Q8_0"},
+		{"hf:bees/tiny-GGUF:Q8_0", ops.CodeConflict, "name one, as in hf:bees/tiny-GGUF:a-Q8_0.gguf; there are a-Q8_0.gguf, b-Q8_0.gguf"},
+		{"hf:bees/tiny-GGUF:a-Q8.gguf", ops.CodeNotFound, "did you mean a-Q8_0.gguf or b-Q8_0.gguf"},
+		{"hf:bees/tiny-GGUF:story.gguf", ops.CodeNotFound, "it has a-Q8_0.gguf, b-Q8_0.gguf, cut-F16-00001-of-00003.gguf, cut-F32-00002-of-00008.gguf"},
+		{"hf:bees/tiny-GGUF:F16", ops.CodeNotFound, "has cut-F16 only in part: part 2 of 3 is missing"},
+		{"hf:bees/tiny-GGUF:Q4_0", ops.CodeNotFound, "has cut-Q4_0 only in part: parts 2 and 3 of 4 are missing"},
+		{"hf:bees/tiny-GGUF:cut/cut-F32-00002-of-00008.gguf", ops.CodeNotFound, "has cut-F32 only in part: 6 of 8 parts, 1, 3, 4 and others, are missing"},
+		{"hf:bees/cut", ops.CodeNotFound, "bees/cut has x-F16 only in part: part 2 of 3 is missing"},
 		{"hf:bees/tiny-GGUF", ops.CodeConflict, "takes about 9.3 GiB"},
 	} {
 		t.Run(c.ref, func(t *testing.T) {

@@ -57,14 +57,25 @@ func TestWhatIsMissingIsWhatWasNotAdded(t *testing.T) {
 	}
 }
 
+func TestALengthOfTimeIsShownWithoutItsZeros(t *testing.T) {
+	for d, want := range map[time.Duration]string{
+		time.Hour: "1h", 90 * time.Minute: "1h30m", 30 * time.Second: "30s", 10 * time.Second: "10s", time.Minute: "1m", 10 * time.Hour: "10h",
+		3601 * time.Second: "1h0m1s", 270 * time.Second: "4m30s",
+	} {
+		if got := lasting(d); got != want {
+			t.Errorf("%v is %q, want %q", d, got, want)
+		}
+	}
+}
+
 func TestAServerSaysHowLongItWantsToBeLeftAlone(t *testing.T) {
 	now := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
 	for value, want := range map[string]time.Duration{
-		"7": 7 * time.Second, "0": 0, "-5": 0, "": 0, "soon": 0, "999999999999": 0, "4000": longestPause,
+		"7": 7 * time.Second, "0": 0, "-5": 0, "": 0, "soon": 0, "999999999999": 1e6 * time.Second, "3600": time.Hour,
 		"Mon, 23 Nov 2026 12:00:30 GMT": 30 * time.Second, // by the server's clock: another than ours only changes the pause
-		"Mon, 23 Nov 2026 11:00:00 GMT": 0, "Tue, 24 Nov 2026 12:00:00 GMT": longestPause,
+		"Mon, 23 Nov 2026 11:00:00 GMT": 0, "Tue, 24 Nov 2026 12:00:00 GMT": 24 * time.Hour, "Tue, 24 Nov 2126 12:00:00 GMT": 1e6 * time.Second,
 	} {
-		if got := retryAfter(value, now); got != want && value != "999999999999" || got > longestPause {
+		if got := retryAfter(value, now); got != want {
 			t.Errorf("%q: %s, want %s", value, got, want)
 		}
 	}

@@ -129,27 +129,54 @@ func refusal(answer *http.Response, what File) error {
 		}
 		return ops.Errorf(ops.CodeDenied, "%s is not given to everybody (%s)", shown, answer.Status).WithHint("%s", hint)
 	case code == http.StatusTooManyRequests || code == http.StatusRequestTimeout || code >= 500:
-		err := ops.Errorf(ops.CodeUnavailable, "download %s: the server answers %s", shown, answer.Status)
-		return &again{err, retryAfter(answer.Header.Get("Retry-After"), time.Now())}
+		return busy(answer, shown)
 	default:
 		return ops.Errorf(ops.CodeUnavailable, "download %s: the server answers %s", shown, answer.Status)
 	}
 }
 
-// longestPause bounds what Retry-After may ask for.
+// longestPause is how long a server is left alone that asks for it. For one that
+// wants more, nobody waits.
 const longestPause = 5 * time.Minute
+
+// busy is the error of a server that cannot answer now.
+func busy(answer *http.Response, shown string) error {
+	err := ops.Errorf(ops.CodeUnavailable, "download %s: the server answers %s", shown, answer.Status)
+	after := retryAfter(answer.Header.Get("Retry-After"), time.Now())
+	if after == 0 {
+		return &again{err: err}
+	}
+	err = ops.Errorf(ops.CodeUnavailable, "%w and asks to be left alone for %s", err, lasting(after))
+	if after > longestPause {
+		return err.WithHint("rbee does not wait that long: give the same command again then")
+	}
+	return &again{err, after}
+}
 
 // retryAfter reads the header of that name: seconds, or a date (RFC 9110,
 // 10.2.3).
 func retryAfter(value string, now time.Time) time.Duration {
+	const most = 1e6 // seconds; what is longer is as good as never
 	if seconds, err := strconv.Atoi(value); err == nil {
-		return min(time.Duration(max(0, min(seconds, 1e6)))*time.Second, longestPause)
+		return time.Duration(max(0, min(seconds, most))) * time.Second
 	}
 	at, err := http.ParseTime(value)
 	if err != nil {
 		return 0
 	}
-	return min(max(0, at.Sub(now)), longestPause)
+	return min(max(0, at.Sub(now)), most*time.Second)
+}
+
+// lasting is a length of time for a person: 1h, 4m30s.
+func lasting(d time.Duration) string {
+	text := d.Round(time.Second).String()
+	if strings.HasSuffix(text, "m0s") {
+		text = strings.TrimSuffix(text, "0s")
+	}
+	if strings.HasSuffix(text, "h0m") {
+		text = strings.TrimSuffix(text, "0m")
+	}
+	return text
 }
 
 // contentRange reads "bytes FROM-LAST/TOTAL" (RFC 9110, 14.4); total is -1 for

@@ -30,7 +30,7 @@ func (f *Fetcher) Text(ctx context.Context, what File, most int64) ([]byte, erro
 	defer answer.Body.Close() //nolint:errcheck // it was only read
 	if err := refusal(answer, what); err != nil {
 		if a, ok := errors.AsType[*again](err); ok {
-			err = a.err
+			err = hinted(a.err)
 		}
 		return nil, err
 	}

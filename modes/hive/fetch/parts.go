@@ -1,0 +1,158 @@
+package fetch
+
+import (
+	"cmp"
+	"fmt"
+	"path"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"rbee.dev/rbee/ops"
+)
+
+// hubModel is one model of a repository, which may lie in several files.
+type hubModel struct {
+	path  string // of the first part
+	name  string
+	quant string // as the file's name says, in capitals, or ""
+	size  int64  // of all parts
+	parts []listedFile
+	of    int   // how many parts it is split into; 0 is a file by itself
+	lacks []int // the parts that are not there
+}
+
+var (
+	splitName = regexp.MustCompile(`^(.+)-(\d{5})-of-(\d{5})$`)
+	quantName = regexp.MustCompile(`(?i)(?:^|[-._/])((?:UD-)?(?:(?:IQ|TQ|Q)\d(?:_[A-Z0-9]+)*|MXFP4(?:_MOE)?|NVFP4|BF16|FP16|F16|F32))(?:[-._/]|$)`)
+)
+
+// SplitName takes the name of a part of a split model, as
+// gguf-split gives it (NAME-00001-of-00003.gguf), apart. For any other name
+// parts is 0.
+func SplitName(file string) (name string, part, parts int) {
+	m := splitName.FindStringSubmatch(withoutSuffix(file))
+	if m == nil {
+		return withoutSuffix(file), 0, 0
+	}
+	part, _ = strconv.Atoi(m[2])  // five digits
+	parts, _ = strconv.Atoi(m[3]) // five digits
+	return m[1], part, parts
+}
+
+func withoutSuffix(file string) string {
+	if strings.EqualFold(path.Ext(file), ".gguf") {
+		return file[:len(file)-len(".gguf")]
+	}
+	return file
+}
+
+// mostParts is how many parts are believed.
+const mostParts = 1 << 12
+
+// group makes models of a file list: it puts the parts of split ones together,
+// notes which of those are missing, and leaves out what is no model by itself.
+func group(files []listedFile) []hubModel {
+	byName := map[string]*hubModel{}
+	var order []*hubModel
+	slices.SortFunc(files, func(a, b listedFile) int { return cmp.Compare(a.Path, b.Path) })
+	for _, file := range files {
+		base := strings.ToLower(path.Base(file.Path))
+		if file.Type != "file" || path.Ext(base) != ".gguf" || strings.HasPrefix(base, "mmproj") || strings.Contains(base, "imatrix") {
+			continue
+		}
+		key, part, parts := SplitName(file.Path)
+		if parts > mostParts {
+			continue
+		}
+		m, ok := byName[key+strconv.Itoa(parts)]
+		if !ok {
+			m = &hubModel{path: file.Path, name: path.Base(key), quant: quantOf(key), of: parts}
+			byName[key+strconv.Itoa(parts)] = m
+			order = append(order, m)
+		}
+		m.add(file, part)
+	}
+	models := make([]hubModel, len(order))
+	for i, m := range order {
+		m.lackUpTo(m.of + 1)
+		models[i] = *m
+	}
+	return models
+}
+
+// add takes a file as the part of that number; parts come in their order.
+func (m *hubModel) add(file listedFile, part int) {
+	if m.of > 0 {
+		m.lackUpTo(part)
+	}
+	if m.of == 0 || part == len(m.parts)+len(m.lacks)+1 {
+		m.parts = append(m.parts, file)
+		m.size += file.Size
+	}
+}
+
+// lackUpTo notes that the parts before the one of that number are missing.
+func (m *hubModel) lackUpTo(part int) {
+	for next := len(m.parts) + len(m.lacks) + 1; m.of > 0 && next < part; next++ {
+		m.lacks = append(m.lacks, next)
+	}
+}
+
+// cut says whether parts are missing.
+func (m hubModel) cut() bool { return len(m.lacks) > 0 }
+
+// incomplete is the error of a model of which parts are missing.
+func (m hubModel) incomplete(repo string) error {
+	numbers := make([]string, len(m.lacks))
+	for i, n := range m.lacks {
+		numbers[i] = strconv.Itoa(n)
+	}
+	which := "part " + numbers[0] + " of " + strconv.Itoa(m.of) + " is"
+	switch n := len(numbers); {
+	case n > 3:
+		which = fmt.Sprintf("%d of %d parts, %s and others, are", n, m.of, strings.Join(numbers[:3], ", "))
+	case n > 1:
+		which = fmt.Sprintf("parts %s and %s of %d are", strings.Join(numbers[:n-1], ", "), numbers[n-1], m.of)
+	}
+	return ops.Errorf(ops.CodeNotFound, "%s has %s only in part: %s missing", repo, m.name, which).
+		WithHint("its makers may be uploading it still: try again later, or take another quantisation or repository")
+}
+
+// projector is the file by which llama.cpp makes the repository's model see: in
+// the folder of the model or at the top, F16 by preference, which is what makers
+// test with.
+func projector(files []listedFile, folder string) (listedFile, bool) {
+	rank := func(f listedFile) int {
+		if i := slices.Index([]string{"F16", "BF16", "Q8_0", "F32"}, quantOf(f.Path)); i >= 0 {
+			return i
+		}
+		return 4
+	}
+	var found []listedFile
+	for _, f := range files {
+		base := strings.ToLower(path.Base(f.Path))
+		near := path.Dir(f.Path) == folder || path.Dir(f.Path) == "."
+		if near && f.Type == "file" && strings.HasPrefix(base, "mmproj") && path.Ext(base) == ".gguf" {
+			found = append(found, f)
+		}
+	}
+	if len(found) == 0 {
+		return listedFile{}, false
+	}
+	return slices.MinFunc(found, func(a, b listedFile) int { return cmp.Or(cmp.Compare(rank(a), rank(b)), cmp.Compare(a.Path, b.Path)) }), true
+}
+
+// quantOf is the quantisation that a path names, in its last place.
+func quantOf(path string) string {
+	quant := ""
+	for rest := path; ; {
+		m := quantName.FindStringSubmatchIndex(rest)
+		if m == nil {
+			return strings.ToUpper(quant)
+		}
+		quant = rest[m[2]:m[3]]
+		rest = rest[m[3]:]
+	}
+}
