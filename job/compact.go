@@ -38,7 +38,7 @@ func (j *job) compacted(logger zerolog.Logger) *job {
 		return j
 	}
 	return &job{
-		id: strings.Clone(j.id), operation: j.operation, digest: j.digest, created: j.created,
+		id: strings.Clone(j.id), operation: j.operation, by: strings.Clone(j.by), digest: j.digest, created: j.created,
 		log: log, logger: logger, cancel: func(error) {},
 		op: bytes.Clone(j.op), state: j.state, started: copied(j.started), finished: copied(j.finished), err: copied(j.err),
 	}

@@ -3,6 +3,7 @@ package job_test
 import (
 	"context"
 	"errors"
+	"net/http"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -68,5 +69,23 @@ func TestAJobThatIsReadStaysReadableThroughABusyTimesEnd(t *testing.T) {
 	})
 	if err != nil || seen != len(d.all(id)) {
 		t.Errorf("%d events came, %v", seen, err)
+	}
+}
+
+func TestAJobKeepsItsCallerThroughABusyTimesEnd(t *testing.T) {
+	d := serve(t, nothing, byName)
+	const id = "0123456789abcdef"
+	if status, text := d.request("POST", "/v1/jobs", `{"operation":"infer","prompt":"a","job_id":"`+id+`"}`, "X-Name", "ann"); status != http.StatusAccepted {
+		t.Fatalf("%d %s", status, text)
+	}
+	if status, text := d.request("GET", "/v1/jobs/"+id+"/stream", "", "X-Name", "ann"); status != http.StatusOK {
+		t.Fatalf("%d %s", status, text)
+	}
+	<-d.Unread()
+	d.Compact()
+	for name, want := range map[string]int{"ann": http.StatusOK, "bob": http.StatusNotFound} {
+		if status, text := d.request("GET", "/v1/jobs/"+id, "", "X-Name", name); status != want {
+			t.Errorf("%s is told %d %s", name, status, text)
+		}
 	}
 }

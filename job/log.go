@@ -71,7 +71,7 @@ type eventLog struct {
 
 // createLog starts the log of a new job in the file at path, which must not
 // exist, with head as its first line.
-func createLog(path string, head header, tailBytes int, ready *spare) (*eventLog, error) {
+func createLog(path string, head header, tailBytes int, ready *spares) (*eventLog, error) {
 	f := ready.take(path)
 	if f == nil {
 		var err error

@@ -22,7 +22,7 @@ import (
 func newLog(t testing.TB, tailBytes int) *eventLog {
 	t.Helper()
 	head := header{ID: "the-job-of-the-test", Operation: "infer", Op: json.RawMessage(`{"operation":"infer"}`)}
-	l, err := createLog(filepath.Join(t.TempDir(), head.ID+logSuffix), head, tailBytes, &spare{})
+	l, err := createLog(filepath.Join(t.TempDir(), head.ID+logSuffix), head, tailBytes, &spares{})
 	if err != nil {
 		t.Fatal(err)
 	}

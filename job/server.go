@@ -83,7 +83,7 @@ type Server[O ops.Op] struct {
 	known   map[string]bool // the routes, as Admit is asked about them
 	state   feed
 	streams attendance
-	spare   spare
+	spares  spares
 	idle    idleness
 
 	base    context.Context //nolint:containedctx // of all jobs; ends at Detach and Stop
@@ -109,7 +109,7 @@ func NewServer[O ops.Op](o Options[O]) (*Server[O], error) {
 	s := &Server[O]{Options: o, jobs: map[string]*job{}}
 	s.base, s.endBase = context.WithCancelCause(context.Background())
 	s.open, s.close = context.WithCancel(context.Background())
-	s.spare.dir = o.Dir
+	s.spares.dir = o.Dir
 	s.idle.settle = s.compact
 	s.state.changed = make(chan struct{})
 	s.known = map[string]bool{}
@@ -123,7 +123,7 @@ func NewServer[O ops.Op](o Options[O]) (*Server[O], error) {
 	for _, j := range unfinished {
 		s.resume(j)
 	}
-	s.spare.prepare()
+	s.spares.prepare(1)
 	return s, nil
 }
 
@@ -164,7 +164,7 @@ func (s *Server[O]) submit(o O, id string, by Caller) (*job, error) {
 		return nil, ops.Errorf(ops.CodeUnavailable, "the %s is stopping and takes no more jobs", s.Mode)
 	}
 	head := header{ID: id, Operation: o.Name(), Op: text, By: by.ID, CreatedAt: time.Now().UTC()}
-	log, err := createLog(filepath.Join(s.Dir, id+logSuffix), head, s.TailBytes, &s.spare)
+	log, err := createLog(filepath.Join(s.Dir, id+logSuffix), head, s.TailBytes, &s.spares)
 	if err != nil {
 		return nil, ops.Errorf(ops.CodeInternal, "cannot start the job: %w", err).
 			WithHint("the folder %s must be writable and its disk must have room", s.Dir)

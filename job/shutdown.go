@@ -73,7 +73,7 @@ const readersLeave = 2 * time.Second
 // HTTP server.
 func (s *Server[O]) endStreams(ctx context.Context) {
 	s.close()
-	s.spare.drop()
+	s.spares.drop()
 	s.idle.stop()
 	ctx, cancel := context.WithTimeout(ctx, readersLeave)
 	defer cancel()

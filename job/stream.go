@@ -21,15 +21,14 @@ type frames struct {
 	buf     bytes.Buffer
 }
 
-// newFrames sends the stream's headers.
-func newFrames(w http.ResponseWriter, timeout time.Duration) (*frames, error) {
+// newFrames begins a stream. Its headers go with what is sent first.
+func newFrames(w http.ResponseWriter, timeout time.Duration) *frames {
 	h := w.Header()
 	h.Set("Content-Type", "text/event-stream")
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Accel-Buffering", "no") // nginx would hold events back
 	w.WriteHeader(http.StatusOK)
-	f := &frames{w: w, control: http.NewResponseController(w), timeout: timeout}
-	return f, f.flush()
+	return &frames{w: w, control: http.NewResponseController(w), timeout: timeout}
 }
 
 // add puts one event into the buffer. Its data holds no newline.
@@ -90,23 +89,32 @@ func lastEventID(r *http.Request) (uint64, error) {
 	return id, nil
 }
 
+// headersWithin is how long a stream's headers wait for the first event. By
+// themselves they would wake every daemon on the way, at the moment when all of
+// them have that event's job to start.
+const headersWithin = 50 * time.Millisecond
+
+// errNothingYet says that the first event takes longer than headersWithin.
+var errNothingYet = errors.New("no event yet")
+
 // stream sends what reader pulls of the job to one reader, until the last event
 // or until the reader goes, and closes reader.
 func (s *Server[O]) stream(w http.ResponseWriter, r *http.Request, j *job, reader *reader) {
 	ctx, leave := s.enterStream(r)
 	defer leave()
 	defer reader.Close()
-	f, err := newFrames(w, s.WriteTimeout)
-	if err != nil {
-		return // the reader is gone
-	}
+	f := newFrames(w, s.WriteTimeout)
+	beat, idle := headersWithin, func() error { return errNothingYet }
 	for {
-		events, err := reader.next(ctx, s.Heartbeat, f.comment)
-		if errors.Is(err, io.EOF) {
+		events, err := reader.next(ctx, beat, idle)
+		beat, idle = s.Heartbeat, f.comment
+		switch {
+		case errors.Is(err, io.EOF):
 			return
-		}
-		if err == nil {
+		case err == nil:
 			err = f.send(events)
+		case errors.Is(err, errNothingYet):
+			err = f.flush()
 		}
 		if err != nil {
 			j.logger.Debug().Err(err).Msg("a reader's stream ended early")
@@ -120,8 +128,8 @@ func (s *Server[O]) stream(w http.ResponseWriter, r *http.Request, j *job, reade
 func (s *Server[O]) streamState(w http.ResponseWriter, r *http.Request) {
 	ctx, leave := s.enterStream(r)
 	defer leave()
-	f, err := newFrames(w, s.WriteTimeout)
-	if err != nil {
+	f := newFrames(w, s.WriteTimeout)
+	if f.flush() != nil {
 		return
 	}
 	var version uint64

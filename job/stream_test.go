@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"strconv"
 	"strings"
@@ -201,6 +202,21 @@ func TestASilentStreamSaysThatItIsThere(t *testing.T) {
 	close(stop)
 	if err != nil || !strings.HasPrefix(string(buf[:n]), ":") {
 		t.Errorf("got %q, %v, want a comment", buf[:n], err)
+	}
+}
+
+func TestAStreamBeginsBeforeItsFirstEvent(t *testing.T) {
+	stop := make(chan struct{})
+	d := serve(t, func(context.Context, ops.HiveOp) (any, error) { <-stop; return "done", nil })
+	answer, err := d.client.Get(d.URL + "/v1/jobs/" + d.submit(infer) + "/stream") // returns with the headers
+	close(stop)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	text, err := io.ReadAll(answer.Body)
+	if err != nil || !strings.HasPrefix(string(text), "id: 1\n") {
+		t.Errorf("got %q, %v", text, err)
 	}
 }
 

@@ -73,7 +73,7 @@ func (s *Server[O]) finish(j *job, state ops.JobState, result json.RawMessage, f
 	if !j.finish(state, result, failure) {
 		return
 	}
-	defer s.spare.prepare() // last: whoever saw the job's end may ask for the list now
+	defer s.spares.prepare(2) // last: whoever saw the job's end may ask for the list now
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	defer s.forget(time.Now())

@@ -1,19 +1,19 @@
 package job
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
 )
 
 func TestASpareBecomesALogOnce(t *testing.T) {
-	s := spare{dir: t.TempDir()}
+	s := spares{dir: t.TempDir()}
 	path := filepath.Join(s.dir, "one.jsonl")
 	if s.take(path) != nil {
 		t.Fatal("there is a spare that nobody made")
 	}
-	s.prepare()
-	s.prepare()
+	s.prepare(1)
 	f := s.take(path)
 	if f == nil {
 		t.Fatal("there is no spare")
@@ -33,12 +33,12 @@ func TestASpareBecomesALogOnce(t *testing.T) {
 }
 
 func TestASpareReplacesNothing(t *testing.T) {
-	s := spare{dir: t.TempDir()}
+	s := spares{dir: t.TempDir()}
 	path := filepath.Join(s.dir, "one.jsonl")
 	if err := os.WriteFile(path, []byte("kept"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	s.prepare()
+	s.prepare(1)
 	if s.take(path) != nil {
 		t.Error("the spare took the name of a file that is there")
 	}
@@ -52,10 +52,40 @@ func TestASpareReplacesNothing(t *testing.T) {
 }
 
 func TestWithoutAFolderThereIsNoSpare(t *testing.T) {
-	s := spare{dir: filepath.Join(t.TempDir(), "gone")}
-	s.prepare()
+	s := spares{dir: filepath.Join(t.TempDir(), "gone")}
+	s.prepare(1)
 	if s.take(filepath.Join(s.dir, "one.jsonl")) != nil {
 		t.Error("there is a spare in a folder that is not there")
 	}
 	s.drop()
+}
+
+func TestSparesAreKeptForAsManyJobsAsMayBeginTogether(t *testing.T) {
+	s := spares{dir: t.TempDir()}
+	s.prepare(2 * maxSpares)
+	for round := range 3 { // whose names must not meet those of the rounds before
+		for i := range maxSpares {
+			f := s.take(filepath.Join(s.dir, fmt.Sprintf("%d-%d.jsonl", round, i)))
+			if f == nil {
+				t.Fatalf("round %d: the spare number %d is not there", round, i)
+			}
+			if _, err := f.WriteString(f.Name()); err != nil {
+				t.Fatal(err)
+			}
+			if err := f.Close(); err != nil {
+				t.Fatal(err)
+			}
+			s.prepare(1)
+		}
+	}
+	s.drop()
+	left, err := os.ReadDir(s.dir)
+	if err != nil || len(left) != 3*maxSpares {
+		t.Fatalf("%d files are left, %v", len(left), err)
+	}
+	for _, file := range left {
+		if info, err := file.Info(); err != nil || info.Size() == 0 {
+			t.Errorf("%s was emptied: %v", file.Name(), err)
+		}
+	}
 }
