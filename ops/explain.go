@@ -33,6 +33,7 @@ type Decided string
 const (
 	DecidedWorker Decided = "worker" // a worker got it
 	DecidedStart  Decided = "start"  // a worker is started for it
+	DecidedRoom   Decided = "room"   // busy workers on a hive finish, and make room for it
 	DecidedWait   Decided = "wait"   // it waits its turn
 )
 

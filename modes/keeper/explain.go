@@ -59,6 +59,8 @@ func decided(d ops.Decision) string {
 		return fmt.Sprintf("%s  worker %s on %s got it", at, d.WorkerID, d.HiveID)
 	case ops.DecidedStart:
 		return fmt.Sprintf("%s  no worker was free: one is started on %s", at, d.HiveID)
+	case ops.DecidedRoom:
+		return fmt.Sprintf("%s  it has waited its share: room is made on %s", at, d.HiveID)
 	case ops.DecidedWait:
 		if d.Coming {
 			return at + "  it waits for a worker that is being started"

@@ -48,14 +48,17 @@ func (s *Scheduler) serve(l *line, w *waiter) bool {
 	for {
 		v := s.view(l, &w.Request)
 		v.Held = l.coming(&w.Request) >= len(l.queue)
-		if places := v.places; len(w.failed) > 0 {
-			v.places = func() []Place { return w.withoutFailed(places()) }
+		if places := v.places; len(w.failed) > 0 || l.overdue(w) {
+			v.places = func() []Place { return l.withYields(w, w.withoutFailed(places())) }
 		}
 		switch c := s.decide(&w.Request, v); c.Act {
 		case Use:
 			w.lease = s.lend(&w.Request, v.Workers[c.At].worker)
 		case Start:
 			s.begin(l, w, v.Places()[c.At])
+			continue
+		case Claim:
+			l.claims(v.Places()[c.At].hive)
 			continue
 		case Wait:
 			if x := s.left(l, w); x != nil {
@@ -184,6 +187,9 @@ func (s *Scheduler) started(st *start, i ops.Worker, err error) {
 		}
 	}
 	l.site(st.hive).coming--
+	if l.claim != nil && l.claim.hive == st.hive {
+		defer s.unclaim(l.claim)
+	}
 	if err != nil {
 		l.site(st.hive).failed = time.Now()
 	} else if s.hives[st.hive.id] == st.hive && st.hive.up {

@@ -110,7 +110,7 @@ func TestWhoWaitedForADrainedHiveThatIsLostIsRefused(t *testing.T) {
 func cramped(t *testing.T) (d *depot, busy *Lease) {
 	d = newDepot(t, Options{})
 	t.Cleanup(d.Close)
-	d.add("gpu1", 8<<30, bee, ops.Model{ID: "ant", Size: 7500 << 20})
+	d.add("gpu1", 8<<30, bee, ant)
 	d.run("gpu1", "w", "ant", 4)
 	return d, d.get(Request{Model: "ant"})
 }

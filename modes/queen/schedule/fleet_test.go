@@ -23,6 +23,7 @@ type depot struct {
 	plans  []Plan
 	loads  time.Duration // how long a worker takes to start
 	broken map[string]error
+	making func(Plan) // is called before a worker comes up
 }
 
 func newDepot(t *testing.T, o Options) *depot {
@@ -88,6 +89,9 @@ func (d *depot) Start(ctx context.Context, p Plan) (ops.Worker, error) {
 	}
 	if err != nil {
 		return ops.Worker{}, err
+	}
+	if d.making != nil {
+		d.making(p)
 	}
 	i := ops.Worker{
 		ID: fmt.Sprintf("s%d", n), HiveID: p.Hive, Model: p.Model, State: ops.WorkerReady, Slots: 4,

@@ -17,6 +17,7 @@ type hive struct {
 	used, held, pinned int64 // see weigh
 
 	drainedAt uint64 // how many requests had waited when it was drained
+	claim     *claim // nil where no room is being made
 
 	models  map[string]ops.Model
 	newest  ops.Model // of those that somebody added; ID is "" where nobody has
@@ -28,14 +29,15 @@ type worker struct {
 	info  ops.Worker
 	hive  *hive
 	line  *line
-	group *group // of line's; nil once it is gone
-	site  *site  // of line's
-	warm  int32  // see [warmth.mark]
-	runs  bool   // counted in site.running
-	fresh bool   // a start that made it, or could have, is not over: it may say more
-	given int    // requests that it has been lent to
-	peak  peak   // of given
-	other int    // requests that others have given it
+	group *group    // of line's; nil once it is gone
+	site  *site     // of line's
+	warm  int32     // see [warmth.mark]
+	runs  bool      // counted in site.running
+	fresh bool      // a start that made it, or could have, is not over: it may say more
+	since time.Time // when it had read its model, as far as is known
+	given int       // requests that it has been lent to
+	peak  peak      // of given
+	other int       // requests that others have given it
 
 	prefixes []uint64 // a ring, see [warmth]
 	oldest   int
@@ -120,6 +122,7 @@ func (s *Scheduler) Lost(id string) {
 		return
 	}
 	h.up = false
+	s.unclaim(h.claim)
 	s.setWorkers(h, nil)
 	h.weigh()
 	s.dispatchAll()
@@ -133,6 +136,7 @@ func (s *Scheduler) Forget(id string) {
 	if h == nil {
 		return
 	}
+	s.unclaim(h.claim)
 	s.setWorkers(h, nil)
 	s.setModels(h, nil)
 	h.up = false
@@ -151,6 +155,7 @@ func (s *Scheduler) DrainHive(id string, drained bool) {
 		h.drainedAt, s.drainedAt = s.arrived, s.arrived
 	}
 	h.drained = drained
+	s.unclaim(h.claim)
 	for _, w := range h.workers {
 		w.show()
 	}
@@ -255,6 +260,11 @@ func (w *worker) show() {
 		k.barred = Drained
 	case w.info.State == ops.WorkerLoading || w.fresh:
 		k.barred = Loading
+	case w.leaving():
+		k.barred = Yielding
+	}
+	if w.since.IsZero() && k.barred != Loading {
+		w.since = time.Now()
 	}
 	w.line.regroup(w, k)
 	w.count(k.barred != Failed && k.barred != Part)

@@ -199,6 +199,7 @@ func (s *Scheduler) wait(ctx context.Context, w *waiter) (*Lease, error) {
 		case <-w.news:
 			s.relay(ctx, w)
 		case <-tick.C:
+			s.nudge(w)
 			s.tellPlace(ctx, w)
 		case <-ctx.Done():
 			s.leave(w)
@@ -258,7 +259,10 @@ func (s *Scheduler) placeOf(w *waiter) string {
 		return ""
 	}
 	text := fmt.Sprintf("place %d of %d in the queue for %s", place, len(l.queue), w.Model)
-	if w.behind != "" {
+	switch {
+	case l.claim != nil:
+		text += ": " + l.claim.String()
+	case w.behind != "":
 		text += fmt.Sprintf(": the hive %s is drained, and no other can run it; `rbee hive resume %s` has it take work again", w.behind, w.behind)
 	}
 	return text

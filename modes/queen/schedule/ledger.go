@@ -60,7 +60,7 @@ func (g *ledger) note(r *Request, v *View, c Choice) {
 	st := g.story(r)
 	if n := len(st.decisions); n > 0 && c.Act == Wait {
 		last := &st.decisions[n-1]
-		if last.act == Wait && last.held == v.Held && last.sees(v.found) || last.act == Start && v.Held {
+		if last.act == Wait && last.held == v.Held && last.sees(v.found) || last.act == Start && v.Held || last.act == Claim {
 			return
 		}
 	}
@@ -69,7 +69,7 @@ func (g *ledger) note(r *Request, v *View, c Choice) {
 	switch c.Act {
 	case Use:
 		worker = c.At
-	case Start:
+	case Start, Claim:
 		at = c.At
 	case Wait:
 	}
@@ -201,6 +201,8 @@ func (d *decision) tell(r *Request) ops.Decision {
 		x.Outcome, x.HiveID, x.WorkerID = ops.DecidedWorker, d.workers[0].Hive(), d.workers[0].ID()
 	case Start:
 		x.Outcome, x.HiveID = ops.DecidedStart, d.places[0].Hive()
+	case Claim:
+		x.Outcome, x.HiveID = ops.DecidedRoom, d.places[0].Hive()
 	case Wait:
 		x.Outcome, x.Coming = ops.DecidedWait, d.held
 	}
@@ -212,7 +214,7 @@ func (d *decision) tell(r *Request) ops.Decision {
 	}
 	for i := range d.places {
 		p := &d.places[i]
-		c := ops.Considered{HiveID: p.Hive(), Chosen: d.act == Start && i == 0, Reason: texts[p.Barred].word, Why: d.whyPlace(p, i)}
+		c := ops.Considered{HiveID: p.Hive(), Chosen: (d.act == Start || d.act == Claim) && i == 0, Reason: texts[p.Barred].word, Why: d.whyPlace(p, i)}
 		if r.Hive != "" && p.Barred == Elsewhere {
 			c.Why = "the request names " + r.Hive
 		}
@@ -264,6 +266,9 @@ func (d *decision) whyWorker(c *Candidate, at int) string {
 }
 
 func (d *decision) whyPlace(p *Place, at int) string {
+	if d.act == Claim && at == 0 {
+		return "busy workers there have had their share of time: they get no more requests, and make room"
+	}
 	if p.Barred != 0 {
 		return p.Barred.String()
 	}

@@ -67,6 +67,8 @@ func (l *line) judge(p *Place, r *Request, size int64) {
 		p.Barred = Down
 	case h.drained:
 		p.Barred = Drained
+	case h.claim != nil && h.claim.line != l:
+		p.Barred = Promised
 	case t == nil:
 		h.room(size, p)
 	case t.coming > 0 && l.starting(h, r):
@@ -80,6 +82,9 @@ func (l *line) judge(p *Place, r *Request, size int64) {
 		if p.Barred == Crowded && size <= h.memory-h.held-h.pinned+h.useless(l, r) {
 			p.Barred = InTheWay
 		}
+	}
+	if p.Barred == Crowded && h.claim != nil {
+		p.Barred = Clearing
 	}
 }
 

@@ -29,6 +29,7 @@ const (
 	Wait  Act = iota // until something changes
 	Use              // the worker at Choice.At
 	Start            // a worker at the place at Choice.At
+	Claim            // that place: busy workers there finish, get nothing more, and go
 )
 
 // Choice is what a policy says.
@@ -86,6 +87,7 @@ type Place struct {
 	OnDisk bool   // it has the model, and need not get it
 	Fast   bool   // its accelerators hold all of the model
 	Evicts bool   // idle workers have to go
+	Yields bool   // it is crowded by workers that have had their share, and the request has waited for its own
 	Free   int64  // memory that no worker of the hive's uses, bytes; 0 where nobody knows
 	Barred Reason // why it is out of the question, or 0
 	hive   *hive
@@ -148,22 +150,31 @@ func (c *Candidate) better(d *Candidate, sign int64) bool {
 
 // place takes a hive for another worker: one with the model on disk before one
 // that has to get it, then one whose accelerators hold it, then one where nobody
-// has to go, then the one with most memory free, then the first.
+// has to go, then the one with most memory free, then the first. Where there is
+// none it claims one, by the same rule, whose busy workers have had their share.
 func place(v *View) Choice {
 	if v.Held {
 		return Choice{}
 	}
-	best := -1
 	places := v.Places()
+	if at := bestPlace(places, func(p *Place) bool { return p.Barred == 0 }); at >= 0 {
+		return Choice{Start, at}
+	}
+	if at := bestPlace(places, func(p *Place) bool { return p.Barred == Crowded && p.Yields }); at >= 0 {
+		return Choice{Claim, at}
+	}
+	return Choice{}
+}
+
+// bestPlace is the index of the best of the places that may be taken, or -1.
+func bestPlace(places []Place, may func(*Place) bool) int {
+	best := -1
 	for i := range places {
-		if p := &places[i]; p.Barred == 0 && (best < 0 || p.better(&places[best])) {
+		if p := &places[i]; may(p) && (best < 0 || p.better(&places[best])) {
 			best = i
 		}
 	}
-	if best < 0 {
-		return Choice{}
-	}
-	return Choice{Start, best}
+	return best
 }
 
 func (p *Place) better(q *Place) bool {

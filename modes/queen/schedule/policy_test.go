@@ -46,6 +46,11 @@ func TestTheDecisionTable(t *testing.T) {
 		{"where nobody has to go", nil, []Place{{hive: &hive{id: "a"}, OnDisk: true, Evicts: true, Free: 99}, disk("b", 1)}, false, "start b"},
 		{"where most is free", nil, []Place{disk("a", 1), disk("b", 2)}, false, "start b"},
 		{"the first of two places alike", nil, []Place{disk("a", 1), disk("b", 1)}, false, "start a"},
+		{"one where workers have had their share", nil, []Place{{hive: &hive{id: "a"}, Barred: Crowded}, {hive: &hive{id: "b"}, Barred: Crowded, Yields: true}}, false, "claim b"},
+		{"of two such the one with the model", nil, []Place{{hive: &hive{id: "a"}, Barred: Crowded, Yields: true}, {hive: &hive{id: "b"}, OnDisk: true, Barred: Crowded, Yields: true}}, false, "claim b"},
+		{"any other place before it", nil, []Place{{hive: &hive{id: "a"}, OnDisk: true, Barred: Crowded, Yields: true}, {hive: &hive{id: "b"}}}, false, "start b"},
+		{"none where enough is coming, had they their share", nil, []Place{{hive: &hive{id: "a"}, Barred: Crowded, Yields: true}}, true, "wait"},
+		{"not a worker that makes room", []Candidate{w("a", 4, 1, 0, Yielding)}, nil, false, "wait"},
 		{"no place that is barred", nil, []Place{{hive: &hive{id: "a"}, Barred: Down}, {hive: &hive{id: "b"}, Barred: TooLarge}}, false, "wait"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -64,6 +69,8 @@ func told(v *View, c Choice) string {
 		return "use " + v.Workers[c.At].Hive()
 	case Start:
 		return "start " + v.Places()[c.At].Hive()
+	case Claim:
+		return "claim " + v.Places()[c.At].Hive()
 	}
 	return "wait"
 }

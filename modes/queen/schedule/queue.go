@@ -15,6 +15,7 @@ type waiter struct {
 	Request
 	line    *line
 	arrival uint64
+	came    time.Time
 	round   int // see [turns]
 
 	settled chan struct{} // closed when lease or err is there
@@ -110,10 +111,12 @@ func (l *line) at(w *waiter) int {
 func (s *Scheduler) enqueue(l *line, r *Request) *waiter {
 	s.arrived++
 	w := &waiter{
-		Request: *r, line: l, arrival: s.arrived, round: l.turns(r).deal(r.Client),
+		Request: *r, line: l, arrival: s.arrived, came: time.Now(), round: l.turns(r).deal(r.Client),
 		settled: make(chan struct{}), news: make(chan struct{}, 1),
 	}
-	s.past.begin(r)
+	if s.past.begin(r); len(l.queue) == 0 {
+		l.oldest = w.came
+	}
 	for _, st := range l.starts {
 		w.join(st)
 	}
@@ -137,6 +140,9 @@ func (s *Scheduler) settle(w *waiter) {
 	w.line.turns(&w.Request).serve(w.Client, w.round, w.lease != nil)
 	if w.err != nil {
 		s.past.fail(&w.Request, w.err)
+	}
+	if c := w.line.claim; c != nil && (w.lease != nil || len(w.line.queue) == 0) {
+		s.unclaim(c)
 	}
 	close(w.settled)
 }

@@ -10,6 +10,9 @@ const (
 	Loading   Reason = iota + 1 // the worker reads its model
 	Coming                      // a worker is being started there
 	Crowded                     // workers that are busy hold the memory
+	Yielding                    // the worker finishes what it runs, and makes room for another model
+	Clearing                    // workers there do so for this model
+	Promised                    // they do so for another
 	waitable                    // the last of those
 	Running                     // the hive runs the model already
 	Failed                      // the worker has ended
@@ -30,6 +33,9 @@ var texts = map[Reason]struct{ word, human string }{
 	Loading:   {"loading", "it is loading the model"},
 	Coming:    {"coming", "a worker is being started there"},
 	Crowded:   {"crowded", "there is no room until a worker there falls idle"},
+	Yielding:  {"yielding", "it finishes what it runs, and then makes room for another model"},
+	Clearing:  {"clearing", "workers there finish what they run, and then make room for it"},
+	Promised:  {"promised", "workers there finish what they run, and then make room for another model"},
 	Running:   {"running", "it runs the model already"},
 	Failed:    {"failed", "it has ended"},
 	Part:      {"part", "it holds a part of another worker's model"},

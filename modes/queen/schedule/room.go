@@ -41,8 +41,8 @@ func (h *hive) room(size int64, p *Place) {
 	}
 }
 
-// weigh counts anew what the hive's workers take: all, those that are busy, and
-// those that are idle but pinned.
+// weigh counts anew what the hive's workers take: all, those of pinned models, and
+// of the others those that are busy.
 func (h *hive) weigh() {
 	h.used, h.held, h.pinned = 0, 0, 0
 	for _, w := range h.workers {
@@ -53,20 +53,17 @@ func (h *hive) weigh() {
 		size := need(m)
 		h.used += size
 		switch {
-		case w.taken() > 0 || w.info.PartOf != "" || w.info.State == ops.WorkerLoading:
-			h.held += size
 		case m.Pinned:
 			h.pinned += size
+		case w.taken() > 0 || w.info.PartOf != "" || w.info.State == ops.WorkerLoading:
+			h.held += size
 		}
 	}
 }
 
 // shift counts a worker among the busy (by 1), or among the idle again (by -1).
 func (h *hive) shift(w *worker, by int64) {
-	m := h.models[w.info.Model]
-	size := need(m)
-	h.held += by * size
-	if m.Pinned {
-		h.pinned -= by * size
+	if m := h.models[w.info.Model]; !m.Pinned {
+		h.held += by * need(m)
 	}
 }

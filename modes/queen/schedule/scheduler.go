@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"rbee.dev/rbee/ops"
 )
@@ -92,6 +93,9 @@ type line struct {
 	onDisk  []*hive   // that have it and can use it, in the same order as workers
 	queue   []*waiter // in the order of their turns
 	starts  []*start  // under way
+	claim   *claim    // nil where no room is being made for it
+	oldest  time.Time // when the one came that has waited for longest, as of nudged or later
+	nudged  time.Time // see [Scheduler.nudge]
 	dealt   [2]turns  // interactive ones, and batch
 	pace    pace
 }
