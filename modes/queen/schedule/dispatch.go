@@ -190,7 +190,10 @@ func (s *Scheduler) started(st *start, i ops.Worker, err error) {
 	if l.claim != nil && l.claim.hive == st.hive {
 		defer s.unclaim(l.claim)
 	}
-	if err != nil {
+	crowded := ops.CodeOf(err) == ops.CodeBusy
+	if crowded { // those who wait go on waiting, for the room
+		l.site(st.hive).refused = time.Now()
+	} else if err != nil {
 		l.site(st.hive).failed = time.Now()
 	} else if s.hives[st.hive.id] == st.hive && st.hive.up {
 		s.put(st.hive, i)
@@ -202,6 +205,7 @@ func (s *Scheduler) started(st *start, i ops.Worker, err error) {
 	}
 	for _, w := range l.queue {
 		switch {
+		case crowded:
 		case err != nil:
 			w.fail(st, err)
 		case !w.fits(i.Engine, i.Device): // to start it again would not change that

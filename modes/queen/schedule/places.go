@@ -12,6 +12,7 @@ type site struct {
 	running int       // workers of the line there that have not failed, and hold no part only
 	coming  int       // starts under way there
 	failed  time.Time // when a start failed there last; zero where none has lately
+	refused time.Time // likewise, when the hive had no room since its workers were busy
 }
 
 // site is the line's site at a hive, made if need be.
@@ -69,6 +70,8 @@ func (l *line) judge(p *Place, r *Request, size int64) {
 		p.Barred = Drained
 	case h.claim != nil && h.claim.line != l:
 		p.Barred = Promised
+	case h.claim.busy():
+		p.Barred = Clearing
 	case t == nil:
 		h.room(size, p)
 	case t.coming > 0 && l.starting(h, r):
@@ -77,14 +80,13 @@ func (l *line) judge(p *Place, r *Request, size int64) {
 		p.Barred = Running
 	case !t.failed.IsZero() && l.cooling(t, r):
 		p.Barred = Cooling
+	case h.full(t):
+		p.Barred = Crowded
 	default:
 		h.room(size, p)
 		if p.Barred == Crowded && size <= h.memory-h.held-h.pinned+h.useless(l, r) {
 			p.Barred = InTheWay
 		}
-	}
-	if p.Barred == Crowded && h.claim != nil {
-		p.Barred = Clearing
 	}
 }
 

@@ -1,6 +1,10 @@
 package schedule
 
-import "rbee.dev/rbee/ops"
+import (
+	"time"
+
+	"rbee.dev/rbee/ops"
+)
 
 // need is how much memory a worker of the model takes, in bytes: its weights at
 // least.
@@ -39,6 +43,13 @@ func (h *hive) room(size int64, p *Place) {
 	default:
 		p.Barred = Crowded
 	}
+}
+
+// full reports whether the hive, which looks closer, said a moment ago that it has
+// no room for the site's model while its workers are busy, and they still are.
+func (h *hive) full(t *site) bool {
+	past := time.Since(t.refused)
+	return past < tellEvery || past < coolFor && h.held > 0
 }
 
 // weigh counts anew what the hive's workers take: all, those of pinned models, and

@@ -46,9 +46,7 @@ func (s *Scheduler) nudge(w *waiter) {
 			l.oldest = x.came
 		}
 	}
-	if l.overdue(w) {
-		s.dispatch(l)
-	}
+	s.dispatch(l)
 }
 
 // withYields notes which of the places could be claimed for w.
@@ -66,7 +64,7 @@ func (l *line) withYields(w *waiter, places []Place) []Place {
 	return places
 }
 
-// yielding are the workers that have to go for so many bytes: those that are idle
+// yielding are the workers that have to go for so many bytes, one at least: those that are idle
 // before those that are busy, and those first that have had their memory for
 // longest. It is nil where that is not enough.
 func (h *hive) yielding(size int64) []*worker {
@@ -121,6 +119,11 @@ func (s *Scheduler) unclaim(c *claim) {
 			s.dispatch(l)
 		}
 	}
+}
+
+// busy reports whether those who make the room still finish what they run.
+func (c *claim) busy() bool {
+	return c != nil && slices.ContainsFunc(c.by, func(w *worker) bool { return !w.gone() && w.taken() > 0 })
 }
 
 // String says who makes the room.

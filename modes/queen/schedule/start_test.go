@@ -213,3 +213,35 @@ func TestWhereAnotherWorkerIsWantedItIsSettledWhere(t *testing.T) {
 		}
 	})
 }
+
+// TestRoomThatTheHiveItselfHasNotIsWaitedFor: the scheduler's estimate says that
+// there is room, and the hive, which knows better, that its busy workers leave none.
+func TestRoomThatTheHiveItselfHasNotIsWaitedFor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDepot(t, Options{})
+		defer d.Close()
+		d.add("a", 64<<30, bee, ant)
+		d.run("a", "w", "ant", 4)
+		busy := d.get(Request{Model: "ant"})
+		d.broken["a"] = ops.Errorf(ops.CodeBusy, "no room on a")
+		a := d.ask(Request{Job: "j", Model: "bee"})
+		time.Sleep(time.Minute)
+		if a.has() || a.err != nil {
+			t.Fatalf("it has %+v, %v", a.lease, a.err)
+		}
+		if n := len(d.started()); n < 2 || n > 10 {
+			t.Errorf("in a minute the hive was asked %d times", n)
+		}
+		if d.hiveOf("a").claim == nil && d.get(Request{Model: "ant"}) != nil {
+			t.Error("the busy one need not make room")
+		}
+		d.mu.Lock()
+		delete(d.broken, "a")
+		d.mu.Unlock()
+		busy.Release()
+		if <-a.done; a.err != nil {
+			t.Fatal(a.err)
+		}
+		a.lease.Release()
+	})
+}
