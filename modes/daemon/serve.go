@@ -31,6 +31,10 @@ const (
 // ShutdownPath is the route that ends a daemon, by POST of a [Shutdown].
 const ShutdownPath = "/v1/shutdown"
 
+// RetirePath is the route that ends a worker which has nothing to do, by POST. One
+// that has answers 409 and goes on.
+const RetirePath = "/v1/retire"
+
 // Shutdown is the body of a POST to [ShutdownPath].
 type Shutdown struct {
 	Scope Scope `json:"scope"`

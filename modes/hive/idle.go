@@ -2,8 +2,10 @@ package hive
 
 import (
 	"context"
+	"slices"
 	"time"
 
+	"rbee.dev/rbee/modes/daemon"
 	"rbee.dev/rbee/ops"
 )
 
@@ -21,6 +23,9 @@ func (h *Hive) unloading(ctx context.Context) {
 				return
 			case <-time.After(wait): // none can be due earlier
 			}
+			continue
+		}
+		if !m.retire(ctx) {
 			continue
 		}
 		h.Log.Info().Str("worker", m.id).Str("model", m.tell().Model).Dur("idle", h.IdleTimeout).Msg("unloading a worker that has nothing to do")
@@ -61,6 +66,15 @@ func (f *fleet) idlest(may func(ops.Worker) bool) *member {
 	return oldest
 }
 
+// busyIn reports whether one of those that may go has something to do, or reads
+// its model, and stays for as long.
+func (f *fleet) busyIn(may func(ops.Worker) bool) bool {
+	return slices.ContainsFunc(f.all(), func(m *member) bool {
+		i := m.tell()
+		return i.State != ops.WorkerFailed && i.PartOf == "" && may(i) && !m.isIdle()
+	})
+}
+
 // spare is idlest for who ends that worker: it gets no more jobs.
 func (f *fleet) spare(may func(ops.Worker) bool) *member {
 	f.mu.Lock()
@@ -76,11 +90,30 @@ func (f *fleet) spare(may func(ops.Worker) bool) *member {
 func (m *member) dismiss() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.asked = true
+	m.parting = true
+}
+
+// retireWithin is how long a worker may take to say that it has something to do.
+const retireWithin = 2 * time.Second
+
+// retire asks a worker that was dismissed whether it has nothing to do, and takes
+// no more from now on: requests of the queen's go past the hive, which hears of
+// them a moment later. Where it has, it is used as before. One that does not answer
+// is no better kept.
+func (m *member) retire(ctx context.Context) bool {
+	ctx, cancel := context.WithTimeout(ctx, retireWithin)
+	defer cancel()
+	if err := m.client.Post(ctx, daemon.RetirePath, nil, nil); ops.CodeOf(err) != ops.CodeConflict {
+		return true
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.parting, m.used = false, time.Now()
+	return false
 }
 
 func (m *member) isIdle() bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.info.State == ops.WorkerReady && m.info.Running == 0 && m.given == 0 && !m.asked && m.info.PartOf == ""
+	return m.info.State == ops.WorkerReady && m.info.Running == 0 && m.given == 0 && !m.asked && !m.parting && m.info.PartOf == ""
 }

@@ -40,6 +40,7 @@ type member struct {
 	news    chan struct{} // closed and made anew at each word of the worker's
 	was     bool          // its model was loaded
 	asked   bool          // its end was asked for
+	parting bool          // it gets no more jobs: its end will be asked for
 	why     *ops.Error    // why it ended; set before ended is closed
 }
 

@@ -27,7 +27,11 @@ func (h *Hive) refusal(ctx context.Context, w want, run fit.Run, shape fit.Model
 	if rest := need.Compute + need.Program; rest > 0 {
 		parts = append(parts, humanBytes(rest)+" to compute with")
 	}
-	return ops.Errorf(ops.CodeUnavailable, "%s takes about %s (%s), and of the %s that %s has, %s are free for it",
+	code := ops.CodeUnavailable
+	if h.fleet.busyIn(func(i ops.Worker) bool { return s.shares(i.Device) && !h.models.pinned(i.Model) }) && need.Total() <= total {
+		code = ops.CodeBusy // later there may be room
+	}
+	return ops.Errorf(code, "%s takes about %s (%s), and of the %s that %s has, %s are free for it",
 		w.model.ID, humanBytes(need.Total()), strings.Join(parts, ", "), humanBytes(total), where, humanBytes(free)).
 		WithHint("%s", h.wouldFit(ctx, w, run, shape, s))
 }

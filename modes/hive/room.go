@@ -97,6 +97,9 @@ func (h *Hive) clear(ctx context.Context, w want, s spot, need fit.Need) (bool, 
 		if idle == nil {
 			return false, nil
 		}
+		if !idle.retire(ctx) {
+			continue
+		}
 		ops.Narrate(ctx, "worker_unload", "unloading %s, worker %s, which has nothing to do, to make room for %s", idle.tell().Model, idle.id, w.model.ID)
 		if err := h.fleet.remove(ctx, idle); err != nil {
 			return false, err

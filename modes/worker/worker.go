@@ -164,6 +164,7 @@ func (w *Worker) mount() {
 	}
 	w.jobs.Mount(http.MethodGet, "/v1/models", engine)
 	w.jobs.Mount(http.MethodPost, daemon.ShutdownPath, w.stopper)
+	w.jobs.Mount(http.MethodPost, daemon.RetirePath, http.HandlerFunc(w.serveRetire))
 	if w.parts != nil {
 		w.jobs.Mount(http.MethodGet, relay.SessionPath, w.carry(w.parts))
 	}
