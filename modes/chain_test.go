@@ -22,6 +22,7 @@ import (
 	"rbee.dev/rbee/inference/enginetest"
 	"rbee.dev/rbee/modes"
 	"rbee.dev/rbee/modes/daemon"
+	"rbee.dev/rbee/modes/hive"
 	"rbee.dev/rbee/modes/home"
 	"rbee.dev/rbee/modes/worker"
 	"rbee.dev/rbee/ops"
@@ -32,12 +33,21 @@ import (
 // pace (a duration) in place of computing it: the test binary itself.
 const paced = "RBEE_TEST_PACE"
 
+// roomFor is how much memory a hive of such an rbee has, in bytes, where it is
+// set.
+const roomFor = "RBEE_TEST_MEMORY"
+
 // runPaced is rbee with the paced engine: real daemons that speak real HTTP.
 func runPaced(pace string, args []string) int {
-	if len(args) < 3 || args[1] != "worker" || args[2] != "serve" {
+	memory, limited := os.LookupEnv(roomFor)
+	own := len(args) > 2 && args[2] == "serve" && (args[1] == "worker" || args[1] == "hive" && limited)
+	if !own {
 		return modes.Main(args, os.Stdin, os.Stdout, os.Stderr)
 	}
 	var commands struct {
+		Hive struct {
+			Serve hive.ServeCmd `cmd:""`
+		} `cmd:""`
 		Worker struct {
 			Serve worker.ServeCmd `cmd:""`
 		} `cmd:""`
@@ -50,6 +60,10 @@ func runPaced(pace string, args []string) int {
 			}
 			return enginetest.Open(ctx, s, enginetest.Options{Pace: d, Pieces: 1000})
 		},
+	}
+	commands.Hive.Serve.Memory = func(context.Context) (total, free uint64) {
+		n, _ := strconv.ParseUint(memory, 10, 64)
+		return n, n // less what its workers are estimated to take
 	}
 	parser, err := kong.New(&commands)
 	if err == nil {

@@ -2,6 +2,7 @@ package modes_test
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"net"
@@ -27,6 +28,9 @@ type place struct {
 	t     *testing.T
 	home  string
 	flags []string // flags that say which hive answers; none is the queen's choice
+
+	program string   // rbee as it runs here; "" is the one that was built
+	env     []string // beside the home
 }
 
 // slow is a random model: what it says is no language, but always the same.
@@ -56,8 +60,8 @@ func newPlace(t *testing.T) *place {
 }
 
 func (p *place) command(args ...string) *exec.Cmd {
-	cmd := exec.Command(binary, args...)
-	cmd.Env = append(os.Environ(), "RBEE_HOME="+p.home, "RBEE_LISTEN=127.0.0.1:0", "RBEE_QUEEN=")
+	cmd := exec.Command(cmp.Or(p.program, binary), args...)
+	cmd.Env = append(append(os.Environ(), "RBEE_HOME="+p.home, "RBEE_LISTEN=127.0.0.1:0", "RBEE_QUEEN="), p.env...)
 	return cmd
 }
 

@@ -20,6 +20,9 @@ type ServeCmd struct {
 
 	IdleTimeout time.Duration `help:"Unload workers that have had nothing to do for so long; 0 is never. Pinned models stay." default:"30m" env:"RBEE_IDLE_TIMEOUT" placeholder:"DURATION"`
 
+	// Memory is the hive's, see [Options].
+	Memory func(context.Context) (total, free uint64) `kong:"-"`
+
 	Service bool `hidden:"" help:"It is a service of this machine, which runs without a queen."`
 }
 
@@ -52,7 +55,7 @@ func (c *ServeCmd) Run(ctx context.Context, h home.Home, stderr io.Writer) error
 		return fmt.Errorf("find the own binary: %w", err)
 	}
 	hive, err := New(Options{
-		Home: h, Name: c.Name, Listen: c.Listen, Service: c.Service, IdleTimeout: c.IdleTimeout, Binary: exe, Cores: cores.Find(), Log: log,
+		Home: h, Name: c.Name, Listen: c.Listen, Service: c.Service, IdleTimeout: c.IdleTimeout, Memory: c.Memory, Binary: exe, Cores: cores.Find(), Log: log,
 	})
 	if err != nil {
 		if detached { // nobody sees what is returned

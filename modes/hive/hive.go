@@ -72,7 +72,7 @@ func New(o Options) (_ *Hive, err error) {
 	}
 	h := &Hive{Options: o, started: time.Now().UTC(), stopper: daemon.NewStopper(), dirty: make(chan struct{}, 1), placing: make(chan struct{}, 1)}
 	h.moved, h.urgent = make(chan struct{}, 1), make(chan struct{}, 1)
-	h.machine.looked = make(chan struct{})
+	h.machine.looked, h.machine.memory = make(chan struct{}), o.Memory
 	if h.build, err = daemon.Build(o.Home, o.Binary); err != nil {
 		return nil, err
 	}

@@ -13,7 +13,8 @@ import (
 
 // machine is what models can run on here, as it was found last.
 type machine struct {
-	looked chan struct{} // closed once all of it was looked at; nil is at once
+	looked chan struct{}                              // closed once all of it was looked at; nil is at once
+	memory func(context.Context) (total, free uint64) // see [Options]; nil is the machine's own
 
 	mu      sync.Mutex
 	devices []ops.Device
@@ -22,7 +23,7 @@ type machine struct {
 // look reads the devices anew. What cannot be read is left out: a device
 // without a name is of more use than an error.
 func (m *machine) look(ctx context.Context) {
-	cpu := findCPU(ctx)
+	cpu := m.cpu(ctx)
 	devices := slices.Concat([]ops.Device{cpu}, findNVIDIA(ctx), findAMD(ctx, sysfs), findApple(cpu))
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -64,10 +65,19 @@ func (m *machine) gpus() []ops.Device {
 
 // lookQuickly reads the CPU only, which takes no time.
 func (m *machine) lookQuickly(ctx context.Context) {
-	cpu := findCPU(ctx)
+	cpu := m.cpu(ctx)
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.devices = []ops.Device{cpu}
+}
+
+// cpu is the CPU as a device, with the machine's memory.
+func (m *machine) cpu(ctx context.Context) ops.Device {
+	d := findCPU(ctx)
+	if m.memory != nil {
+		d.MemoryBytes, d.MemoryFreeBytes = m.memory(ctx)
+	}
+	return d
 }
 
 // list is what was found last.
