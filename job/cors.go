@@ -30,7 +30,7 @@ func (s *Server[O]) checkOrigin(r *http.Request, header http.Header) error {
 	}
 	if slices.Contains(s.Origins, origin) {
 		header.Set("Access-Control-Allow-Origin", origin)
-		header.Set("Access-Control-Expose-Headers", "Retry-After, X-Rbee-Hive, X-Rbee-Worker, X-Rbee-Job")
+		header.Set("Access-Control-Expose-Headers", "Retry-After, X-Rbee-Hive, X-Rbee-Worker, X-Rbee-Model, X-Rbee-Job")
 		return nil
 	}
 	if u, err := url.Parse(origin); err != nil || u.Host != r.Host {

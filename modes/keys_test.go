@@ -1,6 +1,7 @@
 package modes_test
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/json"
 	"errors"
@@ -10,7 +11,9 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/anthropics/anthropic-sdk-go"
 	anthropicoption "github.com/anthropics/anthropic-sdk-go/option"
@@ -96,6 +99,94 @@ func TestAKeyIsWantedFromTheFirstOneOnAndItsSecretIsNowhere(t *testing.T) {
 	p.countsAreKept()
 	p.rbee("queen", "restart") // writes everything down
 	p.nowhere(secret)
+}
+
+func TestTokensAMinuteHoldForRequestsAtTheSameTimeAndThroughARestart(t *testing.T) {
+	p := newPlace(t)
+	p.rbee("queen", "start")
+	p.rbee("worker", "spawn", "tinybee", "-q")
+	defer http.DefaultClient.CloseIdleConnections()
+	began := time.Now()
+	bearer := []string{"Authorization", "Bearer " + p.newSecret("--name", "busy", "--tokens-per-minute", "60")}
+	statuses := make(chan int, 20)
+	var asking sync.WaitGroup
+	for range cap(statuses) {
+		asking.Go(func() {
+			status, _, _ := p.send("POST", "/v1/chat/completions", strings.Replace(hello, `"max_tokens":3`, `"max_tokens":25`, 1), bearer...)
+			statuses <- status
+		})
+	}
+	asking.Wait()
+	close(statuses)
+	count := map[int]int{}
+	for status := range statuses {
+		count[status]++
+	}
+	if count[200] == 0 || count[429] == 0 || count[200]+count[429] != cap(statuses) {
+		t.Errorf("the answers were %v", count)
+	}
+	used := p.used("busy")
+	if flown := int64(time.Since(began).Seconds()) + 1; used > 60+flown+50 { // and the last one let in
+		t.Errorf("%d tokens were used within %d s, of 60 a minute", used, flown)
+	}
+
+	secret := p.newSecret("--name", "owing", "--tokens-per-minute", "5", "--scope", "inference", "--scope", "jobs")
+	bearer = []string{"Authorization", "Bearer " + secret}
+	if status, _, text := p.send("POST", "/v1/chat/completions", strings.Replace(hello, `"max_tokens":3`, `"max_tokens":100`, 1), bearer...); status != 200 {
+		t.Fatalf("%d %s", status, text)
+	}
+	p.rbee("queen", "restart")
+	if status, header, text := p.send("POST", "/v1/chat/completions", hello, bearer...); status != 429 || header.Get("Retry-After") == "" {
+		t.Errorf("after a restart: %d %s", status, text)
+	}
+	out, err := p.command("infer", "-n", "3", "--token", secret, "Once").CombinedOutput()
+	if err == nil || !strings.Contains(string(out), "has used up its tokens for this minute") || !strings.Contains(string(out), "try again in") {
+		t.Errorf("a job: %s, %v", out, err)
+	}
+}
+
+func TestACancelledJobIsCountedWithWhatItHasSaid(t *testing.T) {
+	p := newPlace(t)
+	p.rbee("queen", "start")
+	cmd := p.command("infer", "-o", "events", "-n", "400", "Once upon a time") // of the model added last
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	lines := bufio.NewScanner(out)
+	for lines.Scan() && !strings.Contains(lines.Text(), `"event":"token"`) {
+	}
+	if err := cmd.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	for lines.Scan() { // to its end
+	}
+	_ = cmd.Wait() // 130, or 0 where it was faster
+	var report ops.UsageReport
+	if err := json.Unmarshal([]byte(p.rbee("usage", "-o", "json")), &report); err != nil {
+		t.Fatal(err)
+	}
+	if len(report.Usage) != 1 || report.Total.Requests != 1 || report.Total.Errors != 0 || report.Total.TokensOut == 0 || report.Usage[0].Model != "slow" {
+		t.Errorf("usage %+v", report)
+	}
+}
+
+// used is how many tokens the key of that name has used.
+func (p *place) used(name string) int64 {
+	p.t.Helper()
+	var report ops.UsageReport
+	if err := json.Unmarshal([]byte(p.rbee("usage", "--by", "key", "-o", "json")), &report); err != nil {
+		p.t.Fatal(err)
+	}
+	for _, r := range report.Usage {
+		if r.KeyName == name {
+			return r.TokensIn + r.TokensOut
+		}
+	}
+	return 0
 }
 
 // countsAreKept wants the usage of one key to be told.

@@ -10,7 +10,7 @@ type Usage struct {
 	op[UsageReport] `kong:"-" json:"-"`
 	// Since is how far to look back, as 12h, 7d or 4w, up to ten years; empty
 	// means 7d. It is rounded up to whole hours.
-	Since string `json:"since,omitempty" placeholder:"AGE" help:"How far to look back, as 12h, 7d or 4w (default: 7d)."`
+	Since string `json:"since,omitempty" placeholder:"AGE" help:"How far to look back, as 12h, 7d or 4w (default: 7d); use is kept by the hour."`
 	// By sums up by key or by model; empty tells each pair.
 	By string `json:"by,omitempty" placeholder:"WHAT" help:"Sum up by key or by model (default: each key and model)."`
 }
@@ -26,8 +26,8 @@ type UsageReport struct {
 type UsageRow struct {
 	Key       string  `json:"key,omitempty"`      // its id; "token" is the queen's token, "none" no key
 	KeyName   string  `json:"key_name,omitempty"` // "" once the key is forgotten
-	Model     string  `json:"model,omitempty"`
-	Requests  int64   `json:"requests"` // those with errors too
+	Model     string  `json:"model,omitempty"`    // "" sums up requests for models that there are not
+	Requests  int64   `json:"requests"`           // those with errors too
 	Errors    int64   `json:"errors"`
 	TokensIn  int64   `json:"tokens_in"`  // of prompts
 	TokensOut int64   `json:"tokens_out"` // of answers

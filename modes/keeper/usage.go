@@ -1,6 +1,7 @@
 package keeper
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"strconv"
@@ -14,14 +15,19 @@ func usageTable(w io.Writer, r ops.UsageReport) {
 		row(w, "no model was used since "+when(r.Since))
 		return
 	}
-	row(w, "KEY", "MODEL", "REQUESTS", "ERRORS", "TOKENS IN", "TOKENS OUT", "TIME")
+	by := columns(r.Usage)
+	row(w, append(by.of("KEY", "MODEL"), "REQUESTS", "ERRORS", "TOKENS IN", "TOKENS OUT", "TIME")...)
 	for _, x := range r.Usage {
-		usageRow(w, keyName(x), x.Model, x)
+		row(w, append(by.of(keyName(x), cmp.Or(x.Model, "none of that name")), counts(x)...)...)
 	}
 	if len(r.Usage) > 1 {
-		usageRow(w, "total", "", r.Total)
+		first, second := "total", ""
+		if !by.keys {
+			first, second = "", "total"
+		}
+		row(w, append(by.of(first, second), counts(r.Total)...)...)
 	}
-	fmt.Fprintf(w, "\nsince %s", when(r.Since))
+	fmt.Fprintf(w, "\nsince %s, by whole hours", when(r.Since))
 	if n := r.Total.Estimated; n > 0 {
 		fmt.Fprintf(w, "; the engines told no counts of %d requests, whose tokens are estimated", n)
 	}
@@ -30,17 +36,38 @@ func usageTable(w io.Writer, r ops.UsageReport) {
 
 // keyName is whose usage a row is.
 func keyName(x ops.UsageRow) string {
-	switch {
-	case x.Key == "token":
+	switch x.Key {
+	case "token":
 		return "the queen's token"
-	case x.Key == "none":
+	case "none":
 		return "no key"
 	}
 	return called(x.Key, x.KeyName)
 }
 
-func usageRow(w io.Writer, key, model string, x ops.UsageRow) {
+// usageColumns are what usage is told by.
+type usageColumns struct{ keys, models bool }
+
+// columns are those that any row has something in.
+func columns(rows []ops.UsageRow) (c usageColumns) {
+	for _, x := range rows {
+		c.keys, c.models = c.keys || x.Key != "", c.models || x.Model != ""
+	}
+	return c
+}
+
+func (c usageColumns) of(key, model string) (cells []string) {
+	if c.keys {
+		cells = append(cells, key)
+	}
+	if c.models || !c.keys {
+		cells = append(cells, model)
+	}
+	return cells
+}
+
+func counts(x ops.UsageRow) []string {
 	took := time.Duration(x.Seconds * float64(time.Second)).Round(10 * time.Millisecond).String()
 	n := func(i int64) string { return strconv.FormatInt(i, 10) }
-	row(w, key, model, n(x.Requests), n(x.Errors), n(x.TokensIn), n(x.TokensOut), took)
+	return []string{n(x.Requests), n(x.Errors), n(x.TokensIn), n(x.TokensOut), took}
 }

@@ -92,6 +92,7 @@ func (q *Queen) askWorker(ctx context.Context, w ops.Worker, o ops.Infer, attemp
 		return nil, false, err
 	}
 	o.WorkerID, o.Model = w.ID, w.Model
+	toldModel(ctx, w.Model)
 	sink := &listener{Sink: ops.SinkOf(ctx)}
 	id := sink.JobID()
 	if attempt > 1 { // to the hive it is another job

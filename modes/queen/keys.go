@@ -1,10 +1,12 @@
 package queen
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"net/http"
+	"slices"
 	"time"
 
 	"rbee.dev/rbee/job"
@@ -34,23 +36,65 @@ func (q *Queen) Usage(ctx context.Context, o ops.Usage) (ops.UsageReport, error)
 
 // infer has text made by a job, and counts what it has cost.
 func (q *Queen) infer(ctx context.Context, o ops.Infer) (any, error) {
-	began := time.Now()
-	result, err := q.route(ctx, o)
-	by := ops.CallerOf(ctx)
-	if err != nil {
-		cause := context.Cause(ctx)
-		if errors.Is(cause, ops.ErrDetached) {
-			return nil, err // it goes on, and is counted by the next process
+	guest, began, sink := q.access.Guest(ops.CallerOf(ctx)), time.Now(), ops.SinkOf(ctx)
+	size := len(o.Prompt) + len(o.System)
+	if sink.Cursor().Target == "" { // after a restart it was let in already
+		if err := guest.Reserve(gateway.PromptTokens(size) + cmp.Or(o.MaxTokens, gateway.UsualAnswer)); err != nil {
+			return nil, err
 		}
-		if cause == nil { // who cancels has not met an error
-			q.access.Failed(by, o.Model, time.Since(began))
-		}
-		return nil, err
 	}
-	if answer, ok := answerIn(result); ok {
-		q.access.Answered(by, answer)
+	heard := &tally{Sink: sink}
+	result, err := q.route(ops.WithSink(ctx, heard), o)
+	if err != nil && errors.Is(context.Cause(ctx), ops.ErrDetached) {
+		return nil, err // it goes on, and is counted by the next process
 	}
-	return result, nil
+	if err == nil {
+		answer, _ := answerIn(result)
+		guest.Used(gateway.Use{
+			Model: answer.Model, TokensIn: answer.PromptTokens, TokensOut: answer.CompletionTokens,
+			Took: time.Duration(answer.DurationMS * float64(time.Millisecond)),
+		})
+		return result, nil
+	}
+	use := gateway.Use{Model: cmp.Or(heard.model, q.known(o.Model)), Took: time.Since(began), Failed: context.Cause(ctx) == nil} // who cancels has not met an error
+	if n := heard.pieces; n > 0 {
+		use.TokensIn, use.TokensOut, use.Estimated = gateway.PromptTokens(size), n, true
+	}
+	guest.Used(use)
+	return nil, err
+}
+
+// tally is a job's sink that counts the pieces of text, and knows whose they are.
+// Forwarding calls it from the job's own goroutine.
+type tally struct {
+	ops.Sink
+	pieces int
+	model  string
+}
+
+// toldModel notes which model answers the context's job.
+func toldModel(ctx context.Context, model string) {
+	if t, ok := ops.SinkOf(ctx).(*tally); ok {
+		t.model = model
+	}
+}
+
+// Mark counts text.
+func (t *tally) Mark(e ops.Event, at ops.Cursor) {
+	if _, ok := e.(ops.TokenEvent); ok {
+		t.pieces++
+	}
+	t.Sink.Mark(e, at)
+}
+
+// known is the own name of a model that a hive has, or "": names that mean nothing
+// make no entries.
+func (q *Queen) known(name string) string {
+	name = cmp.Or(q.aliases.get()[name], name)
+	if slices.ContainsFunc(q.books.models(), func(m ops.Model) bool { return m.ID == name }) {
+		return name
+	}
+	return ""
 }
 
 // answerIn reads the result of a job that was forwarded.

@@ -2,9 +2,11 @@ package access
 
 import (
 	"crypto/subtle"
+	"math"
 	"net"
 	"net/http"
 	"strings"
+	"time"
 
 	"rbee.dev/rbee/job"
 	"rbee.dev/rbee/modes/queen/gateway"
@@ -40,12 +42,19 @@ func (a *Access) Admit(r *http.Request, route string) (*http.Request, error) {
 	now := a.Now()
 	k.used.Store(now.UnixMilli())
 	if r.Method == http.MethodPost {
-		if wait, of := k.limits.take(now); wait > 0 {
-			return nil, job.Refusal{Status: http.StatusTooManyRequests, After: wait, Failure: ops.Errorf(ops.CodeUnavailable,
-				"the API key %s has used up its %s for this minute", k.called(), of).WithHint("try again in %.0f s", max(wait.Seconds(), 1))}
+		held, wait := k.requests.hold(now, 1)
+		if wait > 0 {
+			return nil, job.Refusal{Status: http.StatusTooManyRequests, After: wait, Failure: k.usedUp("requests", wait)}
 		}
+		k.requests.settle(now, held, held)
 	}
 	return a.as(r, k, k.ID), nil
+}
+
+// usedUp is the error of a key that has nothing left of one of its rates.
+func (k *key) usedUp(of string, wait time.Duration) *ops.Error {
+	return ops.Errorf(ops.CodeBusy, "the API key %s has used up its %s for this minute", k.called(), of).
+		WithHint("try again in %.0f s", math.Ceil(wait.Seconds()))
 }
 
 // check refuses a key that is not known, not taken any more, or not for the

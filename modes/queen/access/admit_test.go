@@ -175,24 +175,3 @@ func TestAKeyIsHeldToItsRequestsAMinute(t *testing.T) {
 		t.Errorf("and right after that: %d", got)
 	}
 }
-
-func TestAKeyIsHeldToItsTokensAMinute(t *testing.T) {
-	o := newOffice(t)
-	k, secret := o.key(ops.KeyCreate{TokensPerMinute: 60})
-	if got, err := o.ask(chat, secret); got != 200 {
-		t.Fatal(got, err)
-	}
-	o.Answered(k.ID, ops.Answer{Model: "bee", PromptTokens: 100, CompletionTokens: 49}) // 89 more than there are
-	_, err := o.ask(chat, secret)
-	refusal, ok := errors.AsType[job.Refusal](err)
-	if !ok || refusal.Status != http.StatusTooManyRequests || !strings.Contains(err.Error(), "tokens") {
-		t.Fatalf("what is owed is not: %v", err)
-	}
-	if want := 90 * time.Second; refusal.After.Round(time.Second) != want {
-		t.Errorf("wait %s, want %s", refusal.After, want)
-	}
-	o.now = o.now.Add(refusal.After + time.Millisecond)
-	if got, err := o.ask(chat, secret); got != 200 {
-		t.Errorf("after that: %d %v", got, err)
-	}
-}

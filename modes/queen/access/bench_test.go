@@ -22,7 +22,7 @@ func BenchmarkAccess(b *testing.B) {
 	a.keys.set(all)
 	r := request(chat, "Authorization", "Bearer "+secret)
 	last := all[len(all)-1]
-	last.limits = newLimits(0, 0) // a benchmark asks more than a million times a minute
+	last.requests, last.tokens = nil, nil // a benchmark asks more than a million times a minute
 	b.ReportAllocs()
 	for b.Loop() {
 		if _, err := a.Admit(r, chat); err != nil {

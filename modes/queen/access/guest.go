@@ -1,17 +1,15 @@
 package access
 
 import (
-	"time"
-
 	"rbee.dev/rbee/modes/queen/gateway"
-	"rbee.dev/rbee/ops"
 )
 
-// guest is whose request the gateway answers.
+// guest is whose request the gateway answers, or whose job runs.
 type guest struct {
 	access *Access
 	key    *key // nil where there is none
 	id     string
+	held   int // tokens that the request may use
 }
 
 var _ gateway.Guest = (*guest)(nil)
@@ -24,9 +22,30 @@ func (g *guest) May(model string) error {
 	return g.key.mayUse(model)
 }
 
+// Reserve holds the tokens that the request may use, until it is told what it has
+// used. It refuses where the key has none left, and takes its request back.
+func (g *guest) Reserve(tokens int) error {
+	if g.key == nil {
+		return nil
+	}
+	now := g.access.Now()
+	held, wait := g.key.tokens.hold(now, tokens)
+	if wait > 0 {
+		g.key.requests.settle(now, 1, 0)
+		return gateway.LaterError{Err: g.key.usedUp("tokens", wait), After: wait}
+	}
+	g.held = held
+	return nil
+}
+
 // Used counts what the request has used.
 func (g *guest) Used(u gateway.Use) {
-	g.access.count(g.key, g.id, u.Model, sums{
+	now := g.access.Now()
+	if g.key != nil {
+		g.key.tokens.settle(now, g.held, u.TokensIn+u.TokensOut)
+		g.held = 0
+	}
+	g.access.ledger.add(entry{hour: now.Unix() / 3600, key: g.id, model: u.Model}, sums{
 		requests: 1, errors: one(u.Failed), in: int64(u.TokensIn), out: int64(u.TokensOut), estimated: one(u.Estimated), took: u.Took,
 	})
 }
@@ -38,30 +57,10 @@ func one(b bool) int64 {
 	return 0
 }
 
-// Answered counts a job that has made text; by is the id of the key that it was
-// submitted with, "" for the token.
-func (a *Access) Answered(by string, answer ops.Answer) {
-	took := time.Duration(answer.DurationMS * float64(time.Millisecond))
-	a.job(by, answer.Model, sums{requests: 1, in: int64(answer.PromptTokens), out: int64(answer.CompletionTokens), took: took})
-}
-
-// Failed counts a job that was to make text and has not, after so long.
-func (a *Access) Failed(by, model string, took time.Duration) {
-	a.job(by, model, sums{requests: 1, errors: 1, took: took})
-}
-
-func (a *Access) job(by, model string, s sums) {
+// Guest is whose job it is that was submitted with the key by; "" is the token.
+func (a *Access) Guest(by string) gateway.Guest {
 	if by == "" {
-		a.count(nil, byToken, model, s)
-		return
+		return &guest{access: a, id: byToken}
 	}
-	a.count(a.keys.byID(by), by, model, s)
-}
-
-func (a *Access) count(k *key, id, model string, s sums) {
-	now := a.Now()
-	if k != nil {
-		k.limits.spend(now, int(s.in+s.out))
-	}
-	a.ledger.add(entry{hour: now.Unix() / 3600, key: id, model: model}, s)
+	return &guest{access: a, key: a.keys.byID(by), id: by}
 }

@@ -29,12 +29,15 @@ type office struct {
 func newOffice(t *testing.T) *office {
 	t.Helper()
 	o := &office{t: t, path: filepath.Join(t.TempDir(), "queen.db"), now: time.Date(2026, 11, 25, 12, 30, 0, 0, time.UTC)}
-	schema, err := os.ReadFile("../migrations/003_keys.sql")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := o.open().ExecContext(t.Context(), string(schema)); err != nil {
-		t.Fatal(err)
+	db := o.open()
+	for _, file := range []string{"003_keys.sql", "006_rates.sql"} {
+		schema, err := os.ReadFile("../migrations/" + file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := db.ExecContext(t.Context(), string(schema)); err != nil {
+			t.Fatal(err)
+		}
 	}
 	o.reopen()
 	return o

@@ -21,19 +21,28 @@ func digestOf(secret string) digest { return sha256.Sum256([]byte(secret)) }
 type key struct {
 	ops.Key // RevokedAt and LastUsedAt are those of when it was read
 	digest  digest
-	limits  limits
-	revoked atomic.Int64 // Unix milliseconds, or 0
-	used    atomic.Int64 // the same; of the last request
-	saved   int64        // what the database has of used; of the one that writes
+	// A minute's worth of each, or nil.
+	requests, tokens *bucket
+	revoked          atomic.Int64 // Unix milliseconds, or 0
+	used             atomic.Int64 // the same; of the last request
+	saved            state        // what the database has; of the one that writes
 }
 
 func newKey(k ops.Key, d digest) *key {
-	n := &key{Key: k, digest: d, limits: newLimits(k.RequestsPerMinute, k.TokensPerMinute)}
+	n := &key{Key: k, digest: d, requests: newBucket(k.RequestsPerMinute), tokens: newBucket(k.TokensPerMinute)}
 	n.revoked.Store(millis(k.RevokedAt))
 	n.used.Store(millis(k.LastUsedAt))
-	n.saved = n.used.Load()
+	n.saved = n.changing()
 	return n
 }
+
+// state is what changes of a key by its use.
+type state struct {
+	used             int64
+	requests, tokens reading
+}
+
+func (k *key) changing() state { return state{k.used.Load(), k.requests.read(), k.tokens.read()} }
 
 // state is whether the key is taken at a time.
 func (k *key) state(now time.Time) ops.KeyState {

@@ -20,7 +20,7 @@ type settings struct {
 
 // loadKeys reads the keys, oldest first.
 func loadKeys(ctx context.Context, db *sql.DB) ([]*key, error) {
-	rows, err := db.QueryContext(ctx, "SELECT id, name, digest, settings, created_at, expires_at, revoked_at, used_at FROM keys ORDER BY created_at, id")
+	rows, err := db.QueryContext(ctx, "SELECT id, name, digest, settings, created_at, expires_at, revoked_at, used_at, rates FROM keys ORDER BY created_at, id")
 	if err != nil {
 		return nil, fmt.Errorf("read the API keys: %w", err)
 	}
@@ -29,9 +29,9 @@ func loadKeys(ctx context.Context, db *sql.DB) ([]*key, error) {
 	for rows.Next() {
 		var k ops.Key
 		var sum []byte
-		var text string
+		var text, left string
 		var created, expires, revoked, used int64
-		if err := rows.Scan(&k.ID, &k.Name, &sum, &text, &created, &expires, &revoked, &used); err != nil {
+		if err := rows.Scan(&k.ID, &k.Name, &sum, &text, &created, &expires, &revoked, &used, &left); err != nil {
 			return nil, fmt.Errorf("read the API keys: %w", err)
 		}
 		var s settings
@@ -40,7 +40,11 @@ func loadKeys(ctx context.Context, db *sql.DB) ([]*key, error) {
 		}
 		k.Scopes, k.Models, k.RequestsPerMinute, k.TokensPerMinute = s.Scopes, s.Models, s.Requests, s.Tokens
 		k.CreatedAt, k.ExpiresAt, k.RevokedAt, k.LastUsedAt = time.UnixMilli(created).UTC(), moment(expires), moment(revoked), moment(used)
-		all = append(all, newKey(k, digest(sum)))
+		one := newKey(k, digest(sum))
+		if err := one.restore(left); err != nil {
+			return nil, fmt.Errorf("read the rates of the API key %s: %w", k.ID, err)
+		}
+		all = append(all, one)
 	}
 	return all, rows.Err()
 }
@@ -71,17 +75,42 @@ func endKey(ctx context.Context, db *sql.DB, id string, at time.Time, forget boo
 	return nil
 }
 
-// saveUse writes down when keys were used last.
+// rates are how full a key's buckets are, as the database has it in one column.
+type rates struct {
+	Requests reading `json:"requests"`
+	Tokens   reading `json:"tokens"`
+}
+
+// restore makes the key's buckets as full as they were.
+func (k *key) restore(text string) error {
+	if text == "" {
+		return nil
+	}
+	var r rates
+	if err := json.Unmarshal([]byte(text), &r); err != nil {
+		return err
+	}
+	k.requests.set(r.Requests)
+	k.tokens.set(r.Tokens)
+	k.saved = k.changing()
+	return nil
+}
+
+// saveUse writes down when keys were used last, and what is left of their rates.
 func (k *keys) saveUse(ctx context.Context, db *sql.DB) error {
 	for _, one := range k.list() {
-		used := one.used.Load()
-		if used == one.saved {
+		is := one.changing()
+		if is == one.saved {
 			continue
 		}
-		if _, err := db.ExecContext(ctx, "UPDATE keys SET used_at = ? WHERE id = ?", used, one.ID); err != nil {
-			return fmt.Errorf("write down when the API key %s was used: %w", one.ID, err)
+		text, err := json.Marshal(rates{is.requests, is.tokens})
+		if err == nil {
+			_, err = db.ExecContext(ctx, "UPDATE keys SET used_at = ?, rates = ? WHERE id = ?", is.used, string(text), one.ID)
 		}
-		one.saved = used
+		if err != nil {
+			return fmt.Errorf("write down what the API key %s has used: %w", one.ID, err)
+		}
+		one.saved = is
 	}
 	return nil
 }

@@ -23,8 +23,8 @@ func TestUsageIsSummedUpByKeyAndModel(t *testing.T) {
 		t.Fatal(err)
 	}
 	web.Used(gateway.Use{Model: "bee", TokensIn: 100, TokensOut: 200})
-	o.Answered("", ops.Answer{Model: "bee", PromptTokens: 3, CompletionTokens: 4, DurationMS: 250})
-	o.Failed(k.ID, "bee", time.Second)
+	o.Guest("").Used(gateway.Use{Model: "bee", TokensIn: 3, TokensOut: 4, Took: time.Second / 4})
+	o.Guest(k.ID).Used(gateway.Use{Model: "bee", Failed: true, Took: time.Second})
 
 	bee := ops.UsageRow{Key: k.ID, KeyName: "web", Model: "bee", Requests: 4, Errors: 1, TokensIn: 111, TokensOut: 222, Estimated: 1, Seconds: 2.5}
 	token := ops.UsageRow{Key: "token", Model: "bee", Requests: 1, TokensIn: 3, TokensOut: 4, Seconds: 0.25}
@@ -51,7 +51,7 @@ func TestUsageIsSummedUpByKeyAndModel(t *testing.T) {
 func TestUsageOutlivesARestartAndTheKey(t *testing.T) {
 	o := newOffice(t)
 	k, _ := o.key(ops.KeyCreate{Label: "web"})
-	o.Answered(k.ID, ops.Answer{Model: "bee", PromptTokens: 1})
+	o.Guest(k.ID).Used(gateway.Use{Model: "bee", TokensIn: 1})
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	o.Run(ctx) // its end writes what is pending
@@ -68,7 +68,7 @@ func TestUsageOutlivesARestartAndTheKey(t *testing.T) {
 func TestUsageLooksBackAsFarAsAsked(t *testing.T) {
 	o := newOffice(t)
 	for range 10 { // a day apart
-		o.Answered("", ops.Answer{Model: "bee", PromptTokens: 1})
+		o.Guest("").Used(gateway.Use{Model: "bee", TokensIn: 1})
 		o.now = o.now.Add(24 * time.Hour)
 	}
 	for since, want := range map[string]int64{"": 7, "3d": 3, "1h": 0, "2w": 10} {
@@ -80,13 +80,13 @@ func TestUsageLooksBackAsFarAsAsked(t *testing.T) {
 
 func TestWhatCannotBeWrittenDownStays(t *testing.T) {
 	o := newOffice(t)
-	o.Answered("", ops.Answer{Model: "bee", PromptTokens: 7})
+	o.Guest("").Used(gateway.Use{Model: "bee", TokensIn: 7})
 	broken, cancel := context.WithCancel(t.Context())
 	cancel()
 	if err := o.write(broken); err == nil {
 		t.Fatal("it was written in a context that has ended")
 	}
-	o.Answered("", ops.Answer{Model: "bee", PromptTokens: 1})
+	o.Guest("").Used(gateway.Use{Model: "bee", TokensIn: 1})
 	if got, err := o.Usage(t.Context(), ops.Usage{}); err != nil || got.Total.TokensIn != 8 || got.Total.Requests != 2 {
 		t.Errorf("%+v, %v", got.Total, err)
 	}

@@ -122,7 +122,7 @@ func (t *translator) WriteHeader(status int) {
 
 // announce passes on what the header says of the request's way.
 func (t *translator) announce() {
-	for _, name := range []string{"X-Rbee-Hive", "X-Rbee-Worker", JobHeader, "Retry-After"} {
+	for _, name := range []string{"X-Rbee-Hive", "X-Rbee-Worker", ModelHeader, JobHeader, "Retry-After"} {
 		if v := t.header.Get(name); v != "" {
 			t.to.Header().Set(name, v)
 		}

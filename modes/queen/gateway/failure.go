@@ -3,6 +3,7 @@ package gateway
 import (
 	"encoding/json"
 	"errors"
+	"math"
 	"net/http"
 	"strconv"
 	"strings"
@@ -82,6 +83,9 @@ func fail(w http.ResponseWriter, err error) {
 	status, f := failureOf(err)
 	if full, ok := errors.AsType[*schedule.FullError](err); ok {
 		w.Header().Set("Retry-After", strconv.Itoa(int(full.RetryAfter.Seconds())))
+	}
+	if later, ok := errors.AsType[LaterError](err); ok {
+		w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(later.After.Seconds()))))
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)

@@ -116,6 +116,10 @@ func (g *Gateway) serve(w http.ResponseWriter, r *http.Request) {
 // JobHeader is the header of an answer that names the request, for `rbee explain`.
 const JobHeader = "X-Rbee-Job"
 
+// ModelHeader is the header of an answer that names the model, where the request
+// has left the choice to us.
+const ModelHeader = "X-Rbee-Model"
+
 // answer has a request answered, where it may be.
 func (g *Gateway) answer(w http.ResponseWriter, r *http.Request, body []byte) {
 	a, err := scan(body)
@@ -125,6 +129,10 @@ func (g *Gateway) answer(w http.ResponseWriter, r *http.Request, body []byte) {
 	}
 	a, body = g.alias(r.Context(), a, body)
 	if err := permits(r.Context(), a.model); err != nil {
+		fail(w, err)
+		return
+	}
+	if err := reserve(r, a, len(body)); err != nil {
 		fail(w, err)
 		return
 	}
@@ -162,6 +170,9 @@ func (g *Gateway) find(w http.ResponseWriter, r *http.Request, body []byte, a as
 		if failed != nil {
 			err = g.named(r.Context(), a.model, failed)
 			break
+		}
+		if model := lease.Worker.Model; model != a.model {
+			w.Header().Set(ModelHeader, model)
 		}
 		if again, ok := errors.AsType[brokenOff](err); ok {
 			p.say(again.elsewhere(lease.Key()))

@@ -1,7 +1,9 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
+	"net/http"
 	"slices"
 	"time"
 
@@ -12,18 +14,34 @@ import (
 type Guest interface {
 	// May refuses a model by its own name; "" is whichever suits.
 	May(model string) error
+	// Reserve holds as many tokens as the request may use, or refuses it: by a
+	// [LaterError] where that is a matter of time. It is called before the request
+	// is answered, and Used after it.
+	Reserve(tokens int) error
 	// Used is told what an answer has cost, once it has ended.
 	Used(u Use)
 }
 
 // Use is what one request has used.
 type Use struct {
-	Model               string // "" where there is none of the name that was asked for
+	Model               string // that has answered; "" where none has, and none is called as was asked
 	TokensIn, TokensOut int    // of the prompt and of the answer
 	Estimated           bool   // the engine told no counts
 	Failed              bool   // the answer was an error, or broke off by one
 	Took                time.Duration
 }
+
+// LaterError refuses what may be asked again.
+type LaterError struct {
+	Err   error
+	After time.Duration // when that is worth it
+}
+
+// Error is the text of what it wraps.
+func (e LaterError) Error() string { return e.Err.Error() }
+
+// Unwrap is why.
+func (e LaterError) Unwrap() error { return e.Err }
 
 type guestKey struct{}
 
@@ -43,6 +61,32 @@ func permits(ctx context.Context, model string) error {
 		return g.May(model)
 	}
 	return nil
+}
+
+// UsualAnswer is how many tokens an answer is taken to have where the request sets
+// no bound.
+const UsualAnswer = 512
+
+// reserve holds what a request may use: what its size tells of its prompt, and the
+// answers that it wants.
+func reserve(r *http.Request, a asked, size int) error {
+	g := guestOf(r.Context())
+	if g == nil {
+		return nil
+	}
+	answer := 0
+	if makesText(r.URL.Path) {
+		answer = cmp.Or(a.most, UsualAnswer) * max(a.choices, 1)
+	}
+	return g.Reserve(min(PromptTokens(size)+answer, mostTokens))
+}
+
+// PromptTokens is about how many tokens a prompt of so many bytes has.
+func PromptTokens(bytes int) int { return bytes / tokenBytes }
+
+// makesText reports whether the answer of a route is text.
+func makesText(path string) bool {
+	return path == "/v1/chat/completions" || path == "/v1/completions" || path == "/v1/responses"
 }
 
 // permitted is a fleet of which guests see only the models that they may use.

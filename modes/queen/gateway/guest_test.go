@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"net/http"
@@ -8,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"rbee.dev/rbee/ops"
 )
@@ -17,8 +19,19 @@ type visitor struct {
 	model   string
 	forgets bool // remembers nothing, in a benchmark
 
-	mu   sync.Mutex
-	used []Use
+	mu       sync.Mutex
+	used     []Use
+	reserved []int
+	refuses  error // to reserve anything
+}
+
+func (v *visitor) Reserve(tokens int) error {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.refuses == nil && !v.forgets {
+		v.reserved = append(v.reserved, tokens)
+	}
+	return v.refuses
 }
 
 func (v *visitor) May(model string) error {
@@ -144,12 +157,89 @@ func TestTranslatedAnswersAreCountedToo(t *testing.T) {
 }
 
 func TestAnUnknownModelIsCountedWithoutItsName(t *testing.T) {
+	for _, model := range []string{"nothing", "hf:nobody/nothing"} {
+		for _, stream := range []string{"true", "false"} {
+			f := newFarm(t)
+			f.bring = func(ctx context.Context, reference string) (ops.Model, error) {
+				ops.Narrate(ctx, "model_download", "looking for %s", reference)
+				return ops.Model{}, ops.Errorf(ops.CodeUnavailable, "the Hub is not reached")
+			}
+			v := &visitor{model: model}
+			f.visit(v)
+			f.ask("/v1/chat/completions", `{"model":"`+model+`","stream":`+stream+`}`)
+			if got := v.last(t); got.Model != "" || !got.Failed || got.TokensOut > 1 {
+				t.Errorf("%s, stream %s: counted %+v", model, stream, got)
+			}
+		}
+	}
+}
+
+func TestARequestThatNamesNoModelIsCountedForTheOneThatAnswers(t *testing.T) {
+	const answer = `{"choices":[{"message":{"role":"assistant","content":"hi"},"finish_reason":"stop"}],"usage":{"prompt_tokens":5,"completion_tokens":2}}`
+	for path, body := range map[string]string{
+		"/v1/chat/completions": `{"messages":[]}`,
+		"/v1/messages":         `{"max_tokens":5,"messages":[{"role":"user","content":"hi"}]}`,
+		"/api/chat":            `{"stream":false,"messages":[{"role":"user","content":"hi"}]}`,
+	} {
+		f := newFarm(t)
+		f.add("w", says(answer))
+		v := &visitor{model: ""}
+		f.visit(v)
+		_, header, _ := f.ask(path, body)
+		if got := v.last(t); got != (Use{Model: "bee", TokensIn: 5, TokensOut: 2}) {
+			t.Errorf("%s: counted %+v", path, got)
+		}
+		if got := header.Get(ModelHeader); got != "bee" {
+			t.Errorf("%s: the answer says it is of the model %q", path, got)
+		}
+	}
+}
+
+func TestWhatARequestMayUseIsReservedBeforeIt(t *testing.T) {
+	long := strings.Repeat("x", 4000)
+	for _, tt := range []struct {
+		path, body string
+		least      int
+		most       int
+	}{
+		{"/v1/chat/completions", `{"model":"bee","max_tokens":100}`, 100, 120},
+		{"/v1/chat/completions", `{"model":"bee","max_completion_tokens":100,"n":3}`, 300, 330},
+		{"/v1/chat/completions", `{"model":"bee","max_tokens":-5,"n":"many"}`, UsualAnswer, UsualAnswer + 20},
+		{"/v1/chat/completions", `{"model":"bee","max_tokens":99999999999999,"n":99999999999999}`, mostTokens, mostTokens},
+		{"/v1/completions", `{"model":"bee","prompt":"` + long + `"}`, 1000 + UsualAnswer, 1020 + UsualAnswer},
+		{"/v1/responses", `{"model":"bee","max_output_tokens":7}`, 7, 30},
+		{"/v1/embeddings", `{"model":"bee","input":"` + long + `"}`, 1000, 1020},
+		{"/v1/messages", `{"model":"bee","max_tokens":50,"messages":[{"role":"user","content":"hi"}]}`, 50, 80},
+		{"/api/chat", `{"model":"bee","stream":false,"options":{"num_predict":60},"messages":[{"role":"user","content":"hi"}]}`, 60, 90},
+	} {
+		f := newFarm(t)
+		f.add("w", says(`{"choices":[{"message":{"content":"hi"}}],"usage":{"prompt_tokens":5,"completion_tokens":2}}`))
+		v := &visitor{model: "bee"}
+		f.visit(v)
+		f.ask(tt.path, tt.body)
+		if len(v.reserved) != 1 || v.reserved[0] < tt.least || v.reserved[0] > tt.most {
+			t.Errorf("%s %.60s: reserved %d, want one of %d to %d", tt.path, tt.body, v.reserved, tt.least, tt.most)
+		}
+	}
+}
+
+func TestWhoHasNothingLeftIsToldWhenToAskAgain(t *testing.T) {
 	f := newFarm(t)
-	v := &visitor{model: "nothing"}
+	f.add("w", func(http.ResponseWriter, *http.Request) { t.Error("a worker was asked") })
+	v := &visitor{model: "bee", refuses: LaterError{Err: ops.Errorf(ops.CodeBusy, "all used up"), After: 1500 * time.Millisecond}}
 	f.visit(v)
-	f.ask("/v1/chat/completions", `{"model":"nothing"}`)
-	if got := v.last(t); got != (Use{Failed: true}) {
-		t.Errorf("counted %+v", got)
+	for path, body := range map[string]string{
+		"/v1/chat/completions": streamed,
+		"/v1/messages":         `{"model":"bee","max_tokens":5,"messages":[{"role":"user","content":"hi"}]}`,
+		"/api/chat":            `{"model":"bee","messages":[{"role":"user","content":"hi"}]}`,
+	} {
+		status, header, text := f.ask(path, body)
+		if status != http.StatusTooManyRequests || header.Get("Retry-After") != "2" || !strings.Contains(text, "all used up") {
+			t.Errorf("%s: %d, Retry-After %q: %s", path, status, header.Get("Retry-After"), text)
+		}
+	}
+	if len(v.used) > 0 {
+		t.Errorf("counted %+v", v.used)
 	}
 }
 

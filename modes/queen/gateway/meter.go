@@ -2,9 +2,12 @@ package gateway
 
 import (
 	"bytes"
+	"cmp"
 	"net/http"
 	"strconv"
 	"time"
+
+	"rbee.dev/rbee/ops"
 )
 
 const (
@@ -23,7 +26,8 @@ type meter struct {
 	guest  Guest
 	began  time.Time
 	model  string
-	prompt int // bytes of the request
+	prompt int  // bytes of the request
+	text   bool // the answer is one
 
 	status int
 	events int   // parts of a stream
@@ -39,7 +43,7 @@ func metered(w http.ResponseWriter, r *http.Request, a asked, size int) (http.Re
 	if g == nil {
 		return w, func(bool) {}
 	}
-	m := &meter{ResponseWriter: w, guest: g, began: time.Now(), model: a.model, prompt: size}
+	m := &meter{ResponseWriter: w, guest: g, began: time.Now(), model: a.model, prompt: size, text: makesText(r.URL.Path)}
 	return m, func(broken bool) { g.Used(m.use(broken)) }
 }
 
@@ -75,12 +79,12 @@ func (m *meter) Write(p []byte) (int, error) {
 
 // use sums the answer up; broken says that its connection had to be broken.
 func (m *meter) use(broken bool) Use {
-	u := Use{Model: m.model, Took: time.Since(m.began)}
+	u := Use{Model: cmp.Or(m.Header().Get(ModelHeader), m.model), Took: time.Since(m.began)}
 	u.Failed = broken || m.status >= http.StatusBadRequest || m.events > 0 && bytes.Contains(m.tail, []byte(`"error":`))
+	if u.Failed && m.Header().Get("X-Rbee-Worker") == "" && (m.status == http.StatusNotFound || ops.IsModelReference(u.Model)) {
+		u.Model = "" // there is none of that name, and names make no entries
+	}
 	if m.status >= http.StatusBadRequest {
-		if m.status == http.StatusNotFound && m.Header().Get("X-Rbee-Worker") == "" {
-			u.Model = "" // there is none of that name, and names make no entries
-		}
 		return u
 	}
 	var told bool
@@ -94,7 +98,7 @@ func (m *meter) use(broken bool) Use {
 	switch {
 	case m.events > 0: // engines send a token in each
 		u.TokensOut = m.events
-	case !bytes.Contains(m.head, []byte(`"embedding"`)):
+	case m.text:
 		u.TokensOut = int(m.bytes / tokenBytes)
 	}
 	return u

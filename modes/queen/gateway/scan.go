@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"strconv"
 )
 
 // asked is what the gateway has to know of a request's body. The rest is the
@@ -14,6 +15,8 @@ type asked struct {
 	stream   bool
 	greedy   bool   // the temperature is 0
 	seeded   bool   // a seed is given
+	most     int    // tokens that an answer may have, 0 where nothing is said
+	choices  int    // answers that are wanted, 0 likewise
 	prompt   []byte // as it stands in the body: messages, prompt or input
 }
 
@@ -59,6 +62,10 @@ func scan(body []byte) (a asked, err error) {
 		case `"seed"`:
 			var n int64
 			a.seeded = string(value) != "null" && json.Unmarshal(value, &n) == nil && n >= 0 // a negative one is random
+		case `"max_tokens"`, `"max_completion_tokens"`, `"max_output_tokens"`:
+			a.most = max(a.most, amount(value))
+		case `"n"`:
+			a.choices = amount(value)
 		case `"messages"`, `"prompt"`, `"input"`:
 			a.prompt = value
 		}
@@ -71,6 +78,18 @@ func scan(body []byte) (a asked, err error) {
 		}
 	}
 }
+
+// amount is a whole number of things, 0 for whatever else a member holds.
+func amount(value []byte) int {
+	n, err := strconv.Atoi(string(value))
+	if err != nil || n < 0 {
+		return 0
+	}
+	return min(n, mostAmount)
+}
+
+// mostAmount keeps products of such numbers within an int.
+const mostAmount = 1 << 24
 
 // scanner walks over JSON (RFC 8259).
 type scanner struct {
