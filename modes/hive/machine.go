@@ -88,13 +88,13 @@ func (m *machine) list() []ops.Device {
 }
 
 // memory is the machine's memory, all of it and what programs could still get,
-// in bytes; 0 when it cannot be read.
+// in bytes, as far as this process may have it; 0 when it cannot be read.
 func memory(ctx context.Context) (total, free uint64) {
 	m, err := mem.VirtualMemoryWithContext(ctx)
 	if err != nil {
 		return 0, 0
 	}
-	return m.Total, m.Available
+	return within("/", m.Total, m.Available)
 }
 
 // totalMemory is all of the machine's memory, in bytes.
