@@ -24,7 +24,7 @@ func (m Model) Builtin(s inference.Spec) Run {
 func (m Model) LlamaCpp(s inference.Spec) Run {
 	r := m.run(s)
 	r.Keys, r.Values = gguf.F16, gguf.F16
-	r.Batch = 512
+	r.Batch, r.Sees = 512, true
 	r.Program = 96 << 20
 	for _, f := range s.Flags {
 		name, value, _ := strings.Cut(strings.TrimLeft(f, "-"), "=")
@@ -35,6 +35,8 @@ func (m Model) LlamaCpp(s inference.Spec) Run {
 			r.Values = named(value)
 		case "ubatch-size", "ub":
 			r.Batch = number(value, r.Batch)
+		case "no-mmproj", "no-mmproj-auto":
+			r.Sees = false
 		case "swa-full":
 			r.Whole = true
 		case "flash-attn", "fa":

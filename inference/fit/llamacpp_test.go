@@ -67,10 +67,10 @@ func TestLlamaCppTakesWhatIsEstimated(t *testing.T) {
 
 // taken is what llama-server says that it takes, and the memory of its own that
 // its process has, in bytes.
-type taken struct{ weights, cache, compute, anonymous uint64 }
+type taken struct{ weights, cache, compute, anonymous, projector uint64 }
 
 // sizes are the lines that tell of it.
-var sizes = regexp.MustCompile(`(?m)(model|KV|compute|output) buffer size = +([0-9.]+) MiB`)
+var sizes = regexp.MustCompile(`(?m)(model buffer size|KV buffer size|compute buffer size|output buffer size|memory usage of mmproj) (?:=|is) +([0-9.]+) MiB`)
 
 // measure runs llama-server until it is ready. It says each size twice where it
 // has tried first what fits: the largest is the real one.
@@ -90,6 +90,8 @@ func measure(t *testing.T, program string, model []byte, args []string) taken {
 	var log bytes.Buffer
 	cmd := exec.CommandContext(ctx, program, append([]string{"--model", path, "--host", socket, "--verbosity", "5", "--threads", "1"}, args...)...)
 	cmd.Stdout, cmd.Stderr = &log, &log
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) } // its log is written by a thread of its own
+	cmd.WaitDelay = 10 * time.Second
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -97,7 +99,7 @@ func measure(t *testing.T, program string, model []byte, args []string) taken {
 	ready := healthy(ctx, socket)
 	got := taken{anonymous: anonymous(t, cmd.Process.Pid)}
 	cancel()
-	_ = cmd.Wait() // it was killed
+	_ = cmd.Wait() // it was ended
 	if !ready {
 		t.Fatalf("llama-server does not come up:\n%s", log.String())
 	}
@@ -106,7 +108,8 @@ func measure(t *testing.T, program string, model []byte, args []string) taken {
 		mebibytes, _ := strconv.ParseFloat(m[2], 64)
 		largest[m[1]] = max(largest[m[1]], uint64(mebibytes*(1<<20)))
 	}
-	got.weights, got.cache, got.compute = largest["model"], largest["KV"], largest["compute"]+largest["output"]
+	got.weights, got.cache, got.compute = largest["model buffer size"], largest["KV buffer size"], largest["compute buffer size"]+largest["output buffer size"]
+	got.projector = largest["memory usage of mmproj"]
 	return got
 }
 

@@ -20,6 +20,8 @@ type Model struct {
 	// Vector says that the model makes vectors of texts, which are computed in
 	// one piece each.
 	Vector bool
+	// Projector is what makes it see; nil is none.
+	Projector *Projector
 
 	architecture string
 	layers       []layer

@@ -24,11 +24,13 @@ type Run struct {
 	// Scores says that the engine keeps each token's scores for all that it looks
 	// back at, for want of flash attention.
 	Scores bool
+	// Sees says that the engine loads the model's projector, where it has one.
+	Sees bool
 }
 
 // Need is how much memory a model takes, in bytes.
 type Need struct {
-	Weights uint64 // of the model's files
+	Weights uint64 // of the model's files, and its projector's
 	Cache   uint64 // keys and values
 	Compute uint64 // what a step holds at once
 	Program uint64 // the engine itself
@@ -39,7 +41,11 @@ func (n Need) Total() uint64 { return plus(n.Weights, n.Cache, n.Compute, n.Prog
 
 // Need estimates what the model takes, run as r says.
 func (m Model) Need(r Run) Need {
-	return Need{Weights: m.Weights, Cache: m.cache(r), Compute: m.compute(r), Program: r.Program}
+	n := Need{Weights: m.Weights, Cache: m.cache(r), Compute: m.compute(r), Program: r.Program}
+	if p := m.Projector; p != nil && r.Sees {
+		n.Weights, n.Compute = plus(n.Weights, p.Weights), plus(n.Compute, p.compute(r))
+	}
+	return n
 }
 
 // cells is to how many tokens llama.cpp rounds a context up.

@@ -69,7 +69,8 @@ type described struct {
 	size  int64
 	mtime time.Time
 	model ops.Model
-	shape fit.Model // what decides how much memory it takes
+	shape fit.Model   // what decides how much memory it takes
+	eye   fs.FileInfo // the projector's file, or nil
 }
 
 // openModels opens the folder and clears unfinished downloads away.
@@ -138,8 +139,9 @@ func (m *models) get(id string) (ops.Model, error) {
 	if !ok || k.path != path || k.size != info.Size() || !k.mtime.Equal(info.ModTime()) {
 		k = described{path: path, size: info.Size(), mtime: info.ModTime()}
 		k.model, k.shape = m.describe(id, path, info)
-		m.known[id] = k
 	}
+	m.look(id, &k)
+	m.known[id] = k
 	k.model.Memory, k.model.Pinned = usualMemory(k, m.usual()), m.pinned(id)
 	return k.model, nil
 }

@@ -249,3 +249,28 @@ func TestTheWorkerThatWasIdleForLongestGoesFirst(t *testing.T) {
 		t.Errorf("they go in the order %q", got)
 	}
 }
+
+func TestAProjectorBesideAModelCounts(t *testing.T) {
+	var free uint64
+	h := roomy(t, &free)
+	need := func(engine string) uint64 {
+		if _, err := h.models.get("bee"); err != nil {
+			t.Fatal(err)
+		}
+		shape := h.models.shape("bee")
+		return shape.Need(runOf(engine, shape, inference.Spec{})).Total()
+	}
+	before, builtIn := need(llamaCpp), need(builtin)
+	file := gguftest.Projector{Width: 128}.Bytes()
+	h.models.put(t, "bee/mmproj-f16.gguf", file)
+	if got := need(llamaCpp); got < before+uint64(len(file)) {
+		t.Errorf("with it the model takes %d bytes, without %d", got, before)
+	}
+	if got := need(builtin); got != builtIn {
+		t.Errorf("the builtin engine, which loads none, takes %d bytes, without it %d", got, builtIn)
+	}
+	h.models.put(t, "bee/mmproj-f32.gguf", file)
+	if got := need(llamaCpp); got != before {
+		t.Errorf("of two none is loaded, but it takes %d bytes and not %d", got, before)
+	}
+}
