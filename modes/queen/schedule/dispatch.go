@@ -274,7 +274,7 @@ func (s *Scheduler) Settle(ctx context.Context, r Request) (Plan, error) {
 	if err != nil {
 		return Plan{}, err
 	}
-	v := &View{places: func() []Place { return unless(s.places(l, &r), Running, Coming, Cooling, Crowded) }}
+	v := &View{places: func() []Place { return unless(s.places(l, &r), Running, Coming, Cooling, Crowded, Divided) }}
 	c := s.decide(&r, v)
 	if c.Act != Start {
 		return Plan{}, s.hopeless(l, &waiter{Request: r, line: l, arrival: s.arrived + 1}, v)

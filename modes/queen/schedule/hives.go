@@ -39,6 +39,8 @@ type worker struct {
 	peak  peak      // of given
 	other int       // requests that others have given it
 
+	loading time.Time // since when it has been, where it is
+
 	prefixes []uint64 // a ring, see [warmth]
 	oldest   int
 }
@@ -97,6 +99,9 @@ func (s *Scheduler) Heard(id string, snapshot ops.HiveSnapshot) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	h := s.hiveOf(id)
+	if !h.up {
+		s.found(h)
+	}
 	h.up = true
 	h.memory, h.fast = memories(snapshot.Hive.Devices)
 	s.setModels(h, snapshot.Models)
@@ -105,11 +110,14 @@ func (s *Scheduler) Heard(id string, snapshot ops.HiveSnapshot) {
 	s.dispatchAll()
 }
 
-// Remember takes over what a hive that is down said last: its models.
+// Remember takes over what a hive that is down said last: its models, and which
+// of them are divided.
 func (s *Scheduler) Remember(id string, snapshot ops.HiveSnapshot) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.setModels(s.hiveOf(id), snapshot.Models)
+	h := s.hiveOf(id)
+	s.setModels(h, snapshot.Models)
+	s.miss(h, snapshot.Workers)
 }
 
 // Lost notes that a hive is down. Its models stay known, its workers do not count
@@ -123,6 +131,9 @@ func (s *Scheduler) Lost(id string) {
 	}
 	h.up = false
 	s.unclaim(h.claim)
+	for _, w := range h.workers {
+		s.miss(h, []ops.Worker{w.info})
+	}
 	s.setWorkers(h, nil)
 	h.weigh()
 	s.dispatchAll()
@@ -139,6 +150,7 @@ func (s *Scheduler) Forget(id string) {
 	s.unclaim(h.claim)
 	s.setWorkers(h, nil)
 	s.setModels(h, nil)
+	s.found(h)
 	h.up = false
 	delete(s.hives, id)
 	s.order = slices.DeleteFunc(s.order, func(x *hive) bool { return x == h })
@@ -220,13 +232,16 @@ func (s *Scheduler) put(h *hive, i ops.Worker) *worker {
 	i.HiveID = h.id
 	w := h.workers[i.ID]
 	if w != nil && w.info.Model == i.Model {
+		if w.info.State != ops.WorkerLoading {
+			w.loading = time.Now()
+		}
 		w.info = i
 		return w
 	}
 	if w != nil {
 		s.take(w)
 	}
-	w = &worker{info: i, hive: h, line: s.lineOf(i.Model)}
+	w = &worker{info: i, hive: h, line: s.lineOf(i.Model), loading: time.Now()}
 	w.fresh = slices.ContainsFunc(w.line.starts, func(st *start) bool { return st.hive == h })
 	h.workers[i.ID] = w
 	w.site = w.line.site(h)

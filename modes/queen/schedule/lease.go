@@ -201,6 +201,7 @@ func (s *Scheduler) wait(ctx context.Context, w *waiter) (*Lease, error) {
 		case <-tick.C:
 			s.nudge(w)
 			s.tellPlace(ctx, w)
+			s.reconsider(w)
 		case <-ctx.Done():
 			s.leave(w)
 			return nil, context.Cause(ctx)
@@ -250,16 +251,22 @@ func (s *Scheduler) tellPlace(ctx context.Context, w *waiter) {
 	ops.Narrate(ops.As(ctx, "queen"), "queue_position", "%s", text)
 }
 
-// placeOf is w's place in its queue in words, or "" where a worker that is coming
-// will have a slot for it.
+// placeOf is w's place in its queue in words, and what of a divided model it waits
+// for; "" where a worker that is coming will have a slot for it.
 func (s *Scheduler) placeOf(w *waiter) string {
 	l := w.line
 	place := l.at(w) + 1
-	if !slices.Contains(l.queue, w) || place <= l.coming(&w.Request) {
+	if !slices.Contains(l.queue, w) {
 		return ""
+	}
+	awaited := l.awaited(&w.Request)
+	if place <= l.coming(&w.Request) {
+		return awaited
 	}
 	text := fmt.Sprintf("place %d of %d in the queue for %s", place, len(l.queue), w.Model)
 	switch {
+	case awaited != "":
+		text += ": " + awaited
 	case l.claim != nil:
 		text += ": " + l.claim.String()
 	case w.behind != "":

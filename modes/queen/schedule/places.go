@@ -32,10 +32,11 @@ func (s *Scheduler) places(l *line, r *Request) []Place {
 	good := false
 	from, m := l.source()
 	size := need(m) // on every hive: it is the same model
+	mends := l.mends(r)
 	for _, h := range l.onDisk {
 		list = append(list, Place{hive: h, OnDisk: true})
 		p := &list[len(list)-1]
-		l.judge(p, r, size)
+		l.judge(p, r, size, mends)
 		good = good || p.Barred == 0
 	}
 	if !good && (!l.answers(r) || len(l.queue) >= usualSlots) { // fewer would not fill another worker: not worth the copy
@@ -47,7 +48,7 @@ func (s *Scheduler) places(l *line, r *Request) []Place {
 			}
 			list = append(list, Place{hive: h})
 			p := &list[len(list)-1]
-			l.judge(p, r, size)
+			l.judge(p, r, size, mends)
 			if p.Barred == 0 && from == nil && !isURL(m.Source) {
 				p.Barred = Missing
 			}
@@ -57,13 +58,16 @@ func (s *Scheduler) places(l *line, r *Request) []Place {
 	return list
 }
 
-// judge says how good a place p is for another worker for r, of that size.
-func (l *line) judge(p *Place, r *Request, size int64) {
+// judge says how good a place p is for another worker for r, of that size; mends
+// says that none is needed, since a divided model comes back.
+func (l *line) judge(p *Place, r *Request, size int64, mends bool) {
 	h := p.hive
 	t := l.sites[h]
 	switch {
 	case r.Hive != "" && r.Hive != h.id:
 		p.Barred = Elsewhere
+	case !h.up && l.misses(h, r):
+		p.Barred = Away
 	case !h.up:
 		p.Barred = Down
 	case h.drained:
@@ -87,6 +91,9 @@ func (l *line) judge(p *Place, r *Request, size int64) {
 		if p.Barred == Crowded && size <= h.memory-h.held-h.pinned+h.useless(l, r) {
 			p.Barred = InTheWay
 		}
+	}
+	if mends && p.Barred == 0 {
+		p.Barred = Divided
 	}
 }
 

@@ -13,6 +13,8 @@ const (
 	Yielding                    // the worker finishes what it runs, and makes room for another model
 	Clearing                    // workers there do so for this model
 	Promised                    // they do so for another
+	Divided                     // the model is divided elsewhere, and comes back
+	Away                        // the hive, which has it divided, does not answer for a moment
 	waitable                    // the last of those
 	Running                     // the hive runs the model already
 	Failed                      // the worker has ended
@@ -36,6 +38,8 @@ var texts = map[Reason]struct{ word, human string }{
 	Yielding:  {"yielding", "it finishes what it runs, and then makes room for another model"},
 	Clearing:  {"clearing", "workers there finish what they run, and then make room for it"},
 	Promised:  {"promised", "workers there finish what they run, and then make room for another model"},
+	Divided:   {"divided", "the model is divided over others, and is put together again"},
+	Away:      {"away", "it has the model divided with others, and does not answer at the moment"},
 	Running:   {"running", "it runs the model already"},
 	Failed:    {"failed", "it has ended"},
 	Part:      {"part", "it holds a part of another worker's model"},

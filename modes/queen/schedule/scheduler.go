@@ -90,13 +90,14 @@ type line struct {
 	workers []*worker // in the order of [View]
 	groups  []*group  // of workers
 	sites   map[*hive]*site
-	onDisk  []*hive   // that have it and can use it, in the same order as workers
-	queue   []*waiter // in the order of their turns
-	starts  []*start  // under way
-	claim   *claim    // nil where no room is being made for it
-	oldest  time.Time // when the one came that has waited for longest, as of nudged or later
-	nudged  time.Time // see [Scheduler.nudge]
-	dealt   [2]turns  // interactive ones, and batch
+	onDisk  []*hive          // that have it and can use it, in the same order as workers
+	queue   []*waiter        // in the order of their turns
+	starts  []*start         // under way
+	claim   *claim           // nil where no room is being made for it
+	oldest  time.Time        // when the one came that has waited for longest, as of nudged or later
+	nudged  time.Time        // see [Scheduler.nudge]
+	dealt   [2]turns         // interactive ones, and batch
+	absent  map[*hive]absent // workers of the model, divided, whose hives do not answer
 	pace    pace
 }
 

@@ -1,0 +1,116 @@
+package schedule
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"rbee.dev/rbee/ops"
+)
+
+// A model is divided over several machines because one has not got the room, or
+// somebody wants it so. While its worker loads, as it does again after it has lost
+// a part, or its hive does not answer for a moment, no other worker of the model
+// is started elsewhere: who wants it waits.
+
+const (
+	// mendWithin is how long a divided model that loads is waited for, while others
+	// could be started.
+	mendWithin = 10 * time.Minute
+	// backWithin is how long a hive that has a divided model may be away.
+	backWithin = time.Minute
+)
+
+// absent is a worker of a divided model whose hive does not answer.
+type absent struct {
+	info  ops.Worker
+	since time.Time
+}
+
+// miss notes the workers of divided models that are absent with their hive.
+func (s *Scheduler) miss(h *hive, workers []ops.Worker) {
+	for _, i := range workers {
+		if len(i.Parts) == 0 || i.State == ops.WorkerFailed {
+			continue
+		}
+		l := s.lineOf(i.Model)
+		if l.absent == nil {
+			l.absent = map[*hive]absent{}
+		}
+		l.absent[h] = absent{info: i, since: time.Now()}
+	}
+}
+
+// found notes that a hive says itself what it has, or is gone for good.
+func (s *Scheduler) found(h *hive) {
+	for _, l := range s.lines {
+		delete(l.absent, h)
+	}
+}
+
+// misses reports whether r waits for the hive to come back with a worker.
+func (l *line) misses(h *hive, r *Request) bool {
+	a, ok := l.absent[h]
+	return ok && time.Since(a.since) < backWithin && r.mayBe(h) && r.fits(a.info.Engine, a.info.Device)
+}
+
+// mended is the worker of a divided model that r waits for, or nil.
+func (l *line) mended(r *Request) *worker {
+	for _, g := range l.groups {
+		if g.barred != Loading || !r.fits(g.engine, g.device) {
+			continue
+		}
+		for _, w := range g.workers {
+			if len(w.info.Parts) > 0 && r.mayBe(w.hive) && !r.Without[w.key()] && !w.late() {
+				return w
+			}
+		}
+	}
+	return nil
+}
+
+// late reports whether a divided model loads for longer than it is waited for.
+func (w *worker) late() bool { return len(w.info.Parts) > 0 && time.Since(w.loading) >= mendWithin }
+
+// mends reports whether a divided model comes back by itself, so that r needs no
+// other worker.
+func (l *line) mends(r *Request) bool {
+	for h := range l.absent {
+		if l.misses(h, r) {
+			return true
+		}
+	}
+	return l.mended(r) != nil
+}
+
+// awaited is what r waits for of a divided model, in words, or "".
+func (l *line) awaited(r *Request) string {
+	for h := range l.absent {
+		if l.misses(h, r) {
+			return fmt.Sprintf("the hive %s, which has %s divided with others, does not answer at the moment", h.id, l.model)
+		}
+	}
+	w := l.mended(r)
+	if w == nil {
+		return ""
+	}
+	text := fmt.Sprintf("worker %s of %s loads %s, which is divided", w.info.ID, w.hive.id, l.model)
+	if w.info.Error != "" {
+		text += ": " + w.info.Error
+	}
+	return text
+}
+
+// reconsider looks again at what can be done for those that wait for a divided
+// model: in time they may have another worker. The first of them does so for all.
+func (s *Scheduler) reconsider(w *waiter) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	l := w.line
+	if len(l.queue) == 0 || l.queue[0] != w {
+		return
+	}
+	if divided := func(x *worker) bool { return len(x.info.Parts) > 0 }; len(l.absent) > 0 || slices.ContainsFunc(l.workers, divided) {
+		s.dispatch(l)
+	}
+}
