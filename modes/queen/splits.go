@@ -46,6 +46,10 @@ const (
 	// missingFor is how long a worker or part must be missing from what its hive
 	// says before something is done about it.
 	missingFor = 2 * time.Second
+	// leaveAfter is how long a part stays whose worker's hive does not answer. That
+	// one's connections are cut anyway, so that a part which is started anew when it
+	// comes back costs little.
+	leaveAfter = 5 * time.Minute
 	// forgetAfter is how long something must have been well for earlier tries to
 	// mend it not to count.
 	forgetAfter = time.Minute
@@ -88,8 +92,8 @@ func (s *splits) isStarting(whole split) bool {
 }
 
 // lacks notes whether something is missing, and reports whether it has been for
-// long enough.
-func (s *splits) lacks(what string, missing bool) bool {
+// so long.
+func (s *splits) lacks(what string, missing bool, so time.Duration) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !missing {
@@ -102,7 +106,7 @@ func (s *splits) lacks(what string, missing bool) bool {
 	if s.missing[what].IsZero() {
 		s.missing[what] = time.Now()
 	}
-	return time.Since(s.missing[what]) >= missingFor
+	return time.Since(s.missing[what]) >= so
 }
 
 // due reports whether a part that is gone may be started anew now: half a minute
@@ -272,15 +276,18 @@ func (q *Queen) mendParts(ctx context.Context, mending *sync.WaitGroup) {
 
 // endOrphan ends a part whose worker is gone from a hive that is up, or with its
 // hive: one that was removed or stopped. A hive that is merely not reached may
-// have the worker still.
+// have the worker still, and gets [leaveAfter] to say so.
 func (q *Queen) endOrphan(ctx context.Context, p ops.Worker, mending *sync.WaitGroup) {
 	hive, id := ops.SplitPartOf(p.PartOf)
 	whole := split{hive: hive, id: id}
 	_, lives := q.worker(whole)
 	_, up := q.books.snapshot(hive)
-	orphan := !lives && !q.splits.isStarting(whole) && (up || !q.books.has(hive) || q.isStopped(hive))
+	alone := !lives && !q.splits.isStarting(whole)
+	gone := up || !q.books.has(hive) || q.isStopped(hive)
 	what := fmt.Sprintf("end %s/%s", p.HiveID, p.ID)
-	if !q.splits.lacks(what, orphan) || !q.splits.due(what) {
+	orphan := q.splits.lacks(what, alone && gone, missingFor)
+	left := q.splits.lacks(what+" of a hive that is away", alone && !gone, leaveAfter)
+	if !orphan && !left || !q.splits.due(what) {
 		return
 	}
 	q.Log.Info().Str("hive", p.HiveID).Str("worker", p.ID).Stringer("part_of", whole).Msg("ending a part of a model whose worker is gone")
@@ -305,7 +312,7 @@ func (q *Queen) replaceParts(ctx context.Context, w ops.Worker, mending *sync.Wa
 	for _, hive := range w.Parts {
 		_, up := q.books.snapshot(hive)
 		what := fmt.Sprintf("start a part of %s on %s", whole, hive)
-		if !q.splits.lacks(what, up && !has[hive] && !q.splits.isStarting(whole)) || !q.splits.due(what) {
+		if !q.splits.lacks(what, up && !has[hive] && !q.splits.isStarting(whole), missingFor) || !q.splits.due(what) {
 			continue
 		}
 		q.Log.Warn().Str("hive", hive).Stringer("part_of", whole).Msg("a part is gone: starting it anew")

@@ -1,28 +1,80 @@
 package queen
 
 import (
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/rs/zerolog"
+
+	"rbee.dev/rbee/modes/queen/schedule"
 	"rbee.dev/rbee/ops"
 )
 
 func TestWhatIsMissingIsLackingAfterAWhileAndWithoutAPause(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSplits()
-		if s.lacks("a part", true) {
+		if s.lacks("a part", true, missingFor) {
 			t.Error("it lacks at once")
 		}
 		time.Sleep(missingFor - time.Millisecond)
-		if s.lacks("a part", false) || s.lacks("a part", true) {
+		if s.lacks("a part", false, missingFor) || s.lacks("a part", true, missingFor) {
 			t.Error("it was there meanwhile")
 		}
 		time.Sleep(missingFor)
-		if !s.lacks("a part", true) {
+		if !s.lacks("a part", true, missingFor) {
 			t.Error("it is missing for long enough")
 		}
 	})
+}
+
+func TestAPartWithoutItsWorkerIsEnded(t *testing.T) {
+	whole := ops.HiveSnapshot{Workers: []ops.Worker{{ID: "w", HiveID: "gpu1", State: ops.WorkerReady, Parts: []string{"gpu2"}}}}
+	part := ops.Worker{ID: "p", HiveID: "gpu2", PartOf: "gpu1/w", State: ops.WorkerReady}
+	for name, tt := range map[string]struct {
+		then  func(*Queen)
+		after time.Duration // 0 is never
+	}{
+		"which is there":  {then: func(*Queen) {}},
+		"which has ended": {func(q *Queen) { q.books.heard("gpu1", ops.HiveSnapshot{}, time.Now()) }, missingFor},
+		"which is being started": {then: func(q *Queen) {
+			q.books.heard("gpu1", ops.HiveSnapshot{}, time.Now())
+			q.splits.begin(split{"gpu1", "w"})
+		}},
+		"whose hive was removed":     {func(q *Queen) { q.books.remove("gpu1") }, missingFor},
+		"whose hive does not answer": {func(q *Queen) { q.books.lost("gpu1", "no route to host") }, leaveAfter},
+		"whose hive was away for a short time": {then: func(q *Queen) {
+			q.books.lost("gpu1", "no route to host")
+			time.Sleep(leaveAfter - time.Minute)
+			q.endOrphan(t.Context(), part, &sync.WaitGroup{})
+			q.books.heard("gpu1", whole, time.Now())
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				q := &Queen{splits: newSplits()}
+				q.Log = zerolog.Nop()
+				q.books.schedule = schedule.New(schedule.Options{})
+				defer q.books.schedule.Close()
+				q.books.hives = map[string]*entry{"gpu1": {}, "gpu2": {}}
+				q.books.heard("gpu1", whole, time.Now())
+				tt.then(q)
+				ended := time.Duration(0)
+				for began := time.Now(); ended == 0 && time.Since(began) < 2*leaveAfter; time.Sleep(lookAgain) {
+					var ending sync.WaitGroup
+					q.endOrphan(t.Context(), part, &ending)
+					ending.Wait() // nobody is reached
+					if len(q.splits.tries) > 0 {
+						ended = max(1, time.Since(began))
+					}
+				}
+				if ended.Round(time.Second) != tt.after {
+					t.Errorf("it is ended after %s, want %s", ended, tt.after)
+				}
+			})
+		})
+	}
 }
 
 func TestAPartIsStartedAnewLessAndLessOften(t *testing.T) {
