@@ -98,6 +98,10 @@ bench-streams:
 bench-switch:
     go test -run '^$' -bench Switch -benchtime 20x ./modes
 
+# Measure how soon an engine stops when its client goes away, through the whole chain.
+bench-cancel:
+    go test -run '^$' -bench Cancel -benchtime 20x ./modes
+
 # Measure the scheduler: a decision among 10,000 workers, and uneven requests beside the optimum.
 bench-schedule:
     go test -run Uneven -v -bench Decision ./modes/queen/schedule

@@ -58,6 +58,9 @@ func runPaced(pace string, args []string) int {
 			if err != nil {
 				return nil, err
 			}
+			if socket := os.Getenv(endsTo); socket != "" {
+				return openTelling(ctx, s, d, socket)
+			}
 			return enginetest.Open(ctx, s, enginetest.Options{Pace: d, Pieces: 1000})
 		},
 	}
@@ -91,6 +94,7 @@ func runPaced(pace string, args []string) int {
 type chain struct {
 	queen, direct *transport.Client
 	pid           int // the queen's
+	home          string
 }
 
 // newChain starts them.
@@ -131,7 +135,7 @@ func newChain(tb testing.TB, pace string, slots int) *chain {
 	}
 	c := &chain{
 		queen:  transport.New(transport.Options{BaseURL: "http://" + record.Address, Token: strings.TrimSpace(string(token))}),
-		direct: transport.New(transport.Unix(sockets[0])), pid: record.PID,
+		direct: transport.New(transport.Unix(sockets[0])), pid: record.PID, home: root,
 	}
 	tb.Cleanup(c.queen.Close)
 	tb.Cleanup(c.direct.Close)

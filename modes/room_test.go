@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"rbee.dev/rbee/inference/enginetest"
 	"rbee.dev/rbee/ops"
 	"rbee.dev/rbee/transport"
 )
@@ -57,10 +58,10 @@ type stream struct {
 	said  []string // its lines, once it has ended
 }
 
-// stream asks a model for so many tokens through the queen's API.
-func (p *place) stream(model string, tokens int) *stream {
+// stream asks a model for a few tokens through the queen's API.
+func (p *place) stream(model, prompt string) *stream {
 	p.t.Helper()
-	body := fmt.Sprintf(`{"model":%q,"prompt":"Once","max_tokens":%d,"stream":true}`, model, tokens)
+	body := fmt.Sprintf(`{"model":%q,"prompt":%q,"max_tokens":6,"stream":true}`, model, prompt)
 	answer, err := http.Post("http://"+p.record("queen").Address+"/v1/completions", "application/json", strings.NewReader(body)) //nolint:noctx,bodyclose // the caller closes it
 	if err != nil {
 		p.t.Fatal(err)
@@ -109,9 +110,9 @@ func (p *place) loaded() string {
 }
 
 // infer is a job in the background.
-func (p *place) infer(model string, tokens int) (cmd *exec.Cmd, stderr *bytes.Buffer) {
+func (p *place) infer(model string) (cmd *exec.Cmd, stderr *bytes.Buffer) {
 	p.t.Helper()
-	cmd, stderr = p.command("infer", "--model", model, "--max-tokens", fmt.Sprint(tokens), "x"), new(bytes.Buffer)
+	cmd, stderr = p.command("infer", "--model", model, "--max-tokens", "3", "x"), new(bytes.Buffer)
 	cmd.Stderr = stderr
 	if err := cmd.Start(); err != nil {
 		p.t.Fatal(err)
@@ -147,24 +148,24 @@ func TestModelsShareTheMemoryOfOneHive(t *testing.T) {
 			t.Fatalf("%s %q are loaded, and %q should be", when, got, want)
 		}
 	}
-	p.stream("a", 3).whole(t, "data:")
+	p.stream("a", "x").whole(t, "data:")
 	p.rbee("infer", "--model", "b", "--max-tokens", "3", "x")
 	is("after a and b", "a b")
-	p.stream("c", 3).whole(t, ": hive: unloading a, worker ")
+	p.stream("c", "x").whole(t, ": hive: unloading a, worker ")
 	is("after c", "b c")
 
-	busy := p.stream("b", 100_000) // used before c was
+	busy := p.stream("b", enginetest.WordHang) // used before c was
 	<-busy.began
 	p.rbee("infer", "--model", "c", "--max-tokens", "3", "x")
 	p.rbee("infer", "--model", "a", "--max-tokens", "3", "x")
 	is("while b is busy", "a b")
 
-	also := p.stream("a", 100_000)
+	also := p.stream("a", enginetest.WordHang)
 	<-also.began
 	queen := p.client()
-	waits := p.stream("c", 3)
+	waits := p.stream("c", "x")
 	awaits(t, queen, "c", 1)
-	job, story := p.infer("c", 3)
+	job, story := p.infer("c")
 	awaits(t, queen, "c", 2)
 	is("while both are busy", "a b")
 	_ = busy.body.Close()
@@ -181,7 +182,7 @@ func TestModelsShareTheMemoryOfOneHive(t *testing.T) {
 	_ = also.body.Close()
 
 	p.rbee("model", "pin", "a")
-	p.stream("b", 3).whole(t, ": hive: unloading c, worker ")
+	p.stream("b", "x").whole(t, ": hive: unloading c, worker ")
 	is("with a pinned, which was used before c", "a b")
 	p.rbee("model", "pin", "b")
 	refused := p.command("infer", "--model", "c", "x")
