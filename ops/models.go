@@ -22,7 +22,8 @@ type Model struct {
 	SHA256  string    `json:"sha256,omitempty"`
 	Path    string    `json:"path"` // on the hive's machine
 	AddedAt time.Time `json:"added_at"`
-	Error   string    `json:"error,omitempty"`   // why it cannot be used
+	Error   string    `json:"error,omitempty"`   // why it cannot be used, as one that has come in part only
+	Hint    string    `json:"hint,omitempty"`    // what to do about that
 	Aliases []string  `json:"aliases,omitempty"` // its other names; the queen's to say
 	Pinned  bool      `json:"pinned,omitempty"`  // its workers are not unloaded by themselves
 }

@@ -2,10 +2,12 @@ package transport_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -191,12 +193,27 @@ func TestCancellingReachesTheEndOfTheChain(t *testing.T) {
 		ops.Narrate(ctx, "infer_start", "thinking")
 		<-ctx.Done()
 		why <- context.Cause(ctx)
+		ops.Narrate(ctx, "infer_end", "tired")
 		return nil, context.Cause(ctx)
 	})
 	hive := newStation(t, "hive", forwarding(worker.client(t), "w1"))
 	queen := newStation(t, "queen", forwarding(hive.client(t), "localhost"))
 	c := queen.client(t)
-	_, err := c.Do(t.Context(), ops.Infer{Prompt: "Once"}, jobID, func(transport.Received) error {
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	var said []string
+	_, err := c.Do(ctx, ops.Infer{Prompt: "Once"}, "another-job-of-the-test", func(r transport.Received) error {
+		said = append(said, r.Event.(ops.NarrationEvent).Human)
+		cancel()
+		return nil
+	})
+	if !errors.Is(err, context.Canceled) || !slices.Equal(said, []string{"thinking", "tired"}) {
+		t.Errorf("whoever gave up heard %q and gets %v", said, err)
+	}
+	if err := <-why; ops.CodeOf(err) != ops.CodeCancelled {
+		t.Errorf("the worker's job ended by %v, want cancelled", err)
+	}
+	_, err = c.Do(t.Context(), ops.Infer{Prompt: "Once"}, jobID, func(transport.Received) error {
 		_, err := c.Cancel(t.Context(), jobID)
 		return err
 	})

@@ -4,7 +4,9 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/json"
+	"errors"
 	"iter"
+	"time"
 
 	"rbee.dev/rbee/ops"
 )
@@ -29,7 +31,8 @@ func Call[R any](ctx context.Context, c *Client, o ops.Returning[R]) (R, error) 
 
 // Do submits o under id ("" chooses one), hands each narration, progress and
 // token to see, and returns the result, or the job's failure as *ops.Error.
-// When ctx ends or see fails, the job is cancelled.
+// When ctx ends or see fails, the job is cancelled; after the end of ctx see still
+// gets what the job narrates until its own, for a second at most.
 func (c *Client) Do(ctx context.Context, o ops.Op, id string, see func(Received) error) (json.RawMessage, error) {
 	if id == "" {
 		id = rand.Text()
@@ -58,8 +61,10 @@ func (o outcome) result() (json.RawMessage, error) {
 // there; the job is cancelled then.
 func (c *Client) finish(ctx context.Context, id string, events iter.Seq2[Received, error], see func(Received) error) (outcome, error) {
 	var end outcome
+	last := uint64(0)
 	for r, err := range events {
 		if err == nil {
+			last = r.ID
 			switch e := r.Event.(type) {
 			case ops.ResultEvent:
 				end.raw = e.Raw
@@ -73,6 +78,9 @@ func (c *Client) finish(ctx context.Context, id string, events iter.Seq2[Receive
 		}
 		if err != nil {
 			c.giveUp(ctx, id, err)
+			if ctx.Err() != nil {
+				c.lastWords(ctx, id, last, see)
+			}
 			return end, err
 		}
 	}
@@ -86,6 +94,25 @@ func (c *Client) giveUp(ctx context.Context, id string, err error) {
 		return
 	}
 	c.abandon(ctx, id)
+}
+
+// lastWithin bounds how long the end of a job is waited for that was cancelled.
+const lastWithin = time.Second
+
+// lastWords hands to see what a job that was cancelled narrates until its end, as
+// what it keeps.
+func (c *Client) lastWords(ctx context.Context, id string, after uint64, see func(Received) error) {
+	if errors.Is(context.Cause(ctx), ops.ErrDetached) {
+		return // it goes on
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastWithin)
+	defer cancel()
+	for r, err := range c.Follow(ctx, id, after) {
+		_, narrates := r.Event.(ops.NarrationEvent)
+		if err != nil || narrates && see(r) != nil {
+			return
+		}
+	}
 }
 
 // as fits the outcome to the last event, which says whether the job failed.

@@ -136,7 +136,10 @@ func (m *models) bring(ctx context.Context, f *fetch.Fetcher, d *download, p pla
 		return ops.Model{}, ops.Errorf(ops.CodeConflict, "there is a model %s already (%s)", id, old.Source).
 			WithHint("choose another name with --name, or `rbee model delete %s` first", id)
 	}
-	temp, err := m.partialFolder(id, p.source)
+	if err := m.clearPartial(); err != nil {
+		return ops.Model{}, err
+	}
+	temp, err := m.partialFolder(id, p.source, p.size())
 	if err != nil {
 		return ops.Model{}, err
 	}
@@ -147,7 +150,7 @@ func (m *models) bring(ctx context.Context, f *fetch.Fetcher, d *download, p pla
 		err = m.fetchNearest(ctx, f, d, p, temp, id, &about)
 	}
 	if err != nil {
-		return ops.Model{}, also(err, clearUseless(temp))
+		return ops.Model{}, m.leave(ctx, temp, id, err)
 	}
 	first := modelFile
 	if len(p.names) > 0 {
@@ -163,6 +166,19 @@ func (m *models) bring(ctx context.Context, f *fetch.Fetcher, d *download, p pla
 	}
 	ops.Narrate(ctx, "model_ready", "the model %s is on hive %s", id, m.hive)
 	return m.get(id)
+}
+
+// leave ends a download that failed with err. It says what is kept of it, unless
+// it goes on by itself.
+func (m *models) leave(ctx context.Context, temp, id string, err error) error {
+	if failed := clearUseless(temp); failed != nil {
+		return errors.Join(err, failed)
+	}
+	if have, _ := begun(temp); have > 0 && !errors.Is(err, ops.ErrDetached) {
+		ops.Narrate(ctx, "model_kept", "%s of it are kept for a week: the same command goes on from there, and `%s` removes it",
+			humanBytes(uint64(have)), m.line("delete", id)) //nolint:gosec // not negative
+	}
+	return err
 }
 
 // copyFile copies a file of this machine.

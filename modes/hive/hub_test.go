@@ -92,7 +92,7 @@ func TestASplitModelIsOneModel(t *testing.T) {
 
 func TestAHiveThatStartsAgainGoesOnWithADownload(t *testing.T) {
 	m := newModels(t)
-	folder, err := m.partialFolder("bee", "https://host/bee.gguf")
+	folder, err := m.partialFolder("bee", "https://host/bee.gguf", 0)
 	if err != nil {
 		t.Fatal(err)
 	}

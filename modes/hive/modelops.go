@@ -8,11 +8,8 @@ import (
 
 // ModelDownload brings a model onto the disk.
 func (h *Hive) ModelDownload(ctx context.Context, o ops.ModelDownload) (ops.Model, error) {
-	m, err := h.models.download(ctx, o.Model, o.ID)
-	if err == nil {
-		h.changed()
-	}
-	return m, err
+	defer h.changed() // also after an error: what has come of it is told of
+	return h.models.download(ctx, o.Model, o.ID)
 }
 
 // ModelList lists the models on the disk.
@@ -22,12 +19,22 @@ func (h *Hive) ModelList(context.Context, ops.ModelList) (ops.Models, error) {
 
 // ModelGet shows one model.
 func (h *Hive) ModelGet(_ context.Context, o ops.ModelGet) (ops.Model, error) {
-	return h.models.get(o.ID)
+	m, err := h.models.get(o.ID)
+	if other, ok := h.models.other(o.ID); err != nil && ok {
+		return other, nil
+	}
+	return m, err
 }
 
-// ModelDelete removes a model that no worker uses.
+// ModelDelete removes a model that no worker uses, or what has come of one.
 func (h *Hive) ModelDelete(ctx context.Context, o ops.ModelDelete) (ops.ModelDeleted, error) {
 	m, err := h.models.get(o.ID)
+	if ops.CodeOf(err) == ops.CodeNotFound {
+		if freed, ok, err := h.models.removePartial(o.ID); ok || err != nil {
+			h.changed()
+			return ops.ModelDeleted{ID: o.ID, HiveID: h.Name, Freed: freed}, err
+		}
+	}
 	if err != nil {
 		return ops.ModelDeleted{}, err
 	}

@@ -108,7 +108,8 @@ func (m *models) ids() []string {
 	return names
 }
 
-// list describes all models, by name.
+// list describes all models, by name, and after them what is none, or none yet,
+// and may be taken for one.
 func (m *models) list() []ops.Model {
 	list := []ops.Model{}
 	for _, id := range m.ids() {
@@ -116,7 +117,7 @@ func (m *models) list() []ops.Model {
 			list = append(list, model)
 		}
 	}
-	return list
+	return append(list, m.others()...)
 }
 
 // get describes the model called id. What cannot be used is described too,
@@ -132,7 +133,8 @@ func (m *models) get(id string) (ops.Model, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if err != nil {
-		return ops.Model{ID: id, HiveID: m.hive, Source: copiedSource, Path: filepath.Join(m.dir, id), Error: err.Error()}, nil
+		folder := filepath.Join(m.dir, id)
+		return ops.Model{ID: id, HiveID: m.hive, Source: copiedSource, Path: folder, Error: err.Error(), Hint: m.mend(id, err)}, nil
 	}
 	path := filepath.Join(m.dir, id, name)
 	k, ok := m.known[id]
@@ -165,9 +167,9 @@ func (m *models) file(id string) (name string, info fs.FileInfo, err error) {
 	case wholeSplit(names):
 		return m.splitFile(id, names)
 	case len(names) < partsOf(names[0]):
-		return "", nil, fmt.Errorf("parts of it are missing: %d of %d are there", len(names), partsOf(names[0]))
+		return "", nil, lacking(names)
 	case len(names) > 1:
-		return "", nil, fmt.Errorf("its folder holds several GGUF files: %s", strings.Join(names, ", "))
+		return "", nil, fmt.Errorf("%w: %s", errSeveral, strings.Join(names, ", "))
 	}
 	info, err = m.root.Stat(filepath.Join(id, names[0]))
 	if err != nil {
@@ -202,7 +204,7 @@ func (m *models) describe(id, path string, info fs.FileInfo) (ops.Model, fit.Mod
 			model.Context = int(min(n, 1<<30)) //nolint:gosec // bounded
 		}
 	} else {
-		model.Error = err.Error()
+		model.Error, model.Hint = err.Error(), m.mend(id, err)
 	}
 	// A good file of another size is one that a person put in its place.
 	if about := m.manifest(id); about.Source != "" && (about.Size == info.Size() || err != nil) {
@@ -242,6 +244,9 @@ func (m *models) choose(ctx context.Context, id string) (ops.Model, error) {
 		if ops.CodeOf(err) == ops.CodeInvalid {
 			err = m.missing(id) // whatever it is, it names no model
 		}
+		if other, ok := m.other(id); err != nil && ok {
+			model, err = other, nil
+		}
 		return usable(model, err)
 	}
 	var best ops.Model
@@ -260,7 +265,7 @@ func (m *models) choose(ctx context.Context, id string) (ops.Model, error) {
 func usable(model ops.Model, err error) (ops.Model, error) {
 	if err == nil && model.Error != "" {
 		return model, ops.Errorf(ops.CodeConflict, "the model %s cannot be used: %s", model.ID, model.Error).
-			WithHint("`rbee model delete %s` removes it", model.ID)
+			WithHint("%s", model.Hint)
 	}
 	return model, err
 }

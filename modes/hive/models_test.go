@@ -67,7 +67,6 @@ func TestAModelThatAPersonCopiesInIsFoundAndOneTheyDeleteIsGone(t *testing.T) {
 	m := newModels(t)
 	m.put(t, "mine/Weights.GGUF", testdata.Tinybee())
 	m.put(t, "notes/readme.txt", []byte("no model"))
-	m.put(t, "loose.gguf", testdata.Tinybee())
 	list := m.list()
 	if len(list) != 1 {
 		t.Fatalf("found %+v", list)

@@ -41,10 +41,11 @@ func (h *Hive) notice(ctx context.Context) {
 			if !ok {
 				return
 			}
-			if strings.HasPrefix(filepath.Base(e.Name), partial) || e.Op == fsnotify.Chmod {
+			if e.Op == fsnotify.Chmod {
 				continue
 			}
-			if e.Has(fsnotify.Create) && filepath.Dir(e.Name) == filepath.Clean(h.models.dir) {
+			arrives := strings.HasPrefix(filepath.Base(e.Name), partial) // which changes all the time
+			if e.Has(fsnotify.Create) && !arrives && filepath.Dir(e.Name) == filepath.Clean(h.models.dir) {
 				watchFolder(w, e.Name)
 			}
 			if !due {

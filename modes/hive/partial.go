@@ -22,16 +22,16 @@ const partial = ".partial-"
 // keepPartial is how long a download that was cut can be gone on with.
 const keepPartial = 7 * 24 * time.Hour
 
-// partialFolder is the folder in which the model called id arrives from source.
-// What came there earlier from elsewhere is cleared away.
-func (m *models) partialFolder(id, source string) (string, error) {
+// partialFolder is the folder in which the model called id arrives from source,
+// size bytes of it, or 0. What came there earlier from elsewhere is cleared away.
+func (m *models) partialFolder(id, source string, size int64) (string, error) {
 	folder := filepath.Join(m.dir, partial+id)
 	var about manifest
 	text, err := os.ReadFile(filepath.Join(folder, manifestFile))
 	if err == nil && json.Unmarshal(text, &about) == nil && about.Source == source {
 		return folder, nil
 	}
-	text, err = json.Marshal(manifest{Source: source})
+	text, err = json.Marshal(manifest{Source: source, Size: size})
 	if err == nil {
 		err = errors.Join(os.RemoveAll(folder), os.MkdirAll(folder, 0o700))
 	}
@@ -72,15 +72,19 @@ func clearUseless(folder string) error {
 	return os.RemoveAll(folder)
 }
 
-// clearPartial removes what a hive that died left and that cannot be gone on
-// with.
+// clearPartial removes what downloads have left that nobody will go on with, and
+// that cannot be gone on with. Those that are under way stay.
 func (m *models) clearPartial() error {
 	entries, err := os.ReadDir(m.dir)
 	if err != nil {
 		return fmt.Errorf("read the models' folder: %w", err)
 	}
 	for _, e := range entries {
-		if !strings.HasPrefix(e.Name(), partial) || !e.IsDir() {
+		id, ok := strings.CutPrefix(e.Name(), partial)
+		m.mu.Lock()
+		busy := m.underway[id] != nil
+		m.mu.Unlock()
+		if !ok || !e.IsDir() || busy {
 			continue
 		}
 		if err := clearUseless(filepath.Join(m.dir, e.Name())); err != nil {
@@ -102,4 +106,85 @@ func clearStates(folder string) error {
 		}
 	}
 	return nil
+}
+
+// begun is how much has come into the folder of a download, and of how much, in
+// bytes; 0 is not known.
+func begun(folder string) (have, size int64) {
+	list, err := states(folder)
+	if err != nil {
+		return 0, 0
+	}
+	for _, e := range list {
+		file := fetch.OfState(e.Name())
+		some, all := fetch.Begun(filepath.Join(folder, file))
+		have, size = have+some, size+all
+	}
+	var about manifest
+	text, err := os.ReadFile(filepath.Join(folder, manifestFile))
+	if err == nil && json.Unmarshal(text, &about) == nil && about.Size > 0 {
+		size = about.Size
+	}
+	return have, size
+}
+
+// partialModel describes a model that has come in part.
+func (m *models) partialModel(id string) (ops.Model, bool) {
+	folder := filepath.Join(m.dir, partial+id)
+	info, err := os.Stat(folder)
+	if _, whole := m.get(id); whole == nil || err != nil {
+		return ops.Model{}, false
+	}
+	var about manifest
+	text, err := os.ReadFile(filepath.Join(folder, manifestFile))
+	if err != nil || json.Unmarshal(text, &about) != nil {
+		return ops.Model{}, false
+	}
+	have, size := begun(folder)
+	model := ops.Model{ID: id, HiveID: m.hive, Source: about.Source, Path: folder, AddedAt: info.ModTime().UTC()}
+	m.mu.Lock()
+	d := m.underway[id]
+	m.mu.Unlock()
+	if d != nil {
+		have = d.have.Load() // which will be more when somebody reads it
+		model.Error = "it is being downloaded"
+		if all := d.total.Load(); all > 0 {
+			model.Error += ", " + humanBytes(uint64(all)) + " in all" //nolint:gosec // not negative
+		}
+		model.Hint = fmt.Sprintf("`%s --name %s` shows how far it is", m.line("download", about.Source), id)
+	} else {
+		model.Error = "it has come in part only: " + of(have, size)
+		model.Hint = fmt.Sprintf("`%s --name %s` goes on from there, `%s` removes it", m.line("download", about.Source), id, m.line("delete", id))
+	}
+	model.Size = have
+	return model, d != nil || have > 0
+}
+
+// of is how much has come, for a person.
+func of(have, size int64) string {
+	text := humanBytes(uint64(max(0, have))) //nolint:gosec // not negative
+	if size > 0 {
+		text += " of " + humanBytes(uint64(size)) //nolint:gosec // not negative
+	}
+	return text
+}
+
+// removePartial removes what has come of a model. ok says whether there was
+// anything.
+func (m *models) removePartial(id string) (freed int64, ok bool, err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	folder := filepath.Join(m.dir, partial+id)
+	if _, err := os.Stat(folder); err != nil {
+		return 0, false, nil
+	}
+	if d := m.underway[id]; d != nil {
+		return 0, false, ops.Errorf(ops.CodeConflict, "the model %s is being downloaded", id).
+			WithHint("`rbee job list` shows the job that it is for, and `rbee job cancel` ends that")
+	}
+	freed, _ = begun(folder)
+	if err := os.RemoveAll(folder); err != nil {
+		return 0, false, fmt.Errorf("remove what has come of the model %s: %w", id, err)
+	}
+	return freed, true, nil
 }

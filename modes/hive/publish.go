@@ -69,7 +69,12 @@ func (h *Hive) publishing(ctx context.Context) {
 // snapshot is all that the hive knows of itself.
 func (h *Hive) snapshot() ops.HiveSnapshot {
 	workers, models := h.fleet.list(), h.models.list()
-	started, running := h.started, 0
+	started, running, usable := h.started, 0, 0
+	for _, m := range models {
+		if m.Error == "" {
+			usable++
+		}
+	}
 	for _, w := range workers {
 		if w.State != ops.WorkerFailed {
 			running++
@@ -78,7 +83,7 @@ func (h *Hive) snapshot() ops.HiveSnapshot {
 	return ops.HiveSnapshot{
 		Hive: ops.Hive{
 			ID: h.Name, State: ops.HiveUp, Version: daemon.Version, Build: h.build, PID: daemon.Self().PID,
-			Devices: h.machine.list(), StartedAt: &started, LogPath: h.Home.Log("hive"), Workers: running, Models: len(models),
+			Devices: h.machine.list(), StartedAt: &started, LogPath: h.Home.Log("hive"), Workers: running, Models: usable,
 		},
 		Workers: workers, Models: models,
 	}

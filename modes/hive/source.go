@@ -26,6 +26,17 @@ type plan struct {
 	hive   string       // that they come from, or ""
 }
 
+// size is how many bytes the files are, or 0.
+func (p plan) size() (sum int64) {
+	for _, f := range p.files {
+		if f.Size < 0 {
+			return 0
+		}
+		sum += f.Size
+	}
+	return sum
+}
+
 // magic is how a GGUF file begins.
 const magic = "GGUF"
 

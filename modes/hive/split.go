@@ -1,8 +1,10 @@
 package hive
 
 import (
+	"fmt"
 	"io/fs"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"rbee.dev/rbee/modes/hive/fetch"
@@ -13,6 +15,22 @@ import (
 func partsOf(name string) int {
 	_, _, parts := fetch.SplitName(name)
 	return parts
+}
+
+// lacking is the error of a split model of which there are only the parts called
+// names, which are sorted.
+func lacking(names []string) error {
+	there, parts := map[int]bool{}, partsOf(names[0])
+	for _, name := range names {
+		_, part, _ := fetch.SplitName(name)
+		there[part] = true
+	}
+	for part := 1; part <= parts; part++ {
+		if !there[part] {
+			return fmt.Errorf("%w: %d of %d are there, and number %d is not", errLacking, len(names), parts, part)
+		}
+	}
+	return fmt.Errorf("%w: they do not belong together: %s", errLacking, strings.Join(names, ", "))
 }
 
 // wholeSplit says whether names, which are sorted, are all parts of one split

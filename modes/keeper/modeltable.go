@@ -35,7 +35,20 @@ func models(w io.Writer, list []ops.Model) {
 		if m.Context > 0 {
 			context = strconv.Itoa(m.Context)
 		}
-		row(w, m.ID, size(m.Size), memory(m), m.Quantization, m.Architecture, context, strings.Join(hives, ", "), strings.Join(notes, ", "))
+		bytes := ""
+		if m.Size > 0 {
+			bytes = size(m.Size)
+		}
+		row(w, m.ID, bytes, memory(m), m.Quantization, m.Architecture, context, strings.Join(hives, ", "), strings.Join(notes, ", "))
+	}
+}
+
+// hints tells, after a table, what to do about models that cannot be used.
+func (k *Keeper) hints(list []ops.Model) {
+	for _, m := range list {
+		if m.Hint != "" {
+			k.say("%s: %s", m.ID, m.Hint)
+		}
 	}
 }
 

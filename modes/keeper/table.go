@@ -36,6 +36,7 @@ func (k *Keeper) table(result any) error {
 		row(w, "worker "+r.ID+" on "+r.HiveID+" has ended")
 	case ops.Models:
 		models(w, r.Models)
+		defer k.hints(r.Models)
 	case ops.Model:
 		model(w, r)
 	case ops.Alias, ops.Aliases, ops.AliasRemoved:
@@ -228,10 +229,13 @@ func model(w io.Writer, m ops.Model) {
 	pair(w, "also called", strings.Join(m.Aliases, ", "))
 	pair(w, "hive", m.HiveID)
 	pair(w, "cannot be used", m.Error)
+	pair(w, "what to do", m.Hint)
 	if m.Pinned {
 		pair(w, "pinned", "its workers are not unloaded by themselves")
 	}
-	pair(w, "size", size(m.Size))
+	if m.Size > 0 {
+		pair(w, "size", size(m.Size))
+	}
 	pair(w, "quantization", m.Quantization)
 	pair(w, "architecture", m.Architecture)
 	if m.Parameters > 0 {

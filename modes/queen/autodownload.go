@@ -94,7 +94,7 @@ func memory(s ops.HiveSnapshot, cpu bool) uint64 {
 func (q *Queen) shelved(ctx context.Context, m ops.Model) {
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
-	for ctx.Err() == nil && !slices.ContainsFunc(q.books.models(), func(known ops.Model) bool { return known.ID == m.ID }) {
+	for ctx.Err() == nil && !slices.ContainsFunc(q.books.models(), func(known ops.Model) bool { return known.ID == m.ID && known.Error == "" }) {
 		pause(ctx, loadingLook)
 	}
 }

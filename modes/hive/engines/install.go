@@ -172,6 +172,9 @@ func (s *Store) download(ctx context.Context, f *fetch.Fetcher, o offer, name, w
 	tell := newTeller(ctx)
 	got, err := f.Fetch(ctx, file, s.archive(name), tell.seen)
 	if err != nil {
+		if have, _ := fetch.Begun(s.archive(name)); have > 0 && !errors.Is(err, ops.ErrDetached) {
+			ops.Narrate(ctx, "engine_kept", "%s of it are kept for a week: the same command goes on from there", humanize.IBytes(uint64(have))) //nolint:gosec // not negative
+		}
 		return "", about(err)
 	}
 	tell.last(got.Size)

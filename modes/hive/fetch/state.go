@@ -12,6 +12,9 @@ import (
 // stateSuffix is what a file's state is called, after the file.
 const stateSuffix = ".state"
 
+// beingWritten is what a state is called, after the file, until it is whole.
+const beingWritten = ".new" + stateSuffix
+
 // state is what is known of a file that has not come whole. It lies beside it.
 type state struct {
 	URL       string `json:"url"`
@@ -31,6 +34,14 @@ func begin(what File) state {
 // IsState says whether name is that of a file in which this package keeps how
 // far a download has come.
 func IsState(name string) bool { return strings.HasSuffix(name, stateSuffix) }
+
+// OfState is the file to which the state called name belongs, or "".
+func OfState(name string) string {
+	if strings.HasSuffix(name, beingWritten) {
+		return ""
+	}
+	return strings.TrimSuffix(name, stateSuffix)
+}
 
 // readState is the state of the file at path, if it can be used to go on.
 func readState(path string, what File) (state, bool) {
@@ -70,6 +81,20 @@ func Have(path string, what File) (n int64) {
 	return n
 }
 
+// Begun is how many bytes of the file at path have come, and of how many; zeros
+// where nothing is known of it.
+func Begun(path string) (have, size int64) {
+	var s state
+	text, err := os.ReadFile(path + stateSuffix)
+	if err != nil || json.Unmarshal(text, &s) != nil {
+		return 0, 0
+	}
+	for _, x := range s.Have {
+		have += max(0, x.To-x.From)
+	}
+	return have, s.Size
+}
+
 // write keeps the state. It needs no sync: a state that is lost costs the
 // download, a wrong one would be told by Boot.
 func (s state) write(path string) error {
@@ -77,7 +102,7 @@ func (s state) write(path string) error {
 	if err != nil {
 		return err
 	}
-	temp := path + ".new" + stateSuffix
+	temp := path + beingWritten
 	if err := os.WriteFile(temp, text, 0o600); err != nil {
 		return fmt.Errorf("keep how far the download is: %w", err)
 	}
@@ -90,7 +115,7 @@ func (s state) write(path string) error {
 // Discard removes the file at path and what is known of it.
 func Discard(path string) error {
 	var errs []error
-	for _, name := range []string{path, path + stateSuffix, path + ".new" + stateSuffix} {
+	for _, name := range []string{path, path + stateSuffix, path + beingWritten} {
 		if err := os.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			errs = append(errs, err)
 		}

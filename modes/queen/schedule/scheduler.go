@@ -1,6 +1,7 @@
 package schedule
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"strings"
@@ -165,7 +166,7 @@ func (s *Scheduler) unknown(model string) error {
 		if m, ok := h.models[model]; ok && m.Error != "" {
 			e := ops.Errorf(ops.CodeNotFound, "the model %s on %s cannot be used: %s", model, h.id, m.Error)
 			e.Field = "model"
-			return e.WithHint("`rbee model delete %s` removes it", model)
+			return e.WithHint("%s", cmp.Or(m.Hint, "`rbee model delete "+model+"` removes it")) // of a hive of an older build
 		}
 	}
 	e := ops.Errorf(ops.CodeNotFound, "there is no model %q on any hive", model)

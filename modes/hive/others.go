@@ -1,0 +1,111 @@
+package hive
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"rbee.dev/rbee/ops"
+)
+
+// What may be wrong with the files in a model's folder.
+var (
+	errSeveral = errors.New("its folder holds several GGUF files")
+	errLacking = errors.New("parts of it are missing")
+)
+
+// line is a command about the model called id on this hive.
+func (m *models) line(verb, id string) string {
+	line := "rbee model " + verb + " " + id
+	if m.hive != ops.LocalHive {
+		line += " --hive " + m.hive
+	}
+	return line
+}
+
+// mend is what to do about a model that cannot be used because of err.
+func (m *models) mend(id string, err error) string {
+	folder := filepath.Join(m.dir, id)
+	switch {
+	case errors.Is(err, errSeveral):
+		return fmt.Sprintf("leave the one that is meant in %s, and move the others into folders of their own beside it: a model is called as its folder is", folder)
+	case errors.Is(err, errLacking):
+		return fmt.Sprintf("put the missing parts into %s, or `%s` removes it", folder, m.line("delete", id))
+	}
+	return fmt.Sprintf("`%s` removes it", m.line("delete", id))
+}
+
+// others are what is in the models' folder and no model: downloads that have not
+// come whole, and what a person has put where no model can be.
+func (m *models) others() (list []ops.Model) {
+	entries, err := os.ReadDir(m.dir)
+	if err != nil {
+		return nil // the folder was deleted: there are none
+	}
+	for _, e := range entries {
+		if id, ok := strings.CutPrefix(e.Name(), partial); ok {
+			if model, ok := m.partialModel(id); ok {
+				list = append(list, model)
+			}
+			continue
+		}
+		if model, ok := m.stray(e); ok {
+			list = append(list, model)
+		}
+	}
+	return list
+}
+
+// other is the one of others that a person means by id.
+func (m *models) other(id string) (ops.Model, bool) {
+	list := m.others()
+	for _, name := range []string{id, id + ".gguf"} {
+		if i := slices.IndexFunc(list, func(o ops.Model) bool { return o.ID == name }); i >= 0 {
+			return list[i], true
+		}
+	}
+	return ops.Model{}, false
+}
+
+// stray describes what a person has put into the models' folder so that it does
+// not count as a model.
+func (m *models) stray(e os.DirEntry) (ops.Model, bool) {
+	name := e.Name()
+	at := filepath.Join(m.dir, name)
+	model := ops.Model{ID: name, HiveID: m.hive, Source: copiedSource, Path: at}
+	info, err := m.root.Stat(name)
+	if err != nil || strings.HasPrefix(name, ".") {
+		return model, false
+	}
+	good := nameOf(at)
+	if good == "" {
+		good = "NAME"
+	}
+	if !info.IsDir() {
+		model.Size, model.AddedAt = info.Size(), info.ModTime().UTC()
+		model.Error = "it lies loose in the models' folder: a model has a folder of its own"
+		model.Hint = fmt.Sprintf("make the folder %s, and move the file there", filepath.Join(m.dir, good))
+		return model, strings.EqualFold(path.Ext(name), ".gguf")
+	}
+	model.AddedAt = info.ModTime().UTC()
+	names, _, err := m.names(name)
+	switch {
+	case err == nil && len(names) > 0 && ops.CheckModelID(name) != nil:
+		model.Error = "a model cannot be called as its folder is: letters, digits, '.', '_' and '-' are allowed"
+		model.Hint = fmt.Sprintf("rename the folder: %s", filepath.Join(m.dir, good))
+		return model, true
+	case err == nil && len(names) == 0:
+		deeper, err := filepath.Glob(filepath.Join(at, "*", "*.gguf"))
+		if err != nil || len(deeper) == 0 {
+			return model, false
+		}
+		model.Error = "its GGUF files lie deeper than in a folder right in the models' folder"
+		model.Hint = fmt.Sprintf("move %s into %s", filepath.Dir(deeper[0]), m.dir)
+		return model, true
+	}
+	return model, false
+}
