@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -32,6 +33,10 @@ func (c *Client) unreachable(err error) *ops.Error {
 	if inner, ok := errors.AsType[*url.Error](err); ok {
 		err = inner.Err // without the URL, which tells a person nothing
 	}
+	if errors.Is(err, http.ErrSchemeMismatch) { // which trying again does not change
+		return ops.Errorf(ops.CodeInvalid, "%s does not encrypt, and its address says https", c.Name).
+			WithHint("http:// in place of https:// is how it is reached, if nobody else is on the way")
+	}
 	return ops.Errorf(ops.CodeUnavailable, "%s %w", c.Name, silence{err})
 }
 
@@ -55,6 +60,10 @@ func (c *Client) failure(answer *http.Response) *ops.Error {
 	var openAI struct{ Error ops.Error }
 	if err == nil && json.Unmarshal(text, &openAI) == nil && openAI.Error.Message != "" {
 		return &openAI.Error
+	}
+	if bytes.Contains(text, []byte("HTTP request to an HTTPS server")) { // as net/http says it
+		return ops.Errorf(ops.CodeInvalid, "%s encrypts, and its address does not say https", c.Name).
+			WithHint("https:// in place of http:// is how it is reached")
 	}
 	switch answer.StatusCode {
 	case http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:

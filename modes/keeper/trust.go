@@ -11,7 +11,9 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/google/renameio/v2"
 
@@ -68,9 +70,46 @@ func (k *Keeper) trust(u *url.URL) (*tls.Config, error) {
 		case vouched(state, u.Hostname()) == nil:
 			return nil
 		}
+		return untrusted(address, u.Hostname(), shown, state)
+	}), nil
+}
+
+// untrusted is the error of a certificate that neither a person nor an authority
+// stands for, or not for this name or at this time.
+func untrusted(address, host, shown string, state tls.ConnectionState) error {
+	cert := state.PeerCertificates[0]
+	within := x509.VerifyOptions{Intermediates: intermediates(state), CurrentTime: cert.NotAfter} // which asks for the authority alone
+	if _, err := cert.Verify(within); err != nil {
 		return ops.Errorf(ops.CodeDenied, "the queen at %s shows a certificate that is not known here: %s", address, shown).
 			WithHint("compare that with what `rbee queen status` says on its machine; if it is the same: --queen-fingerprint %s, once", shown)
-	}), nil
+	}
+	now := time.Now()
+	switch {
+	case now.After(cert.NotAfter):
+		return ops.Errorf(ops.CodeDenied, "the certificate of the queen at %s has expired on %s", address, when(cert.NotAfter)).
+			WithHint("renew it on its machine, then `rbee queen restart` there")
+	case now.Before(cert.NotBefore):
+		return ops.Errorf(ops.CodeDenied, "the certificate of the queen at %s is valid from %s on only", address, when(cert.NotBefore)).
+			WithHint("is this machine's clock right?")
+	}
+	if err := cert.VerifyHostname(host); err != nil {
+		return ops.Errorf(ops.CodeDenied, "the certificate of the queen at %s is not for that name: it is for %s", address, certified(cert)).
+			WithHint("call it by such a name; or, if `rbee queen status` on its machine says the same: --queen-fingerprint %s, once", shown)
+	}
+	return ops.Errorf(ops.CodeDenied, "the certificate of the queen at %s is not taken: %w", address, vouched(state, host)).
+		WithHint("one of its authority's may have expired: renew it on the queen's machine, with its chain")
+}
+
+// certified lists the names and addresses that a certificate is for.
+func certified(cert *x509.Certificate) string {
+	names := slices.Clone(cert.DNSNames)
+	for _, ip := range cert.IPAddresses {
+		names = append(names, ip.String())
+	}
+	if len(names) == 0 {
+		return "no name at all"
+	}
+	return strings.Join(names, ", ")
 }
 
 // changed is the error of a queen that is not the one that was known.
@@ -82,12 +121,16 @@ func changed(address, known, shown, path string) error {
 // vouched asks whether an authority that the system trusts stands for the
 // certificate.
 func vouched(state tls.ConnectionState, host string) error {
+	_, err := state.PeerCertificates[0].Verify(x509.VerifyOptions{DNSName: host, Intermediates: intermediates(state)})
+	return err
+}
+
+func intermediates(state tls.ConnectionState) *x509.CertPool {
 	others := x509.NewCertPool()
 	for _, c := range state.PeerCertificates[1:] {
 		others.AddCert(c)
 	}
-	_, err := state.PeerCertificates[0].Verify(x509.VerifyOptions{DNSName: host, Intermediates: others})
-	return err
+	return others
 }
 
 // knownQueens reads the file of known queens: a line for each, with its address

@@ -38,9 +38,7 @@ func (q *Queen) certificate() (*tls.Certificate, string, error) {
 	var err error
 	switch {
 	case q.TLSCert != "" && q.TLSKey != "":
-		if cert, err = tls.LoadX509KeyPair(q.TLSCert, q.TLSKey); err != nil {
-			err = ops.Invalid("tls-cert", "%s and %s cannot be used: %w", q.TLSCert, q.TLSKey, err)
-		}
+		cert, err = givenCertificate(q.TLSCert, q.TLSKey)
 	case q.TLS == selfSigned:
 		cert, err = ownCertificate(q.Home.Certificate(), q.Listen)
 	default:
@@ -52,7 +50,43 @@ func (q *Queen) certificate() (*tls.Certificate, string, error) {
 	if cert.Leaf == nil {
 		return nil, "", fmt.Errorf("the certificate of %s has no leaf", q.TLSCert)
 	}
+	if end := cert.Leaf.NotAfter; time.Now().After(end) { // who has pinned it still comes in
+		q.Log.Warn().Str("certificate", q.TLSCert).Time("expired", end).Msg("the certificate has expired: other programs will refuse it; renew it, then: rbee queen restart")
+	}
 	return &cert, daemon.Fingerprint(cert.Leaf), nil
+}
+
+// givenCertificate reads a certificate and its key.
+func givenCertificate(certFile, keyFile string) (tls.Certificate, error) {
+	certText, err := os.ReadFile(certFile)
+	if err != nil {
+		return tls.Certificate{}, ops.Invalid("tls-cert", "the certificate cannot be read: %w", err)
+	}
+	keyText, err := os.ReadFile(keyFile)
+	if err != nil {
+		return tls.Certificate{}, ops.Invalid("tls-key", "the certificate's key cannot be read: %w", err)
+	}
+	cert, err := tls.X509KeyPair(certText, keyText)
+	if err == nil {
+		return cert, nil
+	}
+	is := func(text []byte, kind string) bool {
+		block, _ := pem.Decode(text)
+		return block != nil && strings.HasSuffix(block.Type, kind)
+	}
+	switch {
+	case is(certText, "PRIVATE KEY") && is(keyText, "CERTIFICATE"):
+		err = ops.Invalid("tls-cert", "%s is a key and %s a certificate", certFile, keyFile).WithHint("give them the other way round")
+	case !is(certText, "CERTIFICATE"):
+		err = ops.Invalid("tls-cert", "%s holds no certificate in PEM", certFile).WithHint("such a file begins with -----BEGIN CERTIFICATE-----")
+	case strings.Contains(string(keyText), "ENCRYPTED"):
+		err = ops.Invalid("tls-key", "%s is locked by a passphrase, which a queen that starts by itself has nobody to ask for", keyFile).
+			WithHint("openssl pkey -in %s -out FILE writes it without", keyFile)
+	default:
+		err = ops.Invalid("tls-key", "%s is not the key of the certificate %s: %w", keyFile, certFile, err).
+			WithHint("openssl x509 -noout -pubkey -in CERT and openssl pkey -pubout -in KEY print the same for two that belong together")
+	}
+	return tls.Certificate{}, err
 }
 
 // ownCertificate reads the self-signed certificate and its key from the file at
