@@ -28,6 +28,10 @@ type Spec struct {
 	// engine refuses what it does not know and what it would not let a client
 	// choose.
 	Flags []string
+	// PromptCache is how many bytes of the machine's memory an engine may fill
+	// with prompts that it has seen, for when they come again; 0 leaves it to the
+	// engine, below 0 is none.
+	PromptCache int64
 	// Program is the file of the program that an engine runs; "" leaves it to
 	// the engine to find one.
 	Program string

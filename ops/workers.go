@@ -33,6 +33,9 @@ type Worker struct {
 	StartedAt time.Time   `json:"started_at"`
 	LogPath   string      `json:"log_path,omitempty"` // on the hive's machine
 	Program   string      `json:"program,omitempty"`  // that the engine runs, a path on the hive's machine
+	// PromptCache is how many bytes of the machine's memory the engine may fill with
+	// prompts that it has seen, for when they come again; 0 is none, or not known.
+	PromptCache int64 `json:"prompt_cache_bytes,omitempty"`
 	// Parts are the further hives that the model is divided over; each has a
 	// worker of which PartOf is this one.
 	Parts []string `json:"parts,omitempty"`

@@ -86,9 +86,9 @@ func TestALongPromptIsNoHang(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "m.gguf")
 	m := gguftest.Model{Type: gguf.F32, Seed: 1, Layers: 4, Width: 256, Heads: 4, KVHeads: 4, FFN: 1024, Context: 4096}
 	write(t, path, m.Bytes())
-	e := open(t, inference.Spec{ModelPath: path, Parallel: 1, ContextLength: 4096, Silence: time.Second, Flags: []string{"batch-size=64", "ubatch-size=64"}})
+	e := open(t, inference.Spec{ModelPath: path, Parallel: 1, ContextLength: 4096, Silence: 2 * time.Second, Flags: []string{"batch-size=64", "ubatch-size=64"}})
 	pid := e.PID()
-	tokens := make([]int, 1500)
+	tokens := make([]int, 3000)
 	for i := range tokens {
 		tokens[i] = 3 + i%40
 	}

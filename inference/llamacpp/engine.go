@@ -66,7 +66,7 @@ func Open(ctx context.Context, s inference.Spec, o Options) (_ *Engine, err erro
 			return process.Launch{}, fmt.Errorf("make room for the socket: %w", err)
 		}
 		l := process.Launch{
-			Path: program, Args: append([]string{"--host", socket}, args...), Env: environment(os.Environ(), program),
+			Path: program, Args: append([]string{"--host", socket}, args...), Env: remember(s, environment(os.Environ(), program)),
 			Network: "unix", Address: socket,
 		}
 		err := divide(ctx, s, &l)

@@ -5,8 +5,10 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
+	"rbee.dev/rbee/inference"
 	"rbee.dev/rbee/ops"
 )
 
@@ -85,6 +87,16 @@ func environment(env []string, program string) []string {
 		kept = append(kept, variable+"="+folder)
 	}
 	return patient(kept)
+}
+
+// remember adds to an environment how much memory prompts that were seen may take,
+// which a flag would overrule. Programs that are too old for that do not look at it
+// (llama.cpp pull request 16391), as they would at an argument.
+func remember(s inference.Spec, env []string) []string {
+	if s.PromptCache == 0 {
+		return env
+	}
+	return append(env, "LLAMA_ARG_CACHE_RAM="+strconv.FormatInt(max(0, s.PromptCache)>>20, 10))
 }
 
 // patience is what lets threads that wait for each other sleep soon in place of

@@ -55,7 +55,8 @@ type want struct {
 	anyEngine         bool   // a worker that runs already may have another engine
 	anyDevice         bool   // or be on another device
 	parallel, context int
-	threads           int // that compute; 0 leaves it to the engine
+	threads           int   // that compute; 0 leaves it to the engine
+	prompts           int64 // bytes that it may fill with prompts it has seen; 0 leaves it to the engine, below 0 is none
 	flags             []string
 	command           string
 	parts             []string // further hives that the model is divided over

@@ -52,7 +52,7 @@ func newMember(id, folder, hive string, w want) *member {
 		begun: make(chan struct{}), settled: make(chan struct{}), ended: make(chan struct{}), news: make(chan struct{}),
 		info: ops.Worker{
 			ID: id, HiveID: hive, Model: w.model.ID, Engine: w.engine, Device: w.device, Program: w.program, State: ops.WorkerLoading,
-			Parts: w.parts, PartOf: w.partOf, StartedAt: time.Now().UTC(), LogPath: filepath.Join(folder, home.WorkerLog),
+			PromptCache: max(0, w.prompts), Parts: w.parts, PartOf: w.partOf, StartedAt: time.Now().UTC(), LogPath: filepath.Join(folder, home.WorkerLog),
 		},
 	}
 }
@@ -85,6 +85,9 @@ func (m *member) arguments() []string {
 	}
 	for _, f := range m.want.flags {
 		args = append(args, "--flag="+f)
+	}
+	if m.want.prompts != 0 {
+		args = append(args, "--prompt-cache="+strconv.FormatInt(m.want.prompts, 10))
 	}
 	if m.want.program != "" {
 		args = append(args, "--program="+m.want.program)

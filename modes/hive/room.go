@@ -72,7 +72,7 @@ func (h *Hive) makeRoom(ctx context.Context, w want) (want, error) {
 	if best < 0 {
 		return w, h.refusal(ctx, w, run, shape, spots[len(spots)-1])
 	}
-	w.device = spots[best].device
+	w.device, w.prompts = spots[best].device, h.promptCache(ctx, w, spots[best], need)
 	if w.anyDevice && spots[best].why != "" {
 		ops.Narrate(ctx, "device_choose", "%s takes about %s: %s", w.model.ID, humanBytes(need.Total()), spots[best].why)
 	}
@@ -137,8 +137,13 @@ func (h *Hive) freeIn(ctx context.Context, pool string) (total, free uint64) {
 	}
 	var promised uint64
 	for _, m := range h.fleet.all() {
-		if pools := h.machine.poolsOf(m.tell().Device); slices.Contains(pools, pool) {
+		pools := h.machine.poolsOf(m.tell().Device)
+		switch {
+		case slices.Contains(pools, pool):
 			promised += h.outstanding(m, pool) / uint64(len(pools))
+		case pool == processor: // its model is on a card, but not the prompts
+			held, _ := ownMemory(m.tell().PID)
+			promised += promptsOf(m.tell(), held, mostOfProgram)
 		}
 	}
 	return total, free - min(free, promised)
@@ -165,8 +170,12 @@ func (h *Hive) outstanding(m *member, pool string) uint64 {
 	if !known && i.State != ops.WorkerLoading {
 		return 0
 	}
-	return need - min(need, held)
+	return need - min(need, held) + promptsOf(i, held, need)
 }
+
+// mostOfProgram is how much of the machine's memory a server takes whose model is
+// on a card, in bytes: its driver's library takes more than itself.
+const mostOfProgram = 512 << 20
 
 // poolsOf are the memories that a worker on a device takes of. A GPU that shares
 // the machine's memory, or does not tell of its own, has none of its own.

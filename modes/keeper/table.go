@@ -219,6 +219,9 @@ func worker(w io.Writer, x ops.Worker) {
 	if x.PID > 0 {
 		pair(w, "pid", strconv.Itoa(x.PID))
 	}
+	if x.PromptCache > 0 {
+		pair(w, "prompt cache", "up to "+size(x.PromptCache))
+	}
 	pair(w, "since", when(x.StartedAt))
 	pair(w, "program", x.Program)
 	pair(w, "log", x.LogPath)

@@ -39,6 +39,7 @@ type Options struct {
 	Flags         []string // settings of the engine's own
 	Program       string   // the llama-server that the engine llamacpp runs; "" finds one
 	Command       string   // the command line of the engine called command
+	PromptCache   int64    // bytes that it may fill with prompts it has seen; 0 leaves it to the engine, below 0 is none
 	Parts         []string // further hives that the model is divided over
 	Share         float64  // of the weights that stay on this machine's CPU then; 0 leaves it to the engine
 	PartOf        string   // the worker, HIVE/ID, of whose model this one holds a part
@@ -99,7 +100,7 @@ func New(o Options) (_ *Worker, err error) {
 	w.state.info = ops.Worker{
 		ID: o.ID, HiveID: o.Hive, Model: o.Model, Engine: w.Engine, Device: w.Device, Program: w.Program, State: ops.WorkerLoading,
 		PID: daemon.Self().PID, Slots: w.Parallel, StartedAt: started, LogPath: filepath.Join(o.Folder, home.WorkerLog),
-		Parts: o.Parts, PartOf: o.PartOf,
+		PromptCache: max(0, o.PromptCache), Parts: o.Parts, PartOf: o.PartOf,
 	}
 	socket := filepath.Join(o.Folder, home.WorkerSocket)
 	var holder daemon.Record
@@ -239,7 +240,7 @@ func (w *Worker) openEngine(ctx context.Context) (engine inference.Engine, err e
 	}()
 	s := inference.Spec{
 		ModelID: w.Model, ModelPath: w.Path, Device: w.Device, Parallel: w.Parallel, ContextLength: w.ContextLength,
-		Threads: max(0, w.Threads), Flags: w.Flags, Command: w.Command, Program: w.Program, Silence: w.Silence, Stall: w.Silence / stallShare, Waits: w.engineWaits, Folder: w.Folder, Changed: w.engineChanged, Share: w.Share,
+		Threads: max(0, w.Threads), Flags: w.Flags, Command: w.Command, Program: w.Program, Silence: w.Silence, Stall: w.Silence / stallShare, Waits: w.engineWaits, Folder: w.Folder, Changed: w.engineChanged, Share: w.Share, PromptCache: w.PromptCache,
 	}
 	if w.parts != nil {
 		s.Parts = w.parts
