@@ -22,6 +22,9 @@ func TestMain(m *testing.M) {
 	if len(os.Args) > 2 && os.Args[1] == toolbee {
 		os.Exit(serveToolbee(os.Args[2]))
 	}
+	if len(os.Args) > 5 && os.Args[1] == strangeRPC {
+		os.Exit(serveStrangeRPC(os.Args[3], os.Args[5]))
+	}
 	if queen := os.Getenv(asking); queen != "" {
 		os.Exit(runAsking(queen, os.Args))
 	}

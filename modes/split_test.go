@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"encoding/json"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -330,4 +331,45 @@ func TestWhatCannotBeDividedLeavesNothing(t *testing.T) {
 	if _, said := f.refused("worker", "spawn", "--engine", "builtin", "tinybee", "--hives", "localhost,gpu1"); !strings.Contains(said, "must be llamacpp to divide a model") {
 		t.Errorf("the builtin engine: %s", said)
 	}
+}
+
+// strangeRPC is the first word of a command line that makes the test binary an
+// rpc-server of a version that no llama.cpp works with; --host H --port P follow.
+const strangeRPC = "strange-rpc"
+
+func serveStrangeRPC(host, port string) int {
+	l, err := net.Listen("tcp", net.JoinHostPort(host, port))
+	if err != nil {
+		return 1
+	}
+	llamacpptest.ServeRPC(l)
+	return 0
+}
+
+func TestHivesWithDifferentLlamaCppsAreToldSo(t *testing.T) {
+	script := func(text string) string {
+		path := filepath.Join(t.TempDir(), "program")
+		if err := os.WriteFile(path, []byte("#!/bin/sh\n"+text+"\n"), 0o700); err != nil { //nolint:gosec // it is to be run
+			t.Fatal(err)
+		}
+		return path
+	}
+	t.Setenv(llamacpp.PathEnv, onOneThread(t, llamacpptest.Program(t)))
+	f := newFar(t, sshtest.Options{Env: []string{
+		llamacpp.PathEnv + "=" + script("echo 'version: 6000 (abcdef)'"),
+		llamacpp.RPCPathEnv + "=" + script("exec '"+os.Args[0]+"' "+strangeRPC+" \"$@\""),
+	}})
+	f.install()
+	code, said := f.refused("worker", "spawn", "tinybee", "--hives", "localhost,gpu1")
+	if code != 1 {
+		t.Errorf("exit code %d", code)
+	}
+	for _, part := range []string{"versions of llama.cpp that do not work together", "b6000 on gpu1, and must be the same: `rbee engine install ", " --hive gpu1`"} {
+		if !strings.Contains(said, part) {
+			t.Errorf("it says %s, want %q in it", said, part)
+		}
+	}
+	f.await("nothing is left but what failed", func(list []ops.Worker) bool {
+		return !slices.ContainsFunc(list, func(w ops.Worker) bool { return w.State != ops.WorkerFailed })
+	})
 }

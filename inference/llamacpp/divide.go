@@ -4,10 +4,12 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"regexp"
 	"strings"
 
 	"rbee.dev/rbee/inference"
 	"rbee.dev/rbee/inference/process"
+	"rbee.dev/rbee/ops"
 )
 
 // divide adds to a start what a divided model wants: the addresses of its parts,
@@ -29,6 +31,16 @@ func divide(ctx context.Context, s inference.Spec, l *process.Launch) error {
 	// write a trace with a debugger first.
 	l.Env = append(l.Env, "GGML_NO_BACKTRACE=1")
 	return nil
+}
+
+// strangers is what the program says of a part whose llama.cpp it cannot work with
+// (ggml/src/ggml-rpc/ggml-rpc.cpp).
+var strangers = regexp.MustCompile(`RPC server version mismatch|RPC handshake failed`)
+
+// estranged is the error for such a part.
+func estranged(err error) error {
+	return ops.Errorf(ops.CodeUnsupported, "the machines that the model is divided over have versions of llama.cpp that do not work together: %w", err).
+		WithHint("`rbee engine list` shows what each has, `rbee engine install VERSION --hive NAME` gives it another")
 }
 
 // devices are those of so many parts, as llama.cpp calls them, behind the

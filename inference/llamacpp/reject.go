@@ -40,6 +40,9 @@ func explain(ctx context.Context, err error, program string, m model) error {
 		return e.WithHint("a slow machine gets longer by RBEE_ENGINE_SILENCE; else `rbee engine install` brings another %s", Name)
 	}
 	said := strings.Join(death.Lines, "\n")
+	if strangers.MatchString(said) {
+		return estranged(err)
+	}
 	for _, r := range reasons {
 		if r.words.MatchString(said) {
 			return e.WithHint("%s", r.hint)

@@ -3,6 +3,7 @@ package llamacpp
 import (
 	"context"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -120,6 +121,30 @@ type elsewhere []string
 func (e elsewhere) Reach(context.Context) ([]string, error) { return e, nil }
 func (e elsewhere) Lost(ctx context.Context) bool           { <-ctx.Done(); return false }
 func (e elsewhere) Explain(why error) error                 { return why }
+
+func TestAPartOfAnotherVersionIsAClearError(t *testing.T) {
+	program := llamacpptest.Program(t)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	served := make(chan struct{})
+	go func() {
+		defer close(served)
+		llamacpptest.ServeRPC(l)
+	}()
+	defer func() {
+		_ = l.Close()
+		<-served
+	}()
+	_, err = Open(t.Context(), inference.Spec{ModelPath: tinybee(t), Threads: 1, Device: "cpu", Parts: elsewhere{l.Addr().String()}}, Options{Path: program})
+	if ops.CodeOf(err) != ops.CodeUnsupported || !strings.Contains(err.Error(), "versions of llama.cpp that do not work together") || !strings.Contains(err.Error(), "RPC") {
+		t.Errorf("it fails with %v", err)
+	}
+	if hint := ops.AsError(err).Hint; !strings.Contains(hint, "rbee engine install") {
+		t.Errorf("its hint is %q", hint)
+	}
+}
 
 func TestADividedModelsDevicesAndLayers(t *testing.T) {
 	two := elsewhere{"127.0.0.1:1", "127.0.0.1:2"}

@@ -37,7 +37,7 @@ func (d *Death) Error() string {
 
 var (
 	// complaint is what lines that tell of a failure have in them.
-	complaint = regexp.MustCompile(`(?i)error|fail|abort|assert|exception|fatal|invalid|unsupported|out of memory|unable|cannot|couldn't|killed`)
+	complaint = regexp.MustCompile(`(?i)error|fail|abort|assert|exception|fatal|invalid|unsupported|out of memory|unable|mismatch|cannot|couldn't|killed`)
 	// stamp is what programs put before what they say: llama-server's time
 	// since its start and level, or a date and time.
 	stamp = regexp.MustCompile(`^(\d+\.\d\d\.\d{3}\.\d{3} [A-Z] +|\d{4}-\d\d-\d\d[T ][\d:.,]+Z? +)`)

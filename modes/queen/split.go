@@ -48,7 +48,11 @@ func (q *Queen) spawnSplit(ctx context.Context, o ops.WorkerSpawn) (_ any, err e
 	if err := q.spawnParts(ctx, whole, o, sink); err != nil {
 		return nil, err
 	}
-	return q.forward(ctx, whole.hive, o)
+	result, err := q.forward(ctx, whole.hive, o)
+	if err != nil && ctx.Err() == nil {
+		err = q.tellVersions(ctx, o.Hives, err)
+	}
+	return result, err
 }
 
 // divide looks at the memory of the hives and returns the share of the first
