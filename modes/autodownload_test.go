@@ -78,3 +78,18 @@ func TestAModelIsBroughtByTheRequestForIt(t *testing.T) {
 		t.Errorf("what the hub has not: %v", err)
 	}
 }
+
+func TestARestartGivesTheHiveTheEnvironmentOfNow(t *testing.T) {
+	url, fetched := hub(t)
+	p := newPlace(t)
+	p.rbee("infer", "-n", "1", "x")
+	workers := p.workers()
+	t.Setenv("HF_ENDPOINT", url)
+	p.rbee("queen", "restart")
+	if out := p.rbee("model", "download", "hf:bees/tiny"); !strings.Contains(out, "tiny-Q8_0") || fetched.Load() == 0 {
+		t.Errorf("it prints %q", out)
+	}
+	if after := p.workers(); len(workers) != 1 || len(after) != 1 || after[0].PID != workers[0].PID {
+		t.Errorf("the workers were %+v and are %+v", workers, after)
+	}
+}

@@ -168,13 +168,15 @@ type QueenRestart struct{}
 
 // Help is shown by --help.
 func (QueenRestart) Help() string {
-	return `Replaces the running queen, and its hive where that is of another build, by this
-build. Workers stay, and answers that are being given go on. It has the flags of
-the one before, but for those whose variable is set now.
+	return `Replaces the running queen and its hive by this build, with the environment of
+now: HF_TOKEN, HF_ENDPOINT and HTTPS_PROXY too. Workers stay, and answers that are
+being given go on. The queen has the flags of the one before, but for those whose
+variable is set now. A hive that is a service of this machine stays as it is.
 
 Examples:
   rbee queen restart
-  RBEE_QUEUE_DEPTH=64 rbee queen restart`
+  RBEE_QUEUE_DEPTH=64 rbee queen restart
+  HF_TOKEN=hf_… rbee queen restart`
 }
 
 // Run restarts the queen where it listened before.
@@ -188,11 +190,35 @@ func (QueenRestart) Run(ctx context.Context, k *Keeper) error {
 		if err := k.shutdown(ctx, record, daemon.ScopeSelf); err != nil {
 			return err
 		}
+		if err := k.leaveHive(ctx); err != nil {
+			return err
+		}
 	}
 	if _, err := k.start(ctx, listen, args...); err != nil {
 		return err
 	}
 	return QueenStatus{}.Run(ctx, k)
+}
+
+// leaveHive ends the process of this machine's hive, for the next one to find its
+// workers and jobs. One that is a service has an environment of its own.
+func (k *Keeper) leaveHive(ctx context.Context) error {
+	record, alive, err := daemon.Running(k.Home.PIDFile("hive"))
+	if err != nil || !alive || record.Service {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, stopWithin)
+	defer cancel()
+	c := transport.New(transport.Unix(k.Home.HiveSocket()))
+	defer c.Close()
+	err = c.Post(ctx, daemon.ShutdownPath, daemon.Shutdown{Scope: daemon.ScopeSelf}, nil)
+	switch {
+	case errors.Is(err, transport.ErrUnreachable): // it is starting, or ending
+		return nil
+	case err != nil:
+		return fmt.Errorf("ask the hive to end: %w", err)
+	}
+	return daemon.WaitEnd(ctx, record.Process)
 }
 
 // shutdown asks the queen to end and waits until it has.

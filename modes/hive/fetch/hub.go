@@ -70,10 +70,11 @@ func (f *Fetcher) Hub(ctx context.Context, ref string, memory uint64) (Chosen, e
 		c.Why += "; with it comes " + path.Base(p.Path) + ", by which it takes images"
 		m.parts = append(slices.Clone(m.parts), p)
 	}
+	token, from := f.token()
 	for _, p := range m.parts {
 		where := endpoint.JoinPath(repo, "resolve", "main", p.Path)
 		c.Files = append(c.Files, File{
-			URL: where.String(), Size: p.Size, SHA256: p.LFS.OID, Token: f.token(), Begins: "GGUF", Access: access(endpoint, repo),
+			URL: where.String(), Size: p.Size, SHA256: p.LFS.OID, Token: token, Begins: "GGUF", Access: access(endpoint, repo, from),
 		})
 		c.Names = append(c.Names, path.Base(p.Path))
 	}
@@ -93,11 +94,11 @@ func (f *Fetcher) endpoint() (*url.URL, error) {
 	return u, nil
 }
 
-// token is what a person signed in with: HF_TOKEN, or the file that Hugging
-// Face's own tools keep.
-func (f *Fetcher) token() string {
+// token is what a person signed in with, and where it comes from: HF_TOKEN, or the
+// file that Hugging Face's own tools keep. Both are "" where there is none.
+func (f *Fetcher) token() (token, from string) {
 	if t := strings.TrimSpace(f.o.Env("HF_TOKEN")); t != "" {
-		return t
+		return t, "HF_TOKEN"
 	}
 	file := f.o.Env("HF_TOKEN_PATH")
 	if home := f.o.Env("HF_HOME"); file == "" && home != "" {
@@ -107,16 +108,23 @@ func (f *Fetcher) token() string {
 		file = filepath.Join(home, ".cache", "huggingface", "token")
 	}
 	text, err := os.ReadFile(file)
-	if err != nil {
-		return ""
+	token = strings.TrimSpace(string(text))
+	if err != nil || token == "" {
+		return "", ""
 	}
-	return strings.TrimSpace(string(text))
+	return token, file
 }
 
-// access says how to get what is private or gated.
-func access(endpoint *url.URL, repo string) string {
-	return fmt.Sprintf("ask for access at %s, make a token at %s, and set HF_TOKEN where the hive runs (or put the token into ~/.cache/huggingface/token there)",
-		endpoint.JoinPath(repo), endpoint.JoinPath("settings", "tokens"))
+// access says how to get what is private or gated, with a token from somewhere, or
+// without one for "".
+func access(endpoint *url.URL, repo, from string) string {
+	page, tokens := endpoint.JoinPath(repo), endpoint.JoinPath("settings", "tokens")
+	if from == "" {
+		return fmt.Sprintf("the hive has no token: ask for access at %s, make a token at %s, and put it into ~/.cache/huggingface/token on the hive's machine, "+
+			"or set HF_TOKEN and restart the hive: `HF_TOKEN=… rbee queen restart` does so on this machine", page, tokens)
+	}
+	return fmt.Sprintf("the hive's token, from %s, gives no access to it: with the token's account, ask for access at %s, "+
+		"and see at %s that the token is still good and may read gated and private repositories", from, page, tokens)
 }
 
 // listedFile is an entry of GET /api/models/REPO/tree/main, as the Hub's OpenAPI
@@ -156,7 +164,8 @@ var nextLink = regexp.MustCompile(`<([^<>]+)>\s*;\s*rel="next"`)
 func (f *Fetcher) page(ctx context.Context, endpoint *url.URL, repo string, from *url.URL) ([]listedFile, string, error) {
 	p := f.patience(ctx, from.String(), nil)
 	defer p.end()
-	what := File{URL: from.String(), Token: f.token(), Access: access(endpoint, repo)}
+	token, file := f.token()
+	what := File{URL: from.String(), Token: token, Access: access(endpoint, repo, file)}
 	answer, err := f.send(p.ctx, what.URL, what, http.Header{"Accept": {"application/json"}})
 	if err != nil {
 		return nil, "", hinted(err)
@@ -190,7 +199,7 @@ func hubRefusal(answer *http.Response, what File, repo string) error {
 		return ops.Errorf(ops.CodeDenied, "%s is given only to those who have asked for it", repo).WithHint("%s", what.Access)
 	case ops.CodeOf(err) == ops.CodeDenied:
 		return ops.Errorf(ops.CodeDenied, "there is no %s on the Hub, or it is private (%s)", repo, answer.Status).
-			WithHint("check the name; if it is private: %s", what.Access)
+			WithHint("check the name; if it is right, %s", what.Access)
 	case ops.CodeOf(err) == ops.CodeNotFound:
 		return ops.Errorf(ops.CodeNotFound, "there is no %s on the Hub", repo).WithHint("check the name at %s", Shown(hubEndpoint))
 	}

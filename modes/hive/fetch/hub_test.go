@@ -157,6 +157,38 @@ func TestWhatARepositoryDoesNotGiveIsAnErrorThatHelps(t *testing.T) {
 	}
 }
 
+func TestWhoHasATokenIsToldWhatItLacksAndWhoHasNoneHowToGiveOne(t *testing.T) {
+	s := hub(t, nil)
+	home := t.TempDir()
+	file := filepath.Join(home, "token")
+	if err := os.WriteFile(file, []byte("of-a-file\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		env  map[string]string
+		says []string
+		not  string
+	}{
+		"none":      {map[string]string{}, []string{"the hive has no token", "ask for access at " + s.URL + "/bees/gated", "~/.cache/huggingface/token", "rbee queen restart"}, "gives no access"},
+		"a setting": {map[string]string{"HF_TOKEN": "hf_secret"}, []string{"the hive's token, from HF_TOKEN, gives no access", s.URL + "/bees/gated", "/settings/tokens"}, "has no token"},
+		"a file":    {map[string]string{"HF_HOME": home}, []string{"the hive's token, from " + file + ", gives no access"}, "has no token"},
+	} {
+		o := quick()
+		o.Env = func(key string) string { return map[string]string{"HF_ENDPOINT": s.URL}[key] + c.env[key] }
+		_, err := newFetcher(t, o).Hub(t.Context(), "hf:bees/gated", 0)
+		wantCode(t, err, ops.CodeDenied)
+		hint := ops.AsError(err).Hint
+		for _, says := range c.says {
+			if !strings.Contains(hint, says) {
+				t.Errorf("%s: %q does not say %q", name, hint, says)
+			}
+		}
+		if strings.Contains(hint, c.not) || strings.Contains(hint, "secret") {
+			t.Errorf("%s: %q", name, hint)
+		}
+	}
+}
+
 func TestAPrivateModelComesWithATokenThatStaysWithTheHub(t *testing.T) {
 	s := hub(t, nil)
 	home := t.TempDir()
