@@ -7,7 +7,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/url"
 	"strconv"
 	"sync"
 	"time"
@@ -45,7 +44,7 @@ type conn struct {
 	since time.Time // that it is idle
 }
 
-// ask has worker k answer a request with the body. It returns when the answer's
+// ask has worker k answer a client's request with that body. It returns when the answer's
 // head is there; who takes the answer closes its body. A connection ends with
 // ctx, at any time until then.
 func (s *conns) ask(ctx context.Context, k key, request *http.Request, body []byte) (*http.Response, error) {
@@ -107,31 +106,22 @@ func (c *conn) send(request *http.Request, body []byte) error {
 	return err
 }
 
-// headOf is the head of a request (RFC 9112, 2 and 3).
+// headOf is the head of a client's request as a worker gets it (RFC 9112, 2 and
+// 3). What the request came with, its server has checked.
 func headOf(request *http.Request, size int) []byte {
 	b := make([]byte, 0, 1024)
 	b = append(append(append(b, request.Method...), ' '), request.URL.RequestURI()...)
 	b = append(b, " HTTP/1.1\r\nHost: localhost\r\nContent-Length: "...)
 	b = append(strconv.AppendInt(b, int64(size), 10), "\r\n"...)
 	for name, values := range request.Header {
+		if stays(name) {
+			continue
+		}
 		for _, v := range values {
 			b = append(append(append(append(b, name...), ": "...), v...), "\r\n"...)
 		}
 	}
 	return append(b, "\r\n"...)
-}
-
-// notSent are headers that sending decides on.
-var notSent = []string{"Host", "Content-Length", "Expect", "Accept-Encoding"}
-
-// requestFor is r as a worker is asked it. What r came with, its server has
-// checked.
-func requestFor(r *http.Request) *http.Request {
-	header := toWorker(r.Header)
-	for _, name := range notSent {
-		delete(header, name)
-	}
-	return &http.Request{Method: r.Method, URL: &url.URL{Path: r.URL.Path, RawPath: r.URL.RawPath, RawQuery: r.URL.RawQuery}, Header: header}
 }
 
 // take returns a connection to k, one that was kept if there is any.

@@ -31,7 +31,7 @@ func newConns(t *testing.T, addr string) (*conns, *atomic.Int32) {
 func (s *conns) post(t *testing.T, path string, body []byte) (int, string, error) {
 	t.Helper()
 	r := httptest.NewRequest(http.MethodPost, path, nil)
-	answer, err := s.ask(t.Context(), key{Hive: "h", Worker: "w"}, requestFor(r), body)
+	answer, err := s.ask(t.Context(), key{Hive: "h", Worker: "w"}, r, body)
 	if err != nil {
 		return 0, "", err
 	}
@@ -89,7 +89,7 @@ func TestAnAnswerThatIsNotReadToItsEndGivesNoConnectionBack(t *testing.T) {
 	server := echo(t)
 	s, made := newConns(t, server.Listener.Addr().String())
 	for range 2 {
-		answer, err := s.ask(t.Context(), key{}, requestFor(httptest.NewRequest(http.MethodPost, "/", nil)), nil)
+		answer, err := s.ask(t.Context(), key{}, httptest.NewRequest(http.MethodPost, "/", nil), nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -167,7 +167,7 @@ func TestARequestThatIsGivenUpClosesItsConnection(t *testing.T) {
 	s, _ := newConns(t, server.Listener.Addr().String())
 	for _, path := range []string{"/silent", "/begun"} {
 		ctx, cancel := context.WithCancel(t.Context())
-		r := requestFor(httptest.NewRequest(http.MethodPost, path, nil))
+		r := httptest.NewRequest(http.MethodPost, path, nil)
 		if path == "/silent" {
 			time.AfterFunc(10*time.Millisecond, cancel)
 		}

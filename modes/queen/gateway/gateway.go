@@ -214,7 +214,7 @@ func (g *Gateway) relayOn(p *reply, r *http.Request, body []byte, lease *schedul
 
 // relay has a worker answer. Its error says that another may do so, or go on.
 func (g *Gateway) relay(p *reply, r *http.Request, body []byte, k key) error {
-	answer, err := g.pool.ask(r.Context(), k, requestFor(r), body)
+	answer, err := g.pool.ask(r.Context(), k, r, body)
 	if err != nil {
 		return ops.Errorf(ops.CodeUnavailable, "worker %s of %s cannot be reached: %w", k.Worker, k.Hive, err)
 	}

@@ -2,26 +2,23 @@ package gateway
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 )
 
 // hopByHop are headers of one connection (RFC 9110, 7.6.1).
 var hopByHop = []string{"Connection", "Keep-Alive", "Proxy-Authenticate", "Proxy-Authorization", "Proxy-Connection", "Te", "Trailer", "Transfer-Encoding", "Upgrade"}
 
-// forQueen are headers of a request that are for the queen and nobody else: who
-// asks, and which page. An engine might log them.
-var forQueen = []string{"Authorization", "X-Api-Key", "Cookie", "Origin"}
-
-// toWorker is the header of a client's request as a worker gets it.
-func toWorker(client http.Header) http.Header {
-	header := client.Clone()
-	for _, name := range hopByHop {
-		header.Del(name)
+// stays reports whether a header of a client's request is not passed on to the
+// worker. The name is in its canonical form.
+func stays(name string) bool {
+	switch name {
+	case "Authorization", "X-Api-Key", "Cookie", "Origin": // for the queen and nobody else: an engine might log them
+		return true
+	case "Host", "Content-Length", "Expect", "Accept-Encoding": // sending decides on them
+		return true
 	}
-	for _, name := range forQueen {
-		header.Del(name)
-	}
-	return header
+	return slices.Contains(hopByHop, name)
 }
 
 // fromWorker adds the header of a worker's answer to the client's. Which pages
@@ -37,6 +34,6 @@ func fromWorker(client, worker http.Header) {
 		}
 	}
 	for _, name := range hopByHop {
-		client.Del(name)
+		delete(client, name)
 	}
 }
