@@ -44,6 +44,7 @@ func (c *ServeCmd) Run(ctx context.Context, h home.Home, stderr io.Writer) error
 	if err := h.Create(); err != nil {
 		return err
 	}
+	daemon.CollectSeldom()
 	detached := os.Getenv(daemon.DetachedEnv) != ""
 	log, file, err := daemon.Logger("hive", h.Log("hive"), stderr, detached)
 	if err != nil {

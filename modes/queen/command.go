@@ -97,6 +97,7 @@ func (c *ServeCmd) Run(ctx context.Context, h home.Home, stderr io.Writer) (err 
 	if err := h.Create(); err != nil {
 		return err
 	}
+	daemon.CollectSeldom()
 	detached := os.Getenv(daemon.DetachedEnv) != ""
 	log, logFile, err := daemon.Logger("queen", h.Log("queen"), stderr, detached)
 	if err != nil {

@@ -22,6 +22,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"rbee.dev/rbee/job"
+	"rbee.dev/rbee/modes/daemon"
 	"rbee.dev/rbee/modes/queen/schedule"
 	"rbee.dev/rbee/ops"
 )
@@ -46,6 +47,7 @@ func play() bool {
 		proxy.Transport = &http.Transport{MaxIdleConnsPerHost: 256}
 		h = proxy
 	case "gateway":
+		daemon.CollectSeldom()
 		dir, err := os.MkdirTemp("", "gateway")
 		if err != nil {
 			panic(err)
