@@ -92,6 +92,7 @@ type engineCommands struct {
 	List    keeper.Operation[ops.EngineList, ops.Engines]         `cmd:"" help:"List engines, and which of them workers run."`
 	Install keeper.Operation[ops.EngineInstall, ops.Engine]       `cmd:"" help:"Bring a release of llama.cpp, which new workers then run."`
 	Remove  keeper.Operation[ops.EngineRemove, ops.EngineRemoved] `cmd:"" help:"Remove a release that install brought."`
+	Flags   keeper.EngineFlags                                    `cmd:"" help:"List the settings of llama.cpp's that workers can be given."`
 }
 
 type jobCommands struct {

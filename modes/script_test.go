@@ -28,7 +28,7 @@ func TestMain(m *testing.M) {
 	if queen := os.Getenv(asking); queen != "" {
 		os.Exit(runAsking(queen, os.Args))
 	}
-	_ = os.Setenv(llamacpp.PathEnv, "/nowhere") // what is installed here does not matter
+	_ = os.Setenv(llamacpp.PathEnv, llamacpp.None) // what is installed here does not matter
 	dir, err := os.MkdirTemp("", "rbee-test")
 	if err == nil {
 		binary = filepath.Join(dir, "rbee")

@@ -114,6 +114,14 @@ func checkRange[N cmp.Ordered](field string, value, low, high N) error {
 	return nil
 }
 
+// checkCount is checkRange for a number from 1 of which 0 leaves the choice open.
+func checkCount(field string, value, high int) error {
+	if value == 0 {
+		return nil
+	}
+	return checkRange(field, value, 1, high)
+}
+
 // checkOptional is checkRange for a field that may be absent. NaN is refused.
 func checkOptional[N int | int64 | float64](field string, value *N, low, high N) error {
 	if value == nil {

@@ -125,6 +125,7 @@ func TestValidateTakesEachSampleAndRefusesWhatIsOutOfRange(t *testing.T) {
 		{ops.WorkerSpawn{Device: "cuda:"}, "device"},
 		{ops.WorkerSpawn{Device: "cuda:1234"}, "device"},
 		{ops.WorkerSpawn{Device: "GPU"}, "device"},
+		{ops.WorkerSpawn{Parallel: 1, Context: 1}, ""},
 		{ops.WorkerSpawn{Parallel: -1}, "parallel"},
 		{ops.WorkerSpawn{Parallel: 65}, "parallel"},
 		{ops.WorkerSpawn{Context: -1}, "context_length"},

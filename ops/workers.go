@@ -88,7 +88,7 @@ func (WorkerSpawn) Name() string { return "worker_spawn" }
 func (o WorkerSpawn) Validate() error {
 	return firstError(
 		checkName("hive_id", o.HiveID), checkModel("model", o.Model), checkName("worker", o.Engine), checkDevice(o.Device),
-		checkRange("parallel", o.Parallel, 0, 64), checkRange("context_length", o.Context, 0, 1<<20),
+		checkCount("parallel", o.Parallel, 64), checkCount("context_length", o.Context, 1<<20),
 		checkFlags(o.Flags), checkCommand(o.Engine, o.Command), o.check(o.HiveID, o.Engine))
 }
 

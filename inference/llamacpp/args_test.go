@@ -101,7 +101,8 @@ func TestFlagsArePassedOnByAList(t *testing.T) {
 		{"rpc=10.0.0.1:1", "", "--rpc is not passed on to llama-server: it opens a port"},
 		{"hf=x/y", "", "-hf is not passed on to llama-server: it fetches files"},
 		{"chat-template-file=x", "", "--chat-template-file is not passed on to llama-server: it opens a file"},
-		{"ctx-size=9", "", "--ctx-size is not passed on to llama-server: it is set by rbee"},
+		{"ctx-size=9", "", "--ctx-size is not passed on to llama-server: it is set by rbee, from the option --context-length"},
+		{"threads=9", "", "--threads is not passed on to llama-server: it is set by rbee, which shares the cores out"},
 		{"warp=9", "", "--warp is no flag of llama-server that is passed on"},
 		{"", "", "-- is no flag"},
 		{"-fa", "", `-fa wants another value than ""`},
@@ -122,6 +123,30 @@ func TestFlagsArePassedOnByAList(t *testing.T) {
 				t.Errorf("got %v, want %q", err, c.says)
 			}
 		})
+	}
+}
+
+func TestAFlagThatIsNotPassedOnIsHelpedWith(t *testing.T) {
+	for flag, hint := range map[string]string{
+		"flash-atn=on": "did you mean --flash-attn? `rbee engine flags` lists those that are passed on",
+		"warp-nine=9":  "`rbee engine flags` lists those that are passed on",
+		"threads=2":    "`rbee engine flags` lists those that are passed on",
+	} {
+		if _, err := flags([]string{flag}); ops.AsError(err).Hint != hint {
+			t.Errorf("of %s the hint is %q, want %q", flag, ops.AsError(err).Hint, hint)
+		}
+	}
+}
+
+func TestTheListOfFlagsHasWhatIsPassedOnAndNothingElse(t *testing.T) {
+	list := Flags()
+	if !slices.Contains(list, "flash-attn") || slices.Contains(list, "no-warmup") || slices.Contains(list, "lora") || !slices.IsSorted(list) {
+		t.Errorf("it is %q", list)
+	}
+	for _, name := range list {
+		if _, _, err := known(name); err != nil {
+			t.Error(err)
+		}
 	}
 }
 
@@ -221,8 +246,12 @@ func TestTheProgramIsFound(t *testing.T) {
 		}
 	}
 	t.Setenv(PathEnv, "/nowhere/llama-server")
-	if _, err := Find(""); ops.CodeOf(err) != ops.CodeNotFound || !strings.Contains(err.Error(), "looked at /nowhere/llama-server") {
-		t.Errorf("where the environment names none: %v", err)
+	if _, err := Find(""); ops.CodeOf(err) != ops.CodeNotFound || !strings.HasSuffix(err.Error(), "looked at /nowhere/llama-server (no such file or directory)") || !strings.Contains(ops.AsError(err).Hint, PathEnv+" names it") {
+		t.Errorf("where the environment names one that is not there: %v", err)
+	}
+	t.Setenv(PathEnv, None)
+	if _, err := Find(""); ops.CodeOf(err) != ops.CodeNotFound || !strings.Contains(ops.AsError(err).Hint, "rbee engine install") {
+		t.Errorf("where the environment wants none: %v", err)
 	}
 }
 

@@ -1,6 +1,8 @@
 package llamacpp
 
 import (
+	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -16,29 +18,42 @@ import (
 // that is looked for.
 const PathEnv = "RBEE_LLAMA_SERVER"
 
+// None is the value of [PathEnv] for no llama-server at all.
+const None = "none"
+
 // Find returns the path of llama-server: path itself where it is not "", else
 // what [PathEnv] names, else the program on PATH, else that in one of the folders
 // where people install programs and which a service's PATH often lacks.
 func Find(path string) (string, error) {
+	named := os.Getenv(PathEnv)
 	if path == "" {
-		path = os.Getenv(PathEnv)
+		path = named
 	}
+	e := ops.Errorf(ops.CodeNotFound, "there is no %s that can be run: looked at PATH", Name).
+		WithHint("`rbee engine install` brings llama.cpp; or see that its %s is on PATH or %s names it, or take the builtin engine", Name, PathEnv)
 	if path == "" {
 		if found := Installed(); len(found) > 0 {
 			return found[0], nil
 		}
-	} else if found, err := exec.LookPath(path); err == nil {
-		return filepath.Abs(found)
+	} else if path != None {
+		found, err := exec.LookPath(path)
+		if err == nil {
+			return filepath.Abs(found)
+		}
+		for inner := err; inner != nil; inner = errors.Unwrap(inner) {
+			err = inner // the path is told already
+		}
+		e.Message = fmt.Sprintf("there is no %s that can be run: looked at %s (%v)", Name, path, err)
+		if path == named {
+			e = e.WithHint("%s", namedHint)
+		}
 	}
-	where := path
-	if where == "" {
-		where = "PATH"
-	}
-	e := ops.Errorf(ops.CodeNotFound, "there is no %s that can be run: looked at %s", Name, where).
-		WithHint("`rbee engine install` brings llama.cpp; or see that its %s is on PATH or %s names it, or take the builtin engine", Name, PathEnv)
 	e.Field = "worker"
 	return "", e
 }
+
+// namedHint is what to do about a program that [PathEnv] names in vain.
+const namedHint = PathEnv + " names it, where the hive runs: name another there, or unset it and have one looked for"
 
 // Installed are the paths of the programs that [Find] looks among: the one on
 // PATH, and those in the folders where people install programs. The first is

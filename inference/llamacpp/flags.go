@@ -2,7 +2,9 @@ package llamacpp
 
 import (
 	"encoding/json"
+	"maps"
 	"regexp"
+	"slices"
 	"strings"
 
 	"rbee.dev/rbee/ops"
@@ -99,8 +101,11 @@ var refused = listed(map[string]string{
 		--log-jsonl --no-log-jsonl`,
 	"makes it say something and end": `
 		--help -h --usage --version --cache-list -cl --list-devices --completion-bash`,
-	"is set by rbee, which has an option of its own for it": `
-		--model -m --alias -a --parallel -np --ctx-size -c --threads -t --device -dev`,
+	"is set by rbee, from the model that is named":                              `--model -m --alias -a`,
+	"is set by rbee, from the option --parallel":                                `--parallel -np`,
+	"is set by rbee, from the option --context-length":                          `--ctx-size -c`,
+	"is set by rbee, from the option --device":                                  `--device -dev`,
+	"is set by rbee, which shares the cores out among the workers that compute": `--threads -t`,
 })
 
 func listed[K comparable](groups map[K]string) map[string]K {
@@ -148,10 +153,31 @@ func known(name string) (string, value, error) {
 			return n, kind, nil
 		}
 		if why, ok := refused[n]; ok {
-			return "", nothing, ops.Invalid("flags", "%s is not passed on to %s: it %s", n, Name, why)
+			return "", nothing, ops.Invalid("flags", "%s is not passed on to %s: it %s", n, Name, why).WithHint(seeFlags)
 		}
 	}
-	return "", nothing, ops.Invalid("flags", "%s is no flag of %s that is passed on", names[0], Name)
+	e := ops.Invalid("flags", "%s is no flag of %s that is passed on", names[0], Name)
+	if near := ops.Nearest(names[0], slices.Collect(maps.Keys(allowed))); near != "" {
+		return "", nothing, e.WithHint("did you mean %s? %s", near, seeFlags)
+	}
+	return "", nothing, e.WithHint(seeFlags)
+}
+
+// seeFlags says where the flags are listed.
+const seeFlags = "`rbee engine flags` lists those that are passed on"
+
+// Flags are the names of the program's flags that are passed on, by the alphabet: of
+// each pair the one that switches on.
+func Flags() []string {
+	var names []string
+	for name := range allowed {
+		off, isOff := strings.CutPrefix(name, "--no-")
+		if _, pair := allowed["--"+off]; strings.HasPrefix(name, "--") && !(isOff && pair) {
+			names = append(names, strings.TrimPrefix(name, "--"))
+		}
+	}
+	slices.Sort(names)
+	return names
 }
 
 // fits reports whether text is such a value.

@@ -90,7 +90,8 @@ func Ask(ctx context.Context, program string) (Version, error) {
 	}
 	v, ok := readVersion(text)
 	if !ok {
-		e := ops.Errorf(ops.CodeUnsupported, "%s is no %s: asked for its version it says %q", program, Name, firstLine(text))
+		e := ops.Errorf(ops.CodeUnsupported, "%s is no %s: asked for its version it says %q", program, Name, firstLine(text)).
+			WithHint("%s", unusableHint(program))
 		e.Field = "worker"
 		return v, e
 	}
@@ -139,11 +140,20 @@ func output(ctx context.Context, program, about string) (string, error) {
 		err = fmt.Errorf("it does not answer within %s", askWithin)
 	}
 	e := ops.Errorf(ops.CodeUnavailable, "%s cannot be run: %w%s", program, err, said(out))
+	e = e.WithHint("%s", unusableHint(program))
 	if errors.Is(err, exec.ErrNotFound) || errors.Is(err, os.ErrNotExist) {
 		e.Code = ops.CodeNotFound
 	}
 	e.Field = "worker"
 	return "", e
+}
+
+// unusableHint is what to do about a program that is of no use.
+func unusableHint(program string) string {
+	if found, err := Find(os.Getenv(PathEnv)); os.Getenv(PathEnv) != "" && err == nil && found == program {
+		return namedHint
+	}
+	return "`rbee engine install` brings one that can be used"
 }
 
 // said is the last line of what a program wrote, as the end of a sentence.

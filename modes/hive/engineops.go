@@ -27,7 +27,7 @@ func (h *Hive) EngineList(ctx context.Context, _ ops.EngineList) (ops.Engines, e
 		list = append(list, ops.Engine{ID: id, HiveID: h.Name, Name: llamaCpp, Origin: origin, Path: path, Used: path == used && path != ""})
 		return &list[len(list)-1]
 	}
-	if path := os.Getenv(llamacpp.PathEnv); path != "" {
+	if path := os.Getenv(llamacpp.PathEnv); path != "" && path != llamacpp.None {
 		if found, err := llamacpp.Find(path); err == nil {
 			path = found
 		}
@@ -45,7 +45,7 @@ func (h *Hive) EngineList(ctx context.Context, _ ops.EngineList) (ops.Engines, e
 		}
 		h.describe(ctx, add(id, ops.EngineFound, path))
 	}
-	choice, _, err := h.autoEngine(ctx)
+	choice, _, err := h.autoEngine(ops.WithSink(ctx, nil)) // the list itself tells of one that cannot be used
 	if err != nil {
 		choice = builtin
 	}
@@ -66,7 +66,7 @@ func (h *Hive) describe(ctx context.Context, e *ops.Engine) {
 	version, err := h.programs.ask(ctx, e.Path)
 	e.Version = version.String()
 	if err != nil {
-		e.Error = err.Error()
+		e.Error = ops.AsError(err).Message
 		return
 	}
 	if e.Accelerators == "" {

@@ -77,14 +77,17 @@ func (h *Hive) chooseEngine(ctx context.Context, name string) (engine, program s
 // A server that cannot be used is told of.
 func (h *Hive) autoEngine(ctx context.Context) (engine, program string, err error) {
 	path, err := h.llamaServer()
-	if err != nil {
-		return builtin, "", nil //nolint:nilerr // there is none, which is no fault
+	if named := os.Getenv(llamacpp.PathEnv); err != nil && (named == "" || named == llamacpp.None) {
+		return builtin, "", nil // there is none, which is no fault
 	}
-	if _, err := h.programs.ask(ctx, path); err != nil {
+	if err == nil {
+		_, err = h.programs.ask(ctx, path)
+	}
+	if err != nil {
 		if ctx.Err() != nil {
 			return "", "", context.Cause(ctx)
 		}
-		ops.Warn(ctx, "engine_unusable", "%v: taking the builtin engine", err)
+		ops.Warn(ctx, "engine_unusable", "%s; taking the builtin engine (%s)", ops.AsError(err).Message, ops.AsError(err).Hint)
 		return builtin, "", nil
 	}
 	return llamaCpp, path, nil

@@ -3,6 +3,7 @@ package hive_test
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"rbee.dev/rbee/inference/gguf/gguftest"
@@ -76,4 +77,36 @@ func TestAModelThatLlamaCppRejectsSaysWhyAndWhatToDo(t *testing.T) {
 	}
 	fails(t, h.Client, ops.WorkerSpawn{Model: "odd", Engine: "llamacpp"}, ops.CodeUnavailable,
 		path+": llama-server ended (exit status 1)", "unknown model architecture: 'warp9'", "`rbee engine install` brings the newest one", "its log was")
+}
+
+// TestALlamaServerThatIsNamedInVainIsTold: for one that asks for it that is an error,
+// for one that leaves the choice open a warning.
+func TestALlamaServerThatIsNamedInVainIsTold(t *testing.T) {
+	for name, c := range map[string]struct {
+		script string
+		mode   os.FileMode
+		code   ops.Code
+		says   string
+	}{
+		"not there":           {"", 0, ops.CodeNotFound, "that can be run: looked at "},
+		"no program":          {"echo x", 0o600, ops.CodeNotFound, "(permission denied)"},
+		"another program":     {"echo hello", 0o700, ops.CodeUnsupported, `is no llama-server: asked for its version it says "hello"`},
+		"one that cannot run": {"echo 'libcuda.so.1: cannot open shared object file' >&2; exit 127", 0o700, ops.CodeUnavailable, "libcuda.so.1: cannot open"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "llama-server")
+			if c.mode != 0 {
+				if err := os.WriteFile(path, []byte("#!/bin/sh\n"+c.script+"\n"), c.mode); err != nil {
+					t.Fatal(err)
+				}
+			}
+			t.Setenv(llamacpp.PathEnv, path)
+			h := start(t)
+			fails(t, h.Client, ops.WorkerSpawn{Engine: "llamacpp"}, c.code, c.says, "RBEE_LLAMA_SERVER names it")
+			got := infer(t, h.Client, ops.Infer{Prompt: "x"}, nil)
+			if story := strings.Join(got.story, "\n"); got.err != nil || !strings.Contains(story, c.says) || !strings.Contains(story, "; taking the builtin engine (RBEE_LLAMA_SERVER names it") {
+				t.Errorf("where the choice is open: %v, %s", got.err, story)
+			}
+		})
+	}
 }

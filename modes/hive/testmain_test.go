@@ -38,7 +38,7 @@ func TestMain(m *testing.M) {
 	if len(os.Args) > 2 && os.Args[2] == "serve" {
 		os.Exit(serve())
 	}
-	_ = os.Setenv(llamacpp.PathEnv, "/nowhere") // what is installed here does not matter
+	_ = os.Setenv(llamacpp.PathEnv, llamacpp.None) // what is installed here does not matter
 	goleak.VerifyTestMain(m)
 }
 

@@ -16,7 +16,10 @@ type WorkerSpawn struct {
 // Help is the examples that --help shows.
 func (c *WorkerSpawn) Help() string {
 	return "Examples:\n  " + examples[c.Op.Name()] +
-		"\n  rbee worker spawn big --hives gpu1,gpu2            (too big for one machine)"
+		"\n  rbee worker spawn big --hives gpu1,gpu2            (too big for one machine)" +
+		"\n  rbee worker spawn qwen3 --flag cache-type-k=q8_0 --flag cache-type-v=q8_0 --flag jinja" +
+		"\n  rbee worker spawn qwen3 --engine command --command \"vllm serve {model} --served-model-name {name} --uds {socket}\"" +
+		"\n\n`rbee engine flags` lists the settings of llama.cpp's that --flag takes."
 }
 
 // Run sends the operation and shows its result.

@@ -29,7 +29,7 @@ func TestMain(m *testing.M) {
 	if kind := os.Getenv(asWorker); kind != "" {
 		os.Exit(serve(kind))
 	}
-	_ = os.Setenv(llamacpp.PathEnv, "/nowhere") // what is installed here does not matter
+	_ = os.Setenv(llamacpp.PathEnv, llamacpp.None) // what is installed here does not matter
 	goleak.VerifyTestMain(m)
 }
 
