@@ -26,7 +26,21 @@ type Model struct {
 	Hint    string    `json:"hint,omitempty"`    // what to do about that
 	Aliases []string  `json:"aliases,omitempty"` // its other names; the queen's to say
 	Pinned  bool      `json:"pinned,omitempty"`  // its workers are not unloaded by themselves
+	// Abilities is what its file says that it can do; empty is not known.
+	Abilities []Ability `json:"abilities,omitempty"`
 }
+
+// Ability is something that a model can do, as Ollama's API calls it.
+type Ability string
+
+// The abilities.
+const (
+	AbilityCompletion Ability = "completion" // makes text
+	AbilityTools      Ability = "tools"      // its chat template has a place for tools
+	AbilityThinking   Ability = "thinking"   // and for thoughts
+	AbilityVision     Ability = "vision"     // takes images, by a projector beside it
+	AbilityEmbedding  Ability = "embedding"  // makes vectors, not text
+)
 
 // BuiltInSource is the Source of the model that comes in the binary.
 const BuiltInSource = "built-in"

@@ -31,8 +31,10 @@ type Worker struct {
 	Error     string      `json:"error,omitempty"`
 	Waiting   string      `json:"waiting,omitempty"` // what loading waits for, where it takes long; for a person
 	StartedAt time.Time   `json:"started_at"`
-	LogPath   string      `json:"log_path,omitempty"` // on the hive's machine
-	Program   string      `json:"program,omitempty"`  // that the engine runs, a path on the hive's machine
+	// UnloadsAt is when it is unloaded if it gets nothing to do; absent is never.
+	UnloadsAt *time.Time `json:"unloads_at,omitempty"`
+	LogPath   string     `json:"log_path,omitempty"` // on the hive's machine
+	Program   string     `json:"program,omitempty"`  // that the engine runs, a path on the hive's machine
 	// PromptCache is how many bytes of the machine's memory the engine may fill with
 	// prompts that it has seen, for when they come again; 0 is none, or not known.
 	PromptCache int64 `json:"prompt_cache_bytes,omitempty"`

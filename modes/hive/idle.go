@@ -38,6 +38,27 @@ func (h *Hive) unloading(ctx context.Context) {
 	}
 }
 
+// workers lists the workers, with when they are unloaded.
+func (h *Hive) workers() []ops.Worker {
+	workers := h.fleet.list()
+	for i, w := range workers {
+		if m, err := h.fleet.find(w.ID); err == nil {
+			workers[i].UnloadsAt = h.unloadsAt(m, w)
+		}
+	}
+	return workers
+}
+
+// unloadsAt is when a worker is unloaded if it gets nothing to do, or nil.
+func (h *Hive) unloadsAt(m *member, w ops.Worker) *time.Time {
+	used := m.lastUsed()
+	if h.IdleTimeout == 0 || used.IsZero() || w.PartOf != "" || w.State != ops.WorkerReady && w.State != ops.WorkerBusy || h.models.pinned(w.Model) {
+		return nil
+	}
+	at := used.Add(h.IdleTimeout).UTC().Truncate(time.Second)
+	return &at
+}
+
 // expired is a worker that has had nothing to do for that long, or nil; it gets
 // no more jobs: the caller ends it. Without one it tells how long none can be.
 func (f *fleet) expired(may func(ops.Worker) bool, after time.Duration) (expired *member, wait time.Duration) {

@@ -38,6 +38,23 @@ func TestTheIdleTimerUnloadsWhatIsNotPinned(t *testing.T) {
 	await(t, c, left(0))
 }
 
+func TestAWorkerTellsWhenItIsUnloaded(t *testing.T) {
+	h := newHome(t)
+	c := client(t, h)
+	stop := run(t, h, func(o *hive.Options) { o.IdleTimeout = time.Hour })
+	defer stop(daemon.ScopeAll)
+	before := time.Now()
+	do(t, c, ops.WorkerSpawn{Model: "tinybee"})
+	told := await(t, c, func(s ops.HiveSnapshot) bool { return len(s.Workers) == 1 && s.Workers[0].UnloadsAt != nil }).Workers[0]
+	if in := told.UnloadsAt.Sub(before); in < 59*time.Minute || in > 70*time.Minute {
+		t.Errorf("it is unloaded in %s, of an idle timeout of an hour", in)
+	}
+	do(t, c, ops.ModelPin{ID: "tinybee"})
+	if w := do(t, c, ops.WorkerList{}).Workers; len(w) != 1 || w[0].UnloadsAt != nil {
+		t.Errorf("a pinned model's: %+v", w)
+	}
+}
+
 // left is a hive with so many workers.
 func left(n int) func(ops.HiveSnapshot) bool {
 	return func(s ops.HiveSnapshot) bool { return len(s.Workers) == n }

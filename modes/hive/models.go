@@ -145,6 +145,9 @@ func (m *models) get(id string) (ops.Model, error) {
 	m.look(id, &k)
 	m.known[id] = k
 	k.model.Memory, k.model.Pinned = usualMemory(k, m.usual()), m.pinned(id)
+	if k.eye != nil {
+		k.model.Abilities = append(slices.Clone(k.model.Abilities), ops.AbilityVision)
+	}
 	return k.model, nil
 }
 
@@ -200,6 +203,7 @@ func (m *models) describe(id, path string, info fs.FileInfo) (ops.Model, fit.Mod
 		shape = fit.Read(f, info.Size())
 		model.Architecture, model.Quantization = f.Architecture(), f.Quantization()
 		model.Parameters = int64(f.Parameters()) //nolint:gosec // the file holds them
+		model.Abilities = abilities(f)
 		if n, ok := f.Uint(model.Architecture + ".context_length"); ok {
 			model.Context = int(min(n, 1<<30)) //nolint:gosec // bounded
 		}

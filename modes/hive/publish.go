@@ -68,7 +68,7 @@ func (h *Hive) publishing(ctx context.Context) {
 
 // snapshot is all that the hive knows of itself.
 func (h *Hive) snapshot() ops.HiveSnapshot {
-	workers, models := h.fleet.list(), h.models.list()
+	workers, models := h.workers(), h.models.list()
 	started, running, usable := h.started, 0, 0
 	for _, m := range models {
 		if m.Error == "" {

@@ -44,7 +44,7 @@ func (h *Hive) narrateStart(ctx context.Context, m *member, w want) {
 
 // WorkerList lists the hive's workers.
 func (h *Hive) WorkerList(context.Context, ops.WorkerList) (ops.Workers, error) {
-	return ops.Workers{Workers: h.fleet.list()}, nil
+	return ops.Workers{Workers: h.workers()}, nil
 }
 
 // WorkerGet shows one worker.
@@ -53,7 +53,9 @@ func (h *Hive) WorkerGet(_ context.Context, o ops.WorkerGet) (ops.Worker, error)
 	if err != nil {
 		return ops.Worker{}, err
 	}
-	return m.tell(), nil
+	w := m.tell()
+	w.UnloadsAt = h.unloadsAt(m, w)
+	return w, nil
 }
 
 // WorkerDelete ends a worker and forgets it. What it is answering fails.

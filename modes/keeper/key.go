@@ -91,7 +91,7 @@ func called(id, name string) string {
 
 // allowed says what a key is for.
 func allowed(key ops.Key) string {
-	text := "for " + scopes(key.Scopes)
+	text := "for " + join(key.Scopes)
 	if len(key.Models) > 0 {
 		text += ", of models " + strings.Join(key.Models, ", ")
 	}
@@ -104,7 +104,8 @@ func allowed(key ops.Key) string {
 	return text
 }
 
-func scopes(list []ops.Scope) string {
+// join is a list of words as a cell has it.
+func join[S ~string](list []S) string {
 	words := make([]string, len(list))
 	for i, s := range list {
 		words[i] = string(s)
@@ -148,7 +149,7 @@ func keysTable(w io.Writer, list []ops.Key) {
 		if models == "" {
 			models = "all"
 		}
-		row(w, x.ID, x.Name, string(x.State), scopes(x.Scopes), models, rates(x), when(x.CreatedAt), maybe(x.ExpiresAt), maybe(x.LastUsedAt))
+		row(w, x.ID, x.Name, string(x.State), join(x.Scopes), models, rates(x), when(x.CreatedAt), maybe(x.ExpiresAt), maybe(x.LastUsedAt))
 	}
 }
 

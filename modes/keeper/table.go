@@ -223,6 +223,9 @@ func worker(w io.Writer, x ops.Worker) {
 		pair(w, "prompt cache", "up to "+size(x.PromptCache))
 	}
 	pair(w, "since", when(x.StartedAt))
+	if x.UnloadsAt != nil {
+		pair(w, "unloaded", when(*x.UnloadsAt)+", if it gets nothing to do")
+	}
 	pair(w, "program", x.Program)
 	pair(w, "log", x.LogPath)
 }
@@ -230,6 +233,7 @@ func worker(w io.Writer, x ops.Worker) {
 func model(w io.Writer, m ops.Model) {
 	pair(w, "model", m.ID)
 	pair(w, "also called", strings.Join(m.Aliases, ", "))
+	pair(w, "can do", join(m.Abilities))
 	pair(w, "hive", m.HiveID)
 	pair(w, "cannot be used", m.Error)
 	pair(w, "what to do", m.Hint)

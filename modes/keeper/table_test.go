@@ -65,6 +65,8 @@ func TestEveryResultIsShownToAPerson(t *testing.T) {
 		{ops.EngineRemoved{ID: "b1-cpu", HiveID: "gpu1", Freed: 500}, []string{"engine b1-cpu is removed from gpu1, 500 B are free again"}},
 		{ops.Models{Models: []ops.Model{{ID: "m", Aliases: []string{"fast", "gpt-4o"}}}}, []string{"also called fast, gpt-4o"}},
 		{ops.Model{ID: "m", Aliases: []string{"fast"}, AddedAt: at}, []string{"also called  fast"}},
+		{ops.Model{ID: "m", Abilities: []ops.Ability{ops.AbilityCompletion, ops.AbilityTools}, AddedAt: at}, []string{"can do  completion, tools"}},
+		{ops.Worker{ID: "w1", State: ops.WorkerReady, StartedAt: at, UnloadsAt: &later}, []string{"unloaded  2026-11-23 12:00:01, if it gets nothing to do"}},
 		{ops.Alias{Alias: "fast", Model: "m"}, []string{"fast means m now"}},
 		{ops.Aliases{}, []string{"no aliases; `rbee model alias NAME MODEL` makes one"}},
 		{ops.Aliases{Aliases: []ops.Alias{{Alias: "fast", Model: "m"}}}, []string{"ALIAS  MODEL", "fast   m"}},

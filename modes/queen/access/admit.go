@@ -39,6 +39,14 @@ func (a *Access) Admit(r *http.Request, route string) (*http.Request, error) {
 	if err := a.check(k, secret, scope); err != nil {
 		return nil, err
 	}
+	switch {
+	case k.opens(scope):
+	case route == submit:
+		return a.as(r, k, k.ID), nil // it will be told which scope its operation wants
+	default:
+		return nil, ops.Errorf(ops.CodeDenied, "the API key %s is not for %s", k.called(), scope).
+			WithHint("it opens %s; this wants a key with --scope %s, or the queen's token", list(k.Scopes), scope)
+	}
 	now := a.Now()
 	k.used.Store(now.UnixMilli())
 	if r.Method == http.MethodPost {
@@ -57,8 +65,8 @@ func (k *key) usedUp(of string, wait time.Duration) *ops.Error {
 		WithHint("try again in %.0f s", math.Ceil(wait.Seconds()))
 }
 
-// check refuses a key that is not known, not taken any more, or not for the
-// scope.
+// check refuses a key that is not known or not taken any more; scope is what
+// there should be one for.
 func (a *Access) check(k *key, secret string, scope ops.Scope) error {
 	message, hint := "", "`rbee key list` shows the keys, `rbee key create` makes one"
 	switch {
@@ -72,9 +80,6 @@ func (a *Access) check(k *key, secret string, scope ops.Scope) error {
 		message = "the API key " + k.called() + " has expired"
 	case k.state(a.Now()) == ops.KeyRevoked:
 		message = "the API key " + k.called() + " was revoked"
-	case !k.opens(scope):
-		return ops.Errorf(ops.CodeDenied, "the API key %s is not for %s", k.called(), scope).
-			WithHint("it opens %s; this wants a key with --scope %s, or the queen's token", list(k.Scopes), scope)
 	default:
 		return nil
 	}

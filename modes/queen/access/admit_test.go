@@ -14,7 +14,6 @@ import (
 const (
 	chat   = "POST /v1/chat/completions"
 	models = "GET /v1/models"
-	submit = "POST /v1/jobs"
 	stop   = "POST /v1/shutdown"
 )
 
@@ -85,7 +84,7 @@ func TestAScopeOpensItsRoutesAndNoOthers(t *testing.T) {
 		scopes []ops.Scope
 		want   map[string]int
 	}{
-		{nil, map[string]int{chat: 200, models: 200, submit: 403, stop: 403, state: 403, "GET /v1/new": 403}},
+		{nil, map[string]int{chat: 200, models: 200, "GET /v1/jobs": 403, stop: 403, state: 403, "GET /v1/new": 403}},
 		{[]ops.Scope{ops.ScopeJobs}, map[string]int{chat: 403, submit: 200, "DELETE /v1/jobs/:id": 200, stop: 403, state: 403, "POST " + ops.LoginPath: 403}},
 		{[]ops.Scope{ops.ScopeInference, ops.ScopeJobs}, map[string]int{chat: 200, submit: 200, stop: 403}},
 		{[]ops.Scope{ops.ScopeAdmin}, map[string]int{chat: 200, submit: 200, stop: 200, state: 200, "GET /v1/new": 200}},

@@ -11,11 +11,15 @@ import (
 // open is the scope of what wants no key at all.
 const open ops.Scope = "open"
 
+// submit is the route by which operations come. What a key must open for that is
+// each operation's own (see mayDo), so that it is not asked for twice.
+const submit = "POST /v1/jobs"
+
 // fixed are the scopes of the routes that every queen has. A route that is in no
 // table is for admin alone; a test holds that there is none.
 var fixed = map[string]ops.Scope{
 	"GET /health":             open,
-	"POST /v1/jobs":           ops.ScopeJobs, // and see operations
+	submit:                    ops.ScopeJobs, // at least
 	"GET /v1/jobs":            ops.ScopeJobs,
 	"GET /v1/jobs/:id":        ops.ScopeJobs,
 	"DELETE /v1/jobs/:id":     ops.ScopeJobs,

@@ -1,13 +1,19 @@
 package access
 
 import (
+	"bytes"
 	"cmp"
+	"context"
 	"maps"
+	"net/http"
 	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/rs/zerolog"
+
+	"rbee.dev/rbee/job"
 	"rbee.dev/rbee/ops"
 )
 
@@ -59,6 +65,49 @@ func TestAKeyForJobsDoesWhatItsScopesAndModelsSay(t *testing.T) {
 				t.Errorf("the error %+v", e)
 			}
 		})
+	}
+}
+
+func TestAKeyIsToldTheScopeThatTheOperationWants(t *testing.T) {
+	o := newOffice(t)
+	for _, tt := range []struct {
+		has  ops.Scope
+		o    ops.Op
+		want string // "" lets it in
+	}{
+		{ops.ScopeInference, ops.Status{}, "--scope jobs,"},
+		{ops.ScopeInference, ops.Infer{Prompt: "a"}, "--scope jobs,"},
+		{ops.ScopeInference, ops.KeyList{}, "--scope admin,"},
+		{ops.ScopeJobs, ops.Usage{}, "--scope admin,"},
+		{ops.ScopeJobs, ops.Status{}, ""},
+		{ops.ScopeAdmin, ops.KeyList{}, ""},
+	} {
+		_, secret := o.key(ops.KeyCreate{Scopes: []ops.Scope{tt.has}})
+		server, err := job.NewServer(job.Options[ops.Op]{
+			Mode: "queen", Dir: t.TempDir(), Log: zerolog.Nop(), Run: func(context.Context, ops.Op) (any, error) { return nil, nil },
+			Admit: func(r *http.Request, route string) (*http.Request, error) {
+				r.RemoteAddr = "127.0.0.1:50000"
+				return o.Admit(r, route)
+			},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, err := ops.Encode(tt.o, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := httptest.NewRequest(http.MethodPost, "http://127.0.0.1:7833/v1/jobs", bytes.NewReader(text))
+		r.Header.Set("Content-Type", "application/json")
+		r.Header.Set("Authorization", "Bearer "+secret)
+		w := httptest.NewRecorder()
+		server.ServeHTTP(w, r)
+		if tt.want == "" && w.Code != http.StatusAccepted || tt.want != "" && (w.Code != http.StatusForbidden || !strings.Contains(w.Body.String(), tt.want)) {
+			t.Errorf("a key for %s does %s: %d %s, want %q", tt.has, tt.o.Name(), w.Code, w.Body, tt.want)
+		}
+		if err := server.Stop(t.Context()); err != nil {
+			t.Error(err)
+		}
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -236,16 +237,18 @@ func TestErrorsAreInTheDialectsOwnShape(t *testing.T) {
 
 func TestWhatThereIsIsToldInOllamasWords(t *testing.T) {
 	f := newFarm(t)
-	f.models[0] = ops.Model{ID: "bee", Architecture: "llama", Parameters: 1_700_000, Quantization: "Q8_0", Size: 7, Context: 512, Source: "built-in"}
+	f.models[0] = ops.Model{ID: "bee", Architecture: "llama", Parameters: 1_700_000, Quantization: "Q8_0", Size: 7, Context: 512, Source: "built-in", Abilities: []ops.Ability{ops.AbilityCompletion, ops.AbilityTools}}
 	f.add("w", events())
+	until := time.Date(2026, 11, 25, 13, 0, 0, 0, time.UTC)
+	f.workers[0].UnloadsAt = &until
 	for _, tt := range []struct {
 		name, method, path, body string
 		status                   int
 		want                     []string
 	}{
 		{"the models", "GET", "/api/tags", "", 200, []string{`"name":"bee"`, `"family":"llama"`, `"parameter_size":"1.7M"`}},
-		{"those that are loaded", "GET", "/api/ps", "", 200, []string{`"name":"bee"`, `"expires_at":"`, `"size_vram":7`}},
-		{"one of them", "POST", "/api/show", `{"model":"bee:latest"}`, 200, []string{`"llama.context_length":512`, `"capabilities":["completion",`}},
+		{"those that are loaded", "GET", "/api/ps", "", 200, []string{`"name":"bee"`, `"expires_at":"2026-11-25T13:00:00Z"`, `"size_vram":7`}},
+		{"one of them", "POST", "/api/show", `{"model":"bee:latest"}`, 200, []string{`"llama.context_length":512`, `"capabilities":["completion","tools"]`}},
 		{"one by its older member", "POST", "/api/show", `{"name":"bee"}`, 200, []string{`"quantization_level":"Q8_0"`}},
 		{"one that is not there", "POST", "/api/show", `{"model":"bea"}`, 404, []string{`{"error":"there is no model \"bea\"`}},
 		{"one whose file is broken", "POST", "/api/show", `{"model":"broken"}`, 404, []string{`{"error":"`}},

@@ -51,8 +51,10 @@ func (g *Gateway) serveTags(w http.ResponseWriter, r *http.Request) {
 	tell(w, map[string]any{"models": list})
 }
 
-// servePS lists the models that are loaded. When an idle one goes is not known
-// before, so that the date says none that a client could count down to.
+// never is a date that Ollama's clients show as for ever.
+const never = 100 * 365 * 24 * time.Hour
+
+// servePS lists the models that are loaded, and until when if nobody asks for them.
 func (g *Gateway) servePS(w http.ResponseWriter, r *http.Request) {
 	type loaded struct {
 		ollamaModel
@@ -70,7 +72,10 @@ func (g *Gateway) servePS(w http.ResponseWriter, r *http.Request) {
 			continue
 		}
 		seen[x.Model] = true
-		l := loaded{ollamaModel: newOllamaModel(x.Model, known[x.Model]), ExpiresAt: time.Now().UTC().AddDate(1, 0, 0), Context: x.Context}
+		l := loaded{ollamaModel: newOllamaModel(x.Model, known[x.Model]), ExpiresAt: time.Now().UTC().Add(never), Context: x.Context}
+		if x.UnloadsAt != nil {
+			l.ExpiresAt = *x.UnloadsAt
+		}
 		if x.Device != "cpu" {
 			l.SizeVRAM = l.Size
 		}
@@ -96,10 +101,14 @@ func (g *Gateway) serveShow(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	m := list[i]
+	can := m.Abilities
+	if len(can) == 0 { // of a hive of an older build
+		can = []ops.Ability{ops.AbilityCompletion}
+	}
 	tell(w, map[string]any{
 		"modelfile": "FROM " + m.Source, "parameters": "", "template": "", "modified_at": m.AddedAt,
 		"details":      newOllamaModel(name, m).Details,
-		"capabilities": []string{"completion", "tools"},
+		"capabilities": can,
 		"model_info": map[string]any{
 			"general.architecture": m.Architecture, "general.parameter_count": m.Parameters, m.Architecture + ".context_length": m.Context,
 		},
