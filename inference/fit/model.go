@@ -39,6 +39,10 @@ type layer struct {
 	state        uint64 // bytes for each request, however long: a recurrent layer's
 }
 
+// Known says whether the numbers are there that decide: of a file's beginning they
+// may not be.
+func (m Model) Known() bool { return len(m.layers) > 0 && m.width > 0 && m.vocabulary > 0 }
+
 // Read takes the numbers from a model's file. size is that of all its files, in
 // bytes: a split model's metadata is in the first.
 func Read(f *gguf.File, size int64) Model {
@@ -131,8 +135,8 @@ func (r reader) inner() uint64 {
 
 // vocabulary is how many tokens there are.
 func (r reader) vocabulary() uint64 {
-	if tokens, ok := r.file.Strings("tokenizer.ggml.tokens"); ok {
-		return uint64(len(tokens))
+	if tokens, ok := r.file.Len("tokenizer.ggml.tokens"); ok {
+		return min(uint64(max(0, tokens)), maxWidth) //nolint:gosec // not negative
 	}
 	return r.number("vocab_size", 0, maxWidth)
 }

@@ -94,6 +94,19 @@ func value[T any](f *File, key string) (T, bool) {
 	return v, ok
 }
 
+// Len returns how many values a list has.
+func (f *File) Len(key string) (int, bool) {
+	switch v := f.meta[key].(type) {
+	case []string:
+		return len(v), true
+	case numbers:
+		return v.count, true
+	case length:
+		return int(v), true
+	}
+	return 0, false
+}
+
 // Uint returns a whole number of any width that is not negative.
 func (f *File) Uint(key string) (uint64, bool) {
 	switch v := f.meta[key].(type) {

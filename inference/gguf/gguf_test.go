@@ -120,6 +120,42 @@ func TestHostileFilesAreErrorsThatNameWhatIsWrong(t *testing.T) {
 	}
 }
 
+func TestOfAFilesBeginningIsKnownWhatItHolds(t *testing.T) {
+	whole := small().Bytes()
+	at := func(text string) int { return strings.Index(string(whole), text) }
+	for _, c := range []struct {
+		name   string
+		length int
+		uint   bool
+		texts  int
+		floats int
+	}{
+		{"all of it", len(whole), true, 3, 2},
+		{"no weights", len(whole) - 24, true, 3, 2},
+		{"no tensors", at("t\x02\x00\x00\x00"), true, 3, 2},
+		{"part of a list of numbers", at("a.floats") + 8 + 4 + 12 + 4, true, 3, 2},
+		{"part of a list of texts", at("a.texts") + 7 + 4 + 12 + 10, true, 3, 0},
+		{"no more than the length of a list", at("a.texts") + 7 + 4 + 12, true, 3, 0},
+		{"part of a key", at("a.texts") + 3, true, 0, 0},
+		{"part of a number", at("a.uint") + 6 + 4 + 2, false, 0, 0},
+	} {
+		f, err := gguf.ParseHead(whole[:c.length])
+		if err != nil {
+			t.Errorf("%s: %v", c.name, err)
+			continue
+		}
+		_, ok := f.Uint("a.uint")
+		texts, _ := f.Len("a.texts")
+		floats, _ := f.Len("a.floats")
+		if f.Architecture() != "llama" || ok != c.uint || texts != c.texts || floats != c.floats || len(f.Tensors()) > 0 {
+			t.Errorf("%s: %t, %d texts, %d numbers of %q", c.name, ok, texts, floats, f.Keys())
+		}
+	}
+	if _, err := gguf.ParseHead([]byte("<!doctype html>")); err == nil {
+		t.Error("a page is taken for a file's beginning")
+	}
+}
+
 func TestAlignmentMustBeAPowerOfTwo(t *testing.T) {
 	for value, ok := range map[uint32]bool{0: false, 31: false, 32: true, 1 << 20: false} {
 		b := small()
@@ -138,7 +174,11 @@ func FuzzParse(f *testing.F) {
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
 		file, err := gguf.Parse(data)
+		head, failed := gguf.ParseHead(data)
 		runtime.ReadMemStats(&after)
+		if err == nil && (failed != nil || len(head.Keys()) != len(file.Keys())) {
+			t.Errorf("as a beginning it is %v", failed)
+		}
 		if grown := after.TotalAlloc - before.TotalAlloc; grown > 64*uint64(len(data))+1<<20 {
 			t.Errorf("%d bytes made %d bytes of memory", len(data), grown)
 		}

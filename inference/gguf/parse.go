@@ -63,6 +63,22 @@ func Parse(data []byte) (*File, error) {
 	return f, nil
 }
 
+// ParseHead reads what data, the beginning of a file, holds of its metadata. The
+// File has no tensors; of a list that goes on beyond data only the length is known
+// ([File.Len]).
+func ParseHead(data []byte) (*File, error) {
+	p := parser{data: data, head: true}
+	f := &File{data: data, meta: map[string]any{}, byName: map[string]int{}}
+	if err := p.parse(f); err != nil && !p.cut {
+		return nil, err
+	}
+	f.tensors, f.byName = nil, map[string]int{}
+	return f, nil
+}
+
+// length is how many values a list has that is not there whole.
+type length int
+
 // parser walks over the head of a file. After the first error it stays where
 // it is and reads zeros.
 type parser struct {
@@ -70,6 +86,8 @@ type parser struct {
 	at   uint64
 	what string // what is being read, for the error
 	err  error
+	head bool // data is only the file's beginning
+	cut  bool // and ends where more was to be read
 }
 
 func (p *parser) fail(format string, args ...any) {
@@ -81,6 +99,7 @@ func (p *parser) fail(format string, args ...any) {
 // take returns the next n bytes, or nil when they are not there.
 func (p *parser) take(n uint64) []byte {
 	if p.err == nil && n > uint64(len(p.data))-p.at {
+		p.cut = p.head
 		p.fail("needs %d bytes, and the file has %d more", n, uint64(len(p.data))-p.at)
 	}
 	if p.err != nil {
@@ -131,7 +150,7 @@ func (p *parser) parse(f *File) error {
 	for i := uint64(0); i < tensors && p.err == nil; i++ {
 		p.tensor(f)
 	}
-	if p.err == nil {
+	if p.err == nil && !p.head {
 		p.place(f)
 	}
 	return p.err
@@ -153,7 +172,10 @@ func (p *parser) entry(f *File) {
 		p.fail("is there twice")
 		return
 	}
-	f.meta[key] = p.value(p.uint32())
+	value := p.value(p.uint32())
+	if _, list := value.(length); !p.cut || list {
+		f.meta[key] = value
+	}
 }
 
 func (p *parser) value(kind uint32) any {
@@ -213,12 +235,14 @@ func (p *parser) array() any {
 	}
 	if kind == kindString {
 		if count > (uint64(len(p.data))-p.at)/8 { // each takes 8 bytes at least
-			p.fail("announces %d texts, more than the file can hold", count)
-			return nil
+			return p.more(count, "announces %d texts, more than the file can hold")
 		}
 		list := make([]string, 0, count)
 		for i := uint64(0); i < count && p.err == nil; i++ {
 			list = append(list, p.text())
+		}
+		if p.cut {
+			return length(count) //nolint:gosec // bounded by the data
 		}
 		return list
 	}
@@ -229,10 +253,20 @@ func (p *parser) array() any {
 	}
 	hi, size := bits.Mul64(count, w)
 	if hi != 0 || size > uint64(len(p.data))-p.at {
-		p.fail("announces %d values, more than the file can hold", count)
-		return nil
+		return p.more(count, "announces %d values, more than the file can hold")
 	}
 	return numbers{kind: kind, count: int(count), data: p.take(size)} //nolint:gosec // fits: the data is in memory
+}
+
+// more is a list of count values that is longer than the data: of a file's
+// beginning its length is known, of a file it is the error format.
+func (p *parser) more(count uint64, format string) any {
+	p.cut = p.head
+	p.fail(format, count)
+	if p.cut {
+		return length(min(count, math.MaxInt32)) //nolint:gosec // bounded
+	}
+	return nil
 }
 
 // tensor reads one tensor's description; its offset is still relative.

@@ -99,7 +99,7 @@ func New(o Options) (_ *Hive, err error) {
 	if h.models, err = openModels(o.Home.Models(), o.Name); err != nil {
 		return nil, errors.Join(err, h.ln.Close())
 	}
-	h.models.usual = h.usualEngine
+	h.models.usual, h.models.memory = h.usualEngine, h.roomiest
 	if h.installed, err = engines.Open(o.Home.Engines()); err != nil {
 		return nil, errors.Join(err, h.ln.Close())
 	}

@@ -48,8 +48,8 @@ type models struct {
 	root *os.Root // no name leads out of it, not by links either
 	// fetch says how to download.
 	fetch fetch.Options
-	// memory is how big a model may be that is chosen by itself, in bytes; 0
-	// sets no bound.
+	// memory is how much a model may take to run that is chosen by itself, in bytes;
+	// 0 sets no bound.
 	memory func(context.Context) uint64
 	// usual is the engine of a worker for which nobody asks for another.
 	usual func() string

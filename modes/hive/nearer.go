@@ -42,7 +42,7 @@ func (m *models) having(ctx context.Context, source, sum string) []plan {
 // resolveOr is resolve, but where a server is not reached and another hive has
 // what is meant, it is taken from there.
 func (m *models) resolveOr(ctx context.Context, f *fetch.Fetcher, from string) (plan, error) {
-	p, err := m.resolve(ctx, f, from, m.memory(ctx))
+	p, err := m.resolve(ctx, f, from)
 	if ops.CodeOf(err) != ops.CodeUnavailable || !strings.HasPrefix(from, fetch.HubPrefix) || ctx.Err() != nil {
 		return p, err
 	}

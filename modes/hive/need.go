@@ -1,10 +1,12 @@
 package hive
 
 import (
+	"context"
 	"math"
 
 	"rbee.dev/rbee/inference"
 	"rbee.dev/rbee/inference/fit"
+	"rbee.dev/rbee/inference/gguf"
 )
 
 // runOf is how an engine runs a model. What a command line does is not known:
@@ -17,6 +19,37 @@ func runOf(engine string, m fit.Model, s inference.Spec) fit.Run {
 		return m.LlamaCpp(s)
 	}
 	return fit.Run{}
+}
+
+// needBy is how many bytes a model of that size takes, run where nobody asks for
+// anything else, by the beginning of its file. ok is false where that tells too
+// little.
+func (m *models) needBy(head []byte, size int64) (bytes uint64, ok bool) {
+	f, err := gguf.ParseHead(head)
+	if err != nil {
+		return 0, false
+	}
+	shape := fit.Read(f, size)
+	return shape.Need(runOf(m.usual(), shape, inference.Spec{})).Total(), shape.Known()
+}
+
+// roomiest is how many bytes a model can have here at most, where nothing else
+// runs: of the machine's memory all but a sixteenth, which is the system's, and
+// that of the cards, where the engine can use them. 0 is not known.
+func (h *Hive) roomiest(ctx context.Context) uint64 { return h.roomiestFor(ctx, h.usualEngine()) }
+
+func (h *Hive) roomiestFor(ctx context.Context, engine string) uint64 {
+	total, _ := h.Memory(ctx)
+	total -= total / 16
+	if engine != llamaCpp || total == 0 || h.machine.known(ctx) != nil {
+		return total
+	}
+	for _, d := range h.machine.gpus() {
+		if pools := h.machine.poolsOf(d.ID); pools[0] != processor {
+			total += d.MemoryBytes - min(d.MemoryBytes, spareOfCard)
+		}
+	}
+	return total
 }
 
 // usualMemory is how many bytes a model takes, run as it is where nobody asks

@@ -42,14 +42,14 @@ const magic = "GGUF"
 
 // resolve finds out what a reference means: an absolute path, an http(s) URL,
 // another hive's model, or a repository on Hugging Face, of which it takes what
-// fits into memory bytes.
-func (m *models) resolve(ctx context.Context, f *fetch.Fetcher, from string, memory uint64) (plan, error) {
+// fits here.
+func (m *models) resolve(ctx context.Context, f *fetch.Fetcher, from string) (plan, error) {
 	p := plan{source: fetch.Shown(from), name: nameOf(from)}
 	switch {
 	case strings.HasPrefix(from, ops.HiveScheme):
 		return m.elsewhere(ctx, from)
 	case strings.HasPrefix(from, fetch.HubPrefix):
-		c, err := f.Hub(ctx, from, memory)
+		c, err := f.Hub(ctx, from, fetch.Room{Memory: m.memory(ctx), Need: m.needBy})
 		if err != nil {
 			return plan{}, err
 		}

@@ -2,6 +2,7 @@ package fetch
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"path"
 	"slices"
@@ -16,12 +17,47 @@ import (
 // smallest whose answers are hardly worse than the whole weights'.
 const usual = "Q4_K_M"
 
-// need is what a model takes of memory, in bytes: its weights, and a tenth and
-// half a GiB for what is computed with them.
-func (m hubModel) need() uint64 { return uint64(m.size) + uint64(m.size)/10 + 512<<20 } //nolint:gosec // a size
+// Room is what a model may take that is chosen by itself.
+type Room struct {
+	// Memory is how many bytes there are for it; with 0 everything fits.
+	Memory uint64
+	// Need estimates how many bytes it takes to run: from the beginning of its first
+	// file, and the size of all of them. ok is false where that tells too little.
+	// Without one, or its answer, [rough] does.
+	Need func(head []byte, size int64) (bytes uint64, ok bool)
+}
+
+// rough is a rule for what a model of that size takes, in bytes: its weights, and a
+// tenth and half a GiB for what is computed with them.
+func rough(size int64) uint64 { return uint64(size) + uint64(size)/10 + 512<<20 } //nolint:gosec // a size
+
+// needs is what models of a repository take, by the size of their files, in bytes.
+type needs func(size int64) uint64
+
+// needsOf finds out what whole models take. Their files' beginnings say the same of
+// all quantisations but the size, so one is read, and that only where the usual
+// choice could be too big: where it does not fit twice by the rule.
+func (f *Fetcher) needsOf(ctx context.Context, whole []hubModel, room Room, file func(listedFile) File) needs {
+	likely := slices.MinFunc(whole, hubModel.compare)
+	if room.Need == nil || room.Memory == 0 || rough(likely.size) <= room.Memory/2 {
+		return rough
+	}
+	head, err := f.head(ctx, file(likely.parts[0]))
+	if err != nil {
+		return rough // whoever downloads it hears why
+	}
+	if _, ok := room.Need(head, likely.size); !ok {
+		return rough
+	}
+	return func(size int64) uint64 {
+		need, _ := room.Need(head, size)
+		return need
+	}
+}
 
 // choose picks the model that wanted names, or the best that fits, and says why.
-func choose(models []hubModel, repo, wanted string, memory uint64) (hubModel, string, error) {
+// of tells what whole models take.
+func choose(models []hubModel, repo, wanted string, memory uint64, of func(whole []hubModel) needs) (hubModel, string, error) {
 	if len(models) == 0 {
 		return hubModel{}, "", ops.Errorf(ops.CodeNotFound, "%s holds no GGUF file", repo).
 			WithHint("look for a repository whose name ends in GGUF")
@@ -34,20 +70,23 @@ func choose(models []hubModel, repo, wanted string, memory uint64) (hubModel, st
 		return hubModel{}, "", models[0].incomplete(repo)
 	}
 	models = whole
-	fitting := slices.DeleteFunc(slices.Clone(models), func(m hubModel) bool { return memory > 0 && m.need() > memory })
+	need := of(models)
+	fitting := slices.DeleteFunc(slices.Clone(models), func(m hubModel) bool { return memory > 0 && need(m.size) > memory })
 	if len(fitting) == 0 {
 		least := slices.MinFunc(models, func(a, b hubModel) int { return cmp.Compare(a.size, b.size) })
-		return hubModel{}, "", ops.Errorf(ops.CodeConflict, "nothing of %s fits into the %s of this machine: the smallest, %s, takes about %s",
-			repo, humanize.IBytes(memory), least.title(), humanize.IBytes(least.need())).
+		return hubModel{}, "", ops.Errorf(ops.CodeConflict, "nothing of %s fits into the %s that a model can have on this machine: the smallest, %s, takes about %s to run",
+			repo, humanize.IBytes(memory), least.title(), humanize.IBytes(need(least.size))).
 			WithHint("`hf:%s:%s` downloads it all the same", repo, least.title())
 	}
-	m := slices.MinFunc(fitting, func(a, b hubModel) int { return cmp.Or(cmp.Compare(a.rank(), b.rank()), cmp.Compare(b.size, a.size)) })
+	m := slices.MinFunc(fitting, hubModel.compare)
+	first := slices.MinFunc(models, hubModel.compare) // that would be taken with more memory
 	why := "the usual choice"
 	switch {
 	case len(models) == 1:
 		why = "the only one there"
-	case m.quant != usual && slices.ContainsFunc(models, func(m hubModel) bool { return m.quant == usual }):
-		why = fmt.Sprintf("the best that fits into %s", humanize.IBytes(memory))
+	case m.path != first.path:
+		why = fmt.Sprintf("the best that fits into %s: it takes about %s to run, and %s would take %s",
+			humanize.IBytes(memory), humanize.IBytes(need(m.size)), first.title(), humanize.IBytes(need(first.size)))
 	case m.quant != usual:
 		why = "the nearest to " + usual + " that there is"
 	}
@@ -68,6 +107,11 @@ func (m hubModel) rank() int {
 		return i
 	}
 	return len(order)
+}
+
+// compare puts the better of two first.
+func (m hubModel) compare(other hubModel) int {
+	return cmp.Or(cmp.Compare(m.rank(), other.rank()), cmp.Compare(other.size, m.size))
 }
 
 // title is what a person can name the model by.

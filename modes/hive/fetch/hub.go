@@ -44,9 +44,8 @@ type Chosen struct {
 }
 
 // Hub reads a repository's file list and chooses the model that ref means: what
-// it names, or else what fits into memory bytes, Q4_K_M by preference. With 0
-// for the memory everything fits.
-func (f *Fetcher) Hub(ctx context.Context, ref string, memory uint64) (Chosen, error) {
+// it names, or else what fits into the room, Q4_K_M by preference.
+func (f *Fetcher) Hub(ctx context.Context, ref string, room Room) (Chosen, error) {
 	repo, wanted, _ := strings.Cut(strings.TrimPrefix(ref, HubPrefix), ":")
 	owner, name, _ := strings.Cut(repo, "/")
 	if !repository.MatchString(repo) || len(owner) > 96 || len(name) > 96 || strings.Contains(repo, "..") {
@@ -60,8 +59,12 @@ func (f *Fetcher) Hub(ctx context.Context, ref string, memory uint64) (Chosen, e
 	if err != nil {
 		return Chosen{}, err
 	}
-	models := group(listed)
-	m, why, err := choose(models, repo, wanted, memory)
+	token, from := f.token()
+	file := func(p listedFile) File {
+		where := endpoint.JoinPath(repo, "resolve", "main", p.Path)
+		return File{URL: where.String(), Size: p.Size, SHA256: p.LFS.OID, Token: token, Begins: "GGUF", Access: access(endpoint, repo, from)}
+	}
+	m, why, err := choose(group(listed), repo, wanted, room.Memory, func(whole []hubModel) needs { return f.needsOf(ctx, whole, room, file) })
 	if err != nil {
 		return Chosen{}, err
 	}
@@ -70,12 +73,8 @@ func (f *Fetcher) Hub(ctx context.Context, ref string, memory uint64) (Chosen, e
 		c.Why += "; with it comes " + path.Base(p.Path) + ", by which it takes images"
 		m.parts = append(slices.Clone(m.parts), p)
 	}
-	token, from := f.token()
 	for _, p := range m.parts {
-		where := endpoint.JoinPath(repo, "resolve", "main", p.Path)
-		c.Files = append(c.Files, File{
-			URL: where.String(), Size: p.Size, SHA256: p.LFS.OID, Token: token, Begins: "GGUF", Access: access(endpoint, repo, from),
-		})
+		c.Files = append(c.Files, file(p))
 		c.Names = append(c.Names, path.Base(p.Path))
 	}
 	return c, nil

@@ -66,6 +66,7 @@ func hub(t *testing.T, sizes map[string]int) *httptest.Server {
 	mux.HandleFunc("GET /api/models/bees/empty/tree/main", func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprint(w, `[]`) })
 	mux.HandleFunc("GET /api/models/bees/broken/tree/main", func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprint(w, `{`) })
 	mux.Handle("GET /bees/private/resolve/main/x-Q8_0.gguf", http.RedirectHandler(cdn.URL+"/blob", http.StatusFound))
+	mux.Handle("GET /bees/tiny-GGUF/resolve/main/tiny-Q4_K_M.gguf", http.RedirectHandler(cdn.URL+"/blob", http.StatusFound))
 	return s
 }
 
@@ -101,7 +102,7 @@ func TestAModelIsChosenFromWhatTheRepositoryHolds(t *testing.T) {
 		{"hf:bees/tiny-GGUF:BF16", 0, []string{"tiny-BF16-00001-of-00002.gguf", "tiny-BF16-00002-of-00002.gguf"}, "16 GiB in 2 parts"},
 	} {
 		t.Run(c.ref, func(t *testing.T) {
-			got, err := f.Hub(t.Context(), c.ref, c.memory)
+			got, err := f.Hub(t.Context(), c.ref, fetch.Room{Memory: c.memory})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -113,6 +114,44 @@ func TestAModelIsChosenFromWhatTheRepositoryHolds(t *testing.T) {
 				t.Errorf("its files are %+v", got.Files)
 			}
 		})
+	}
+}
+
+func TestWhatAModelTakesIsReadFromItsFilesBeginningWhereThatDecides(t *testing.T) {
+	const gib = 1 << 30
+	s := hub(t, map[string]int{"tiny-Q4_K_M.gguf": 4 * gib, "tiny-Q3_K_M.gguf": 3 * gib, "tiny-Q8_0.gguf": 8 * gib})
+	f := fetcherOf(t, s.URL, "")
+	for _, c := range []struct {
+		name   string
+		memory uint64
+		more   uint64 // that a model takes beside its weights
+		known  bool
+		asked  bool
+		want   string
+		says   string
+	}{
+		{"by the rule it fits, and by its file it does not", 5 * gib, 3 * gib / 2, true, true, "tiny-Q3_K_M.gguf", "the best that fits into 5.0 GiB: it takes about 4.5 GiB to run, and Q4_K_M would take 5.5 GiB"},
+		{"by the rule it does not, and by its file it does", 9 * gib / 2, gib / 4, true, true, "tiny-Q4_K_M.gguf", "the usual choice"},
+		{"its file tells too little", 9 * gib / 2, 0, false, true, "tiny-Q3_K_M.gguf", "it takes about 3.8 GiB to run, and Q4_K_M would take 4.9 GiB"},
+		{"there is room in any case", 64 * gib, 60 * gib, true, false, "tiny-Q4_K_M.gguf", "the usual choice"},
+		{"nobody knows how much room there is", 0, 60 * gib, true, false, "tiny-Q4_K_M.gguf", "the usual choice"},
+	} {
+		asked := false
+		got, err := f.Hub(t.Context(), "hf:bees/tiny-GGUF", fetch.Room{Memory: c.memory, Need: func(head []byte, size int64) (uint64, bool) {
+			asked = true
+			if !bytes.Equal(head, content(7, 1000)) {
+				t.Errorf("%s: its beginning is %d bytes", c.name, len(head))
+			}
+			return uint64(size) + c.more, c.known //nolint:gosec // not negative
+		}})
+		if err != nil || got.Names[0] != c.want || !strings.Contains(got.Why, c.says) || asked != c.asked {
+			t.Errorf("%s: %v, because %q; asked: %t; %v", c.name, got.Names, got.Why, asked, err)
+		}
+	}
+	_, err := f.Hub(t.Context(), "hf:bees/tiny-GGUF", fetch.Room{Memory: gib, Need: func([]byte, int64) (uint64, bool) { return 0, false }})
+	wantCode(t, err, ops.CodeConflict)
+	if e := ops.AsError(err); !strings.Contains(e.Error(), "fits into the 1.0 GiB that a model can have on this machine: the smallest, Q3_K_M, takes about 3.8 GiB to run") {
+		t.Errorf("what fits nowhere: %v", e)
 	}
 }
 
@@ -148,7 +187,7 @@ func TestWhatARepositoryDoesNotGiveIsAnErrorThatHelps(t *testing.T) {
 		{"hf:bees/tiny-GGUF", ops.CodeConflict, "takes about 9.3 GiB"},
 	} {
 		t.Run(c.ref, func(t *testing.T) {
-			_, err := f.Hub(t.Context(), c.ref, 4<<30)
+			_, err := f.Hub(t.Context(), c.ref, fetch.Room{Memory: 4 << 30})
 			wantCode(t, err, c.code)
 			if e := ops.AsError(err); !strings.Contains(e.Error()+" "+e.Hint, c.says) {
 				t.Errorf("%q (%q) does not say %q", e.Error(), e.Hint, c.says)
@@ -175,7 +214,7 @@ func TestWhoHasATokenIsToldWhatItLacksAndWhoHasNoneHowToGiveOne(t *testing.T) {
 	} {
 		o := quick()
 		o.Env = func(key string) string { return map[string]string{"HF_ENDPOINT": s.URL}[key] + c.env[key] }
-		_, err := newFetcher(t, o).Hub(t.Context(), "hf:bees/gated", 0)
+		_, err := newFetcher(t, o).Hub(t.Context(), "hf:bees/gated", fetch.Room{Memory: 0})
 		wantCode(t, err, ops.CodeDenied)
 		hint := ops.AsError(err).Hint
 		for _, says := range c.says {
@@ -199,7 +238,7 @@ func TestAPrivateModelComesWithATokenThatStaysWithTheHub(t *testing.T) {
 	env := map[string]string{"HF_ENDPOINT": s.URL, "HF_HOME": home}
 	o.Env = func(key string) string { return env[key] }
 	f := newFetcher(t, o)
-	got, err := f.Hub(t.Context(), "hf:bees/private", 0)
+	got, err := f.Hub(t.Context(), "hf:bees/private", fetch.Room{Memory: 0})
 	if err != nil {
 		t.Fatal(err)
 	}

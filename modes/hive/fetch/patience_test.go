@@ -96,7 +96,7 @@ func TestAServerThatSaysNothingIsGivenUpAfterAWhile(t *testing.T) {
 	o.Stalled = 50 * time.Millisecond
 	o.Env = func(key string) string { return map[string]string{"HF_ENDPOINT": s.URL}[key] }
 	f := newFetcher(t, o)
-	_, ofList := f.Hub(t.Context(), "hf:bees/tiny", 0)
+	_, ofList := f.Hub(t.Context(), "hf:bees/tiny", fetch.Room{Memory: 0})
 	_, ofText := f.Text(t.Context(), fetch.File{URL: s.URL + "/x"}, 100)
 	for _, err := range []error{ofList, ofText} {
 		wantCode(t, err, ops.CodeUnavailable)

@@ -48,16 +48,25 @@ func (f *Fetcher) Sooner(ctx context.Context, a, b File) (bool, error) {
 
 // sample reads the beginning of a file and forgets it.
 func (f *Fetcher) sample(ctx context.Context, what File) error {
-	answer, err := f.send(ctx, what.URL, what, http.Header{"Range": {fmt.Sprintf("bytes=0-%d", SampleSize-1)}})
+	_, err := f.head(ctx, what)
+	return err
+}
+
+// head reads the beginning of a file: SampleSize bytes, or all where it is shorter.
+func (f *Fetcher) head(ctx context.Context, what File) ([]byte, error) {
+	p := f.patience(ctx, what.URL, nil)
+	defer p.end()
+	answer, err := f.send(p.ctx, what.URL, what, http.Header{"Range": {fmt.Sprintf("bytes=0-%d", SampleSize-1)}})
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer answer.Body.Close() //nolint:errcheck // it was only read
 	if err := refusal(answer, what); err != nil {
-		return err
+		return nil, err
 	}
-	if _, err := io.CopyN(io.Discard, answer.Body, SampleSize); err != nil && err != io.EOF { //nolint:errorlint // readers return io.EOF itself
-		return fmt.Errorf("read the beginning of %s: %w", Shown(what.URL), err)
+	text, err := io.ReadAll(io.LimitReader(p.reader(answer.Body), SampleSize))
+	if err != nil {
+		return nil, fmt.Errorf("read the beginning of %s: %w", Shown(what.URL), err)
 	}
-	return nil
+	return text, nil
 }
