@@ -8,7 +8,7 @@ type DrainState struct {
 	HiveID  string `json:"hive_id,omitempty"` // empty is the queen herself
 	Drained bool   `json:"drained"`
 	Running int    `json:"running"` // requests that go on
-	Waiting int    `json:"waiting"` // requests that wait for a worker
+	Waiting int    `json:"waiting"` // requests that wait for a worker, and may still get one: any, or one of the hive's
 }
 
 // QueenDrain has the queen take no new work; what runs and waits is finished. It

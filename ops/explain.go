@@ -31,10 +31,11 @@ type Decided string
 
 // What can come out of a decision.
 const (
-	DecidedWorker Decided = "worker" // a worker got it
-	DecidedStart  Decided = "start"  // a worker is started for it
-	DecidedRoom   Decided = "room"   // busy workers on a hive finish, and make room for it
-	DecidedWait   Decided = "wait"   // it waits its turn
+	DecidedWorker  Decided = "worker"  // a worker got it
+	DecidedStart   Decided = "start"   // a worker is started for it
+	DecidedRoom    Decided = "room"    // busy workers on a hive finish, and make room for it
+	DecidedWait    Decided = "wait"    // it waits its turn
+	DecidedRefused Decided = "refused" // nobody can do it, and waiting would not change that
 )
 
 // Decision is one of the scheduler's about a request.

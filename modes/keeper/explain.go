@@ -12,12 +12,13 @@ import (
 func explanation(w io.Writer, x ops.Explanation) {
 	pair(w, "request", x.JobID)
 	pair(w, "model", x.Model)
-	pair(w, "client", x.Client+", "+string(x.Priority))
+	pair(w, "client", whose(x.Client))
+	pair(w, "priority", string(x.Priority))
 	pair(w, "came", when(x.At))
 	if x.WaitedMS >= 1 {
 		pair(w, "waited", fmt.Sprintf("%.0f ms", x.WaitedMS))
 	}
-	pair(w, "failed", x.Error)
+	pair(w, "no worker", x.Error)
 	if len(x.Decisions) == 0 && x.Error == "" {
 		fmt.Fprintln(w, "\nit waits its turn, behind others")
 	}
@@ -44,6 +45,14 @@ func explanation(w io.Writer, x ops.Explanation) {
 	}
 }
 
+// whose is a client in words: that of a job by the queen's own token has no name.
+func whose(client string) string {
+	if client == "jobs" {
+		return "who has the queen's token"
+	}
+	return client
+}
+
 func chosen(c ops.Considered) string {
 	if c.Chosen {
 		return "yes"
@@ -60,7 +69,9 @@ func decided(d ops.Decision) string {
 	case ops.DecidedStart:
 		return fmt.Sprintf("%s  no worker was free: one is started on %s", at, d.HiveID)
 	case ops.DecidedRoom:
-		return fmt.Sprintf("%s  it has waited its share: room is made on %s", at, d.HiveID)
+		return fmt.Sprintf("%s  it has waited long enough: busy workers on %s make room for it", at, d.HiveID)
+	case ops.DecidedRefused:
+		return at + "  no worker can do it, and no hive can start one: it was refused"
 	case ops.DecidedWait:
 		if d.Coming {
 			return at + "  it waits for a worker that is being started"
@@ -72,17 +83,20 @@ func decided(d ops.Decision) string {
 
 // drainState prints what draining, or resuming, has come to.
 func drainState(w io.Writer, s ops.DrainState) {
-	who, undo := "the queen", "`rbee queen resume`"
+	who, undo, there, waits := "the queen", "`rbee queen resume`", "", ""
 	if s.HiveID != "" {
-		who, undo = "the hive "+s.HiveID, "`rbee hive resume "+s.HiveID+"`"
+		who, undo, there, waits = "the hive "+s.HiveID, "`rbee hive resume "+s.HiveID+"`", " there", " for its workers"
 	}
 	if !s.Drained {
 		row(w, who+" takes work again")
 		return
 	}
-	row(w, fmt.Sprintf("%s takes no new work; %s there, %s; %s undoes this", who,
-		either(s.Running, "1 request runs", "requests run"), either(s.Waiting, "1 waits", "wait"), undo))
+	row(w, fmt.Sprintf("%s takes no new work; %s%s, %s%s; %s undoes this", who,
+		either(s.Running, "1 request runs", "requests run"), there, either(s.Waiting, "1 waits", "wait"), waits, undo))
 }
+
+// isDrained is what a queen that is drained does.
+const isDrained = "it takes no new work; `rbee queen resume` has it take work again"
 
 // either is one in words, or so many.
 func either(n int, one, many string) string {

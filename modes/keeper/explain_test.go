@@ -31,9 +31,17 @@ func TestAnExplanationReadsWell(t *testing.T) {
 			ops.Explanation{Decisions: []ops.Decision{{At: at, Outcome: ops.DecidedWait, Coming: true}}},
 			[]string{"it waits for a worker that is being started\n"},
 		},
-		"it waits":                {ops.Explanation{Decisions: []ops.Decision{{At: at, Outcome: ops.DecidedWait}}}, []string{"it waits: no worker is free"}},
+		"it waits": {ops.Explanation{Decisions: []ops.Decision{{At: at, Outcome: ops.DecidedWait}}}, []string{"it waits: no worker is free"}},
+		"nobody can do it": {
+			ops.Explanation{Client: "jobs", Decisions: []ops.Decision{{At: at, Outcome: ops.DecidedRefused}}},
+			[]string{"who has the queen's token", "interactive", "no worker can do it, and no hive can start one: it was refused\n"},
+		},
+		"busy workers make room for it": {
+			ops.Explanation{Client: "10.0.0.7", Decisions: []ops.Decision{{At: at, Outcome: ops.DecidedRoom, HiveID: "gpu1"}}},
+			[]string{"client", "10.0.0.7", "it has waited long enough: busy workers on gpu1 make room for it\n"},
+		},
 		"it has not had its turn": {ops.Explanation{}, []string{"it waits its turn, behind others\n"}},
-		"it was refused":          {ops.Explanation{Error: "600 requests wait"}, []string{"failed", "600 requests wait"}},
+		"it was refused":          {ops.Explanation{Error: "600 requests wait"}, []string{"no worker", "600 requests wait"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			tt.x.JobID, tt.x.Priority, tt.x.At = "job", ops.Interactive, at
@@ -60,8 +68,8 @@ func TestAnExplanationReadsWell(t *testing.T) {
 
 func TestADrainIsToldInNumbersThatFit(t *testing.T) {
 	for want, s := range map[string]ops.DrainState{
-		"the hive gpu1 takes no new work; 1 request runs there, 1 waits; `rbee hive resume gpu1` undoes this\n": {HiveID: "gpu1", Drained: true, Running: 1, Waiting: 1},
-		"the queen takes no new work; 2 requests run there, 0 wait; `rbee queen resume` undoes this\n":          {Drained: true, Running: 2},
+		"the hive gpu1 takes no new work; 1 request runs there, 1 waits for its workers; `rbee hive resume gpu1` undoes this\n": {HiveID: "gpu1", Drained: true, Running: 1, Waiting: 1},
+		"the queen takes no new work; 2 requests run, 0 wait; `rbee queen resume` undoes this\n":                                {Drained: true, Running: 2},
 		"the queen takes work again\n": {},
 	} {
 		var b strings.Builder

@@ -42,6 +42,7 @@ func (k *Keeper) ownQueen(command string) error {
 // queenStatus is what the command prints.
 type queenStatus struct {
 	Running   bool       `json:"running"`
+	Drained   bool       `json:"drained,omitempty"`
 	Address   string     `json:"address,omitempty"`
 	URL       string     `json:"url,omitempty"`         // for programs of this machine
 	TLS       string     `json:"fingerprint,omitempty"` // of its certificate
@@ -56,7 +57,7 @@ type queenStatus struct {
 }
 
 // Run tells how the queen stands.
-func (QueenStatus) Run(_ context.Context, k *Keeper) error {
+func (QueenStatus) Run(ctx context.Context, k *Keeper) error {
 	if err := k.ownQueen("status"); err != nil {
 		return err
 	}
@@ -68,6 +69,7 @@ func (QueenStatus) Run(_ context.Context, k *Keeper) error {
 		s.URL, s.TLS = record.URL(), record.Fingerprint
 		s.Address, s.PID, s.Version, s.Build, s.StartedAt = record.Address, record.PID, record.Version, record.Build, &record.StartedAt
 		k.compare(record)
+		s.Drained = k.drained(ctx, record)
 	}
 	if err := k.showQueen(s); err != nil {
 		return err
@@ -78,6 +80,23 @@ func (QueenStatus) Run(_ context.Context, k *Keeper) error {
 	return nil
 }
 
+// drained asks this account's queen whether she takes no new work. One that does
+// not answer is shown as far as her files tell.
+func (k *Keeper) drained(ctx context.Context, record daemon.Record) bool {
+	ctx, cancel := context.WithTimeout(ctx, askWithin)
+	defer cancel()
+	c := transport.New(k.own(record))
+	defer c.Close()
+	r, err := transport.Call(ctx, c, ops.Status{})
+	if err != nil {
+		k.say("keeper: warning: the queen does not say how she is: %v", err)
+	}
+	return r.Drained
+}
+
+// askWithin is how long a queen that runs may take to say how she is.
+const askWithin = 3 * time.Second
+
 func (k *Keeper) showQueen(s queenStatus) error {
 	if k.Output == "json" {
 		return k.printJSON(s)
@@ -85,6 +104,9 @@ func (k *Keeper) showQueen(s queenStatus) error {
 	w := tabwriter.NewWriter(k.Stdout, 0, 8, 2, ' ', 0)
 	if s.Running {
 		pair(w, "queen", "up at "+s.Address)
+		if s.Drained {
+			pair(w, "drained", isDrained)
+		}
 		pair(w, "for programs", s.URL+"/v1")
 		pair(w, "certificate", s.TLS)
 		pair(w, "pid", fmt.Sprint(s.PID))

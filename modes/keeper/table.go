@@ -85,7 +85,7 @@ func pair(w io.Writer, name, value string) {
 func queenReport(w io.Writer, r ops.QueenReport) {
 	pair(w, "queen", fmt.Sprintf("up at %s, pid %d, %s build %s, since %s", r.Address, r.PID, r.Version, r.Build, when(r.StartedAt)))
 	if r.Drained {
-		pair(w, "drained", "it takes no new work; `rbee queen resume` has it take work again")
+		pair(w, "drained", isDrained)
 	}
 	for _, model := range slices.Sorted(maps.Keys(r.Waiting)) {
 		pair(w, "queue", fmt.Sprintf("%d wait for %s", r.Waiting[model], model))

@@ -53,6 +53,10 @@ func (q *Queen) drain(ctx context.Context, id string, drained bool) (ops.DrainSt
 			state.Running += w.Running
 		}
 	}
+	if id != "" {
+		state.Waiting = q.schedule.WaitingOn(id)
+		return state, nil
+	}
 	for _, n := range q.schedule.Waiting() {
 		state.Waiting += n
 	}

@@ -28,10 +28,11 @@ func (q *Queen) assign(ctx context.Context, o ops.Infer) (any, error) {
 		Engine: o.Engine, Device: o.Device, Prefixes: schedule.Prefixes([]byte(o.System + o.Prompt)),
 	}
 	if o.HiveID != "" {
+		r.Hive = o.HiveID
 		if err := q.hear(ctx, o.HiveID); err != nil {
+			q.schedule.Refuse(r, err)
 			return nil, err
 		}
-		r.Hive = o.HiveID
 	}
 	answer, err := q.try(ctx, r, o)
 	if o.HiveID != "" && ops.CodeOf(err) == ops.CodeNotFound && sink.Cursor().Target == "" {

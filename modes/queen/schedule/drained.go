@@ -40,16 +40,34 @@ func (s *Scheduler) left(l *line, w *waiter) *worker {
 // does w's request, or will.
 func (s *Scheduler) remains(l *line, w *waiter) bool {
 	return w.arrival <= s.drainedAt && slices.ContainsFunc(s.order, func(h *hive) bool {
-		if !h.stays(w) {
-			return false
-		}
-		for _, x := range h.workers {
-			if x.serves(l, w) {
-				return true
+		return h.stays(w) && h.does(l, w)
+	})
+}
+
+// WaitingOn is how many of the requests that wait may still be done by workers of a
+// hive, drained or not: those that are there, or are being started.
+func (s *Scheduler) WaitingOn(id string) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	h, n := s.hives[id], 0
+	for l := range s.waiting {
+		for _, w := range l.queue {
+			if h != nil && h.up && (!h.drained || h.stays(w)) && h.does(l, w) {
+				n++
 			}
 		}
-		return w.failed[h] == nil && l.starting(h, &w.Request)
-	})
+	}
+	return n
+}
+
+// does reports whether some worker of the hive does w's request, or will.
+func (h *hive) does(l *line, w *waiter) bool {
+	for _, x := range h.workers {
+		if x.serves(l, w) {
+			return true
+		}
+	}
+	return w.failed[h] == nil && l.starting(h, &w.Request)
 }
 
 // resumes reports whether w, which came before p's hive was drained, could get a

@@ -20,6 +20,9 @@ func TestWhoWaitedBeforeAHiveWasDrainedIsServedThere(t *testing.T) {
 		if <-late.done; ops.CodeOf(late.err) != ops.CodeUnavailable {
 			t.Errorf("who came after it has %+v, %v", late.lease, late.err)
 		}
+		if n, elsewhere := d.WaitingOn("gpu1"), d.WaitingOn(ops.LocalHive); n != 2 || elsewhere != 0 {
+			t.Errorf("%d wait for its workers, %d for another hive's", n, elsewhere)
+		}
 		if first.has() || second.has() {
 			t.Fatal("two have the only slot")
 		}

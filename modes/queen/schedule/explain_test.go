@@ -104,3 +104,33 @@ func TestAConversationGoesWhereItsBeginningWas(t *testing.T) {
 		t.Error("what is short has no beginning, what is long has so many and no more")
 	}
 }
+
+func TestWhyARequestWasRefusedIsExplained(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDepot(t, Options{})
+		defer d.Close()
+		d.add("a", 1<<20, bee)
+		refused := func(r Request) ops.Explanation {
+			t.Helper()
+			if lease, err := d.Acquire(t.Context(), r); err == nil {
+				t.Fatalf("it has %+v", lease)
+			}
+			x, err := d.Explain(r.Job)
+			if err != nil || x.Error == "" {
+				t.Errorf("it is explained by %+v, %v", x, err)
+			}
+			return x
+		}
+		x := refused(Request{Job: "too large", Model: "bee"})
+		if n := len(x.Decisions); n != 1 || x.Decisions[0].Outcome != ops.DecidedRefused || x.Decisions[0].Hives[0].Reason != "too_large" {
+			t.Errorf("where nobody can do it: %+v", x)
+		}
+		refused(Request{Job: "unknown", Model: "bea"})
+		d.Drain(true)
+		refused(Request{Job: "drained", Model: "bee"})
+		d.Refuse(Request{Job: "named", Model: "bee", Hive: "nowhere"}, ops.Errorf(ops.CodeNotFound, "no such hive"))
+		if x, err := d.Explain("named"); err != nil || x.Error != "no such hive" || len(x.Decisions) != 0 {
+			t.Errorf("refused before: %+v, %v", x, err)
+		}
+	})
+}

@@ -104,7 +104,9 @@ func (s *Scheduler) enter(r *Request, woken bool) (*Lease, *waiter, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.drained {
-		return nil, nil, errDrained()
+		err := errDrained()
+		s.past.fail(r, err)
+		return nil, nil, err
 	}
 	l, err := s.find(r)
 	if err == nil && len(l.queue) == 0 {
@@ -118,6 +120,7 @@ func (s *Scheduler) enter(r *Request, woken bool) (*Lease, *waiter, error) {
 		return nil, nil, errAsleep
 	}
 	if err != nil {
+		s.past.fail(r, err)
 		return nil, nil, err
 	}
 	w := s.enqueue(l, r)

@@ -39,6 +39,7 @@ type decision struct {
 	at      time.Time
 	act     Act
 	held    bool
+	refused bool        // in place of waiting
 	workers []Candidate // the chosen one first, where one was
 	places  []Place     // likewise
 	omitted int
@@ -160,11 +161,26 @@ func (g *ledger) story(r *Request) *story {
 	return st
 }
 
-// fail notes that the request got no worker, and why.
+// fail notes that the request got no worker, and why. What was seen last is why it
+// was sent away, unless it went by itself or too many waited.
 func (g *ledger) fail(r *Request, err error) {
-	if r.Job != "" {
-		g.story(r).err = err
+	if r.Job == "" {
+		return
 	}
+	st := g.story(r)
+	st.err = err
+	code := ops.CodeOf(err)
+	if n := len(st.decisions); n > 0 && st.decisions[n-1].act == Wait && code != ops.CodeCancelled && code != ops.CodeBusy {
+		st.decisions[n-1].refused = true
+	}
+}
+
+// Refuse remembers, for [Scheduler.Explain], that r was refused before it was
+// asked whom to give it to.
+func (s *Scheduler) Refuse(r Request, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.past.fail(&r, err)
 }
 
 // Explain tells which workers and hives were considered for a job or a request,
@@ -176,7 +192,7 @@ func (s *Scheduler) Explain(job string) (ops.Explanation, error) {
 	if st == nil {
 		e := ops.Errorf(ops.CodeNotFound, "nothing is remembered of a choice for %q", job)
 		e.Field = "id"
-		return ops.Explanation{}, e.WithHint("the newest %d jobs and requests that a worker was chosen for are; `rbee job list` shows jobs, and X-Rbee-Job in an answer's header names a request", keptStories)
+		return ops.Explanation{}, e.WithHint("the newest %d are remembered until the queen ends: jobs that name no worker (`rbee job list` shows them), and requests to the APIs (the X-Rbee-Job header of their answers)", keptStories)
 	}
 	x := ops.Explanation{
 		JobID: job, Model: st.Model, Client: st.Client, Priority: st.priority(), At: st.at.UTC(), Decisions: make([]ops.Decision, 0, len(st.decisions)),
@@ -205,6 +221,9 @@ func (d *decision) tell(r *Request) ops.Decision {
 		x.Outcome, x.HiveID = ops.DecidedRoom, d.places[0].Hive()
 	case Wait:
 		x.Outcome, x.Coming = ops.DecidedWait, d.held
+		if d.refused {
+			x.Outcome, x.Coming = ops.DecidedRefused, false
+		}
 	}
 	for i := range d.workers {
 		c := &d.workers[i]
@@ -267,7 +286,7 @@ func (d *decision) whyWorker(c *Candidate, at int) string {
 
 func (d *decision) whyPlace(p *Place, at int) string {
 	if d.act == Claim && at == 0 {
-		return "busy workers there have had their share of time: they get no more requests, and make room"
+		return "its busy workers have had their share of time: they get no more requests, and make room"
 	}
 	if p.Barred != 0 {
 		return p.Barred.String()
@@ -277,13 +296,14 @@ func (d *decision) whyPlace(p *Place, at int) string {
 		text = "it can get the model"
 	}
 	switch {
+	case p.Fast && p.Evicts:
+		text += "; its accelerators hold it once idle workers are unloaded"
+	case p.Evicts:
+		text += "; there is room once idle workers are unloaded"
 	case p.Fast:
-		text += ", its accelerators hold it"
+		text += "; its accelerators hold it"
 	case p.Free > 0:
-		text += ", it fits into its memory"
-	}
-	if p.Evicts {
-		text += " once idle workers are unloaded"
+		text += "; there is room in its memory"
 	}
 	if d.act == Start && at > 0 {
 		text += "; the chosen one is better placed"
