@@ -29,7 +29,7 @@ func TestADecisionIsExplained(t *testing.T) {
 		}
 		want := "w-a true  0 of 2 slots taken\n" +
 			"w-b false load 1 of 2 slots taken, the chosen one has 0 of 2\n" +
-			"w-c false full all its slots are taken, 2 of 2 slots taken"
+			"w-c false full all of its slots are taken, 2 of 2"
 		if got := strings.Join(lines, "\n"); got != want || x.Decisions[0].Outcome != ops.DecidedWorker || x.Decisions[0].WorkerID != "w-a" {
 			t.Errorf("it is explained by\n%s\nwant\n%s", got, want)
 		}

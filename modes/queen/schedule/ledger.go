@@ -268,7 +268,7 @@ func (d *decision) whyWorker(c *Candidate, at int) string {
 	case first:
 		return taken
 	case c.Taken >= c.Slots:
-		return "all its slots are taken, " + taken
+		return fmt.Sprintf("all of its slots are taken, %d of %d", c.Taken, c.Slots)
 	case d.act != Use:
 		return taken
 	}
