@@ -20,7 +20,7 @@ const answerWithin = 3 * time.Second
 const startingWithin = time.Second
 
 // adopt takes back the workers that an earlier hive process started and that
-// still run, and clears away what is left of the others.
+// still run, and clears away what is left of the others, but for the newest logs.
 func (f *fleet) adopt(ctx context.Context) error {
 	entries, err := os.ReadDir(f.home.Workers())
 	if err != nil {
@@ -30,7 +30,7 @@ func (f *fleet) adopt(ctx context.Context) error {
 		folder := f.home.Worker(e.Name())
 		record, alive := runningIn(ctx, folder)
 		if !alive {
-			if err := os.RemoveAll(folder); err != nil {
+			if err := bury(folder); err != nil {
 				f.log.Warn().Err(err).Msg("the folder of a dead worker stays")
 			}
 			continue
@@ -43,6 +43,9 @@ func (f *fleet) adopt(ctx context.Context) error {
 			}
 		}
 	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.clearGraves()
 	return nil
 }
 

@@ -257,17 +257,21 @@ func (f *fleet) removeAll(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// forget drops a worker whose process is gone, with its folder. The caller
-// holds the lock.
+// forget drops a worker whose process is gone, with its folder; of one that failed
+// the log stays, since errors have told of it. The caller holds the lock.
 func (f *fleet) forget(m *member) {
 	delete(f.members, m.id)
-	if err := os.RemoveAll(m.folder); err != nil {
+	remove := os.RemoveAll
+	if m.hasFailed() {
+		remove = bury
+	}
+	if err := remove(m.folder); err != nil {
 		f.log.Warn().Err(err).Str("worker", m.id).Msg("a worker's folder stays")
 	}
 }
 
-// dropFailed forgets failed workers of a model that gets a new one, and the
-// oldest of the others. The caller holds the lock.
+// dropFailed takes failed workers of a model that gets a new one off the list, and
+// the oldest of the others; their logs stay for a while. The caller holds the lock.
 func (f *fleet) dropFailed(model string) {
 	var failed []*member
 	for _, m := range f.members {
@@ -283,4 +287,5 @@ func (f *fleet) dropFailed(model string) {
 	for i := range max(0, len(failed)-keepFailed) {
 		f.forget(failed[i])
 	}
+	f.clearGraves()
 }

@@ -2,6 +2,7 @@ package hive_test
 
 import (
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -135,8 +136,9 @@ func TestAWorkerThatIsKilledMidAnswerFailsTheJobAndTheNextOneWorks(t *testing.T)
 	if list = do(t, h.Client, ops.WorkerList{}).Workers; len(list) != 1 || list[0].ID != again.answer.WorkerID {
 		t.Errorf("now the list says %+v", list)
 	}
-	if _, err := os.Stat(h.home.Worker(w.ID)); !os.IsNotExist(err) {
-		t.Errorf("the folder of the dead worker: %v", err)
+	left, err := os.ReadDir(h.home.Worker(w.ID))
+	if err != nil || len(left) != 1 || filepath.Join(h.home.Worker(w.ID), left[0].Name()) != w.LogPath {
+		t.Errorf("of the dead worker's folder there is %v, %v: the error has told where its log is", left, err)
 	}
 }
 

@@ -40,6 +40,7 @@ type member struct {
 	news    chan struct{} // closed and made anew at each word of the worker's
 	was     bool          // its model was loaded
 	asked   bool          // its end was asked for
+	failed  bool          // it ended, and nobody had asked for that
 	parting bool          // it gets no more jobs: its end will be asked for
 	why     *ops.Error    // why it ended; set before ended is closed
 }
@@ -183,6 +184,7 @@ func (m *member) finish(failure error) (asked bool) {
 		m.why = obituary(m.info, status)
 	}
 	m.info.State, m.info.Error, m.info.Running, m.info.PID = ops.WorkerFailed, m.why.Message, 0, 0
+	m.failed = !m.asked
 	close(m.ended) // first: who waits for settled asks then whether it has ended
 	m.settle()
 	return m.asked
@@ -193,6 +195,13 @@ func (m *member) tell() ops.Worker {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.info
+}
+
+// hasFailed reports whether it has ended and nobody had asked for that.
+func (m *member) hasFailed() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.failed
 }
 
 // dead reports whether the process is gone.

@@ -251,6 +251,7 @@ func (q *Queen) close() error {
 	q.hives.close()
 	q.local.Close()
 	q.logins.close()
+	q.save()
 	err := q.store.Close()
 	return errors.Join(err, q.pid.Release())
 }

@@ -48,6 +48,26 @@ func TestWhatAHiveSaidLastSurvivesARestart(t *testing.T) {
 	}
 }
 
+func TestWhatAHiveSaysAtTheVeryEndIsRemembered(t *testing.T) {
+	o := options(t, "127.0.0.1:0")
+	q, err := New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := q.books.load(t.Context(), q.store, nil); err != nil {
+		t.Fatal(err)
+	}
+	q.books.heard(ops.LocalHive, ops.HiveSnapshot{Hive: ops.Hive{Version: "at the end"}}, time.Now()) // and nothing saves any more
+	end(t, q)
+	if q, err = New(o); err != nil {
+		t.Fatal(err)
+	}
+	defer end(t, q)
+	if got, seen, err := q.store.Hive(t.Context(), ops.LocalHive); err != nil || got.Hive.Version != "at the end" || seen.IsZero() {
+		t.Errorf("it remembers %+v of %v, %v", got, seen, err)
+	}
+}
+
 func TestADatabaseOfANewerRbeeIsRefused(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "queen.db")
 	s, err := openStore(t.Context(), path)

@@ -158,18 +158,22 @@ func (q *Queen) note(id string, snapshot ops.HiveSnapshot) {
 // load says something new fifty times a second, and only the newest counts.
 const saveEvery = time.Second
 
-// saving writes the books to the database now and then, and a last time when
-// ctx ends.
+// saving writes the books to the database now and then, until ctx ends.
 func (q *Queen) saving(ctx context.Context) {
 	tick := time.NewTicker(saveEvery)
 	defer tick.Stop()
-	for ctx.Err() == nil {
+	for {
 		select {
 		case <-ctx.Done():
+			return // close saves a last time, when no hive says anything more
 		case <-tick.C:
+			q.save()
 		}
-		if err := q.books.save(context.WithoutCancel(ctx), q.store); err != nil {
-			q.Log.Warn().Err(err).Msg("what the hives say is not remembered")
-		}
+	}
+}
+
+func (q *Queen) save() {
+	if err := q.books.save(context.Background(), q.store); err != nil {
+		q.Log.Warn().Err(err).Msg("what the hives say is not remembered")
 	}
 }
