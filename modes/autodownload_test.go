@@ -70,6 +70,12 @@ func TestAModelIsBroughtByTheRequestForIt(t *testing.T) {
 	if out := p.rbee("infer", "-m", "hf:bees/tiny", "-n", "3", "x"); out == "" {
 		t.Error("infer says nothing")
 	}
+	var stderr bytes.Buffer
+	cmd := p.command("infer", "-m", "hf:bees/tiny", "-n", "1", "x")
+	cmd.Stderr = &stderr
+	if err := cmd.Run(); err != nil || !strings.Contains(stderr.String(), "queen: taking tiny-Q8_0 for hf:bees/tiny: it is there") {
+		t.Errorf("infer says %q, %v", stderr.String(), err)
+	}
 	if fetched.Load() != before {
 		t.Error("the hub was asked again for what is there")
 	}

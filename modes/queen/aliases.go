@@ -112,7 +112,7 @@ func (q *Queen) called(m ops.Model) []string {
 }
 
 // withAliases puts the aliases into what a list of models or a model came as, and
-// returns what was downloaded once the queen knows of it.
+// returns what was downloaded, or deleted, once the queen knows of it.
 func (q *Queen) withAliases(ctx context.Context, o ops.HiveOp, result any) (any, error) {
 	switch o.(type) {
 	case ops.ModelList:
@@ -128,6 +128,10 @@ func (q *Queen) withAliases(ctx context.Context, o ops.HiveOp, result any) (any,
 	case ops.ModelDownload: // the next request may be for it
 		m, err := readAs[ops.Model](result)
 		q.shelved(ctx, m)
+		return result, err
+	case ops.ModelDelete: // the next request must not be given it
+		d, err := readAs[ops.ModelDeleted](result)
+		q.unshelved(ctx, d)
 		return result, err
 	}
 	return result, nil

@@ -15,9 +15,15 @@ import (
 // bring returns the model that a reference means, on hive, or on any for "".
 // Where none has it, it is downloaded if the queen may do that by itself.
 func (q *Queen) bring(ctx context.Context, reference, hive string) (ops.Model, error) {
-	models := slices.DeleteFunc(q.books.models(), func(m ops.Model) bool { return m.Error != "" || hive != "" && m.HiveID != hive })
-	if i := slices.IndexFunc(models, func(m ops.Model) bool { return isFrom(m, reference) }); i >= 0 {
-		return models[i], nil
+	models := slices.DeleteFunc(q.books.models(), func(m ops.Model) bool {
+		return m.Error != "" || hive != "" && m.HiveID != hive || !isFrom(m, reference)
+	})
+	if len(models) > 0 {
+		m := slices.MinFunc(models, likelier)
+		if _, _, told := strings.Cut(strings.TrimPrefix(reference, "hf:"), ":"); !told {
+			ops.Narrate(ctx, "model_choose", "taking %s for %s: it is there", m.ID, reference)
+		}
+		return m, nil
 	}
 	if !q.AutoDownload {
 		e := ops.Errorf(ops.CodeNotFound, "the model %s is on no hive, and this queen does not download by itself", reference)
@@ -37,6 +43,19 @@ func (q *Queen) bring(ctx context.Context, reference, hive string) (ops.Model, e
 		q.shelved(ctx, m)
 	}
 	return m, err
+}
+
+// likelier puts the one of two models first that is meant by the repository that
+// both come from: in the quantisation that a download takes by itself, else the one
+// that was added last.
+func likelier(a, b ops.Model) int {
+	usual := func(m ops.Model) int {
+		if strings.Contains(strings.ToUpper(m.Source), "Q4_K_M") {
+			return 0
+		}
+		return 1
+	}
+	return cmp.Or(cmp.Compare(usual(a), usual(b)), b.AddedAt.Compare(a.AddedAt))
 }
 
 // isFrom reports whether m is what a reference means: it names the model's
@@ -92,9 +111,19 @@ func memory(s ops.HiveSnapshot, cpu bool) uint64 {
 // shelved waits until the books have a model that was brought: the download's
 // end and the hive's state come by different ways.
 func (q *Queen) shelved(ctx context.Context, m ops.Model) {
+	q.awaitModel(ctx, true, func(known ops.Model) bool { return known.ID == m.ID && known.Error == "" })
+}
+
+// unshelved waits until the books no longer have a model that was deleted.
+func (q *Queen) unshelved(ctx context.Context, d ops.ModelDeleted) {
+	q.awaitModel(ctx, false, func(known ops.Model) bool { return known.ID == d.ID && known.HiveID == d.HiveID })
+}
+
+// awaitModel waits, not for long, until the books have such a model, or have none.
+func (q *Queen) awaitModel(ctx context.Context, have bool, such func(ops.Model) bool) {
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
-	for ctx.Err() == nil && !slices.ContainsFunc(q.books.models(), func(known ops.Model) bool { return known.ID == m.ID && known.Error == "" }) {
+	for ctx.Err() == nil && slices.ContainsFunc(q.books.models(), such) != have {
 		pause(ctx, loadingLook)
 	}
 }

@@ -3,6 +3,7 @@ package queen
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"rbee.dev/rbee/ops"
 )
@@ -66,6 +67,15 @@ func TestWhatIsThereNeedsNoDownload(t *testing.T) {
 	m, err := q.bring(t.Context(), "hf:bees/tiny", "")
 	if err != nil || m.ID != "whole" {
 		t.Errorf("%+v, %v", m, err)
+	}
+	long, now := time.Now().Add(-time.Hour), time.Now()
+	q.books.hives["localhost"].snapshot.Models = append(q.books.hives["localhost"].snapshot.Models,
+		ops.Model{ID: "usual", HiveID: "localhost", Source: "hf:bees/tiny:b-q4_k_m.gguf", AddedAt: long},
+		ops.Model{ID: "big", HiveID: "localhost", Source: "hf:bees/two:b-F16.gguf", AddedAt: long}, ops.Model{ID: "last", HiveID: "localhost", Source: "hf:bees/two:b-Q8_0.gguf", AddedAt: now})
+	for reference, want := range map[string]string{"hf:bees/tiny": "usual", "hf:bees/tiny:Q8_0": "whole", "hf:bees/two": "last", "hf:bees/two:F16": "big"} {
+		if m, err := q.bring(t.Context(), reference, ""); err != nil || m.ID != want {
+			t.Errorf("%s is %+v, %v", reference, m, err)
+		}
 	}
 	for _, hive := range []string{"gpu1", "localhost"} { // on another, or another one
 		reference := map[string]string{"gpu1": "hf:bees/tiny", "localhost": "hf:bees/other"}[hive]
