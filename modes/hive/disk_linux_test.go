@@ -2,16 +2,27 @@ package hive
 
 import (
 	"errors"
+	"net/http"
+	"net/http/httptest"
 	"os"
+	"path/filepath"
+	"strconv"
 	"syscall"
 	"testing"
+	"time"
 
+	"github.com/cenkalti/backoff/v5"
+
+	"rbee.dev/rbee/modes/hive/fetch"
 	"rbee.dev/rbee/ops"
+	"rbee.dev/rbee/testdata"
 )
 
-func TestADiskThatFillsUpLeavesNoHalfModel(t *testing.T) {
+// onSmallDisk is an empty models' folder on a disk of its own.
+func onSmallDisk(t *testing.T, options string) *models {
+	t.Helper()
 	dir := t.TempDir()
-	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=512k"); err != nil {
+	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, options); err != nil {
 		if os.Getenv("CI") != "" || !errors.Is(err, syscall.EPERM) {
 			t.Fatal(err)
 		}
@@ -26,9 +37,15 @@ func TestADiskThatFillsUpLeavesNoHalfModel(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	s := server(t)
+	m.askWithin = time.Millisecond // there is no queen
+	m.fetch = fetch.Options{Tries: 2, Backoff: func() backoff.BackOff { return &backoff.ZeroBackOff{} }}
+	return m
+}
+
+func TestADiskThatFillsUpLeavesNoHalfModel(t *testing.T) {
+	m, s := onSmallDisk(t, "size=512k"), server(t)
 	// Of this one nobody knows the size before.
-	_, err = m.download(t.Context(), s.URL+"/chunked.gguf", "bee")
+	_, err := m.download(t.Context(), s.URL+"/chunked.gguf", "bee")
 	e, ok := errors.AsType[*ops.Error](err)
 	if !ok || e.Code != ops.CodeUnavailable || !errors.Is(err, syscall.ENOSPC) || e.Hint == "" {
 		t.Errorf("download() = %v", err)
@@ -36,7 +53,32 @@ func TestADiskThatFillsUpLeavesNoHalfModel(t *testing.T) {
 	if _, err := m.download(t.Context(), s.URL+"/tiny.gguf", "bee"); ops.CodeOf(err) != ops.CodeConflict {
 		t.Errorf("one whose size is known: %v", err)
 	}
-	if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
+	if left, err := os.ReadDir(m.dir); err != nil || len(left) > 0 {
 		t.Errorf("left on the disk: %v, %v", left, err)
+	}
+}
+
+func TestADiskThatSomebodyElseFillsAtNinetyNinePercentLeavesNoHalfModel(t *testing.T) {
+	m := onSmallDisk(t, "size=4m")
+	filler := filepath.Join(m.dir, ".filler")
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		most := len(testdata.Tinybee()) * 99 / 100
+		w.Header().Set("Content-Length", strconv.Itoa(len(testdata.Tinybee())))
+		_, _ = w.Write(testdata.Tinybee()[:most])
+		_ = http.NewResponseController(w).Flush()
+		_ = os.WriteFile(filler, make([]byte, 4<<20), 0o600) // as much as there is room for
+		_, _ = w.Write(testdata.Tinybee()[most:])
+	}))
+	t.Cleanup(s.Close)
+	_, err := m.download(t.Context(), s.URL+"/bee.gguf", "")
+	wantCode(t, err, ops.CodeUnavailable, "no space left", "nothing is kept of it; make room")
+	if list, left := m.list(), m.unfinished(t); len(list) > 0 || len(left) > 0 {
+		t.Errorf("it leaves %v and %v", list, left)
+	}
+	if err := os.Remove(filler); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := m.download(t.Context(), server(t).URL+"/tiny.gguf", ""); err != nil || got.Error != "" {
+		t.Errorf("with room again: %+v, %v", got, err)
 	}
 }

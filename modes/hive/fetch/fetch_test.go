@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -106,6 +107,33 @@ func TestADownloadGoesOnWhereAnEarlierOneWasCut(t *testing.T) {
 	}
 	if again, err := newFetcher(t, quick()).Fetch(t.Context(), s.file(), path, unseen); err != nil || again != got || s.sentSince() > 0 {
 		t.Errorf("once more: %+v, %v", again, err)
+	}
+}
+
+func TestADownloadGoesOnHoweverTheClocksAre(t *testing.T) {
+	for name, clock := range map[string]time.Time{"years behind": time.Date(1999, 1, 1, 0, 0, 0, 0, time.UTC), "years ahead": time.Date(2099, 1, 1, 0, 0, 0, 0, time.UTC)} {
+		t.Run(name, func(t *testing.T) {
+			s := newServer(t, 8<<20)
+			s.tag, s.changed = "", clock // the time is all that tells that it is still the same file
+			s.before = func(w http.ResponseWriter, _ *http.Request) bool {
+				w.Header().Set("Date", clock.Format(http.TimeFormat))
+				return false
+			}
+			path := filepath.Join(t.TempDir(), "x.gguf")
+			begin(t, s, path)
+			s.sentSince()
+			if err := os.Chtimes(path+".state", clock, clock); err != nil { // ours was another when it began
+				t.Fatal(err)
+			}
+			got, err := newFetcher(t, quick()).Fetch(t.Context(), s.file(), path, unseen)
+			if err != nil {
+				t.Fatal(err)
+			}
+			wantFile(t, path, got, s.data)
+			if n := s.sentSince(); n > len(s.data)*3/4 {
+				t.Errorf("the server sent %d of %d bytes again", n, len(s.data))
+			}
+		})
 	}
 }
 

@@ -65,6 +65,9 @@ type patientReader struct {
 
 // Read reads from the connection. Why that was given up says more than how.
 func (r *patientReader) Read(b []byte) (int, error) {
+	if r.ctx.Err() != nil { // what is on its way already would hide it for a while
+		return 0, context.Cause(r.ctx)
+	}
 	r.stalled.Reset(r.o.Stalled)
 	r.hush.Reset(r.o.Hush)
 	n, err := r.in.Read(b)

@@ -138,6 +138,39 @@ func TestADownloadGoesOnAfterASilenceInItsMiddle(t *testing.T) {
 	}
 }
 
+func TestACancelledDownloadEndsWhateverItWaitsFor(t *testing.T) {
+	for _, c := range []struct {
+		name, after string // what it says before it is cancelled
+		answer      func(w http.ResponseWriter, r *http.Request) bool
+	}{
+		{"a header", "server_silent", func(w http.ResponseWriter, r *http.Request) bool { return hang(w, r, "") }},
+		{"more", "server_silent", func(w http.ResponseWriter, r *http.Request) bool { return hang(w, r, "GGUF") }},
+		{"its turn", "model_retry", func(w http.ResponseWriter, _ *http.Request) bool {
+			w.Header().Set("Retry-After", "300")
+			w.WriteHeader(http.StatusServiceUnavailable)
+			return true
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := newServer(t, 1000)
+			s.before = c.answer
+			said := newTold(c.after)
+			o := quick()
+			o.Stalled, o.Hush = time.Hour, time.Millisecond
+			ctx, cancel := context.WithCancelCause(ops.WithSink(t.Context(), said))
+			defer cancel(nil)
+			var waiting sync.WaitGroup
+			waiting.Go(func() {
+				<-said.heard
+				cancel(ops.Errorf(ops.CodeCancelled, "enough"))
+			})
+			_, err := newFetcher(t, o).Fetch(ctx, s.file(), filepath.Join(t.TempDir(), "x.gguf"), unseen)
+			waiting.Wait()
+			wantCode(t, err, ops.CodeCancelled)
+		})
+	}
+}
+
 func TestThatNothingComesIsSaidMeanwhile(t *testing.T) {
 	said := newTold("server_silent")
 	s := newServer(t, 1000)

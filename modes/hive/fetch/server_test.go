@@ -25,8 +25,9 @@ type server struct {
 	mu      sync.Mutex
 	data    []byte
 	tag     string
-	cut     int // how many bytes of an answer come before it breaks off; 0 is all
-	cuts    int // how many answers break off
+	changed time.Time // as Last-Modified says; zero says nothing
+	cut     int       // how many bytes of an answer come before it breaks off; 0 is all
+	cuts    int       // how many answers break off
 	noRange bool
 	before  func(w http.ResponseWriter, r *http.Request) bool // answers itself where it returns true
 	asked   []string                                          // the Range headers
@@ -79,7 +80,7 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		_, _ = out.Write(data)
 		return
 	}
-	http.ServeContent(out, r, "", time.Time{}, bytes.NewReader(data))
+	http.ServeContent(out, r, "", s.changed, bytes.NewReader(data))
 }
 
 // sentSince is how many bytes were sent since it was asked last.

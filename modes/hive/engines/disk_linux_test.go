@@ -1,0 +1,61 @@
+package engines
+
+import (
+	"errors"
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+
+	"rbee.dev/rbee/ops"
+)
+
+// onSmallDisk is an empty store on a disk of its own.
+func onSmallDisk(t *testing.T, options string) *Store {
+	t.Helper()
+	dir := t.TempDir()
+	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, options); err != nil {
+		if os.Getenv("CI") != "" || !errors.Is(err, syscall.EPERM) {
+			t.Fatal(err)
+		}
+		t.Skip("mounting a small disk needs root")
+	}
+	t.Cleanup(func() {
+		if err := syscall.Unmount(dir, 0); err != nil {
+			t.Error(err)
+		}
+	})
+	s, err := Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func TestADiskThatFillsUpLeavesNoHalfEngine(t *testing.T) {
+	huge := append(llama(6000), thing{name: "llama-b6000/libbig.so", text: strings.Repeat("0", 4<<20)})
+	many := llama(6000)
+	for i := range 40 {
+		many = append(many, thing{name: "llama-b6000/lib" + strings.Repeat("x", i+1) + ".so", text: "x"})
+	}
+	for _, c := range []struct {
+		name, disk string
+		things     []thing
+		code       ops.Code
+	}{
+		{"it is known before", "size=2m", huge, ops.CodeConflict},
+		{"it is known when it is full", "size=2m,nr_inodes=32", many, ops.CodeUnavailable},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			m := newMirror(t, release(map[string][]byte{}, "b6000", map[string][]byte{name1: tarball(t, c.things)}))
+			s := onSmallDisk(t, c.disk)
+			_, err := s.Install(t.Context(), Wanted{Version: "b6000", From: m.URL, Machine: linux, Fetch: quickly()})
+			if e := ops.AsError(err); ops.CodeOf(err) != c.code || !strings.Contains(e.Hint, "make room on the disk of") {
+				t.Errorf("got %v, %+v", err, e)
+			}
+			if names := left(t, s); len(names) > 0 || len(s.List()) > 0 {
+				t.Errorf("it leaves %v", names)
+			}
+		})
+	}
+}
