@@ -26,33 +26,35 @@ type request struct {
 	done   bool // it ended as it should
 }
 
-// TestNoRequestIsLostThatHadNotBegunWhenAHiveIsKilled: two hives have a worker of
+// TestNoRequestIsLostThatHadNotBegunWhenAHiveIsKilled: three hives have a worker of
 // one slot each, and more requests than that run and wait, half of them jobs, half
 // through OpenAI's API. When everything of one hive is killed, the request that
 // its worker was answering fails, and says so; all the others are answered.
 func TestNoRequestIsLostThatHadNotBegunWhenAHiveIsKilled(t *testing.T) {
 	f := newFar(t, sshtest.Options{})
 	f.install()
-	for _, hive := range []string{"gpu1", "localhost"} {
+	f.further("gpu2")
+	hives := []string{"gpu1", "gpu2", "localhost"}
+	for _, hive := range hives {
 		f.rbee("worker", "spawn", "slow", "--hive", hive, "--parallel", "1")
 	}
 	ways := []func(*request){f.byJob(), f.byAPI()}
-	list := make([]*request, 8)
+	list := make([]*request, 12)
 	var all sync.WaitGroup
 	for i := range list {
 		list[i] = &request{length: 60, began: make(chan struct{}), ended: make(chan struct{})}
-		if i < 2 {
+		if i < len(hives) {
 			list[i].length = 350 // so that the others wait
 		}
 		all.Go(func() {
 			defer close(list[i].ended)
-			ways[i/2%2](list[i]) // the first two, which run, by jobs
+			ways[i/len(hives)%2](list[i]) // the first, which run, by jobs
 		})
-		if i < 2 {
+		if i < len(hives) {
 			<-list[i].began
 		}
 	}
-	for queen := f.client(); waiting(t, queen) < len(list)-2; {
+	for queen := f.client(); waiting(t, queen) < len(list)-len(hives); {
 		select {
 		case <-list[0].ended:
 			t.Fatal("the first one ended before all the others waited")
@@ -73,7 +75,7 @@ func TestNoRequestIsLostThatHadNotBegunWhenAHiveIsKilled(t *testing.T) {
 	for i, r := range list {
 		switch {
 		case r.done:
-		case i < 2 && r.err != "":
+		case i < len(hives) && r.err != "":
 			lost++
 		default:
 			t.Errorf("request %d is lost after %d tokens: %q", i, r.tokens, r.err)

@@ -25,6 +25,7 @@ type far struct {
 	server  *sshtest.Server
 	account string // the home folder over there
 	host    string // what --host takes
+	options sshtest.Options
 }
 
 func newFar(t *testing.T, o sshtest.Options) *far {
@@ -41,7 +42,7 @@ func newFar(t *testing.T, o sshtest.Options) *far {
 	o.Env = append(o.Env, "XDG_RUNTIME_DIR="+o.Home) // where no service manager answers
 	t.Setenv("HOME", mine)
 	t.Setenv("SSH_AUTH_SOCK", "")
-	f := &far{account: o.Home}
+	f := &far{account: o.Home, options: o}
 	t.Cleanup(func() { f.nothingRunsThere() }) // after the queen's end
 	f.place, f.server = newPlace(t), sshtest.New(t, o)
 	f.host = "alice@" + f.server.Addr
@@ -64,6 +65,25 @@ func (f *far) install(flags ...string) {
 			f.rbee("hive", "uninstall", "gpu1")
 		}
 	})
+}
+
+// further installs a hive in an account of one more machine.
+func (f *far) further(name string) {
+	f.t.Helper()
+	o := f.options
+	o.Home = filepath.Join(f.t.TempDir(), name)
+	models := filepath.Join(o.Home, ".cache/rbee/models/slow")
+	if err := os.MkdirAll(models, 0o700); err != nil {
+		f.t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(models, "slow.gguf"), slow(), 0o600); err != nil {
+		f.t.Fatal(err)
+	}
+	o.Env = []string{"XDG_RUNTIME_DIR=" + o.Home}
+	server := sshtest.New(f.t, o)
+	sshtest.Write(f.t, os.Getenv("HOME"), "known_hosts", f.server.KnownHosts()+server.KnownHosts())
+	f.rbee("hive", "install", "--host", "alice@"+server.Addr, "--name", name)
+	f.t.Cleanup(func() { f.rbee("hive", "uninstall", name) })
 }
 
 // refused runs a command that must fail, and returns its code and what it said.

@@ -62,7 +62,7 @@ type stream struct {
 func (p *place) stream(model, prompt string) *stream {
 	p.t.Helper()
 	body := fmt.Sprintf(`{"model":%q,"prompt":%q,"max_tokens":6,"stream":true}`, model, prompt)
-	answer, err := http.Post("http://"+p.record("queen").Address+"/v1/completions", "application/json", strings.NewReader(body)) //nolint:noctx,bodyclose // the caller closes it
+	answer, err := http.Post("http://"+p.record("queen").Address+"/v1/completions", "application/json", strings.NewReader(body)) //nolint:noctx // the queen ends with the test
 	if err != nil {
 		p.t.Fatal(err)
 	}
