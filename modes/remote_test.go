@@ -158,6 +158,11 @@ func TestAHiveOnAnotherMachineLivesItsWholeLife(t *testing.T) {
 				t.Errorf("installed: %+v", h)
 			}
 			f.rbee("hive", "install", "--host", f.host, "--name", "gpu1") // harmless
+			f.rbee("hive", "update", "gpu1", "--idle-timeout", "2h")
+			f.rbee("hive", "install", "--host", f.host, "--name", "gpu1") // keeps it
+			if h := f.hive("gpu1"); h.IdleTimeout != "2h" {
+				t.Errorf("with an idle timeout: %+v", h)
+			}
 			if got := f.rbee("infer", "--hive", "gpu1", "-n", "5", "--seed", "1", "Once"); got != f.rbee("infer", "--hive", "localhost", "-n", "5", "--seed", "1", "Once") {
 				t.Errorf("gpu1 says %q", got)
 			}

@@ -34,6 +34,9 @@ type Hive struct {
 	LastSeen  *time.Time `json:"last_seen_at,omitempty"` // when it last said anything
 	LogPath   string     `json:"log_path,omitempty"`     // on the hive's machine
 	Drained   bool       `json:"drained,omitempty"`      // it gets no new work, by `rbee hive drain`
+	// IdleTimeout is after how long without anything to do its workers are
+	// unloaded, as in 30m; 0s is never, and empty where it does not say.
+	IdleTimeout string `json:"idle_timeout,omitempty"`
 }
 
 // Hives is the answer to [HiveList].
@@ -122,14 +125,17 @@ type HiveInstall struct {
 	// AddKey lets the queen's own key into the account, so that the queen gets
 	// in when the person's agent is gone; uninstalling takes it back.
 	AddKey bool `json:"add_key,omitempty" help:"Let the queen's own key into the account, for when your agent is gone."`
+	// IdleTimeout is after how long without anything to do the hive's workers are
+	// unloaded, as in 5m; 0s is never, empty as it was, at first 30m.
+	IdleTimeout string `json:"idle_timeout,omitempty" placeholder:"DURATION" help:"Unload workers that have had nothing to do for so long (at first 30m); 0s is never."`
 }
 
 // Name returns "hive_install".
 func (HiveInstall) Name() string { return "hive_install" }
 
-// Validate checks the name, the address and the port.
+// Validate checks the name, the address, the port and the idle timeout.
 func (o HiveInstall) Validate() error {
-	return firstError(checkName("hive_id", o.HiveID), o.validate(), checkRange("port", o.Port, 0, 65535))
+	return firstError(checkName("hive_id", o.HiveID), o.validate(), checkRange("port", o.Port, 0, 65535), checkIdle(o.IdleTimeout))
 }
 
 func (o HiveInstall) onQueen(ctx context.Context, h QueenHandler) (any, error) {
@@ -175,6 +181,19 @@ type HiveUpdate struct {
 	BinaryPath string `json:"binary_path,omitempty" name:"binary" placeholder:"FILE" help:"Binary to install, in place of the queen's own."`
 	// RefreshCapabilities reads the machine's devices again.
 	RefreshCapabilities bool `json:"refresh_capabilities,omitempty" help:"Read the devices again."`
+	// IdleTimeout is as of [HiveInstall]; empty leaves it.
+	IdleTimeout string `json:"idle_timeout,omitempty" placeholder:"DURATION" help:"Unload workers that have had nothing to do for so long; 0s is never."`
+}
+
+// checkIdle accepts "" and durations that are not below zero.
+func checkIdle(text string) error {
+	if text == "" {
+		return nil
+	}
+	if d, err := time.ParseDuration(text); err != nil || d < 0 {
+		return Invalid("idle_timeout", "must be a number and a unit as in 90s, 30m or 12h, or 0s for never, got %q", clip(text))
+	}
+	return nil
 }
 
 // Name returns "hive_update".
@@ -182,7 +201,7 @@ func (HiveUpdate) Name() string { return "hive_update" }
 
 // Validate wants a hive and checks what is to change.
 func (o HiveUpdate) Validate() error {
-	return firstError(checkRequired("hive_id", o.HiveID), checkName("hive_id", o.HiveID), checkName("new_name", o.NewName), o.validate())
+	return firstError(checkRequired("hive_id", o.HiveID), checkName("hive_id", o.HiveID), checkName("new_name", o.NewName), o.validate(), checkIdle(o.IdleTimeout))
 }
 
 func (o HiveUpdate) onQueen(ctx context.Context, h QueenHandler) (any, error) {

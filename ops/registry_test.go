@@ -116,7 +116,7 @@ func TestFieldsOfTheWireContractKeepTheirNames(t *testing.T) {
 }
 
 func TestFieldNamesAreSnakeCaseAndPromoted(t *testing.T) {
-	want := []string{"hive_id", "ssh_host", "ssh_port", "ssh_user", "port", "binary_path", "add_key"}
+	want := []string{"hive_id", "ssh_host", "ssh_port", "ssh_user", "port", "binary_path", "add_key", "idle_timeout"}
 	if got := ops.FieldNames(ops.HiveInstall{}); !slices.Equal(got, want) {
 		t.Errorf("FieldNames(HiveInstall) = %q, want %q", got, want)
 	}

@@ -25,9 +25,9 @@ func samples() []ops.Op {
 	return []ops.Op{
 		ops.Status{},
 		ops.SSHTest{SSHAddress: ssh},
-		ops.HiveInstall{HiveID: "gpu1", SSHAddress: ssh, Port: 7834, BinaryPath: "/tmp/rbee", AddKey: true},
+		ops.HiveInstall{HiveID: "gpu1", SSHAddress: ssh, Port: 7834, BinaryPath: "/tmp/rbee", AddKey: true, IdleTimeout: "2h"},
 		ops.HiveUninstall{HiveID: "gpu1", CatalogOnly: true, Models: true},
-		ops.HiveUpdate{HiveID: "gpu1", NewName: "gpu2", SSHAddress: ssh, BinaryPath: "/tmp/rbee", RefreshCapabilities: true},
+		ops.HiveUpdate{HiveID: "gpu1", NewName: "gpu2", SSHAddress: ssh, BinaryPath: "/tmp/rbee", RefreshCapabilities: true, IdleTimeout: "0s"},
 		ops.HiveStart{HiveID: "gpu1"},
 		ops.HiveStop{HiveID: "gpu1"},
 		ops.HiveList{},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
+	"strings"
 	"time"
 
 	"rbee.dev/rbee/modes/daemon"
@@ -84,9 +85,22 @@ func (h *Hive) snapshot() ops.HiveSnapshot {
 		Hive: ops.Hive{
 			ID: h.Name, State: ops.HiveUp, Version: daemon.Version, Build: h.build, PID: daemon.Self().PID,
 			Devices: h.machine.list(), StartedAt: &started, LogPath: h.Home.Log("hive"), Workers: running, Models: usable,
+			IdleTimeout: shortly(h.IdleTimeout),
 		},
 		Workers: workers, Models: models,
 	}
+}
+
+// shortly is a duration without units of zero behind others: 30m, not 30m0s.
+func shortly(d time.Duration) string {
+	text := d.String()
+	if strings.HasSuffix(text, "m0s") {
+		text = strings.TrimSuffix(text, "0s")
+	}
+	if strings.HasSuffix(text, "h0m") {
+		text = strings.TrimSuffix(text, "0m")
+	}
+	return text
 }
 
 // probe is the body of a POST to /v1/probe.

@@ -11,7 +11,7 @@ import (
 var settings = map[string]string{
 	"tls": "RBEE_TLS", "tls-cert": "RBEE_TLS_CERT", "tls-key": "RBEE_TLS_KEY", "insecure-http": "RBEE_INSECURE_HTTP",
 	"host-name": "RBEE_HOST_NAMES", "cors-origin": "RBEE_CORS_ORIGINS", "releases": "RBEE_RELEASES",
-	"auto-download": "RBEE_AUTO_DOWNLOAD", "policy": "RBEE_POLICY", "queue-depth": "RBEE_QUEUE_DEPTH",
+	"auto-download": "RBEE_AUTO_DOWNLOAD", "policy": "RBEE_POLICY", "queue-depth": "RBEE_QUEUE_DEPTH", "idle-timeout": "RBEE_IDLE_TIMEOUT",
 }
 
 // kept are the flags of a queen that another one takes over: all but those whose

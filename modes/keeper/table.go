@@ -132,6 +132,7 @@ func hive(w io.Writer, h ops.Hive) {
 	pair(w, "version", strings.TrimSpace(h.Version+" "+h.Build))
 	pair(w, "workers", strconv.Itoa(h.Workers))
 	pair(w, "models", strconv.Itoa(h.Models))
+	pair(w, "idle", idleWorkers(h.IdleTimeout))
 	if h.StartedAt != nil {
 		pair(w, "since", when(*h.StartedAt))
 	}
@@ -140,6 +141,17 @@ func hive(w io.Writer, h ops.Hive) {
 	}
 	pair(w, "log", h.LogPath)
 	devices(w, h.Devices)
+}
+
+// idleWorkers says what becomes of workers that have nothing to do.
+func idleWorkers(timeout string) string {
+	switch timeout {
+	case "":
+		return ""
+	case "0s":
+		return "workers that have nothing to do stay, until others need their room"
+	}
+	return fmt.Sprintf("workers that have nothing to do for %s are unloaded", timeout)
 }
 
 func sshReport(w io.Writer, r ops.SSHReport) {

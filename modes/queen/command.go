@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"strconv"
+	"time"
 
 	"github.com/rs/zerolog"
 
@@ -29,6 +30,8 @@ type ServeCmd struct {
 	CORSOrigin   []string `name:"cors-origin" help:"Origin whose web pages may use it, as https://app.example; once for each." env:"RBEE_CORS_ORIGINS" placeholder:"ORIGIN"`
 	Releases     string   `help:"URL of a folder with release archives, for machines of another kind than this one." env:"RBEE_RELEASES" placeholder:"URL"`
 
+	IdleTimeout string `help:"Have the hive of this machine unload workers that have had nothing to do for so long; 0s is never. Pinned models stay." default:"30m" env:"RBEE_IDLE_TIMEOUT" placeholder:"DURATION"`
+
 	AutoDownload bool `help:"Let requests bring models: those named as hf:OWNER/REPO[:QUANT|:FILE] that no hive has are downloaded." env:"RBEE_AUTO_DOWNLOAD"`
 
 	Policy     string `help:"How workers are chosen: balanced, the least busy first, or packed, the busiest first, so that others fall idle." default:"balanced" env:"RBEE_POLICY" placeholder:"NAME"`
@@ -47,6 +50,7 @@ Examples:
   rbee queen serve --listen 127.0.0.1:7833
   rbee queen serve --auto-download
   rbee queen serve --policy packed --queue-depth 64
+  rbee queen serve --idle-timeout 5m
   rbee queen serve --listen 0.0.0.0:7833 --tls self
   rbee queen serve --host-name llm.example.org          (behind a proxy on this machine)`
 }
@@ -55,7 +59,7 @@ func (c *ServeCmd) options(h home.Home, binary string, log zerolog.Logger) Optio
 	return Options{
 		Home: h, Listen: c.Listen, Binary: binary, Releases: c.Releases, Log: log, TLS: c.TLS, TLSCert: c.TLSCert, TLSKey: c.TLSKey,
 		InsecureHTTP: c.InsecureHTTP, Hosts: c.HostName, Origins: c.CORSOrigin, AutoDownload: c.AutoDownload,
-		Policy: c.Policy, QueueDepth: c.QueueDepth,
+		Policy: c.Policy, QueueDepth: c.QueueDepth, IdleTimeout: c.IdleTimeout,
 	}
 }
 
@@ -77,6 +81,7 @@ func (o Options) args() []string {
 	add("cors-origin", o.Origins...)
 	add("releases", o.Releases)
 	add("policy", o.Policy)
+	add("idle-timeout", o.IdleTimeout)
 	if o.QueueDepth > 0 {
 		add("queue-depth", strconv.Itoa(o.QueueDepth))
 	}
@@ -93,6 +98,9 @@ func (o Options) args() []string {
 func (c *ServeCmd) Run(ctx context.Context, h home.Home, stderr io.Writer) (err error) {
 	if c.QueueDepth < 1 {
 		return ops.Invalid("queue-depth", "must be at least 1, got %d", c.QueueDepth)
+	}
+	if d, err := time.ParseDuration(c.IdleTimeout); err != nil || d < 0 {
+		return ops.Invalid("idle-timeout", "must be a number and a unit as in 90s, 30m or 12h, or 0s for never, got %q", c.IdleTimeout)
 	}
 	if err := h.Create(); err != nil {
 		return err

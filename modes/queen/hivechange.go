@@ -262,12 +262,15 @@ func (q *Queen) updateHere(ctx context.Context, o ops.HiveUpdate) (ops.Hive, err
 		if r.Listen != "" {
 			port = portOf(r.Listen)
 		}
-		if _, err := q.installHere(ctx, ops.HiveInstall{BinaryPath: o.BinaryPath, Port: port}); err != nil {
+		if _, err := q.installHere(ctx, ops.HiveInstall{BinaryPath: o.BinaryPath, Port: port, IdleTimeout: o.IdleTimeout}); err != nil {
 			return ops.Hive{}, err
 		}
 	} else if o.BinaryPath != "" {
 		return ops.Hive{}, ops.Invalid("binary_path", "the hive of the queen's own machine runs the queen's binary").
 			WithHint("`rbee hive install --binary FILE` makes it a service with one of its own")
+	} else if o.IdleTimeout != "" {
+		return ops.Hive{}, ops.Invalid("idle_timeout", "the hive of the queen's own machine has the queen's").
+			WithHint("`%s=%s rbee queen restart` sets it", idleTimeout, o.IdleTimeout)
 	}
 	return q.HiveStatus(ctx, ops.HiveStatus{RefreshCapabilities: o.RefreshCapabilities})
 }
@@ -311,9 +314,11 @@ func (u *update) run(ctx context.Context) error {
 		direct = moved.direct()
 		defer direct.Close()
 	}
+	changed := u.op.IdleTimeout != "" && u.op.IdleTimeout != u.next.Site.Setting(idleTimeout)
+	u.next.Site = idling(u.next.Site, u.next.Site, u.op.IdleTimeout)
 	d := &deployment{
 		service: install.Service{Shell: conn, Site: u.next.Site, Name: u.name, Listen: u.next.Listen},
-		binary:  binary, facts: facts, direct: direct, restart: u.name != u.id,
+		binary:  binary, facts: facts, direct: direct, restart: changed || u.name != u.id,
 	}
 	claim := install.Step{Title: "claim the machine", Run: func(ctx context.Context) error {
 		return d.service.Prepare(ctx, &install.Claim{Queen: u.queen.identity, Of: whoami(), Hive: u.name})

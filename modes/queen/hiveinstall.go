@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/user"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -134,10 +135,13 @@ func (i *installation) check() error {
 
 // prepare makes the hive that is to be, and the link to it.
 func (i *installation) prepare(binary install.Binary) {
-	site := install.SiteOf(i.facts)
+	var before record
+	if i.known != nil {
+		before = i.known.now()
+	}
+	site := idling(install.SiteOf(i.facts), before.Site, i.op.IdleTimeout)
 	r := record{Host: i.target.Host, User: i.target.User, Port: i.target.Port, Site: site, Listen: listenOn(i.op.Port), Build: binary.Build()}
 	if i.known != nil {
-		before := i.known.now()
 		r.Key, r.Systemd = before.Key, before.Systemd
 		if i.op.Port == 0 {
 			r.Listen = before.Listen
@@ -149,7 +153,7 @@ func (i *installation) prepare(binary install.Binary) {
 	i.deploy = &deployment{
 		service: install.Service{Shell: i.conn, Site: site, Name: i.id, Listen: r.Listen},
 		binary:  binary, facts: i.facts, direct: i.hive.direct(), fresh: i.known == nil,
-		restart: i.known != nil && i.known.now().Listen != r.Listen,
+		restart: i.known != nil && (before.Listen != r.Listen || !slices.Equal(before.Site.Env, site.Env)),
 	}
 }
 
@@ -285,10 +289,11 @@ func (q *Queen) installHere(ctx context.Context, o ops.HiveInstall) (ops.Hive, e
 		return ops.Hive{}, ops.Errorf(ops.CodeUnavailable, "nothing can be installed here: %s", strings.Join(problems, "; "))
 	}
 	r, installed := q.local.installed()
+	site = idling(site, r.Site, o.IdleTimeout)
 	d := &deployment{
 		service: install.Service{Shell: install.Here{}, Site: site, Name: ops.LocalHive, Listen: listenOn(o.Port)},
 		binary:  binary, facts: facts, direct: q.local.direct(), fresh: !installed,
-		restart: !installed || r.Listen != listenOn(o.Port),
+		restart: !installed || r.Listen != listenOn(o.Port) || r.Site.Setting(idleTimeout) != site.Setting(idleTimeout),
 	}
 	return q.deployHere(ctx, d)
 }

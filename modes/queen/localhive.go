@@ -26,6 +26,7 @@ type localHive struct {
 	home   home.Home
 	binary string // what the hive is started from
 	build  string // the queen's own build, which the hive should have
+	idle   string // its idle timeout; "" is its own
 	log    zerolog.Logger
 
 	// raw speaks to the hive that runs; client starts one first.
@@ -117,9 +118,11 @@ func (l *localHive) start(ctx context.Context) error {
 		return l.startService(ctx, r)
 	}
 	logPath := l.home.Log("hive")
-	child, err := daemon.Spawn(daemon.Command{
-		Binary: l.binary, Args: []string{"hive", "serve", "--name", ops.LocalHive}, Log: logPath,
-	})
+	args := []string{"hive", "serve", "--name", ops.LocalHive}
+	if l.idle != "" {
+		args = append(args, "--idle-timeout", l.idle)
+	}
+	child, err := daemon.Spawn(daemon.Command{Binary: l.binary, Args: args, Log: logPath})
 	if err != nil {
 		return ops.Errorf(ops.CodeUnavailable, "start the hive: %w", err)
 	}
@@ -153,22 +156,34 @@ func (l *localHive) startService(ctx context.Context, r record) error {
 	return (&deployment{service: s, direct: l.raw}).answers(ctx, r.Build)
 }
 
-// renew replaces a running hive of another build by one of the queen's. Its
-// workers and their streams go on. A service keeps its binary until it is
+// renew replaces a running hive of another build, or with another idle timeout,
+// by one of the queen's. Its workers and their streams go on. A service keeps its binary until it is
 // updated.
 func (l *localHive) renew(ctx context.Context) error {
 	if _, service := l.installed(); service {
 		return nil
 	}
 	health, err := l.raw.Health(ctx)
-	if err != nil || health.Build == l.build {
+	if err != nil || health.Build == l.build && l.idlesRight(ctx) {
 		return nil // none runs, or the right one
 	}
-	l.log.Info().Str("from", health.Build).Str("to", l.build).Msg("restarting the hive with the queen's build")
+	l.log.Info().Str("from", health.Build).Str("to", l.build).Str("idle timeout", l.idle).Msg("restarting the hive as the queen wants it")
 	if err := l.shutdown(ctx, daemon.ScopeSelf); err != nil {
 		return err
 	}
 	return l.ensure(ctx)
+}
+
+// idlesRight reports whether the hive that runs has the idle timeout wanted, or
+// does not say.
+func (l *localHive) idlesRight(ctx context.Context) bool {
+	var now ops.HiveSnapshot
+	if err := l.raw.Post(ctx, "/v1/probe", map[string]bool{}, &now); err != nil || l.idle == "" {
+		return true
+	}
+	has, err := time.ParseDuration(now.Hive.IdleTimeout)
+	want, _ := time.ParseDuration(l.idle) // which was checked
+	return err != nil || has == want
 }
 
 // stop ends the hive and its workers, and keeps it from being started until it

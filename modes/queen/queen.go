@@ -44,7 +44,10 @@ type Options struct {
 	Policy string
 	// QueueDepth is how many requests may wait for one model; 0 is the default.
 	QueueDepth int
-	Log        zerolog.Logger
+	// IdleTimeout is that of the hive of the queen's own machine, as in 30m; "" is
+	// the hive's own.
+	IdleTimeout string
+	Log         zerolog.Logger
 }
 
 // Queen is one queen process.
@@ -119,6 +122,7 @@ func New(o Options) (_ *Queen, err error) {
 		return nil, err
 	}
 	q.local = newLocalHive(o.Home, o.Binary, q.build, o.Log)
+	q.local.idle = o.IdleTimeout
 	q.schedule = schedule.New(schedule.Options{Fleet: fleet{q}, Policy: policy, Depth: o.QueueDepth})
 	q.books.schedule = q.schedule
 	return q, nil

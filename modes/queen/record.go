@@ -1,6 +1,7 @@
 package queen
 
 import (
+	"cmp"
 	"net"
 	"strconv"
 
@@ -22,6 +23,15 @@ type record struct {
 	Build   string       `json:"build"`            // of the binary that it runs
 	Stopped bool         `json:"stopped"`          // somebody wants it down
 	Key     bool         `json:"key"`              // the queen's own key was added to the account
+}
+
+// idleTimeout is the variable that a hive takes its idle timeout from.
+const idleTimeout = "RBEE_IDLE_TIMEOUT"
+
+// idling is a hive's site with the idle timeout wanted, or else the one that it
+// had before.
+func idling(site, before install.Site, wanted string) install.Site {
+	return site.With(idleTimeout, cmp.Or(wanted, before.Setting(idleTimeout)))
 }
 
 // target is how the machine is reached.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"path"
+	"slices"
 	"strings"
 
 	"al.essio.dev/pkg/shellescape"
@@ -19,9 +20,29 @@ type Site struct {
 	State string `json:"state"` // folder of the socket, the logs and the workers
 	// Models is the folder of the models.
 	Models string `json:"models"`
-	// Env is what the hive's environment must have, KEY=value; only on the
-	// queen's own machine, whose folders its environment may move.
+	// Env is what the hive's environment must have, KEY=value: its settings, and
+	// on the queen's own machine, whose environment may move them, its folders.
 	Env []string `json:"env,omitempty"`
+}
+
+// Setting is what the hive's environment has for a variable, or "".
+func (s Site) Setting(name string) string {
+	for _, pair := range s.Env {
+		if value, ok := strings.CutPrefix(pair, name+"="); ok {
+			return value
+		}
+	}
+	return ""
+}
+
+// With is the site of a hive whose environment has the variable too; "" leaves it
+// out.
+func (s Site) With(name, value string) Site {
+	s.Env = slices.DeleteFunc(slices.Clone(s.Env), func(pair string) bool { return strings.HasPrefix(pair, name+"=") })
+	if value != "" {
+		s.Env = append(s.Env, name+"="+value)
+	}
+	return s
 }
 
 // SiteOf is where the files of a hive go on the machine of f.
