@@ -29,7 +29,7 @@ func stopping(t *testing.T) *httptest.Server {
 // stopper writes so many bytes, and then waits until nobody reads on.
 type stopper struct {
 	http.ResponseWriter
-	reader context.Context //nolint:containedctx // of the one request
+	reader context.Context
 	left   int
 }
 

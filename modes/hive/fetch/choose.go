@@ -76,7 +76,7 @@ func choose(models []hubModel, repo, wanted string, memory uint64, of func(whole
 		least := slices.MinFunc(models, func(a, b hubModel) int { return cmp.Compare(a.size, b.size) })
 		return hubModel{}, "", ops.Errorf(ops.CodeConflict, "nothing of %s fits into the %s that a model can have on this machine: the smallest, %s, takes about %s to run",
 			repo, humanize.IBytes(memory), least.title(), humanize.IBytes(need(least.size))).
-			WithHint("`hf:%s:%s` downloads it all the same", repo, least.title())
+			WithHint("`rbee model download hf:%s:%s` brings it all the same", repo, least.title())
 	}
 	m := slices.MinFunc(fitting, hubModel.compare)
 	first := slices.MinFunc(models, hubModel.compare) // that would be taken with more memory
