@@ -40,7 +40,8 @@ type Infer struct {
 // Help is shown by --help.
 func (Infer) Help() string {
 	return `Only the model's text goes to standard output; everything else to standard
-error. Ctrl-C, or a reader that goes away, cancels the job.
+error. Ctrl-C, or a reader that goes away, cancels the job. It outlives a command
+that is killed: "rbee job list" finds it, "rbee job follow JOB" shows all of it.
 
 Examples:
   rbee infer "Once upon a time"

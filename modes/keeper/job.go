@@ -4,19 +4,23 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
+	"strings"
 
 	"rbee.dev/rbee/ops"
 	"rbee.dev/rbee/transport"
 )
 
 // JobList is `rbee job list`.
-type JobList struct{}
+type JobList struct {
+	All bool `short:"a" help:"Show lookups too, such as the lists and states that were asked for."`
+}
 
 // Help is shown by --help.
 func (JobList) Help() string { return "Example:\n  rbee job list -o json | jq -r '.jobs[0].id'" }
 
 // Run lists the queen's jobs, newest first.
-func (JobList) Run(ctx context.Context, k *Keeper) error {
+func (j JobList) Run(ctx context.Context, k *Keeper) error {
 	c, err := k.client(ctx)
 	if err != nil {
 		return err
@@ -26,7 +30,27 @@ func (JobList) Run(ctx context.Context, k *Keeper) error {
 	if err != nil {
 		return err
 	}
-	return k.show(list)
+	all := len(list.Jobs)
+	if !j.All {
+		list.Jobs = slices.DeleteFunc(list.Jobs, func(j ops.Job) bool { return isLookup(j.Operation) })
+	}
+	if err := k.show(list); err != nil {
+		return err
+	}
+	if hidden := all - len(list.Jobs); hidden > 0 && k.Output == "text" {
+		k.say("keeper: lookups are not shown, %d of them; --all shows them", hidden)
+	}
+	return nil
+}
+
+// isLookup reports whether an operation only tells what there is: whoever looks
+// for what was done does not look for those.
+func isLookup(operation string) bool {
+	switch operation {
+	case "status", "hive_status", "model_aliases", "explain", "usage":
+		return true
+	}
+	return strings.HasSuffix(operation, "_list") || strings.HasSuffix(operation, "_get")
 }
 
 // JobGet is `rbee job get`.

@@ -1,0 +1,19 @@
+package keeper
+
+import (
+	"testing"
+
+	"rbee.dev/rbee/ops"
+)
+
+func TestLookupsAreToldFromWhatChangesAnything(t *testing.T) {
+	lookups := map[string]bool{
+		"status": true, "hive_list": true, "hive_get": true, "hive_status": true, "worker_list": true, "worker_get": true,
+		"model_list": true, "model_get": true, "model_aliases": true, "engine_list": true, "key_list": true, "usage": true, "explain": true,
+	}
+	for _, o := range ops.All() {
+		if got := isLookup(o.Name()); got != lookups[o.Name()] {
+			t.Errorf("%s is a lookup: %t", o.Name(), got)
+		}
+	}
+}

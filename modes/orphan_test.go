@@ -1,0 +1,42 @@
+package modes_test
+
+import (
+	"bufio"
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"rbee.dev/rbee/ops"
+)
+
+func TestAJobOutlivesItsCommandAndIsFollowedFromItsFirstEvent(t *testing.T) {
+	p := newPlace(t)
+	p.rbee("queen", "start")
+	cmd := p.command("infer", "-o", "events", "-n", "60", "Once upon a time")
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	lines := bufio.NewScanner(out)
+	for lines.Scan() && !strings.Contains(lines.Text(), `"event":"token"`) {
+	}
+	if err := cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = cmd.Wait() // its status is the signal's
+	var list ops.Jobs
+	if err := json.Unmarshal([]byte(p.rbee("job", "list", "-o", "json")), &list); err != nil || len(list.Jobs) != 1 {
+		t.Fatalf("%+v, %v", list, err)
+	}
+	told := p.rbee("job", "follow", list.Jobs[0].ID)
+	var job ops.Job
+	if err := json.Unmarshal([]byte(p.rbee("job", "get", list.Jobs[0].ID, "-o", "json")), &job); err != nil || job.State != ops.JobCompleted {
+		t.Errorf("it is %s, %v", job.State, err)
+	}
+	if answer := p.rbee("job", "follow", list.Jobs[0].ID); strings.TrimSpace(told) == "" || answer != told {
+		t.Errorf("followed while it ran: %q, and when it has ended: %q", told, answer)
+	}
+}
