@@ -28,6 +28,9 @@ type Split struct {
 	// PartOf makes the worker one that holds a part of the model of another one,
 	// named HIVE/ID. The queen sets it.
 	PartOf string `json:"part_of,omitempty" kong:"-"`
+	// PartBytes is how much memory the part is to hold, which the hive makes room
+	// for, or refuses; 0 is not known. The queen sets it.
+	PartBytes uint64 `json:"part_bytes,omitempty" kong:"-"`
 }
 
 // check checks the fields beside those that they have to do with.
@@ -35,6 +38,9 @@ func (s Split) check(hive, engine string) error {
 	if s.PartOf != "" {
 		hive, id := SplitPartOf(s.PartOf)
 		return firstError(checkRequired("part_of", hive), checkRequired("part_of", id), checkName("part_of", hive), checkName("part_of", id))
+	}
+	if s.PartBytes != 0 {
+		return Invalid("part_bytes", "is for a worker that holds a part: name whose in part_of")
 	}
 	if len(s.Hives) == 0 {
 		if s.Share != 0 {

@@ -150,8 +150,9 @@ func TestValidateTakesEachSampleAndRefusesWhatIsOutOfRange(t *testing.T) {
 		{split("gpu1", ""), "hives"},
 		{split("gpu1", "../gpu2"), "hives"},
 		{split(strings.Split("a b c d e f g h i j k l m n o p q r", " ")...), "hives"},
-		{ops.WorkerSpawn{Engine: ops.EngineRPC, Split: ops.Split{PartOf: "gpu1/w1a2b3"}}, ""},
+		{ops.WorkerSpawn{Engine: ops.EngineRPC, Split: ops.Split{PartOf: "gpu1/w1a2b3", PartBytes: 1 << 30}}, ""},
 		{ops.WorkerSpawn{Split: ops.Split{PartOf: "gpu1"}}, "part_of"},
+		{ops.WorkerSpawn{Model: "m", Split: ops.Split{PartBytes: 1}}, "part_bytes"},
 		{ops.WorkerSpawn{Split: ops.Split{PartOf: "gpu1/../w"}}, "part_of"},
 
 		{ops.WorkerList{OnHive: onHive("gpu1")}, ""},

@@ -1,8 +1,12 @@
 package hive
 
 import (
+	"cmp"
 	"context"
+	"slices"
+	"strings"
 
+	"rbee.dev/rbee/inference/fit"
 	"rbee.dev/rbee/inference/llamacpp"
 	"rbee.dev/rbee/ops"
 )
@@ -32,7 +36,7 @@ func (h *Hive) wanted(ctx context.Context, o ops.WorkerSpawn) (want, error) {
 
 // wantedPart is one that holds a part of a model that is on another hive's disk.
 func (h *Hive) wantedPart(o ops.WorkerSpawn) (w want, err error) {
-	w = want{engine: ops.EngineRPC, device: o.Device, parallel: 1, partOf: o.PartOf}
+	w = want{engine: ops.EngineRPC, device: o.Device, parallel: 1, partOf: o.PartOf, partBytes: o.PartBytes}
 	server, _ := h.llamaServer() // without one the other program may be there
 	if w.program, err = llamacpp.FindRPC(server); err != nil {
 		e := ops.AsError(err)
@@ -57,4 +61,71 @@ func (h *Hive) accelerated() bool {
 		}
 	}
 	return false
+}
+
+// makeRoomForPart sees that what a part is to hold fits into the memory that its
+// program takes of. It unloads workers that have nothing to do where too little is
+// free; a part that does not fit then either is refused, with the numbers.
+func (h *Hive) makeRoomForPart(ctx context.Context, w want) error {
+	if w.partBytes == 0 {
+		return nil // the queen cannot say
+	}
+	if err := h.machine.known(ctx); err != nil {
+		return err
+	}
+	h.machine.lookAtCards(ctx)
+	s := h.spotOfPart(ctx, w.device)
+	ok, err := h.clear(ctx, w, s, fit.Need{Weights: w.partBytes})
+	if ok || err != nil {
+		return err
+	}
+	total, free := h.free(ctx, s)
+	code := ops.CodeUnavailable
+	if h.fleet.busyIn(func(i ops.Worker) bool { return s.shares(i.Device) && !h.models.pinned(i.Model) }) && w.partBytes <= total {
+		code = ops.CodeBusy // later there may be room
+	}
+	return ops.Errorf(code, "the part of the model that hive %s is to hold takes about %s, and of the %s that it has, %s are free for it",
+		h.Name, humanBytes(w.partBytes), humanBytes(total), humanBytes(free)).
+		WithHint("name another hive in --hives, give the first one more by --share, or end workers there: `rbee worker list --hive %s` shows them", h.Name)
+}
+
+// spotOfPart is where rpc-server has its memory: of all cards that the llama.cpp
+// here can use, unless one is named, or else of the machine.
+func (h *Hive) spotOfPart(ctx context.Context, device string) spot {
+	if device == auto {
+		kinds := ""
+		if server, err := h.llamaServer(); err == nil {
+			kinds = h.programs.accelerators(ctx, server) // "" where it does not say
+		}
+		var ids []string
+		for _, d := range h.machine.gpus() {
+			if kinds == "" || slices.Contains(strings.Fields(kinds), d.Kind) {
+				ids = append(ids, d.ID)
+			}
+		}
+		device = strings.Join(ids, ",")
+	}
+	return spot{device: cmp.Or(device, processor), pools: h.machine.poolsOf(device)}
+}
+
+// ownShare is how much of the weights, of all, a worker of a divided model has on
+// this machine, as far as is known.
+func (m *member) ownShare(i ops.Worker) float64 {
+	switch {
+	case len(i.Parts) == 0:
+		return 1
+	case m.want.stays > 0:
+		return m.want.stays
+	}
+	return 1 / float64(len(i.Parts)+1)
+}
+
+// outstandingOfPart is how much a part is still going to take of the machine's
+// memory, in bytes. On a machine with cards it takes of theirs.
+func (h *Hive) outstandingOfPart(m *member, i ops.Worker) uint64 {
+	if i.State == ops.WorkerFailed || h.accelerated() {
+		return 0
+	}
+	held, _ := ownMemory(i.PID)
+	return m.want.partBytes - min(m.want.partBytes, held)
 }

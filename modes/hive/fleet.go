@@ -63,6 +63,15 @@ type want struct {
 	share             float64  // of the weights that stay on this machine's CPU then
 	stays             float64  // of the weights that stay on this machine, or 0 for all
 	partOf            string   // the worker of whose model it holds a part
+	partBytes         uint64   // that it is to hold, or 0
+}
+
+// name is what a person calls it.
+func (w want) name() string {
+	if w.partOf != "" {
+		return "a part of " + w.partOf
+	}
+	return w.model.ID
 }
 
 // fits reports whether a worker is what is wanted.

@@ -41,8 +41,11 @@ func (h *Hive) place(ctx context.Context, w want, there func() bool, start func(
 // free, pinned models excepted; a model that does not fit then either is refused, with the numbers and
 // with what would fit.
 func (h *Hive) makeRoom(ctx context.Context, w want) (want, error) {
-	if w.engine == command || w.partOf != "" { // what it takes is for its command line, or for another hive to say
+	switch {
+	case w.engine == command: // what it takes is for its command line to say
 		return w, nil
+	case w.partOf != "":
+		return w, h.makeRoomForPart(ctx, w)
 	}
 	shape := h.models.shape(w.model.ID)
 	if w.stays > 0 {
@@ -100,7 +103,7 @@ func (h *Hive) clear(ctx context.Context, w want, s spot, need fit.Need) (bool, 
 		if !idle.retire(ctx) {
 			continue
 		}
-		ops.Narrate(ctx, "worker_unload", "unloading %s, worker %s, which has nothing to do, to make room for %s", idle.tell().Model, idle.id, w.model.ID)
+		ops.Narrate(ctx, "worker_unload", "unloading %s, worker %s, which has nothing to do, to make room for %s", idle.tell().Model, idle.id, w.name())
 		if err := h.fleet.remove(ctx, idle); err != nil {
 			return false, err
 		}
@@ -154,13 +157,17 @@ func (h *Hive) freeIn(ctx context.Context, pool string) (total, free uint64) {
 // could drop: they count as free even when they are loaded.
 func (h *Hive) outstanding(m *member, pool string) uint64 {
 	i := m.tell()
-	if i.State == ops.WorkerFailed || i.Engine == command || i.Engine == ops.EngineRPC || pool != processor && i.State != ops.WorkerLoading {
+	if i.Engine == ops.EngineRPC {
+		return h.outstandingOfPart(m, i)
+	}
+	if i.State == ops.WorkerFailed || i.Engine == command || pool != processor && i.State != ops.WorkerLoading {
 		return 0 // a card's driver knows
 	}
 	if _, err := h.models.get(i.Model); err != nil {
 		return 0
 	}
 	shape := h.models.shape(i.Model)
+	shape.Weights = uint64(float64(shape.Weights) * m.ownShare(i))
 	spec := inference.Spec{ContextLength: cmp.Or(i.Context, m.want.context), Parallel: cmp.Or(i.Slots, m.want.parallel), Flags: m.want.flags}
 	need := shape.Need(runOf(i.Engine, shape, spec)).Total()
 	if pool != processor {

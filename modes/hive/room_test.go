@@ -274,3 +274,70 @@ func TestAProjectorBesideAModelCounts(t *testing.T) {
 		t.Errorf("of two none is loaded, but it takes %d bytes and not %d", got, before)
 	}
 }
+
+func TestAPartIsGivenRoomOrRefusedWithTheNumbers(t *testing.T) {
+	const gib = 1 << 30
+	for _, c := range []struct {
+		name   string
+		usable string
+		cards  []int  // MiB free
+		free   uint64 // of the machine
+		holds  uint64
+		code   ops.Code
+		says   string
+	}{
+		{name: "the machine has it", free: 8 * gib, holds: 7 * gib},
+		{name: "the cards have it", usable: "CUDA0", cards: []int{9000, 9000}, free: gib, holds: 15 * gib},
+		{name: "nobody can say", free: 1},
+		{
+			name: "the machine has it not", free: 2 * gib, holds: 7 * gib, code: ops.CodeUnavailable,
+			says: "the part of the model that hive gpu2 is to hold takes about 7.0 GiB, and of the 64 GiB that it has, 2.0 GiB are free for it",
+		},
+		{name: "the cards have it not", usable: "CUDA0", cards: []int{9000}, free: 60 * gib, holds: 15 * gib, code: ops.CodeUnavailable, says: "takes about 15 GiB"},
+		{name: "the cards cannot be used", usable: "Vulkan0", cards: []int{9000}, free: 60 * gib, holds: 15 * gib},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			h := roomy(t, &c.free)
+			h.Name = "gpu2"
+			cards(t, h, c.usable, c.cards...)
+			_, err := h.makeRoom(t.Context(), want{engine: ops.EngineRPC, device: auto, partOf: "gpu1/w", partBytes: c.holds})
+			if c.code == "" {
+				if err != nil {
+					t.Error(err)
+				}
+				return
+			}
+			wantCode(t, err, c.code, c.says, "--share")
+		})
+	}
+}
+
+func TestPartsAreNotPromisedTheSameMemory(t *testing.T) {
+	free := uint64(8 << 30)
+	h := roomy(t, &free)
+	h.machine.lookQuickly(t.Context())
+	part := want{engine: ops.EngineRPC, device: auto, partOf: "gpu1/w", partBytes: 3 << 30}
+	for i, want := range []ops.Code{"", "", ops.CodeUnavailable} {
+		if _, err := h.place(t.Context(), part, func() bool { return false }, h.loading(t)); ops.CodeOf(err) != want {
+			t.Errorf("part %d: %v, want %q", i, err, want)
+		}
+	}
+}
+
+func TestAWorkerOfADividedModelTakesItsShare(t *testing.T) {
+	divided := ops.Worker{Parts: []string{"gpu2", "gpu3", "gpu4"}}
+	for _, c := range []struct {
+		name  string
+		i     ops.Worker
+		stays float64
+		want  float64
+	}{
+		{"a whole one", ops.Worker{}, 0, 1},
+		{"one whose share is known", divided, 0.6, 0.6},
+		{"one that the hive has found", divided, 0, 0.25},
+	} {
+		if got := (&member{want: want{stays: c.stays}}).ownShare(c.i); got != c.want {
+			t.Errorf("%s takes %v, want %v", c.name, got, c.want)
+		}
+	}
+}

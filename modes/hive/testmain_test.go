@@ -62,7 +62,7 @@ func serve() int {
 		} `cmd:""`
 	}
 	if os.Getenv(realEngine) == "" {
-		commands.Worker.Serve.Engines = map[string]worker.Open{"builtin": paced}
+		commands.Worker.Serve.Engines = map[string]worker.Open{"builtin": paced, ops.EngineRPC: paced}
 	}
 	parser, err := kong.New(&commands)
 	if err != nil {

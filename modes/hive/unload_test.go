@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"rbee.dev/rbee/inference/enginetest"
+	"rbee.dev/rbee/inference/llamacpp"
 	"rbee.dev/rbee/modes/daemon"
 	"rbee.dev/rbee/modes/hive"
 	"rbee.dev/rbee/ops"
@@ -40,5 +41,27 @@ func TestAWorkerThatHasNothingToDoMakesRoomForAnother(t *testing.T) {
 	}
 	if len(ids) != 2 || !ids[first.ID] || !ids[third.ID] {
 		t.Errorf("left are %v; the first was %s, the second %s, the third %s", ids, first.ID, second.ID, third.ID)
+	}
+}
+
+// TestAWorkerThatHasNothingToDoMakesRoomForAPart: of a model of another hive's.
+func TestAWorkerThatHasNothingToDoMakesRoomForAPart(t *testing.T) {
+	t.Setenv(llamacpp.RPCPathEnv, os.Args[0])
+	h := newHome(t)
+	c := client(t, h)
+	stop := run(t, h, func(o *hive.Options) {
+		o.Memory = func(context.Context) (uint64, uint64) {
+			if running, err := os.ReadDir(h.Workers()); err == nil && len(running) > 0 {
+				return 1 << 40, 1 << 30
+			}
+			return 1 << 40, 1 << 39
+		}
+	})
+	defer stop(daemon.ScopeAll)
+	idle := do(t, c, ops.WorkerSpawn{})
+	part := do(t, c, ops.WorkerSpawn{Engine: ops.EngineRPC, Split: ops.Split{PartOf: "gpu1/w", PartBytes: 1 << 35}})
+	list := do(t, c, ops.WorkerList{}).Workers
+	if len(list) != 1 || list[0].ID != part.ID || list[0].PartOf != "gpu1/w" {
+		t.Errorf("left are %+v; the idle one was %s, the part is %s", list, idle.ID, part.ID)
 	}
 }

@@ -126,7 +126,7 @@ func (q *Queen) takeUp(ctx context.Context, at ops.Cursor, o ops.Infer) (any, er
 	}
 	o = ops.On(o, at.Target).(ops.Infer)
 	if at.Last == 0 {
-		if there, ok := submitted(ctx, h.jobs(), at.JobID); ok {
+		if there, ok := submitted[ops.Infer](ctx, h.jobs(), at.JobID); ok {
 			o = there
 		}
 	}
@@ -134,17 +134,17 @@ func (q *Queen) takeUp(ctx context.Context, at ops.Cursor, o ops.Infer) (any, er
 }
 
 // submitted is the operation of a job that a hive has.
-func submitted(ctx context.Context, c *transport.Client, id string) (ops.Infer, bool) {
+func submitted[O ops.HiveOp](ctx context.Context, c *transport.Client, id string) (o O, ok bool) {
 	there, err := c.Job(ctx, id)
 	if err != nil {
-		return ops.Infer{}, false
+		return o, false
 	}
-	o, _, err := ops.Decode[ops.HiveOp](there.Op)
+	op, _, err := ops.Decode[ops.HiveOp](there.Op)
 	if err != nil {
-		return ops.Infer{}, false
+		return o, false
 	}
-	infer, ok := o.(ops.Infer)
-	return infer, ok
+	o, ok = op.(O)
+	return o, ok
 }
 
 // toNamed forwards new work to a hive that somebody names.

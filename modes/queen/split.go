@@ -6,6 +6,7 @@ import (
 	"encoding/base32"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 
@@ -34,9 +35,6 @@ func (q *Queen) spawnSplit(ctx context.Context, o ops.WorkerSpawn) (_ any, err e
 	if err := q.bringModel(ctx, o.Hives[0], o.Model); err != nil {
 		return nil, err
 	}
-	if o.Share, err = q.divide(ctx, o); err != nil {
-		return nil, err
-	}
 	whole := split{hive: o.Hives[0], id: ops.WorkerIDOf(sink.JobID())}
 	q.splits.begin(whole)
 	defer q.splits.begun(whole)
@@ -45,48 +43,111 @@ func (q *Queen) spawnSplit(ctx context.Context, o ops.WorkerSpawn) (_ any, err e
 			q.endParts(context.WithoutCancel(ctx), whole, o.Hives[1:], sink.JobID())
 		}
 	}()
-	if err := q.spawnParts(ctx, whole, o, sink); err != nil {
-		return nil, err
-	}
-	result, err := q.forward(ctx, whole.hive, o)
+	result, err := q.startSplit(ctx, whole, o, sink)
 	if err != nil && ctx.Err() == nil {
 		err = q.tellVersions(ctx, o.Hives, err)
 	}
 	return result, err
 }
 
-// divide looks at the memory of the hives and returns the share of the first
-// one. Without an accelerator llama.cpp itself would leave it nothing; among
-// devices it divides by their free memory by itself.
-func (q *Queen) divide(ctx context.Context, o ops.WorkerSpawn) (share float64, err error) {
+// startSplit starts the parts and then the worker. Of a job that is taken up after
+// a restart, and whose worker was asked for, the parts are there: it is followed
+// on as what it was, whatever memory is free by now.
+func (q *Queen) startSplit(ctx context.Context, whole split, o ops.WorkerSpawn, sink ops.Sink) (any, error) {
+	if sink.Cursor().JobID == sink.JobID() {
+		h, err := q.reach(ctx, whole.hive)
+		if err != nil {
+			return nil, err
+		}
+		if there, ok := submitted[ops.WorkerSpawn](ctx, h.jobs(), sink.JobID()); ok {
+			return q.forward(ctx, whole.hive, there)
+		}
+	}
+	sizes, err := q.divide(ctx, &o)
+	if err != nil {
+		return nil, err
+	}
+	if err := q.spawnParts(ctx, whole, o, sizes, sink); err != nil {
+		return nil, err
+	}
+	return q.forward(ctx, whole.hive, o)
+}
+
+// divide looks at the memory of the hives, sets the share of the first one, where
+// nobody has, and returns how much each is to hold, in bytes, or zeros where the
+// model's size is not known. Without an accelerator llama.cpp itself would leave
+// the first one nothing; among devices it divides by their free memory by itself.
+func (q *Queen) divide(ctx context.Context, o *ops.WorkerSpawn) (sizes []uint64, err error) {
 	frees, all := make([]uint64, len(o.Hives)), uint64(0)
-	var size int64
+	var weights, size uint64
+	told := make([]string, len(o.Hives))
 	for i, id := range o.Hives {
 		snapshot, err := q.probe(ctx, id, true)
 		if err != nil {
-			return 0, err
+			return nil, err
 		}
-		frees[i] = freeMemory(snapshot.Hive.Devices)
+		now := freeMemory(snapshot.Hive.Devices)
+		frees[i] = min(now+idleMemory(snapshot), max(now, allMemory(snapshot.Hive.Devices)))
 		all += frees[i]
+		told[i] = fmt.Sprintf("%s (%s free)", id, humanize.IBytes(now))
+		if frees[i] > now {
+			told[i] = fmt.Sprintf("%s (%s free, %s without idle workers)", id, humanize.IBytes(now), humanize.IBytes(frees[i]))
+		}
 		for _, m := range snapshot.Models {
 			if i == 0 && m.ID == o.Model {
-				size = m.Size
+				weights, size = uint64(max(m.Size, 0)), uint64(max(m.Size, m.Memory, 0))
 			}
 		}
 	}
-	if share = o.Share; share == 0 && all > 0 && frees[0] > 0 {
-		share = min(max(float64(frees[0])/float64(all), 0.01), 0.99)
-	}
-	told := make([]string, len(frees))
-	for i, free := range frees {
-		told[i] = fmt.Sprintf("%s (%s free)", o.Hives[i], humanize.IBytes(free))
-	}
-	if size > 0 && all > 0 && uint64(size) > all {
-		return 0, ops.Errorf(ops.CodeUnavailable, "%s takes %s of memory, and %s have less together", o.Model, humanize.IBytes(uint64(size)), strings.Join(told, ", ")).
+	if weights > all && all > 0 {
+		return nil, ops.Errorf(ops.CodeUnavailable, "%s takes %s of memory, and %s have less together", o.Model, humanize.IBytes(weights), strings.Join(told, ", ")).
 			WithHint("add another hive, or take a model with fewer bits per weight")
 	}
 	ops.Narrate(ctx, "worker_split", "dividing the model over %s", strings.Join(told, ", "))
-	return share, nil
+	if o.Share == 0 && all > 0 && frees[0] > 0 {
+		o.Share = min(max(float64(frees[0])/float64(all), 0.01), 0.99)
+	}
+	return partSizes(size, o.Share, frees), nil
+}
+
+// partSizes divides so many bytes: the share of the first, and the rest by what is
+// free of the others.
+func partSizes(size uint64, share float64, frees []uint64) []uint64 {
+	sizes := make([]uint64, len(frees))
+	others := uint64(0)
+	for _, free := range frees[1:] {
+		others += free
+	}
+	sizes[0] = uint64(float64(size) * share)
+	for i := 1; i < len(frees) && others > 0; i++ {
+		sizes[i] = uint64(float64(size) * (1 - share) * float64(frees[i]) / float64(others))
+	}
+	return sizes
+}
+
+// idleMemory is what workers of a hive hold that it would unload to make room, as
+// far as is known, in bytes.
+func idleMemory(s ops.HiveSnapshot) (held uint64) {
+	for _, w := range s.Workers {
+		if w.State != ops.WorkerReady || w.Running > 0 || w.PartOf != "" {
+			continue
+		}
+		for _, m := range s.Models {
+			if m.ID == w.Model && !m.Pinned {
+				held += uint64(max(m.Size, m.Memory, 0))
+			}
+		}
+	}
+	return held
+}
+
+// allMemory is all the memory of which [freeMemory] is what is free.
+func allMemory(devices []ops.Device) uint64 {
+	full := slices.Clone(devices)
+	for i := range full {
+		full[i].MemoryFreeBytes = full[i].MemoryBytes
+	}
+	return freeMemory(full)
 }
 
 // freeMemory is what a hive has free for weights, in bytes: that of its
@@ -112,28 +173,32 @@ func partJob(jobID, hive string) string {
 	return base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(sum[:])
 }
 
-// spawnParts starts the parts, all at once. Of a job that is taken up again they
-// were started before, and the hives' jobs say so at once.
-func (q *Queen) spawnParts(ctx context.Context, whole split, o ops.WorkerSpawn, sink ops.Sink) error {
-	again := sink.Cursor().JobID == sink.JobID()
+// spawnParts starts the parts, all at once.
+func (q *Queen) spawnParts(ctx context.Context, whole split, o ops.WorkerSpawn, sizes []uint64, sink ops.Sink) error {
 	hives := o.Hives[1:]
 	errs := make([]error, len(hives))
 	var starting sync.WaitGroup
 	for i, id := range hives {
 		starting.Go(func() {
-			part := ops.WorkerSpawn{OnHive: ops.OnHive{HiveID: id}, Engine: ops.EngineRPC, Split: ops.Split{PartOf: whole.String()}}
-			errs[i] = q.spawnPart(ctx, part, partJob(sink.JobID(), id), again)
+			part := ops.WorkerSpawn{OnHive: ops.OnHive{HiveID: id}, Engine: ops.EngineRPC, Split: ops.Split{PartOf: whole.String(), PartBytes: sizes[i+1]}}
+			errs[i] = q.spawnPart(ctx, part, partJob(sink.JobID(), id), false)
 		})
 	}
 	starting.Wait()
 	return errors.Join(errs...)
 }
 
-// spawnPart starts a part under a job's id ("" chooses one).
+// spawnPart starts a part under a job's id ("" chooses one). One that was started
+// before the queen's restart is the same.
 func (q *Queen) spawnPart(ctx context.Context, part ops.WorkerSpawn, jobID string, silent bool) error {
 	h, err := q.reach(ctx, part.HiveID)
 	if err != nil {
 		return err
+	}
+	if jobID != "" {
+		if there, ok := submitted[ops.WorkerSpawn](ctx, h.jobs(), jobID); ok {
+			part = there
+		}
 	}
 	_, err = h.jobs().Do(ctx, part, jobID, func(r transport.Received) error {
 		if !silent {

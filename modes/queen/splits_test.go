@@ -1,6 +1,7 @@
 package queen
 
 import (
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -137,5 +138,38 @@ func TestAPartHasAJobOfItsOwn(t *testing.T) {
 	a, b := partJob("J", "gpu1"), partJob("J", "gpu2")
 	if a == b || a == partJob("K", "gpu1") || a != partJob("J", "gpu1") || ops.CheckJobID(a) != nil {
 		t.Errorf("the jobs are %s and %s", a, b)
+	}
+}
+
+func TestPartsAreAsLargeAsWhatIsFree(t *testing.T) {
+	for name, tt := range map[string]struct {
+		share float64
+		frees []uint64
+		want  []uint64
+	}{
+		"two alike":         {0.5, []uint64{10, 10}, []uint64{500, 500}},
+		"two of three":      {0.4, []uint64{40, 10, 30}, []uint64{400, 150, 450}},
+		"nobody tells":      {0, []uint64{0, 0}, []uint64{0, 0}},
+		"a share of a user": {0.9, []uint64{10, 90}, []uint64{900, 99}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := partSizes(1000, tt.share, tt.frees); !slices.Equal(got, tt.want) {
+				t.Errorf("they are %d, want %d", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestIdleWorkersCountAsMemoryThatCanBeFree(t *testing.T) {
+	s := ops.HiveSnapshot{
+		Models: []ops.Model{{ID: "bee", Size: 10, Memory: 12}, {ID: "ant", Size: 5}, {ID: "pinned", Size: 7, Pinned: true}},
+		Workers: []ops.Worker{
+			{Model: "bee", State: ops.WorkerReady}, {Model: "ant", State: ops.WorkerReady}, {Model: "pinned", State: ops.WorkerReady},
+			{Model: "bee", State: ops.WorkerReady, Running: 1}, {Model: "bee", State: ops.WorkerLoading}, {Model: "bee", State: ops.WorkerFailed},
+			{State: ops.WorkerReady, PartOf: "gpu1/w"},
+		},
+	}
+	if got := idleMemory(s); got != 17 {
+		t.Errorf("%d bytes, want 17", got)
 	}
 }
