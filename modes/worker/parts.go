@@ -27,6 +27,7 @@ type parts struct {
 	// patience is how long a start of the engine, or a connection of it, waits for
 	// its parts.
 	patience time.Duration
+	reached  func() // is called each time that all were; nil is nobody
 
 	mu      sync.Mutex
 	session *relay.Session
@@ -142,6 +143,9 @@ func (p *parts) Reach(ctx context.Context) ([]string, error) {
 			return nil, ops.Errorf(ops.CodeUnavailable, "the part on hive %s cannot be reached: %w", p.hives[i], err)
 		}
 		addresses[i] = l.Addr().String()
+	}
+	if p.reached != nil {
+		p.reached()
 	}
 	return addresses, nil
 }

@@ -244,6 +244,9 @@ func (w *Worker) openEngine(ctx context.Context) (engine inference.Engine, err e
 	}
 	if w.parts != nil {
 		s.Parts = w.parts
+		w.parts.reached = func() { // what it was started again for is past
+			w.state.change(func(i *ops.Worker) { i.Error = "" })
+		}
 	}
 	return w.open(ctx, s)
 }

@@ -90,12 +90,17 @@ func (s *Scheduler) hopeless(l *line, w *waiter, v *View) error {
 	if v.Held {
 		return nil
 	}
+	var failed error
 	for i := range v.Workers {
-		if r := v.Workers[i].Barred; r <= waitable {
+		c := &v.Workers[i]
+		if c.Barred > waitable {
+			continue
+		}
+		if !c.worker.stuck() {
 			return nil
 		}
+		failed = c.worker.errStuck()
 	}
-	var failed error
 	var why []string
 	drained := ""
 	for _, p := range v.Places() {

@@ -17,6 +17,8 @@ const (
 	// mendWithin is how long a divided model that loads is waited for, while others
 	// could be started.
 	mendWithin = 10 * time.Minute
+	// stuckAfter is how long it is waited for where a part of it cannot be reached.
+	stuckAfter = 40 * time.Second
 	// backWithin is how long a hive that has a divided model may be away.
 	backWithin = time.Minute
 )
@@ -70,7 +72,21 @@ func (l *line) mended(r *Request) *worker {
 }
 
 // late reports whether a divided model loads for longer than it is waited for.
-func (w *worker) late() bool { return len(w.info.Parts) > 0 && time.Since(w.loading) >= mendWithin }
+func (w *worker) late() bool {
+	return w.stuck() || len(w.info.Parts) > 0 && time.Since(w.loading) >= mendWithin
+}
+
+// stuck reports whether a divided model cannot be loaded again, for some time now.
+func (w *worker) stuck() bool {
+	i := &w.info
+	return len(i.Parts) > 0 && i.State == ops.WorkerLoading && i.Error != "" && time.Since(w.loading) >= stuckAfter
+}
+
+// errStuck is why a request need not wait for such a worker.
+func (w *worker) errStuck() error {
+	return ops.Errorf(ops.CodeUnavailable, "worker %s of %s cannot load %s, which is divided: %s", w.info.ID, w.hive.id, w.line.model, w.info.Error).
+		WithHint("it loads it once it can; `rbee hive list` shows the hives")
+}
 
 // mends reports whether a divided model comes back by itself, so that r needs no
 // other worker.

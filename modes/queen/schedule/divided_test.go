@@ -63,7 +63,7 @@ func TestNoOtherWorkerIsStartedWhileADividedModelComesBack(t *testing.T) {
 				for range 2 * usualSlots { // more than one worker does at once
 					all = append(all, d.ask(Request{Model: "bee", Job: "job"}))
 				}
-				time.Sleep(backWithin - time.Second)
+				time.Sleep(stuckAfter - time.Second)
 				synctest.Wait()
 				if n := d.started(); len(n) != 0 {
 					t.Fatalf("workers are started on %v", n)
@@ -95,7 +95,12 @@ func TestADividedModelIsNotWaitedForInVain(t *testing.T) {
 		after time.Duration
 		err   string
 	}{
-		"it loads for ever":     {gone: func(d *depot) { d.load("the hive b is down") }, after: mendWithin},
+		"a part cannot be reached": {gone: func(d *depot) { d.load("the part on hive b cannot be reached") }, after: stuckAfter},
+		"a part cannot be reached, and its hive is named": {
+			gone: func(d *depot) { d.load("the part on hive b cannot be reached") }, r: Request{Hive: "a"}, after: stuckAfter,
+			err: "worker w of a cannot load bee, which is divided: the part on hive b cannot be reached",
+		},
+		"it loads for ever":     {gone: func(d *depot) { d.load("x"); d.change("a", func(s *ops.HiveSnapshot) { s.Workers[0].Error = "" }) }, after: mendWithin},
 		"its hive stays away":   {gone: func(d *depot) { d.Lost("a") }, after: backWithin},
 		"its hive is forgotten": {gone: func(d *depot) { d.Lost("a"); d.Forget("a") }},
 		"its hive comes back without it": {gone: func(d *depot) {
