@@ -157,16 +157,20 @@ func asFlag(parsed *kong.Context, err error) error {
 	if e == nil || e.Field == "" || parsed.Selected() == nil {
 		return err
 	}
-	for _, f := range parsed.Selected().Flags {
+	flags, field := parsed.Selected().Flags, strings.ReplaceAll(e.Field, "_", "-")
+	at := slices.IndexFunc(flags, func(f *kong.Flag) bool {
 		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
-		field := strings.ReplaceAll(e.Field, "_", "-")
-		if name == e.Field || f.Name == field || f.Name+"s" == field { // a flag that is given once for each
-			named := *e
-			named.Field = "--" + f.Name
-			return &named
-		}
+		return name == e.Field || f.Name == field
+	})
+	if at < 0 {
+		at = slices.IndexFunc(flags, func(f *kong.Flag) bool { return f.Name+"s" == field }) // given once for each
 	}
-	return err
+	if at < 0 {
+		return err
+	}
+	named := *e
+	named.Field = "--" + flags[at].Name
+	return &named
 }
 
 // newParser builds the parser of c.
