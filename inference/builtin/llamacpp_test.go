@@ -12,7 +12,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"syscall"
 	"testing"
 	"time"
 
@@ -56,7 +55,6 @@ func startLlamaServer(t *testing.T, model []byte, args ...string) llamaServer {
 		root, "llama-server", "-m", "/tmp/" + filepath.Base(dir) + "/m.gguf",
 		"--port", fmt.Sprint(port), "-t", "1", "-np", "1", "-ngl", "0", "--no-warmup",
 	}, args...)...)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	var log bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &log, &log
 	if err := cmd.Start(); err != nil {

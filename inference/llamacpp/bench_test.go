@@ -98,16 +98,6 @@ func benchModel(b *testing.B) string {
 	return path
 }
 
-func shortFolder(b *testing.B) string {
-	b.Helper()
-	folder, err := os.MkdirTemp("", "rbee-bench-") //nolint:usetesting // a socket's path must be short
-	if err != nil {
-		b.Fatal(err)
-	}
-	b.Cleanup(func() { _ = os.RemoveAll(folder) })
-	return folder
-}
-
 func benchEngine(b *testing.B, parallel int) (*Engine, string) {
 	b.Helper()
 	folder := shortFolder(b)
