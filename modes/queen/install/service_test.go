@@ -244,6 +244,9 @@ func TestTheUnitIsOneThatSystemdTakes(t *testing.T) {
 	}
 	analyze, err := exec.LookPath("systemd-analyze")
 	if err != nil {
+		if os.Getenv("CI") != "" {
+			t.Fatal(err)
+		}
 		t.Skip("systemd-analyze is not here")
 	}
 	t.Setenv("XDG_RUNTIME_DIR", t.TempDir())
