@@ -172,7 +172,7 @@ func Flags() []string {
 	var names []string
 	for name := range allowed {
 		off, isOff := strings.CutPrefix(name, "--no-")
-		if _, pair := allowed["--"+off]; strings.HasPrefix(name, "--") && !(isOff && pair) {
+		if _, pair := allowed["--"+off]; strings.HasPrefix(name, "--") && (!isOff || !pair) {
 			names = append(names, strings.TrimPrefix(name, "--"))
 		}
 	}
