@@ -26,7 +26,7 @@ func (s *Server[O]) forget(now time.Time) {
 			s.Log.Warn().Err(err).Msg("the log of a forgotten job stays")
 		}
 	}
-	if seen > len(keep) {
-		s.finished = append(keep, s.finished[seen:]...) // a new list, so that the memory goes too
-	}
+	all := s.finished
+	s.finished = append(append(all[:0], keep...), all[seen:]...)
+	clear(all[len(s.finished):])
 }
