@@ -164,8 +164,12 @@ func TestIdleWorkersCountAsMemoryThatCanBeFree(t *testing.T) {
 	s := ops.HiveSnapshot{
 		Models: []ops.Model{{ID: "bee", Size: 10, Memory: 12}, {ID: "ant", Size: 5}, {ID: "pinned", Size: 7, Pinned: true}},
 		Workers: []ops.Worker{
-			{Model: "bee", State: ops.WorkerReady}, {Model: "ant", State: ops.WorkerReady}, {Model: "pinned", State: ops.WorkerReady},
-			{Model: "bee", State: ops.WorkerReady, Running: 1}, {Model: "bee", State: ops.WorkerLoading}, {Model: "bee", State: ops.WorkerFailed},
+			{Model: "bee", State: ops.WorkerReady},
+			{Model: "ant", State: ops.WorkerReady},
+			{Model: "pinned", State: ops.WorkerReady},
+			{Model: "bee", State: ops.WorkerReady, Running: 1},
+			{Model: "bee", State: ops.WorkerLoading},
+			{Model: "bee", State: ops.WorkerFailed},
 			{State: ops.WorkerReady, PartOf: "gpu1/w"},
 		},
 	}
