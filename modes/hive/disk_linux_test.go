@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -60,13 +61,15 @@ func TestADiskThatFillsUpLeavesNoHalfModel(t *testing.T) {
 
 func TestADiskThatSomebodyElseFillsAtNinetyNinePercentLeavesNoHalfModel(t *testing.T) {
 	m := onSmallDisk(t, "size=4m")
-	filler := filepath.Join(m.dir, ".filler")
+	filler, filled := filepath.Join(m.dir, ".filler"), make(chan struct{})
+	var once sync.Once
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		most := len(testdata.Tinybee()) * 99 / 100
 		w.Header().Set("Content-Length", strconv.Itoa(len(testdata.Tinybee())))
 		_, _ = w.Write(testdata.Tinybee()[:most])
 		_ = http.NewResponseController(w).Flush()
 		_ = os.WriteFile(filler, make([]byte, 4<<20), 0o600) // as much as there is room for
+		once.Do(func() { close(filled) })
 		_, _ = w.Write(testdata.Tinybee()[most:])
 	}))
 	t.Cleanup(s.Close)
@@ -75,6 +78,7 @@ func TestADiskThatSomebodyElseFillsAtNinetyNinePercentLeavesNoHalfModel(t *testi
 	if list, left := m.list(), m.unfinished(t); len(list) > 0 || len(left) > 0 {
 		t.Errorf("it leaves %v and %v", list, left)
 	}
+	<-filled // it may be being written still
 	if err := os.Remove(filler); err != nil {
 		t.Fatal(err)
 	}
