@@ -7,6 +7,14 @@ import (
 	"github.com/rs/zerolog"
 )
 
+// settle frees what can be freed after a busy time.
+func (s *Server[O]) settle() {
+	s.compact()
+	if s.Settled != nil {
+		s.Settled()
+	}
+}
+
 // compact moves what is remembered of finished jobs onto a shelf, without what
 // only a running job needs. The runtime does not move what lies between the
 // garbage of a busy time, and gives no page back while anything is on it. A job

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -87,5 +88,18 @@ func TestAJobKeepsItsCallerThroughABusyTimesEnd(t *testing.T) {
 		if status, text := d.request("GET", "/v1/jobs/"+id, "", "X-Name", name); status != want {
 			t.Errorf("%s is told %d %s", name, status, text)
 		}
+	}
+}
+
+func TestTheDaemonIsToldWhenABusyTimeIsOver(t *testing.T) {
+	settled := make(chan struct{}, 1)
+	d := serve(t, nothing, func(o *job.Options[ops.HiveOp]) { o.Settled = func() { settled <- struct{}{} } })
+	for range 100 {
+		d.run(infer)
+	}
+	select {
+	case <-settled:
+	case <-time.After(time.Minute):
+		t.Error("it is not told")
 	}
 }

@@ -55,6 +55,9 @@ type Options[O ops.Op] struct {
 	TailBytes int
 	// Heartbeat is how often a silent stream says something; 0 means 15 s.
 	Heartbeat time.Duration
+	// Settled, if set, is called once many jobs have run and none has for some
+	// seconds, before memory is given back to the system.
+	Settled func()
 	// WriteTimeout is how long a reader may take nothing before it is dropped;
 	// 0 means 30 s.
 	WriteTimeout time.Duration
@@ -110,7 +113,7 @@ func NewServer[O ops.Op](o Options[O]) (*Server[O], error) {
 	s.base, s.endBase = context.WithCancelCause(context.Background())
 	s.open, s.close = context.WithCancel(context.Background())
 	s.spares.dir = o.Dir
-	s.idle.settle = s.compact
+	s.idle.settle = s.settle
 	s.state.changed = make(chan struct{})
 	s.known = map[string]bool{}
 	s.echo = s.routes()
