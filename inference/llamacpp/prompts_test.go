@@ -5,6 +5,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"rbee.dev/rbee/inference"
 	"rbee.dev/rbee/inference/process"
@@ -26,9 +27,12 @@ func TestPromptsAreKeptInAsMuchMemoryAsIsGiven(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			whys := make(chan error, 10)
 			e := open(t, inference.Spec{Parallel: 1, ContextLength: 512, PromptCache: c.bytes, Flags: append(c.flags, "verbosity=5"), Changed: func(why error) { whys <- why }})
-			if err := syscall.Kill(e.PID(), syscall.SIGTERM); err != nil { // it says what it knows
+			pid := e.PID()
+			if err := syscall.Kill(pid, syscall.SIGTERM); err != nil { // it says what it knows
 				t.Fatal(err)
 			}
+			// A llama-server that has only just begun to listen may miss it.
+			defer time.AfterFunc(10*time.Second, func() { _ = syscall.Kill(pid, syscall.SIGKILL) }).Stop()
 			d, ok := errors.AsType[*process.Death](<-whys)
 			if !ok || !strings.Contains(strings.Join(d.Lines, "\n"), c.says) {
 				t.Errorf("it does not say %q: %v", c.says, d)
