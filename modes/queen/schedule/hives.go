@@ -11,13 +11,14 @@ import (
 // hive is one of the fleet, as it was told last. What a choice among a thousand
 // looks at comes first: it is in one line of the processor's cache.
 type hive struct {
-	id                 string
 	up, drained        bool
-	memory, fast       int64 // bytes; fast is the accelerators'
-	used, held, pinned int64 // see weigh
+	number             int32  // no other hive has or had it, see line.sites
+	memory, fast       int64  // bytes; fast is the accelerators'
+	used, held, pinned int64  // see weigh
+	claim              *claim // nil where no room is being made
 
+	id        string
 	drainedAt uint64 // how many requests had waited when it was drained
-	claim     *claim // nil where no room is being made
 
 	models  map[string]ops.Model
 	newest  ops.Model // of those that somebody added; ID is "" where nobody has
@@ -86,8 +87,9 @@ func away(id string) int {
 func (s *Scheduler) hiveOf(id string) *hive {
 	h := s.hives[id]
 	if h == nil {
-		h = &hive{id: id, models: map[string]ops.Model{}, workers: map[string]*worker{}}
+		h = &hive{id: id, number: s.numbered, models: map[string]ops.Model{}, workers: map[string]*worker{}}
 		s.hives[id] = h
+		s.numbered++
 		at, _ := slices.BinarySearchFunc(s.order, h, compareHives)
 		s.order = slices.Insert(s.order, at, h)
 	}

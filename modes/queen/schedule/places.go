@@ -17,12 +17,21 @@ type site struct {
 
 // site is the line's site at a hive, made if need be.
 func (l *line) site(h *hive) *site {
-	t := l.sites[h]
-	if t == nil {
-		t = &site{}
-		l.sites[h] = t
+	for int(h.number) >= len(l.sites) {
+		l.sites = append(l.sites, nil)
 	}
-	return t
+	if l.sites[h.number] == nil {
+		l.sites[h.number] = &site{}
+	}
+	return l.sites[h.number]
+}
+
+// had is the line's site at a hive, or nil.
+func (l *line) had(h *hive) *site {
+	if int(h.number) < len(l.sites) {
+		return l.sites[h.number]
+	}
+	return nil
 }
 
 // places lists where another worker for r could be started: hives with the model
@@ -62,7 +71,7 @@ func (s *Scheduler) places(l *line, r *Request) []Place {
 // says that none is needed, since a divided model comes back.
 func (l *line) judge(p *Place, r *Request, size int64, mends bool) {
 	h := p.hive
-	t := l.sites[h]
+	t := l.had(h)
 	switch {
 	case r.Hive != "" && r.Hive != h.id:
 		p.Barred = Elsewhere

@@ -48,6 +48,9 @@ func (h *hive) room(size int64, p *Place) {
 // full reports whether the hive, which looks closer, said a moment ago that it has
 // no room for the site's model while its workers are busy, and they still are.
 func (h *hive) full(t *site) bool {
+	if t.refused.IsZero() {
+		return false
+	}
 	past := time.Since(t.refused)
 	return past < tellEvery || past < coolFor && h.held > 0
 }

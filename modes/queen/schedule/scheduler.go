@@ -53,6 +53,7 @@ type Scheduler struct {
 	mu        sync.Mutex
 	hives     map[string]*hive
 	order     []*hive // of hives: the queen's own machine first, then by name
+	numbered  int32   // hives that there have been
 	lines     map[string]*line
 	waiting   map[*line]bool // those with requests that wait
 	warmth    warmth
@@ -90,7 +91,7 @@ type line struct {
 	model   string
 	workers []*worker // in the order of [View]
 	groups  []*group  // of workers
-	sites   map[*hive]*site
+	sites   []*site   // by the number of the hive; nil where it has had nothing
 	onDisk  []*hive          // that have it and can use it, in the same order as workers
 	queue   []*waiter        // in the order of their turns
 	starts  []*start         // under way
@@ -106,7 +107,7 @@ type line struct {
 func (s *Scheduler) lineOf(model string) *line {
 	l := s.lines[model]
 	if l == nil {
-		l = &line{model: model, sites: map[*hive]*site{}}
+		l = &line{model: model}
 		s.lines[model] = l
 	}
 	return l
