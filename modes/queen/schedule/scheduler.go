@@ -89,9 +89,9 @@ func (s *Scheduler) Close() {
 // line is one model: its workers, and the requests that wait for them.
 type line struct {
 	model   string
-	workers []*worker // in the order of [View]
-	groups  []*group  // of workers
-	sites   []*site   // by the number of the hive; nil where it has had nothing
+	workers []*worker        // in the order of [View]
+	groups  []*group         // of workers
+	sites   []*site          // by the number of the hive; nil where it has had nothing
 	onDisk  []*hive          // that have it and can use it, in the same order as workers
 	queue   []*waiter        // in the order of their turns
 	starts  []*start         // under way
