@@ -88,7 +88,7 @@ func instant(w http.ResponseWriter, r *http.Request) {
 type single string
 
 func (single) Workers() []ops.Worker {
-	return []ops.Worker{{HiveID: "localhost", ID: "w", Model: "bee", State: ops.WorkerReady, Slots: 64}}
+	return []ops.Worker{{HiveID: "localhost", ID: "w", Model: "bee", State: ops.WorkerReady, Slots: 2 * manyStreams}}
 }
 func (single) Models(context.Context) []ops.Model { return nil }
 func (single) Aliases() map[string]string         { return nil }
