@@ -18,6 +18,9 @@ func full(t *testing.T) *os.File {
 	t.Helper()
 	f, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
 	if err != nil {
+		if os.Getenv("CI") != "" {
+			t.Fatal(err)
+		}
 		t.Skipf("only Linux has a file that is always full: %v", err)
 	}
 	t.Cleanup(func() { _ = f.Close() }) // the log may have closed it

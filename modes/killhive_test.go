@@ -4,8 +4,6 @@ import (
 	"bufio"
 	"fmt"
 	"net/http"
-	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -54,7 +52,7 @@ func TestNoRequestIsLostThatHadNotBegunWhenAHiveIsKilled(t *testing.T) {
 			<-list[i].began
 		}
 	}
-	for queen := f.client(); waiting(t, queen) < len(list)-len(hives); {
+	for queen := f.queen(); waiting(t, queen) < len(list)-len(hives); {
 		select {
 		case <-list[0].ended:
 			t.Fatal("the first one ended before all the others waited")
@@ -86,18 +84,6 @@ func TestNoRequestIsLostThatHadNotBegunWhenAHiveIsKilled(t *testing.T) {
 	}
 }
 
-// client is a client of the queen.
-func (p *place) client() *transport.Client {
-	p.t.Helper()
-	token, err := os.ReadFile(filepath.Join(p.home, "state", "queen.token"))
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	c := transport.New(transport.Options{BaseURL: "http://" + p.record("queen").Address, Token: strings.TrimSpace(string(token))})
-	p.t.Cleanup(c.Close)
-	return c
-}
-
 // waiting is how many requests for the slow model wait.
 func waiting(t *testing.T, queen *transport.Client) int {
 	t.Helper()
@@ -117,7 +103,7 @@ func (r *request) heard() {
 
 // byJob asks by a job.
 func (p *place) byJob() func(*request) {
-	c := p.client()
+	c := p.queen()
 	return func(r *request) {
 		o := ops.Infer{Model: "slow", Prompt: "Once upon a time", MaxTokens: r.length}
 		_, err := c.Do(p.t.Context(), o, "", func(e transport.Received) error {

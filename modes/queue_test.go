@@ -60,7 +60,7 @@ func TestWhoWaitsSeesItsPlaceAndMayLeave(t *testing.T) {
 	p.rbee("worker", "spawn", "a", "--parallel", "1")
 	busy := p.stream("a", enginetest.WordHang)
 	<-busy.began
-	queen := p.client()
+	queen := p.queen()
 	first := p.tellingInfer("a")
 	awaits(t, queen, "a", 1)
 	request := p.stream("a", "x") // which answers by its place first

@@ -162,7 +162,7 @@ func TestModelsShareTheMemoryOfOneHive(t *testing.T) {
 
 	also := p.stream("a", enginetest.WordHang)
 	<-also.began
-	queen := p.client()
+	queen := p.queen()
 	waits := p.stream("c", "x")
 	awaits(t, queen, "c", 1)
 	job, story := p.infer("c")

@@ -14,6 +14,7 @@ import (
 
 	"github.com/cenkalti/backoff/v5"
 
+	"rbee.dev/rbee/modes/hive/disktest"
 	"rbee.dev/rbee/modes/hive/fetch"
 	"rbee.dev/rbee/ops"
 	"rbee.dev/rbee/testdata"
@@ -22,19 +23,12 @@ import (
 // onSmallDisk is an empty models' folder on a disk of its own.
 func onSmallDisk(t *testing.T, options string) *models {
 	t.Helper()
-	dir := t.TempDir()
-	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, options); err != nil {
-		if os.Getenv("CI") != "" || !errors.Is(err, syscall.EPERM) {
-			t.Fatal(err)
-		}
-		t.Skip("mounting a small disk needs root")
-	}
-	m, err := openModels(dir, "localhost")
+	m, err := openModels(disktest.Small(t, options), "localhost")
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := errors.Join(m.Close(), syscall.Unmount(dir, 0)); err != nil {
+		if err := m.Close(); err != nil {
 			t.Error(err)
 		}
 	})

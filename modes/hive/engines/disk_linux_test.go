@@ -1,31 +1,17 @@
 package engines
 
 import (
-	"errors"
-	"os"
 	"strings"
-	"syscall"
 	"testing"
 
+	"rbee.dev/rbee/modes/hive/disktest"
 	"rbee.dev/rbee/ops"
 )
 
 // onSmallDisk is an empty store on a disk of its own.
 func onSmallDisk(t *testing.T, options string) *Store {
 	t.Helper()
-	dir := t.TempDir()
-	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, options); err != nil {
-		if os.Getenv("CI") != "" || !errors.Is(err, syscall.EPERM) {
-			t.Fatal(err)
-		}
-		t.Skip("mounting a small disk needs root")
-	}
-	t.Cleanup(func() {
-		if err := syscall.Unmount(dir, 0); err != nil {
-			t.Error(err)
-		}
-	})
-	s, err := Open(dir)
+	s, err := Open(disktest.Small(t, options))
 	if err != nil {
 		t.Fatal(err)
 	}
