@@ -151,6 +151,19 @@ func TestAFileThatHasChangedIsDownloadedAnew(t *testing.T) {
 	wantFile(t, path, got, s.data)
 }
 
+// answering spoils a server: it answers with that status, a header and nothing else.
+func answering(status int, header ...string) func(*server, *fetch.File) {
+	return func(s *server, _ *fetch.File) {
+		s.before = func(w http.ResponseWriter, _ *http.Request) bool {
+			for i := 0; i < len(header); i += 2 {
+				w.Header().Set(header[i], header[i+1])
+			}
+			w.WriteHeader(status)
+			return true
+		}
+	}
+}
+
 func TestWhatCannotBeRightIsRefusedAndNothingStays(t *testing.T) {
 	for _, c := range []struct {
 		name  string
@@ -162,59 +175,20 @@ func TestWhatCannotBeRightIsRefusedAndNothingStays(t *testing.T) {
 		{"another size", func(_ *server, f *fetch.File) { f.Size = 5 }, ops.CodeUnavailable, "but should have 5"},
 		{"another kind", func(s *server, _ *fetch.File) { s.data[0] = 'x' }, ops.CodeUnavailable, "does not begin as one"},
 		{"nothing", func(s *server, _ *fetch.File) { s.data = nil }, ops.CodeUnavailable, "it is empty"},
-		{"another part than asked for", func(s *server, _ *fetch.File) {
-			s.before = func(w http.ResponseWriter, _ *http.Request) bool {
-				w.Header().Set("Content-Range", "bytes 5-9/300000")
-				w.WriteHeader(http.StatusPartialContent)
-				return true
-			}
-		}, ops.CodeUnavailable, "was asked for bytes 0 to 65535"},
-		{"a part that cannot be", func(s *server, _ *fetch.File) {
-			s.before = func(w http.ResponseWriter, _ *http.Request) bool {
-				w.WriteHeader(http.StatusRequestedRangeNotSatisfiable)
-				return true
-			}
-		}, ops.CodeUnavailable, "answers 416"},
-		{"a part of nothing", func(s *server, _ *fetch.File) {
-			s.before = func(w http.ResponseWriter, _ *http.Request) bool {
-				w.Header().Set("Content-Range", "bytes */0")
-				w.WriteHeader(http.StatusRequestedRangeNotSatisfiable)
-				return true
-			}
-		}, ops.CodeUnavailable, "was asked for bytes 0 to 65535 and answers 416 Requested Range Not Satisfiable: it says that the file is empty"},
-		{"a part that cannot be, with nonsense", func(s *server, _ *fetch.File) {
-			s.before = func(w http.ResponseWriter, _ *http.Request) bool {
-				w.Header().Set("Content-Range", "bytes */77")
-				w.WriteHeader(http.StatusRequestedRangeNotSatisfiable)
-				return true
-			}
-		}, ops.CodeUnavailable, `answers 416 Requested Range Not Satisfiable: it says "bytes */77"`},
+		{"another part than asked for", answering(http.StatusPartialContent, "Content-Range", "bytes 5-9/300000"), ops.CodeUnavailable, "was asked for bytes 0 to 65535"},
+		{"a part that cannot be", answering(http.StatusRequestedRangeNotSatisfiable), ops.CodeUnavailable, "answers 416"},
+		{"a part of nothing", answering(http.StatusRequestedRangeNotSatisfiable, "Content-Range", "bytes */0"), ops.CodeUnavailable, "was asked for bytes 0 to 65535 and answers 416 Requested Range Not Satisfiable: it says that the file is empty"},
+		{"a part that cannot be, with nonsense", answering(http.StatusRequestedRangeNotSatisfiable, "Content-Range", "bytes */77"), ops.CodeUnavailable, `answers 416 Requested Range Not Satisfiable: it says "bytes */77"`},
 		{"nothing, without ranges", func(s *server, _ *fetch.File) { s.data, s.noRange = nil, true }, ops.CodeUnavailable, "it is empty"},
-		{"a page", func(s *server, _ *fetch.File) {
-			s.before = func(w http.ResponseWriter, _ *http.Request) bool {
-				w.Header().Set("Content-Type", "text/html")
-				return true
-			}
-		}, ops.CodeUnavailable, "is a web page"},
-		{"busy for an hour", func(s *server, _ *fetch.File) {
-			s.before = func(w http.ResponseWriter, _ *http.Request) bool {
-				w.Header().Set("Retry-After", "3600")
-				w.WriteHeader(http.StatusTooManyRequests)
-				return true
-			}
-		}, ops.CodeUnavailable, "the server answers 429 Too Many Requests and asks to be left alone for 1h"},
+		{"a page", answering(http.StatusOK, "Content-Type", "text/html"), ops.CodeUnavailable, "is a web page"},
+		{"busy for an hour", answering(http.StatusTooManyRequests, "Retry-After", "3600"), ops.CodeUnavailable, "the server answers 429 Too Many Requests and asks to be left alone for 1h"},
 		{"round in circles", func(s *server, _ *fetch.File) {
 			s.before = func(w http.ResponseWriter, r *http.Request) bool {
 				http.Redirect(w, r, "/x.gguf?again=yes", http.StatusFound)
 				return true
 			}
 		}, ops.CodeUnavailable, "it was sent elsewhere 11 times, the last time to http://127.0.0.1"},
-		{"always busy", func(s *server, _ *fetch.File) {
-			s.before = func(w http.ResponseWriter, _ *http.Request) bool {
-				w.WriteHeader(http.StatusServiceUnavailable)
-				return true
-			}
-		}, ops.CodeUnavailable, "503"},
+		{"always busy", answering(http.StatusServiceUnavailable), ops.CodeUnavailable, "503"},
 		{"always cut without ranges", func(s *server, _ *fetch.File) { s.noRange, s.cut, s.cuts = true, 5000, 1000 }, ops.CodeUnavailable, "broke off at 5000 of 300000"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
