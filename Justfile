@@ -66,6 +66,10 @@ bench:
 bench-chain:
     go test -run '^$' -bench Chain -benchtime 1x ./modes
 
+# Measure what a queen's memory is before, in and after three times a thousand answers at once.
+bench-memory:
+    go test -run ThousandAnswersAtOnce -v ./modes
+
 # Measure installing over a link of 1 Gbit/s and 1 ms beside scp, and a list of fifty hives.
 bench-hives folder="/opt/rbee-lab":
     RBEE_LAB_ROOT={{folder}} go test -run '^$' -bench 'LabInstall|FiftyHives' -benchtime 5x ./modes
