@@ -21,6 +21,7 @@ import (
 	"rbee.dev/rbee/inference/gguf"
 	"rbee.dev/rbee/inference/gguf/gguftest"
 	"rbee.dev/rbee/inference/llamacpp/llamacpptest"
+	"rbee.dev/rbee/inference/slice"
 )
 
 // BenchmarkStreams measures what the engine's handler, on a Unix socket as a
@@ -31,6 +32,10 @@ import (
 // first tokens say little.
 func BenchmarkStreams(b *testing.B) {
 	e, folder := benchEngine(b, 32)
+	if err := slice.Short(); err != nil { // as in a worker, and the clients of both sides with it
+		b.Log(err)
+	}
+	b.Cleanup(func() { _ = slice.Usual() })
 	front := filepath.Join(folder, "front.sock")
 	l, err := net.Listen("unix", front)
 	if err != nil {

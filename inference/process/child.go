@@ -9,6 +9,8 @@ import (
 	"runtime"
 	"syscall"
 	"time"
+
+	"rbee.dev/rbee/inference/slice"
 )
 
 // child is one process, with those that it starts itself: they are a process
@@ -36,7 +38,9 @@ func start(l Launch, out io.Writer) (*child, error) {
 		// the process (prctl(2)), so this one stays until Wait returns.
 		runtime.LockOSThread()
 		defer runtime.UnlockOSThread()
+		back := slice.UsualHere() // it is for those who pass on what it says
 		err := cmd.Start()
+		back()
 		if err == nil {
 			c.pid = cmd.Process.Pid
 		}

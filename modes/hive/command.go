@@ -7,6 +7,7 @@ import (
 	"os"
 	"time"
 
+	"rbee.dev/rbee/inference/slice"
 	"rbee.dev/rbee/modes/daemon"
 	"rbee.dev/rbee/modes/hive/cores"
 	"rbee.dev/rbee/modes/home"
@@ -51,6 +52,9 @@ func (c *ServeCmd) Run(ctx context.Context, h home.Home, stderr io.Writer) error
 		return err
 	}
 	defer file.Close()
+	if err := slice.Short(); err != nil {
+		log.Debug().Err(err).Msg("the hive's threads wait for their turn as any")
+	}
 	exe, err := os.Executable()
 	if err != nil {
 		return fmt.Errorf("find the own binary: %w", err)

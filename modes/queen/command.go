@@ -10,6 +10,7 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"rbee.dev/rbee/inference/slice"
 	"rbee.dev/rbee/modes/daemon"
 	"rbee.dev/rbee/modes/home"
 	"rbee.dev/rbee/ops"
@@ -112,6 +113,9 @@ func (c *ServeCmd) Run(ctx context.Context, h home.Home, stderr io.Writer) (err 
 		return err
 	}
 	defer logFile.Close()
+	if err := slice.Short(); err != nil {
+		log.Debug().Err(err).Msg("the queen's threads wait for their turn as any")
+	}
 	exe, err := os.Executable()
 	if err != nil {
 		return fmt.Errorf("find the own binary: %w", err)

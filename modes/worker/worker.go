@@ -17,6 +17,7 @@ import (
 	"rbee.dev/rbee/inference"
 	"rbee.dev/rbee/inference/llamacpp"
 	"rbee.dev/rbee/inference/process"
+	"rbee.dev/rbee/inference/slice"
 	"rbee.dev/rbee/job"
 	"rbee.dev/rbee/modes/daemon"
 	"rbee.dev/rbee/modes/home"
@@ -135,6 +136,9 @@ func (w *Worker) Run(ctx context.Context) (err error) {
 			return errors.Join(err, w.ln.Close())
 		}
 	}
+	if err := w.slices(); err != nil {
+		w.Log.Debug().Err(err).Msg("the worker's threads wait for their turn as any")
+	}
 	loading, endLoading := context.WithCancel(context.WithoutCancel(ctx))
 	defer endLoading()
 	w.living = loading
@@ -151,6 +155,15 @@ func (w *Worker) Run(ctx context.Context) (err error) {
 	err = errors.Join(w.failure, w.end(ctx), stopServing())
 	w.carrying.Wait()
 	return err
+}
+
+// slices has the worker's threads run as soon as they wake where they pass on what
+// another process computes, and not where they compute themselves.
+func (w *Worker) slices() error {
+	if w.Engine == fallback {
+		return slice.Usual()
+	}
+	return slice.Short()
 }
 
 // engineRoutes are the paths of requests that are the engine's to answer: which of
