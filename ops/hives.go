@@ -29,6 +29,7 @@ type Hive struct {
 	Workers   int        `json:"workers"`       // workers running
 	Models    int        `json:"models"`        // models on disk
 	Devices   []Device   `json:"devices"`
+	Problems  []string   `json:"problems,omitempty"`     // why devices that are there cannot be used
 	Error     string     `json:"error,omitempty"`        // why it is down
 	StartedAt *time.Time `json:"started_at,omitempty"`   // of the hive process
 	LastSeen  *time.Time `json:"last_seen_at,omitempty"` // when it last said anything
@@ -57,9 +58,29 @@ type Device struct {
 	Cores             int    `json:"cores,omitempty"`
 	MemoryBytes       uint64 `json:"memory_bytes"`
 	MemoryFreeBytes   uint64 `json:"memory_free_bytes"`
+	SharesMemory      bool   `json:"shares_memory,omitempty"`    // a GPU in the processor: its memory is the machine's
 	InstructionSets   string `json:"instruction_sets,omitempty"` // CPU vector extensions that matter, as "avx2 avx512f"
 	DriverVersion     string `json:"driver_version,omitempty"`
 	ComputeCapability string `json:"compute_capability,omitempty"` // NVIDIA, as "9.0"
+}
+
+// Accelerators are those of the devices that models go to by themselves: the GPUs,
+// and those that share the machine's memory only where no card has its own.
+func Accelerators(devices []Device) []Device {
+	var cards, inProcessor []Device
+	for _, d := range devices {
+		switch {
+		case d.Kind == "cpu":
+		case d.SharesMemory:
+			inProcessor = append(inProcessor, d)
+		default:
+			cards = append(cards, d)
+		}
+	}
+	if len(cards) == 0 {
+		return inProcessor
+	}
+	return cards
 }
 
 // SSHAddress is where an SSH server is. It is embedded in the operations that

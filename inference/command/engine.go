@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -127,19 +128,51 @@ func freePort(ctx context.Context) (string, error) {
 	return port, errors.Join(err, l.Close())
 }
 
-// environment leaves of the machine's GPUs the one that is wanted, in the way
-// that each kind's own libraries know.
+// environment leaves of the machine's GPUs those that are wanted, in the way that
+// each kind's own libraries know. The numbers are those of the bus, as in
+// nvidia-smi, where the environment does not count otherwise.
 func environment(env []string, device string) []string {
-	family, number, _ := strings.Cut(device, ":")
-	switch family {
-	case "cpu":
-		return append(env, "CUDA_VISIBLE_DEVICES=", "HIP_VISIBLE_DEVICES=")
-	case "cuda":
-		return append(env, "CUDA_VISIBLE_DEVICES="+number)
-	case "rocm":
-		return append(env, "HIP_VISIBLE_DEVICES="+number)
+	var cuda, rocm []string
+	for one := range strings.SplitSeq(device, ",") {
+		family, number, _ := strings.Cut(one, ":")
+		switch family {
+		case "cpu":
+			return append(env, cudaVisible+"=", rocmVisible+"=")
+		case "cuda":
+			cuda = append(cuda, visible(env, cudaVisible, number))
+		case "rocm":
+			rocm = append(rocm, visible(env, rocmVisible, number))
+		}
+	}
+	if len(cuda) > 0 {
+		env = append(env, cudaVisible+"="+strings.Join(cuda, ","))
+		if !slices.ContainsFunc(env, func(v string) bool { return strings.HasPrefix(v, "CUDA_DEVICE_ORDER=") }) {
+			env = append(env, "CUDA_DEVICE_ORDER=PCI_BUS_ID")
+		}
+	}
+	if len(rocm) > 0 {
+		env = append(env, rocmVisible+"="+strings.Join(rocm, ","))
 	}
 	return env
+}
+
+// The variables by which CUDA and HIP know which GPUs a program is to see.
+const (
+	cudaVisible = "CUDA_VISIBLE_DEVICES"
+	rocmVisible = "HIP_VISIBLE_DEVICES"
+)
+
+// visible is the name of a GPU with that number, for a program that is to see it:
+// where the environment names some, the number counts among those.
+func visible(env []string, variable, number string) string {
+	n, err := strconv.Atoi(number)
+	for _, v := range env {
+		names, ok := strings.CutPrefix(v, variable+"=")
+		if list := strings.Split(names, ","); ok && err == nil && n < len(list) && names != "" {
+			return strings.TrimSpace(list[n])
+		}
+	}
+	return number
 }
 
 // learn asks the program how many tokens a request may hold; vLLM says so

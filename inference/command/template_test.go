@@ -76,11 +76,19 @@ func FuzzParse(f *testing.F) {
 }
 
 func TestADeviceIsTheOnlyOneThatTheProgramSees(t *testing.T) {
-	for device, want := range map[string]string{
-		"": "", "auto": "", "cpu": "CUDA_VISIBLE_DEVICES= HIP_VISIBLE_DEVICES=", "cuda:1": "CUDA_VISIBLE_DEVICES=1", "rocm:0": "HIP_VISIBLE_DEVICES=0",
+	for _, c := range []struct{ before, device, want string }{
+		{"", "", ""},
+		{"", "auto", ""},
+		{"", "cpu", "CUDA_VISIBLE_DEVICES= HIP_VISIBLE_DEVICES="},
+		{"", "cuda:1", "CUDA_VISIBLE_DEVICES=1 CUDA_DEVICE_ORDER=PCI_BUS_ID"},
+		{"", "cuda:0,cuda:2", "CUDA_VISIBLE_DEVICES=0,2 CUDA_DEVICE_ORDER=PCI_BUS_ID"},
+		{"CUDA_DEVICE_ORDER=FASTEST_FIRST", "cuda:1", "CUDA_DEVICE_ORDER=FASTEST_FIRST CUDA_VISIBLE_DEVICES=1"},
+		{"CUDA_VISIBLE_DEVICES=3,GPU-8f5a", "cuda:1", "CUDA_VISIBLE_DEVICES=3,GPU-8f5a CUDA_VISIBLE_DEVICES=GPU-8f5a CUDA_DEVICE_ORDER=PCI_BUS_ID"},
+		{"", "rocm:0", "HIP_VISIBLE_DEVICES=0"},
+		{"HIP_VISIBLE_DEVICES=1", "rocm:0", "HIP_VISIBLE_DEVICES=1 HIP_VISIBLE_DEVICES=1"},
 	} {
-		if got := strings.Join(environment(nil, device), " "); got != want {
-			t.Errorf("for %q: %q, want %q", device, got, want)
+		if got := strings.Join(environment(strings.Fields(c.before), c.device), " "); got != c.want {
+			t.Errorf("for %q: %q, want %q", c.device, got, c.want)
 		}
 	}
 }

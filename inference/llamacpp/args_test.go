@@ -257,14 +257,14 @@ func TestTheProgramIsFound(t *testing.T) {
 
 func TestTheEnvironmentSetsNoOptions(t *testing.T) {
 	got := environment([]string{"PATH=/bin", "LLAMA_ARG_HOST=0.0.0.0", "HF_TOKEN=x", "CUDA_VISIBLE_DEVICES=1", "LLAMA_API_KEY=y"}, "/nowhere/x")
-	if !slices.Equal(got, []string{"PATH=/bin", "CUDA_VISIBLE_DEVICES=1", "GOMP_SPINCOUNT=100", "KMP_BLOCKTIME=0"}) {
+	if !slices.Equal(got, []string{"PATH=/bin", "CUDA_VISIBLE_DEVICES=1", "GOMP_SPINCOUNT=100", "KMP_BLOCKTIME=0", "CUDA_DEVICE_ORDER=PCI_BUS_ID"}) {
 		t.Errorf("got %q", got)
 	}
 }
 
-func TestHowThreadsWaitIsLeftToWhoSaysItHimself(t *testing.T) {
+func TestHowThreadsWaitAndCardsCountIsLeftToWhoSaysItHimself(t *testing.T) {
 	for _, v := range []string{"OMP_WAIT_POLICY=active", "GOMP_SPINCOUNT=5", "KMP_BLOCKTIME=9"} {
-		if got := environment([]string{v}, "/nowhere/x"); !slices.Equal(got, []string{v}) {
+		if got := environment([]string{v, "CUDA_DEVICE_ORDER=FASTEST_FIRST"}, "/nowhere/x"); !slices.Equal(got, []string{v, "CUDA_DEVICE_ORDER=FASTEST_FIRST"}) {
 			t.Errorf("with %s it is %q", v, got)
 		}
 	}

@@ -61,6 +61,7 @@ func driverCards(root string) []ops.Device {
 		d := ops.Device{
 			ID: "rocm:" + strconv.Itoa(len(list)), Kind: "rocm", Name: line(card, "product_name"),
 			MemoryBytes: total, MemoryFreeBytes: total - min(used, total), DriverVersion: line(root, "module/amdgpu/version"),
+			SharesMemory: integrated(card, total),
 		}
 		if d.Name == "" { // as of cards that are no servers'
 			d.Name = withoutName + line(card, "device")
@@ -68,6 +69,23 @@ func driverCards(root string) []ops.Device {
 		list = append(list, d)
 	}
 	return list
+}
+
+// leastOfCard is less memory than any card has that a model is put on, in bytes.
+const leastOfCard = 2 << 30
+
+// inProcessor reports whether a GPU with so many bytes of memory of its own, which
+// can use so many of the machine's (GTT), is one in the processor. What is set
+// apart for those is a beginning, 512 MiB as a rule: they take what the machine has.
+func inProcessor(own, machines uint64) bool { return own < leastOfCard && own < machines }
+
+// integrated is [inProcessor] by the driver's files, of which one with the voltage
+// of the northbridge is there for processors only (the kernel's documentation,
+// "GPU Power/Thermal Controls and Monitoring").
+func integrated(card string, own uint64) bool {
+	machines := bytesIn(card, "mem_info_gtt_total")
+	bridges, err := filepath.Glob(filepath.Join(card, "hwmon/hwmon*/in1_input"))
+	return inProcessor(own, machines) || err == nil && len(bridges) > 0 && own < machines
 }
 
 // line is the only line of a file, or "" when it cannot be read.

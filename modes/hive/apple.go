@@ -17,5 +17,5 @@ func findApple(cpu ops.Device) []ops.Device {
 
 // metal is the GPU in the processor cpu.
 func metal(cpu ops.Device) ops.Device {
-	return ops.Device{ID: "metal:0", Kind: "metal", Name: cpu.Name, MemoryBytes: cpu.MemoryBytes, MemoryFreeBytes: cpu.MemoryFreeBytes}
+	return ops.Device{ID: "metal:0", Kind: "metal", Name: cpu.Name, SharesMemory: true}
 }

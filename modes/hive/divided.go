@@ -98,7 +98,7 @@ func (h *Hive) spotOfPart(ctx context.Context, device string) spot {
 			kinds = h.programs.accelerators(ctx, server) // "" where it does not say
 		}
 		var ids []string
-		for _, d := range h.machine.gpus() {
+		for _, d := range ops.Accelerators(h.machine.gpus()) {
 			if kinds == "" || slices.Contains(strings.Fields(kinds), d.Kind) {
 				ids = append(ids, d.ID)
 			}
@@ -123,7 +123,8 @@ func (m *member) ownShare(i ops.Worker) float64 {
 // outstandingOfPart is how much a part is still going to take of the machine's
 // memory, in bytes. On a machine with cards it takes of theirs.
 func (h *Hive) outstandingOfPart(m *member, i ops.Worker) uint64 {
-	if i.State == ops.WorkerFailed || h.accelerated() {
+	cards := ops.Accelerators(h.machine.list())
+	if i.State == ops.WorkerFailed || len(cards) > 0 && !cards[0].SharesMemory {
 		return 0
 	}
 	held, _ := ownMemory(i.PID)

@@ -16,23 +16,41 @@ type machine struct {
 	looked chan struct{}                              // closed once all of it was looked at; nil is at once
 	memory func(context.Context) (total, free uint64) // see [Options]; nil is the machine's own
 
-	mu      sync.Mutex
-	devices []ops.Device
+	mu       sync.Mutex
+	devices  []ops.Device
+	problems []string // with devices that cannot be used
 }
 
 // look reads the devices anew. What cannot be read is left out: a device
-// without a name is of more use than an error.
+// without a name is of more use than an error. A look that is cut short changes
+// nothing.
 func (m *machine) look(ctx context.Context) {
 	cpu := m.cpu(ctx)
-	devices := slices.Concat([]ops.Device{cpu}, findNVIDIA(ctx), findAMD(ctx, sysfs), findApple(cpu))
+	nvidia, problems := findNVIDIA(ctx)
+	gpus := slices.Concat(nvidia, findAMD(ctx, sysfs), findApple(cpu))
+	if ctx.Err() != nil {
+		return
+	}
+	share(cpu, gpus)
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.devices = devices
+	m.devices, m.problems = append([]ops.Device{cpu}, gpus...), problems
 	if m.looked != nil {
 		select {
 		case <-m.looked:
 		default:
 			close(m.looked)
+		}
+	}
+}
+
+// share gives GPUs that have no memory of their own the machine's, and those that
+// do not tell of theirs (as NVIDIA's GB10 and Jetson, which have none): nobody
+// knows of more that they could have.
+func share(cpu ops.Device, gpus []ops.Device) {
+	for i := range gpus {
+		if d := &gpus[i]; d.SharesMemory || d.MemoryBytes == 0 {
+			d.SharesMemory, d.MemoryBytes, d.MemoryFreeBytes = true, cpu.MemoryBytes, cpu.MemoryFreeBytes
 		}
 	}
 }
@@ -61,6 +79,13 @@ func (m *machine) lookAtCards(ctx context.Context) {
 // gpus are the devices but for the CPU.
 func (m *machine) gpus() []ops.Device {
 	return slices.DeleteFunc(m.list(), func(d ops.Device) bool { return d.Kind == processor })
+}
+
+// wrong is what was wrong with devices when they were looked at last.
+func (m *machine) wrong() []string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.Clone(m.problems)
 }
 
 // lookQuickly reads the CPU only, which takes no time.

@@ -39,7 +39,7 @@ func TestTheRoomForAModelIsTheMachinesAndItsCards(t *testing.T) {
 	}{
 		{"no card", llamaCpp, nil, 15 * gib},
 		{"two cards", llamaCpp, []ops.Device{{ID: "cuda:0", Kind: "cuda", MemoryBytes: 24 * gib}, {ID: "cuda:1", Kind: "cuda", MemoryBytes: 8 * gib}}, (15 + 23 + 7) * gib},
-		{"a card that shares the machine's", llamaCpp, []ops.Device{{ID: "metal:0", Kind: "metal", MemoryBytes: 16 * gib}}, 15 * gib},
+		{"a card that shares the machine's", llamaCpp, []ops.Device{{ID: "metal:0", Kind: "metal", MemoryBytes: 16 * gib, SharesMemory: true}}, 15 * gib},
 		{"an engine that computes on the CPU", builtin, []ops.Device{{ID: "cuda:0", Kind: "cuda", MemoryBytes: 24 * gib}}, 15 * gib},
 	} {
 		h := &Hive{Options: Options{Memory: func(context.Context) (uint64, uint64) { return 16 * gib, gib }}}

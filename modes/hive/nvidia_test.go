@@ -4,10 +4,13 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"rbee.dev/rbee/ops"
 )
@@ -16,28 +19,39 @@ func TestWhatNVIDIASMIPrintsIsRead(t *testing.T) {
 	for _, c := range []struct {
 		name, text string
 		want       []ops.Device
+		problems   []string
 	}{
-		{"two cards", "0, NVIDIA GeForce RTX 4090, 24564, 23012, 550.54.14, 8.9\n1, NVIDIA H100 80GB HBM3, 81559, 81079, 550.54.14, 9.0\n", []ops.Device{
+		{"two cards", "0, NVIDIA GeForce RTX 4090, 24564, 23012, 550.54.14, GPU-1a, 8.9, [N/A]\n1, NVIDIA H100 80GB HBM3, 81559, 81079, 550.54.14, GPU-2b, 9.0, Disabled\n", []ops.Device{
 			{ID: "cuda:0", Kind: "cuda", Name: "NVIDIA GeForce RTX 4090", MemoryBytes: 24564 << 20, MemoryFreeBytes: 23012 << 20, DriverVersion: "550.54.14", ComputeCapability: "8.9"},
 			{ID: "cuda:1", Kind: "cuda", Name: "NVIDIA H100 80GB HBM3", MemoryBytes: 81559 << 20, MemoryFreeBytes: 81079 << 20, DriverVersion: "550.54.14", ComputeCapability: "9.0"},
-		}},
-		{"an old driver without the capability", "0, Tesla K80, 11441, 11439, 470.256.02\n", []ops.Device{
+		}, nil},
+		{"an old driver without the capability", "0, Tesla K80, 11441, 11439, 470.256.02, GPU-1a\n", []ops.Device{
 			{ID: "cuda:0", Kind: "cuda", Name: "Tesla K80", MemoryBytes: 11441 << 20, MemoryFreeBytes: 11439 << 20, DriverVersion: "470.256.02"},
-		}},
-		{"memory shared with the CPU", "0, NVIDIA GB10, [N/A], [N/A], 580.95.05, 12.1\n", []ops.Device{
+		}, nil},
+		{"memory shared with the CPU: a DGX Spark", "0, NVIDIA GB10, [N/A], [N/A], 580.95.05, GPU-1a, 12.1, [N/A]\n", []ops.Device{
 			{ID: "cuda:0", Kind: "cuda", Name: "NVIDIA GB10", DriverVersion: "580.95.05", ComputeCapability: "12.1"},
+		}, nil},
+		{"memory shared with the CPU: a Jetson", "0, Orin (nvgpu), [N/A], [N/A], [N/A], 9ee4e8d9-5c1e-5aa5-aa2f-1c3b4d5e6f70, 8.7, N/A\r\n", []ops.Device{
+			{ID: "cuda:0", Kind: "cuda", Name: "Orin (nvgpu)", ComputeCapability: "8.7"},
+		}, nil},
+		{"an old word for what a laptop's card does not tell", "0, GeForce 940MX, 2004, [Not Supported], 418.226.00, GPU-1a\n", []ops.Device{
+			{ID: "cuda:0", Kind: "cuda", Name: "GeForce 940MX", MemoryBytes: 2004 << 20, MemoryFreeBytes: 2004 << 20, DriverVersion: "418.226.00"},
+		}, nil},
+		{"a card that is lost beside one that is well", "0, NVIDIA RTX A6000, [GPU is lost], [GPU is lost], 550.54.14, GPU-1a, 8.6, [N/A]\n1, NVIDIA RTX A6000, 49140, 48000, 550.54.14, GPU-2b, 8.6, [N/A]\n", []ops.Device{
+			{ID: "cuda:1", Kind: "cuda", Name: "NVIDIA RTX A6000", MemoryBytes: 49140 << 20, MemoryFreeBytes: 48000 << 20, DriverVersion: "550.54.14", ComputeCapability: "8.6"},
+		}, []string{"nvidia-smi: card 0 (NVIDIA RTX A6000) cannot be used: GPU is lost"}},
+		{"a card without a name", "0, [Unknown Error], [Unknown Error], [Unknown Error], 550.54.14, GPU-1a, [N/A], [N/A]\n", nil, []string{"nvidia-smi: card 0 (of unknown name) cannot be used: Unknown Error"}},
+		{"no cards", "No devices were found\n", nil, []string{"nvidia-smi: No devices were found"}},
+		{"another version's library", "Failed to initialize NVML: Driver/library version mismatch\nNVML library version: 550.107\n", nil, []string{
+			"nvidia-smi: Failed to initialize NVML: Driver/library version mismatch", "nvidia-smi: NVML library version: 550.107",
 		}},
-		{"a card that is broken", "0, [Unknown Error], [Unknown Error], [Unknown Error], 550.54.14, [N/A]\n", []ops.Device{
-			{ID: "cuda:0", Kind: "cuda", DriverVersion: "550.54.14"},
-		}},
-		{"no cards", "No devices were found\n", nil},
-		{"nothing", "", nil},
-		{"nonsense", "\"a\nb,c", nil},
+		{"nothing", "", nil, nil},
+		{"nonsense", "\"a\n", nil, []string{`nvidia-smi: "a`}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			got, divided := readNVIDIA(c.text)
-			if diff := cmp.Diff(c.want, got); diff != "" || divided {
-				t.Error(diff, divided)
+			got, problems := readNVIDIA(c.text)
+			if diff := cmp.Diff(c.want, visibleNVIDIA(got), cmpopts.EquateEmpty()) + cmp.Diff(c.problems, problems); diff != "" {
+				t.Error(diff)
 			}
 		})
 	}
@@ -61,19 +75,19 @@ func tool(t *testing.T, name, script string) {
 
 func TestAnOldDriverIsAskedForLess(t *testing.T) {
 	program(t, `case "$1" in *compute_cap*) echo 'Field "compute_cap" is not a valid field to query.'; exit 2;; esac
-echo "0, Tesla K80, 11441, 11439, 470.256.02"
+echo "0, Tesla K80, 11441, 11439, 470.256.02, GPU-1a"
 `)
-	if got := findNVIDIA(t.Context()); len(got) != 1 || got[0].ID != "cuda:0" {
-		t.Errorf("found %+v", got)
+	if got, problems := findNVIDIA(t.Context()); len(got) != 1 || got[0].ID != "cuda:0" || len(problems) != 0 {
+		t.Errorf("found %+v, %q", got, problems)
 	}
 }
 
 // What nvidia-smi prints of a card that is divided, one that could be, and one
 // that is divided into nothing.
 const (
-	migRows = `0, NVIDIA A100-SXM4-40GB, 40960, 38000, 535.129.03, 8.0, Enabled
-1, NVIDIA A100-SXM4-40GB, 40960, 40500, 535.129.03, 8.0, Disabled
-2, NVIDIA A100-SXM4-40GB, 40960, [N/A], 535.129.03, 8.0, Enabled
+	migRows = `0, NVIDIA A100-SXM4-40GB, 40960, 38000, 535.129.03, GPU-1a, 8.0, Enabled
+1, NVIDIA A100-SXM4-40GB, 40960, 40500, 535.129.03, GPU-2b, 8.0, Disabled
+2, NVIDIA A100-SXM4-40GB, [N/A], [N/A], 535.129.03, GPU-3c, 8.0, Enabled
 `
 	migXML = `<?xml version="1.0" ?>
 <!DOCTYPE nvidia_smi_log SYSTEM "nvsmi_device_v12.dtd">
@@ -101,11 +115,11 @@ const (
 func TestACardThatIsDividedHasTheMemoryOfItsFirstInstance(t *testing.T) {
 	program(t, "case \"$1\" in -q) cat <<'E'\n"+migXML+"\nE\n;; *) cat <<'E'\n"+migRows+"E\n;; esac\n")
 	a100 := ops.Device{Kind: "cuda", DriverVersion: "535.129.03", ComputeCapability: "8.0"}
-	want := []ops.Device{a100, a100, a100}
+	want := []ops.Device{a100, a100}
 	want[0].ID, want[0].Name, want[0].MemoryBytes, want[0].MemoryFreeBytes = "cuda:0", "NVIDIA A100-SXM4-40GB (MIG, instance 1 of 2)", 19968<<20, 19949<<20
 	want[1].ID, want[1].Name, want[1].MemoryBytes, want[1].MemoryFreeBytes = "cuda:1", "NVIDIA A100-SXM4-40GB", 40960<<20, 40500<<20
-	want[2].ID, want[2].Name, want[2].MemoryBytes = "cuda:2", "NVIDIA A100-SXM4-40GB (MIG, no instance)", 40960<<20
-	if diff := cmp.Diff(want, findNVIDIA(t.Context())); diff != "" {
+	got, problems := findNVIDIA(t.Context())
+	if diff := cmp.Diff(want, got) + cmp.Diff([]string{"cuda:2 (NVIDIA A100-SXM4-40GB) is in MIG mode and has no instance to run on: `nvidia-smi mig -cgi` makes one"}, problems); diff != "" {
 		t.Error(diff)
 	}
 }
@@ -114,16 +128,47 @@ func TestADriverThatHangsIsNotWaitedForLongerThanItsTime(t *testing.T) {
 	program(t, "sleep 600 & sleep 600")
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
-	if got := findNVIDIA(ctx); len(got) != 0 {
-		t.Errorf("found %+v", got)
+	if got, problems := findNVIDIA(ctx); len(got) != 0 || len(problems) != 1 || !strings.Contains(problems[0], "does not answer") {
+		t.Errorf("found %+v, %q", got, problems)
 	}
 }
 
 func TestADriverThatFailsIsNoDevice(t *testing.T) {
-	program(t, `echo "NVIDIA-SMI has failed because it couldn't communicate with the NVIDIA driver."; exit 9
-`)
-	if got := findNVIDIA(t.Context()); len(got) != 0 {
-		t.Errorf("found %+v", got)
+	for script, want := range map[string]string{
+		`echo "NVIDIA-SMI has failed because it couldn't communicate with the NVIDIA driver. Make sure that the latest NVIDIA driver is installed and running."; exit 9`: "nvidia-smi: NVIDIA-SMI has failed because it couldn't communicate with the NVIDIA driver. Make sure that the latest NVIDIA driver is installed and running.",
+		`exit 12`: "nvidia-smi: exit status 12",
+		`echo 'Field "index" is not a valid field to query.'; exit 2`: `nvidia-smi: Field "index" is not a valid field to query.`,
+	} {
+		program(t, script)
+		if got, problems := findNVIDIA(t.Context()); len(got) != 0 || !slices.Equal(problems, []string{want}) {
+			t.Errorf("%s: found %+v, %q", script, got, problems)
+		}
+	}
+}
+
+func TestAWarningOfNVIDIASMIHidesNoCard(t *testing.T) {
+	program(t, `echo "0, NVIDIA GeForce RTX 3090, 24576, 24000, 550.54.14, GPU-1a, 8.6, [N/A]"
+echo "WARNING: infoROM is corrupted at gpu 0000:02:00.0"; exit 14`)
+	if got, problems := findNVIDIA(t.Context()); len(got) != 1 || got[0].MemoryFreeBytes != 24000<<20 || len(problems) != 1 {
+		t.Errorf("found %+v, %q", got, problems)
+	}
+}
+
+func TestCardsThatTheEnvironmentHidesAreNotThere(t *testing.T) {
+	program(t, `for i in 0 1 2; do echo "$i, card $i, 24576, 24000, 550.54.14, GPU-${i}abc, 8.6, [N/A]"; done`)
+	for visible, want := range map[string]string{
+		"2,0": "cuda:0 card 2, cuda:1 card 0", "GPU-1": "cuda:0 card 1", "1,7,0": "cuda:0 card 1", "": "", "-1": "",
+		"MIG-5a": "cuda:0 card 0, cuda:1 card 1, cuda:2 card 2",
+	} {
+		t.Setenv("CUDA_VISIBLE_DEVICES", visible)
+		got, _ := findNVIDIA(t.Context())
+		names := make([]string, len(got))
+		for i, d := range got {
+			names[i] = d.ID + " " + d.Name
+		}
+		if text := strings.Join(names, ", "); text != want {
+			t.Errorf("of %q one sees %s, want %s", visible, text, want)
+		}
 	}
 }
 

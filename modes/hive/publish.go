@@ -84,7 +84,7 @@ func (h *Hive) snapshot() ops.HiveSnapshot {
 	return ops.HiveSnapshot{
 		Hive: ops.Hive{
 			ID: h.Name, State: ops.HiveUp, Version: daemon.Version, Build: h.build, PID: daemon.Self().PID,
-			Devices: h.machine.list(), StartedAt: &started, LogPath: h.Home.Log("hive"), Workers: running, Models: usable,
+			Devices: h.machine.list(), Problems: h.machine.wrong(), StartedAt: &started, LogPath: h.Home.Log("hive"), Workers: running, Models: usable,
 			IdleTimeout: shortly(h.IdleTimeout),
 		},
 		Workers: workers, Models: models,

@@ -27,7 +27,7 @@ func findROCm(ctx context.Context) []ops.Device {
 	}
 	ctx, cancel := context.WithTimeout(ctx, rocmWithin)
 	defer cancel()
-	out, err := printed(ctx, path, "--showproductname", "--showmeminfo", "vram", "--showdriverversion", "--json")
+	out, err := printed(ctx, path, "--showproductname", "--showmeminfo", "vram", "gtt", "--showdriverversion", "--json")
 	if err != nil {
 		return nil
 	}
@@ -59,6 +59,7 @@ func readROCm(text []byte) []ops.Device {
 		list = append(list, ops.Device{
 			ID: "rocm:" + strconv.Itoa(len(list)), Kind: "rocm", Name: name, DriverVersion: driver,
 			MemoryBytes: total, MemoryFreeBytes: total - min(used, total),
+			SharesMemory: inProcessor(total, number(field(card, "gtt total memory (b)"))),
 		})
 	}
 	return list

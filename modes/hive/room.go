@@ -185,11 +185,11 @@ func (h *Hive) outstanding(m *member, pool string) uint64 {
 const mostOfProgram = 512 << 20
 
 // poolsOf are the memories that a worker on a device takes of. A GPU that shares
-// the machine's memory, or does not tell of its own, has none of its own.
+// the machine's memory has none of its own.
 func (m *machine) poolsOf(device string) []string {
 	var pools []string
 	for _, d := range m.list() {
-		own := d.Kind != processor && d.Kind != "metal" && d.MemoryBytes > 0
+		own := d.Kind != processor && !d.SharesMemory
 		if own && slices.Contains(strings.Split(device, ","), d.ID) {
 			pools = append(pools, d.ID)
 		}

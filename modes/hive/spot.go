@@ -63,6 +63,9 @@ func (h *Hive) spots(ctx context.Context, w want) ([]spot, error) {
 			return nil, unusable(named, kinds)
 		}
 	}
+	if w.anyDevice {
+		gpus = ops.Accelerators(gpus)
+	}
 	if len(gpus) == 0 {
 		return []spot{h.withoutGPU(w)}, nil
 	}

@@ -141,6 +141,9 @@ func hive(w io.Writer, h ops.Hive) {
 	}
 	pair(w, "log", h.LogPath)
 	devices(w, h.Devices)
+	for _, p := range h.Problems {
+		pair(w, "not usable", p)
+	}
 }
 
 // idleWorkers says what becomes of workers that have nothing to do.
@@ -177,6 +180,9 @@ func devices(w io.Writer, list []ops.Device) {
 		}
 		if d.MemoryBytes > 0 {
 			text += fmt.Sprintf(", %s of %s free", size(int64(d.MemoryFreeBytes)), size(int64(d.MemoryBytes))) //nolint:gosec // memory sizes
+		}
+		if d.SharesMemory {
+			text += ", the machine's own"
 		}
 		if d.InstructionSets != "" {
 			text += ", " + d.InstructionSets

@@ -99,11 +99,13 @@ func (q *Queen) roomiest() string {
 // memory is the most that one device of a hive has, in bytes: of the CPU, or of
 // the others.
 func memory(s ops.HiveSnapshot, cpu bool) uint64 {
+	devices := ops.Accelerators(s.Hive.Devices)
+	if cpu {
+		devices = slices.DeleteFunc(slices.Clone(s.Hive.Devices), func(d ops.Device) bool { return d.Kind != "cpu" })
+	}
 	most := uint64(0)
-	for _, d := range s.Hive.Devices {
-		if (d.Kind == "cpu") == cpu {
-			most = max(most, d.MemoryBytes)
-		}
+	for _, d := range devices {
+		most = max(most, d.MemoryBytes)
 	}
 	return most
 }

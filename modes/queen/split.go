@@ -153,16 +153,13 @@ func allMemory(devices []ops.Device) uint64 {
 // freeMemory is what a hive has free for weights, in bytes: that of its
 // accelerators, or else its own.
 func freeMemory(devices []ops.Device) (free uint64) {
-	var cpu uint64
-	for _, d := range devices {
-		if d.Kind == "cpu" {
-			cpu = d.MemoryFreeBytes
-			continue
-		}
+	for _, d := range ops.Accelerators(devices) {
 		free += d.MemoryFreeBytes
 	}
-	if free == 0 {
-		return cpu
+	for _, d := range devices {
+		if d.Kind == "cpu" && free == 0 {
+			free = d.MemoryFreeBytes
+		}
 	}
 	return free
 }

@@ -116,7 +116,14 @@ func devices(one map[string]string, gpus, amd []string) []ops.Device {
 	cpu.InstructionSets = strings.Join(sets, " ")
 	list := []ops.Device{cpu}
 	for _, line := range gpus {
-		if c := strings.Split(line, ", "); len(c) == 6 {
+		c := strings.Split(line, ", ")
+		for i := range c {
+			if strings.HasPrefix(c[i], "[") { // [N/A] and its like
+				c[i] = ""
+			}
+		}
+		if len(c) == 5 || len(c) == 6 { // an old driver knows no capability
+			c = append(c, "")
 			list = append(list, ops.Device{
 				ID: "cuda:" + c[0], Kind: "cuda", Name: c[1], MemoryBytes: number(c[2]) << 20, MemoryFreeBytes: number(c[3]) << 20,
 				DriverVersion: c[4], ComputeCapability: c[5],
@@ -132,7 +139,12 @@ func devices(one map[string]string, gpus, amd []string) []ops.Device {
 		}
 	}
 	if one["metal"] != "" {
-		list = append(list, ops.Device{ID: "metal:0", Kind: "metal", Name: one["metal"], MemoryBytes: cpu.MemoryBytes, MemoryFreeBytes: cpu.MemoryFreeBytes})
+		list = append(list, ops.Device{ID: "metal:0", Kind: "metal", Name: one["metal"]})
+	}
+	for i := range list { // a GPU that tells of no memory has the machine's
+		if d := &list[i]; d.MemoryBytes == 0 && d.Kind != "cpu" {
+			d.SharesMemory, d.MemoryBytes, d.MemoryFreeBytes = true, cpu.MemoryBytes, cpu.MemoryFreeBytes
+		}
 	}
 	return list
 }

@@ -17,9 +17,10 @@ func memories(devices []ops.Device) (all, fast int64) {
 	for _, d := range devices {
 		if d.Kind == "cpu" {
 			ram = max(ram, d.MemoryBytes)
-		} else {
-			cards += d.MemoryBytes
 		}
+	}
+	for _, d := range ops.Accelerators(devices) {
+		cards += d.MemoryBytes
 	}
 	return int64(max(ram, cards)), int64(cards) //nolint:gosec // memory sizes
 }

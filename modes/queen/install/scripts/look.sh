@@ -36,15 +36,22 @@ elif command -v sysctl >/dev/null 2>&1; then
   say memory_kib "$(($(sysctl -n hw.memsize 2>/dev/null || echo 0) / 1024))"
 fi
 if command -v nvidia-smi >/dev/null 2>&1; then
-  nvidia-smi --query-gpu=index,name,memory.total,memory.free,driver_version,compute_cap --format=csv,noheader,nounits 2>/dev/null |
-    while IFS= read -r line; do say gpu "$line"; done
+  limit= # it can hang on a broken card
+  if command -v timeout >/dev/null 2>&1; then limit='timeout 10'; fi
+  ask() { $limit nvidia-smi --query-gpu="index,name,memory.total,memory.free,driver_version$1" --format=csv,noheader,nounits 2>/dev/null; }
+  { rows=$(ask ,compute_cap) || [ $? -ne 2 ] || rows=$(ask ''); } # 2: an old driver that does not know the field
+  printf '%s\n' "$rows" | while IFS= read -r line; do case $line in [0-9]*) say gpu "$line" ;; esac; done
 fi
 n=0
 for card in /sys/class/drm/card*/device; do
   if [ "$(cat "$card/vendor" 2>/dev/null)" != 0x1002 ] || [ ! -r "$card/mem_info_vram_total" ]; then continue; fi
   name=$(cat "$card/product_name" 2>/dev/null)
   if [ -z "$name" ]; then name="AMD GPU $(cat "$card/device" 2>/dev/null)"; fi
-  say amd "$n, $(cat "$card/mem_info_vram_total"), $(cat "$card/mem_info_vram_used" 2>/dev/null), $name"
+  total=$(cat "$card/mem_info_vram_total")
+  gtt=$(cat "$card/mem_info_gtt_total" 2>/dev/null || echo 0)
+  # a GPU in the processor, as only those tell of the northbridge: its memory is the machine's
+  if [ "$total" -lt "$gtt" ] && { [ "$total" -lt 2147483648 ] || ls "$card"/hwmon/hwmon*/in1_input >/dev/null 2>&1; }; then total=0; fi
+  say amd "$n, $total, $(cat "$card/mem_info_vram_used" 2>/dev/null), $name"
   n=$((n + 1))
 done
 if [ "$(uname -s)-$(uname -m)" = Darwin-arm64 ]; then say metal "$(sysctl -n machdep.cpu.brand_string)"; fi
