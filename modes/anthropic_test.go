@@ -81,10 +81,15 @@ func TestAnthropicsClientHasToolsCalled(t *testing.T) {
 	if err != nil || len(whole.Content) != 1 || whole.Content[0].Text != "It is sunny." {
 		t.Errorf("with the tool's result: %+v, %v", whole, err)
 	}
-	ask.Messages = []anthropic.MessageParam{anthropic.NewUserMessage(anthropic.NewTextBlock("Break off."))}
-	for stream = c.Messages.NewStreaming(t.Context(), ask); stream.Next(); { // to its end
-	}
-	if err := stream.Err(); err == nil || !strings.Contains(err.Error(), "broke") {
-		t.Errorf("a stream that broke off ended with %v", err)
+	for _, how := range breaks {
+		ask.Messages = []anthropic.MessageParam{anthropic.NewUserMessage(anthropic.NewTextBlock(how))}
+		for stream = c.Messages.NewStreaming(t.Context(), ask); stream.Next(); { // to its end
+			if stream.Current().Type == "message_stop" {
+				t.Errorf("%s: it ends as if all were well", how)
+			}
+		}
+		if err := stream.Err(); err == nil || !strings.Contains(err.Error(), "broke") {
+			t.Errorf("%s: the stream ended with %v", how, err)
+		}
 	}
 }

@@ -103,6 +103,22 @@ func TestOpenAIsClientHasToolsCalled(t *testing.T) {
 	}
 }
 
+func TestOpenAIsClientSeesAnEngineDie(t *testing.T) {
+	p := newPlace(t)
+	c := newOpenAI(p)
+	p.withToolbee()
+	for _, how := range breaks {
+		stream := c.Chat.Completions.NewStreaming(t.Context(), openai.ChatCompletionNewParams{
+			Model: toolbee, Messages: []openai.ChatCompletionMessageParamUnion{openai.UserMessage(how)},
+		})
+		for stream.Next() { // to its end
+		}
+		if stream.Err() == nil {
+			t.Errorf("%s: the stream ended as if all were well", how)
+		}
+	}
+}
+
 // TestAStreamThroughTheGatewayEndsWithAnError kills the worker in the middle.
 func TestAStreamThroughTheGatewayEndsWithAnError(t *testing.T) {
 	p := newPlace(t)

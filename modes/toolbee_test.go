@@ -76,7 +76,8 @@ func callTool(w http.ResponseWriter, r *http.Request) {
 	}
 	send(map[string]any{"role": "assistant", "content": text}, nil)
 	if strings.Contains(last.Content, "Break off") {
-		panic(http.ErrAbortHandler)
+		breakOff(w, send, last.Content)
+		return
 	}
 	if calls != nil { // in pieces, as engines have them
 		function := calls[0]["function"].(map[string]any) //nolint:errcheck // made above
@@ -89,6 +90,28 @@ func callTool(w http.ResponseWriter, r *http.Request) {
 	send(map[string]any{}, finish)
 	_, _ = fmt.Fprint(w, "data: [DONE]\n\n")
 }
+
+// breakOff ends a stream as engines do that die: how is in what is asked.
+func breakOff(w http.ResponseWriter, send func(delta map[string]any, finish any), how string) {
+	piece := ""
+	switch {
+	case strings.Contains(how, "in a call"):
+		send(map[string]any{"tool_calls": []any{map[string]any{"index": 0, "id": "call_7", "type": "function", "function": map[string]string{"name": "weather", "arguments": `{"city"`}}}}, nil)
+	case strings.Contains(how, "in a piece"):
+		piece = `data: {"id":"chatcmpl-1","choices":[{"delta":{"con`
+	case strings.Contains(how, "late"):
+		send(map[string]any{}, "stop")
+	case strings.Contains(how, "tidily"):
+		send(map[string]any{}, "stop")
+		return
+	}
+	_, _ = fmt.Fprint(w, piece)
+	_ = http.NewResponseController(w).Flush()
+	panic(http.ErrAbortHandler)
+}
+
+// breaks are the ways to ask for that.
+var breaks = []string{"Break off.", "Break off in a call.", "Break off in a piece.", "Break off late.", "Break off tidily."}
 
 // withToolbee gives the queen of p a worker on that engine, with a model of the
 // same name.

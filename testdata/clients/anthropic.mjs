@@ -49,6 +49,11 @@ await assert.rejects(client.messages.create({ ...story, model: "tinybea" }), (e)
 await assert.rejects(client.models.retrieve("tinybea"), (e) => e instanceof NotFoundError && e.error.error.type === "not_found_error");
 await assert.rejects(client.messages.create({ ...story, max_tokens: 0 }), (e) =>
   e instanceof BadRequestError && e.error.error.type === "invalid_request_error" && /max_tokens/.test(e.message));
-await assert.rejects(client.messages.stream({ ...question, messages: [{ role: "user", content: "Break off." }] }).finalMessage(), (e) =>
-  e instanceof APIError && /broke .*off/.test(e.message));
+for (const how of ["Break off.", "Break off in a call.", "Break off in a piece.", "Break off late.", "Break off tidily."]) {
+  const broken = { ...question, messages: [{ role: "user", content: how }] };
+  await assert.rejects(client.messages.stream(broken).finalMessage(), (e) => e instanceof APIError && /broke .*off/.test(e.message), how);
+  await assert.rejects(async () => {
+    for await (const event of await client.messages.create({ ...broken, stream: true })) assert.notEqual(event.type, "message_stop", how);
+  }, (e) => e instanceof APIError && /broke .*off/.test(e.message), how);
+}
 console.log("anthropic: all is well");

@@ -53,7 +53,9 @@ assert.match((await client.version()).version, /^\d+\.\d+\.\d+$/);
 await assert.rejects(client.chat({ ...story, model: "tinybea" }), (e) => e.status_code === 404 && /tinybee/.test(e.error));
 await assert.rejects(client.show({ model: "tinybea" }), (e) => e.status_code === 404 && /tinybee/.test(e.error));
 await assert.rejects(client.copy({ source: "tinybee", destination: "other" }), (e) => e.status_code === 404 && /api\/copy/.test(e.error));
-await assert.rejects(async () => {
-  for await (const _ of await client.chat({ ...question, stream: true, messages: [{ role: "user", content: "Break off." }] }));
-}, /broke .*off/);
+for (const how of ["Break off.", "Break off in a call.", "Break off in a piece.", "Break off late.", "Break off tidily."]) {
+  await assert.rejects(async () => {
+    for await (const part of await client.chat({ ...question, stream: true, messages: [{ role: "user", content: how }] })) assert.ok(!part.done, how);
+  }, /broke .*off/, how);
+}
 console.log("ollama: all is well");

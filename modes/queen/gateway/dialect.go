@@ -104,6 +104,7 @@ type translator struct {
 	events  bool         // it is an event stream
 	begun   bool         // of which something was sent
 	held    bytes.Buffer // what was not translated yet
+	torn    bool         // a piece could not be read
 	ended   bool
 	refused *failureBody // what a stream ended with before anything was sent
 }
@@ -152,7 +153,7 @@ func (t *translator) FlushError() error {
 	return http.NewResponseController(t.to).Flush()
 }
 
-// Write takes a part of the answer; whole events of a stream are translated at
+// Write takes a part of the answer; whole lines of a stream are translated at
 // once.
 func (t *translator) Write(p []byte) (int, error) {
 	if t.status == 0 {
@@ -163,11 +164,11 @@ func (t *translator) Write(p []byte) (int, error) {
 		return len(p), nil
 	}
 	for {
-		frame, rest, ok := bytes.Cut(t.held.Bytes(), []byte("\n\n"))
+		line, rest, ok := bytes.Cut(t.held.Bytes(), []byte("\n"))
 		if !ok {
 			return len(p), nil
 		}
-		out := t.frame(frame)
+		out := t.line(bytes.TrimSpace(line))
 		t.held.Next(t.held.Len() - len(rest))
 		if len(out) > 0 {
 			t.begin()
@@ -178,44 +179,62 @@ func (t *translator) Write(p []byte) (int, error) {
 	}
 }
 
-// frame translates one event, or a comment.
-func (t *translator) frame(frame []byte) []byte {
-	if bytes.HasPrefix(frame, []byte(":")) {
-		return t.dialect.comment(frame)
+// line translates one line: the data of an event, which OpenAI's API has on one,
+// or a comment.
+func (t *translator) line(line []byte) []byte {
+	if bytes.HasPrefix(line, []byte(":")) {
+		return t.dialect.comment(line)
 	}
-	data, ok := strings.CutPrefix(string(bytes.TrimSpace(frame)), "data:")
-	data = strings.TrimSpace(data)
-	switch {
-	case !ok || data == "" || t.ended:
+	data, ok := bytes.CutPrefix(line, []byte("data:"))
+	data = bytes.TrimSpace(data)
+	if !ok || len(data) == 0 || t.ended {
 		return nil
-	case data == "[DONE]":
-		t.ended = true
-		return t.dialect.end()
 	}
 	var c chunk
-	if err := json.Unmarshal([]byte(data), &c); err != nil {
-		c.Error = &failureBody{Message: "the engine sent what cannot be read", Type: "server_error"}
-	}
-	if c.Error != nil {
+	done := string(data) == "[DONE]"
+	switch {
+	case !done && json.Unmarshal(data, &c) != nil:
+		t.torn = true // what comes next may say why
+		return nil
+	case c.Error != nil:
+		return t.fail(*c.Error)
+	case t.torn:
+		return t.fail(unreadable)
+	case done:
 		t.ended = true
-		if !t.begun {
-			t.refused = c.Error
-			return nil
-		}
-		return t.dialect.failure(*c.Error, true)
+		return t.dialect.end()
 	}
 	return t.dialect.piece(c)
 }
 
-// finish translates an answer that is no stream.
+// unreadable is the failure of an engine that does not speak OpenAI's API.
+var unreadable = failureBody{Message: "the engine sent what cannot be read", Type: "server_error"}
+
+// fail ends a stream with f; where nothing of it was sent yet, the answer will have
+// the status of f.
+func (t *translator) fail(f failureBody) []byte {
+	t.ended = true
+	if !t.begun {
+		t.refused = &f
+		return nil
+	}
+	return t.dialect.failure(f, true)
+}
+
+// finish translates an answer that is no stream, and sees that a stream has an
+// end.
 func (t *translator) finish() {
+	if t.events && !t.ended {
+		if text := t.fail(unreadable); len(text) > 0 {
+			_, _ = t.to.Write(text) // the client may be gone
+		}
+	}
 	switch {
 	case t.refused != nil:
 		t.refused.status = t.refused.statusOf()
 		t.tell(t.refused.status, t.dialect.failure(*t.refused, false))
 		return
 	case t.events:
-		t.begin()
 		return
 	case t.status == 0:
 		t.status = http.StatusOK
@@ -224,7 +243,7 @@ func (t *translator) finish() {
 	if status < 300 {
 		var err error
 		if text, err = t.dialect.whole(t.held.Bytes()); err != nil {
-			status, text = http.StatusBadGateway, t.dialect.failure(failureBody{Message: "the engine sent what cannot be read", Type: "server_error"}, false)
+			status, text = http.StatusBadGateway, t.dialect.failure(unreadable, false)
 		}
 	} else {
 		var f failure

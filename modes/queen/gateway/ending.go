@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"bytes"
+	"regexp"
 	"strings"
 )
 
@@ -63,5 +64,10 @@ func (e *ending) came() bool {
 		return false
 	}
 	text := bytes.TrimSpace(e.tail)
-	return bytes.HasSuffix(text, []byte("[DONE]")) || bytes.Contains(text, []byte(`"error"`))
+	data, ok := bytes.CutPrefix(text[bytes.LastIndexByte(text, '\n')+1:], []byte("data:"))
+	return ok && string(bytes.TrimSpace(data)) == "[DONE]" || errorMember.Match(text)
 }
+
+// errorMember is what an error event has. No text that a model says holds it, since
+// a text's quotes are escaped.
+var errorMember = regexp.MustCompile(`"error"\s*:\s*[{"]`)

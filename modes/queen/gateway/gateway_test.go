@@ -279,68 +279,6 @@ func TestAWorkerWhoseModelIsDividedIsAskedOnceMore(t *testing.T) {
 	}
 }
 
-func TestAnAnswerThatBreaksOffNeverEndsInSilence(t *testing.T) {
-	for name, tt := range map[string]struct {
-		h    http.HandlerFunc
-		want []string
-	}{
-		"in a stream": {events("hello", "BREAK"), []string{"data: hello\n\n", `data: {"error":{"message":"the worker's answer broke off`}},
-		"in the middle of a frame": {func(w http.ResponseWriter, r *http.Request) {
-			events()(w, r)
-			_, _ = io.WriteString(w, "data: {\"a\"")
-			_ = http.NewResponseController(w).Flush()
-			panic(http.ErrAbortHandler)
-		}, []string{"data: {\"a\"\n\n", `data: {"error"`}},
-		"in a stream that ends too early":  {events("hello"), []string{"data: hello\n\n", `data: {"error"`}},
-		"an error of the engine's is kept": {events("hello", `{"error":{"message":"out of memory"}}`), []string{"data: hello\n\ndata: {\"error\":{\"message\":\"out of memory\"}}\n\n"}},
-		"an answer in one piece": {func(w http.ResponseWriter, _ *http.Request) {
-			w.Header().Set("Content-Length", "100")
-			_, _ = io.WriteString(w, "{")
-			_ = http.NewResponseController(w).Flush()
-			panic(http.ErrAbortHandler)
-		}, []string{"BROKEN"}},
-	} {
-		t.Run(name, func(t *testing.T) {
-			f := newFarm(t)
-			f.add("w", tt.h)
-			_, _, text := f.ask("/v1/completions", streamed)
-			rest := text
-			for _, want := range tt.want {
-				_, after, ok := strings.Cut(rest, want)
-				if !ok {
-					t.Fatalf("%q, want %q in it", text, tt.want)
-				}
-				rest = after
-			}
-			if strings.Contains(text, "[DONE]") || strings.Count(text, `"error"`) > 1 {
-				t.Errorf("it ends as if all were well, or twice: %q", text)
-			}
-		})
-	}
-}
-
-func TestTheResponsesAPIEndsInItsOwnWords(t *testing.T) {
-	response := func(list ...string) http.HandlerFunc {
-		return func(w http.ResponseWriter, _ *http.Request) {
-			w.Header().Set("Content-Type", "text/event-stream")
-			for _, name := range list {
-				fmt.Fprintf(w, "event: response.%s\ndata: {\"type\":\"response.%s\",\"text\":%q}\n\n", name, name, strings.Repeat("long ", 500))
-				_ = http.NewResponseController(w).Flush()
-			}
-		}
-	}
-	f := newFarm(t)
-	f.add("w", response("created", "completed"))
-	if _, _, text := f.ask("/v1/responses", streamed); strings.Contains(text, "error") || !strings.Contains(text, "response.completed") {
-		t.Errorf("a whole one: %s", text)
-	}
-	f = newFarm(t)
-	f.add("w", response("created", "output_text.delta"))
-	if _, _, text := f.ask("/v1/responses", streamed); !strings.Contains(text, "\n\nevent: error\ndata: {\"code\":\"unavailable\",\"message\":\"the worker's answer broke off") {
-		t.Errorf("one that breaks off: %s", text)
-	}
-}
-
 func TestAnEngineWithoutTheRouteIsToldOfInOpenAIsWords(t *testing.T) {
 	for name, tt := range map[string]struct{ says, want string }{
 		"in words of its own": {`{"detail":"Not Found"}`, `the model's engine has no /v1/rerank`},

@@ -62,7 +62,7 @@ func (m *meter) Write(p []byte) (int, error) {
 		return m.ResponseWriter.Write(p)
 	}
 	m.bytes += int64(len(p))
-	m.events += bytes.Count(p, []byte("\n\n"))
+	m.events += bytes.Count(p, []byte("\n\n")) + bytes.Count(p, []byte("\n\r\n"))
 	if room := headMetered - len(m.head); room > 0 {
 		m.head = append(m.head, p[:min(room, len(p))]...)
 	}
@@ -80,7 +80,7 @@ func (m *meter) Write(p []byte) (int, error) {
 // use sums the answer up; broken says that its connection had to be broken.
 func (m *meter) use(broken bool) Use {
 	u := Use{Model: cmp.Or(m.Header().Get(ModelHeader), m.model), Took: time.Since(m.began)}
-	u.Failed = broken || m.status >= http.StatusBadRequest || m.events > 0 && bytes.Contains(m.tail, []byte(`"error":`))
+	u.Failed = broken || m.status >= http.StatusBadRequest || m.events > 0 && errorMember.Match(m.tail)
 	if u.Failed && m.Header().Get("X-Rbee-Worker") == "" && (m.status == http.StatusNotFound || ops.IsModelReference(u.Model)) {
 		u.Model = "" // there is none of that name, and names make no entries
 	}
