@@ -7,6 +7,7 @@ import (
 	"rbee.dev/rbee/inference"
 	"rbee.dev/rbee/inference/fit"
 	"rbee.dev/rbee/inference/gguf"
+	"rbee.dev/rbee/modes/hive/fetch"
 )
 
 // runOf is how an engine runs a model. What a command line does is not known:
@@ -21,15 +22,21 @@ func runOf(engine string, m fit.Model, s inference.Spec) fit.Run {
 	return fit.Run{}
 }
 
-// needBy is how many bytes a model of that size takes, run where nobody asks for
-// anything else, by the beginning of its file. ok is false where that tells too
-// little.
-func (m *models) needBy(head []byte, size int64) (bytes uint64, ok bool) {
-	f, err := gguf.ParseHead(head)
+// needBy is how many bytes a model takes with its projector, run where nobody asks
+// for anything else, by the beginnings of their files. ok is false where that of the
+// model tells too little.
+func (m *models) needBy(model, projector fetch.Beginning) (bytes uint64, ok bool) {
+	f, err := gguf.ParseHead(model.Head)
 	if err != nil {
 		return 0, false
 	}
-	shape := fit.Read(f, size)
+	shape := fit.Read(f, model.Size)
+	if projector.Size > 0 {
+		shape.Projector = &fit.Projector{Weights: uint64(projector.Size)}
+		if f, err := gguf.ParseHead(projector.Head); err == nil {
+			*shape.Projector = fit.ReadProjector(f, projector.Size)
+		}
+	}
 	return shape.Need(runOf(m.usual(), shape, inference.Spec{})).Total(), shape.Known()
 }
 

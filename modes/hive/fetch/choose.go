@@ -21,37 +21,55 @@ const usual = "Q4_K_M"
 type Room struct {
 	// Memory is how many bytes there are for it; with 0 everything fits.
 	Memory uint64
-	// Need estimates how many bytes it takes to run: from the beginning of its first
-	// file, and the size of all of them. ok is false where that tells too little.
-	// Without one, or its answer, [rough] does.
-	Need func(head []byte, size int64) (bytes uint64, ok bool)
+	// Need estimates how many bytes it takes to run with the projector that comes with
+	// it, which has no size where there is none. ok is false where what is known tells
+	// too little. Without one, or its answer, [rough] does.
+	Need func(model, projector Beginning) (bytes uint64, ok bool)
 }
 
-// rough is a rule for what a model of that size takes, in bytes: its weights, and a
-// tenth and half a GiB for what is computed with them.
-func rough(size int64) uint64 { return uint64(size) + uint64(size)/10 + 512<<20 } //nolint:gosec // a size
+// Beginning is a model or a projector of which only the beginning was read.
+type Beginning struct {
+	Head []byte // of the first file; nil is not known
+	Size int64  // of all files, in bytes
+}
 
-// needs is what models of a repository take, by the size of their files, in bytes.
-type needs func(size int64) uint64
+// rough is a rule for what a model takes, in bytes: its weights and its projector's,
+// and a tenth and half a GiB for what is computed with them.
+func rough(m hubModel) uint64 {
+	size := uint64(m.size + m.sees.Size) //nolint:gosec // sizes
+	return size + size/10 + 512<<20
+}
+
+// needs is what a model of a repository takes, in bytes.
+type needs func(hubModel) uint64
 
 // needsOf finds out what whole models take. Their files' beginnings say the same of
 // all quantisations but the size, so one is read, and that only where the usual
 // choice could be too big: where it does not fit twice by the rule.
 func (f *Fetcher) needsOf(ctx context.Context, whole []hubModel, room Room, file func(listedFile) File) needs {
 	likely := slices.MinFunc(whole, hubModel.compare)
-	if room.Need == nil || room.Memory == 0 || rough(likely.size) <= room.Memory/2 {
+	if room.Need == nil || room.Memory == 0 || rough(likely) <= room.Memory/2 {
 		return rough
 	}
 	head, err := f.head(ctx, file(likely.parts[0]))
 	if err != nil {
 		return rough // whoever downloads it hears why
 	}
-	if _, ok := room.Need(head, likely.size); !ok {
+	var eye []byte
+	if likely.sees.Size > 0 {
+		if eye, err = f.head(ctx, file(likely.sees)); err != nil {
+			eye = nil // its size counts all the same
+		}
+	}
+	need := func(m hubModel) (uint64, bool) {
+		return room.Need(Beginning{Head: head, Size: m.size}, Beginning{Head: eye, Size: m.sees.Size})
+	}
+	if _, ok := need(likely); !ok {
 		return rough
 	}
-	return func(size int64) uint64 {
-		need, _ := room.Need(head, size)
-		return need
+	return func(m hubModel) uint64 {
+		bytes, _ := need(m)
+		return bytes
 	}
 }
 
@@ -71,11 +89,11 @@ func choose(models []hubModel, repo, wanted string, memory uint64, of func(whole
 	}
 	models = whole
 	need := of(models)
-	fitting := slices.DeleteFunc(slices.Clone(models), func(m hubModel) bool { return memory > 0 && need(m.size) > memory })
+	fitting := slices.DeleteFunc(slices.Clone(models), func(m hubModel) bool { return memory > 0 && need(m) > memory })
 	if len(fitting) == 0 {
 		least := slices.MinFunc(models, func(a, b hubModel) int { return cmp.Compare(a.size, b.size) })
 		return hubModel{}, "", ops.Errorf(ops.CodeConflict, "nothing of %s fits into the %s that a model can have on this machine: the smallest, %s, takes about %s to run",
-			repo, humanize.IBytes(memory), least.title(), humanize.IBytes(need(least.size))).
+			repo, humanize.IBytes(memory), least.title(), humanize.IBytes(need(least))).
 			WithHint("`rbee model download hf:%s:%s` brings it all the same", repo, least.title())
 	}
 	m := slices.MinFunc(fitting, hubModel.compare)
@@ -86,7 +104,7 @@ func choose(models []hubModel, repo, wanted string, memory uint64, of func(whole
 		why = "the only one there"
 	case m.path != first.path:
 		why = fmt.Sprintf("the best that fits into %s: it takes about %s to run, and %s would take %s",
-			humanize.IBytes(memory), humanize.IBytes(need(m.size)), first.title(), humanize.IBytes(need(first.size)))
+			humanize.IBytes(memory), humanize.IBytes(need(m)), first.title(), humanize.IBytes(need(first)))
 	case m.quant != usual:
 		why = "the nearest to " + usual + " that there is"
 	}

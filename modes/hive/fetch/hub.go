@@ -15,6 +15,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/dustin/go-humanize"
+
 	"rbee.dev/rbee/ops"
 )
 
@@ -69,8 +71,8 @@ func (f *Fetcher) Hub(ctx context.Context, ref string, room Room) (Chosen, error
 		return Chosen{}, err
 	}
 	c := Chosen{Source: HubPrefix + repo + ":" + m.path, Name: m.name, Why: why}
-	if p, ok := projector(listed, path.Dir(m.path)); ok {
-		c.Why += "; with it comes " + path.Base(p.Path) + ", by which it takes images"
+	if p := m.sees; p.Path != "" {
+		c.Why += fmt.Sprintf("; with it comes %s (%s), by which it takes images", path.Base(p.Path), humanize.IBytes(uint64(p.Size))) //nolint:gosec // a size
 		m.parts = append(slices.Clone(m.parts), p)
 	}
 	for _, p := range m.parts {

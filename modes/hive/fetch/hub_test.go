@@ -66,6 +66,9 @@ func hub(t *testing.T, sizes map[string]int) *httptest.Server {
 	mux.HandleFunc("GET /api/models/bees/empty/tree/main", func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprint(w, `[]`) })
 	mux.HandleFunc("GET /api/models/bees/broken/tree/main", func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprint(w, `{`) })
 	mux.Handle("GET /bees/private/resolve/main/x-Q8_0.gguf", http.RedirectHandler(cdn.URL+"/blob", http.StatusFound))
+	mux.HandleFunc("GET /bees/tiny-GGUF/resolve/main/mmproj-F16.gguf", func(w http.ResponseWriter, r *http.Request) {
+		http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(content(8, 500)))
+	})
 	mux.Handle("GET /bees/tiny-GGUF/resolve/main/tiny-Q4_K_M.gguf", http.RedirectHandler(cdn.URL+"/blob", http.StatusFound))
 	return s
 }
@@ -96,7 +99,7 @@ func TestAModelIsChosenFromWhatTheRepositoryHolds(t *testing.T) {
 	}{
 		{"hf:bees/tiny-GGUF", 0, []string{"tiny-Q4_K_M.gguf"}, "the usual choice"},
 		{"hf:bees/tiny-GGUF", 64 * gib, []string{"tiny-Q4_K_M.gguf"}, "(Q4_K_M, 4.0 GiB): the usual choice"},
-		{"hf:bees/tiny-GGUF", 4 * gib, []string{"tiny-Q3_K_M.gguf"}, "the best that fits into 4.0 GiB"},
+		{"hf:bees/tiny-GGUF", 5 * gib, []string{"tiny-Q3_K_M.gguf"}, "the best that fits into 5.0 GiB: it takes about 4.3 GiB to run, and Q4_K_M would take 5.4 GiB; with it comes mmproj-tiny-F16.gguf (512 MiB), by which it takes images"},
 		{"hf:bees/tiny-GGUF:q8_0", gib, []string{"tiny-Q8_0.gguf"}, "as asked"},
 		{"hf:bees/tiny-GGUF:tiny-Q2_K.gguf", gib, []string{"tiny-Q2_K.gguf"}, "as asked"},
 		{"hf:bees/tiny-GGUF:BF16", 0, []string{"tiny-BF16-00001-of-00002.gguf", "tiny-BF16-00002-of-00002.gguf"}, "16 GiB in 2 parts"},
@@ -137,21 +140,45 @@ func TestWhatAModelTakesIsReadFromItsFilesBeginningWhereThatDecides(t *testing.T
 		{"nobody knows how much room there is", 0, 60 * gib, true, false, "tiny-Q4_K_M.gguf", "the usual choice"},
 	} {
 		asked := false
-		got, err := f.Hub(t.Context(), "hf:bees/tiny-GGUF", fetch.Room{Memory: c.memory, Need: func(head []byte, size int64) (uint64, bool) {
+		got, err := f.Hub(t.Context(), "hf:bees/tiny-GGUF", fetch.Room{Memory: c.memory, Need: func(model, projector fetch.Beginning) (uint64, bool) {
 			asked = true
-			if !bytes.Equal(head, content(7, 1000)) {
-				t.Errorf("%s: its beginning is %d bytes", c.name, len(head))
+			if !bytes.Equal(model.Head, content(7, 1000)) || projector.Head != nil || projector.Size != 0 {
+				t.Errorf("%s: its beginning is %d bytes, with %+v", c.name, len(model.Head), projector)
 			}
-			return uint64(size) + c.more, c.known //nolint:gosec // not negative
+			return uint64(model.Size) + c.more, c.known //nolint:gosec // not negative
 		}})
 		if err != nil || got.Names[0] != c.want || !strings.Contains(got.Why, c.says) || asked != c.asked {
 			t.Errorf("%s: %v, because %q; asked: %t; %v", c.name, got.Names, got.Why, asked, err)
 		}
 	}
-	_, err := f.Hub(t.Context(), "hf:bees/tiny-GGUF", fetch.Room{Memory: gib, Need: func([]byte, int64) (uint64, bool) { return 0, false }})
+	_, err := f.Hub(t.Context(), "hf:bees/tiny-GGUF", fetch.Room{Memory: gib, Need: func(fetch.Beginning, fetch.Beginning) (uint64, bool) { return 0, false }})
 	wantCode(t, err, ops.CodeConflict)
 	if e := ops.AsError(err); !strings.Contains(e.Error(), "fits into the 1.0 GiB that a model can have on this machine: the smallest, Q3_K_M, takes about 3.8 GiB to run") {
 		t.Errorf("what fits nowhere: %v", e)
+	}
+}
+
+func TestAProjectorTakesRoomOfTheModels(t *testing.T) {
+	const gib = 1 << 30
+	s := hub(t, map[string]int{"tiny-Q4_K_M.gguf": 4 * gib, "tiny-Q3_K_M.gguf": 3 * gib, "mmproj-F16.gguf": gib, "far/mmproj-F16.gguf": 9 * gib})
+	f := fetcherOf(t, s.URL, "")
+	for _, c := range []struct {
+		name   string
+		memory uint64
+		want   string
+	}{
+		{"it fits with both", 5 * gib, "tiny-Q4_K_M.gguf"},
+		{"it fits alone, and not with its projector", 5*gib - 1, "tiny-Q3_K_M.gguf"},
+	} {
+		got, err := f.Hub(t.Context(), "hf:bees/tiny-GGUF", fetch.Room{Memory: c.memory, Need: func(model, projector fetch.Beginning) (uint64, bool) {
+			if !bytes.Equal(projector.Head, content(8, 500)) || projector.Size != gib {
+				t.Errorf("the projector's beginning is %d bytes of %d", len(projector.Head), projector.Size)
+			}
+			return uint64(model.Size + projector.Size), true //nolint:gosec // not negative
+		}})
+		if err != nil || got.Names[0] != c.want || got.Names[1] != "mmproj-F16.gguf" {
+			t.Errorf("%s: %v, %v", c.name, got.Names, err)
+		}
 	}
 }
 

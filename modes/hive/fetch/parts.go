@@ -19,8 +19,9 @@ type hubModel struct {
 	quant string // as the file's name says, in capitals, or ""
 	size  int64  // of all parts
 	parts []listedFile
-	of    int   // how many parts it is split into; 0 is a file by itself
-	lacks []int // the parts that are not there
+	of    int        // how many parts it is split into; 0 is a file by itself
+	lacks []int      // the parts that are not there
+	sees  listedFile // the projector that comes with it; without a path there is none
 }
 
 var (
@@ -77,6 +78,7 @@ func group(files []listedFile) []hubModel {
 	models := make([]hubModel, len(order))
 	for i, m := range order {
 		m.lackUpTo(m.of + 1)
+		m.sees = projector(files, path.Dir(m.path))
 		models[i] = *m
 	}
 	return models
@@ -122,8 +124,8 @@ func (m hubModel) incomplete(repo string) error {
 
 // projector is the file by which llama.cpp makes the repository's model see: in
 // the folder of the model or at the top, F16 by preference, which is what makers
-// test with.
-func projector(files []listedFile, folder string) (listedFile, bool) {
+// test with. Its path is "" where there is none.
+func projector(files []listedFile, folder string) listedFile {
 	rank := func(f listedFile) int {
 		if i := slices.Index([]string{"F16", "BF16", "Q8_0", "F32"}, quantOf(f.Path)); i >= 0 {
 			return i
@@ -139,9 +141,9 @@ func projector(files []listedFile, folder string) (listedFile, bool) {
 		}
 	}
 	if len(found) == 0 {
-		return listedFile{}, false
+		return listedFile{}
 	}
-	return slices.MinFunc(found, func(a, b listedFile) int { return cmp.Or(cmp.Compare(rank(a), rank(b)), cmp.Compare(a.Path, b.Path)) }), true
+	return slices.MinFunc(found, func(a, b listedFile) int { return cmp.Or(cmp.Compare(rank(a), rank(b)), cmp.Compare(a.Path, b.Path)) })
 }
 
 // quantOf is the quantisation that a path names, in its last place.
