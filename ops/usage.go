@@ -9,15 +9,16 @@ import (
 type Usage struct {
 	op[UsageReport] `kong:"-" json:"-"`
 	// Since is how far to look back, as 12h, 7d or 4w, up to ten years; empty
-	// means 7d. It is rounded up to whole hours.
-	Since string `json:"since,omitempty" placeholder:"AGE" help:"How far to look back, as 12h, 7d or 4w (default: 7d); use is kept by the hour."`
+	// means 7d. It is rounded up to whole minutes, and what is more than a day to
+	// whole hours.
+	Since string `json:"since,omitempty" placeholder:"AGE" help:"How far to look back, as 30m, 12h, 7d or 4w (default: 7d); use is kept by the minute for a day, then by the hour."`
 	// By sums up by key or by model; empty tells each pair.
 	By string `json:"by,omitempty" placeholder:"WHAT" help:"Sum up by key or by model (default: each key and model)."`
 }
 
 // UsageReport is the answer to [Usage].
 type UsageReport struct {
-	Since time.Time  `json:"since"`
+	Since time.Time  `json:"since"` // a whole minute, or a whole hour where it is more than a day ago
 	Usage []UsageRow `json:"usage"` // most tokens first
 	Total UsageRow   `json:"total"`
 }

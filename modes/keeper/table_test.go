@@ -98,7 +98,7 @@ func TestEveryResultIsShownToAPerson(t *testing.T) {
 			},
 			[]string{
 				"k1 (web)           m                  4         1       30         40          1m1.5s", "k0 ", "the queen's token  none of that name  1 ", "no key ",
-				"total              -                  6         1       33         44          1m1.5s", "since 2026-11-23 12:00:00, by whole hours; the engines told no counts of 2 requests, whose tokens are estimated\n",
+				"total              -                  6         1       33         44          1m1.5s", "since 2026-11-23 12:00:00; the engines told no counts of 2 requests, whose tokens are estimated\n",
 			},
 		},
 		{

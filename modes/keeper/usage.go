@@ -27,7 +27,7 @@ func usageTable(w io.Writer, r ops.UsageReport) {
 		}
 		row(w, append(by.of(first, second), counts(r.Total)...)...)
 	}
-	fmt.Fprintf(w, "\nsince %s, by whole hours", when(r.Since))
+	fmt.Fprintf(w, "\nsince %s", when(r.Since))
 	if n := r.Total.Estimated; n > 0 {
 		fmt.Fprintf(w, "; the engines told no counts of %d requests, whose tokens are estimated", n)
 	}

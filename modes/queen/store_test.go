@@ -1,6 +1,7 @@
 package queen
 
 import (
+	"database/sql"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -82,5 +83,35 @@ func TestADatabaseOfANewerRbeeIsRefused(t *testing.T) {
 	}
 	if _, err := openStore(t.Context(), path); err == nil || !strings.Contains(err.Error(), "newer rbee") {
 		t.Errorf("got %v", err)
+	}
+}
+
+func TestWhatWasKeptByTheHourIsKept(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "queen.db")
+	db, err := sql.Open("sqlite", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	for _, file := range []string{"001_hives", "002_remote", "003_keys", "004_aliases", "005_drained", "006_rates"} {
+		text, err := migrations.ReadFile("migrations/" + file + ".sql")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := db.ExecContext(t.Context(), string(text)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := db.ExecContext(t.Context(), "INSERT INTO usage VALUES (2, 'k', 'bee', 3, 4, 5, 6, 7, 8); PRAGMA user_version = 6"); err != nil {
+		t.Fatal(err)
+	}
+	s, err := openStore(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	var minute, requests, millis int
+	if err := s.db.QueryRowContext(t.Context(), "SELECT minute, requests, millis FROM usage").Scan(&minute, &requests, &millis); err != nil || minute != 120 || requests != 3 || millis != 8 {
+		t.Errorf("minute %d: %d requests, %d ms, %v", minute, requests, millis, err)
 	}
 }

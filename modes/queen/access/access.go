@@ -74,7 +74,7 @@ func (a *Access) Run(ctx context.Context) {
 }
 
 func (a *Access) write(ctx context.Context) error {
-	if err := a.ledger.write(ctx, a.DB); err != nil {
+	if err := a.ledger.write(ctx, a.DB, a.Now()); err != nil {
 		return err
 	}
 	return a.keys.saveUse(ctx, a.DB)

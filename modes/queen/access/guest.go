@@ -45,7 +45,7 @@ func (g *guest) Used(u gateway.Use) {
 		g.key.tokens.settle(now, g.held, u.TokensIn+u.TokensOut)
 		g.held = 0
 	}
-	g.access.ledger.add(entry{hour: now.Unix() / 3600, key: g.id, model: u.Model}, sums{
+	g.access.ledger.add(entry{minute: now.Unix() / 60, key: g.id, model: u.Model}, sums{
 		requests: 1, errors: one(u.Failed), in: int64(u.TokensIn), out: int64(u.TokensOut), estimated: one(u.Estimated), took: u.Took,
 	})
 }

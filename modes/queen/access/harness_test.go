@@ -30,7 +30,7 @@ func newOffice(t *testing.T) *office {
 	t.Helper()
 	o := &office{t: t, path: filepath.Join(t.TempDir(), "queen.db"), now: time.Date(2026, 11, 25, 12, 30, 0, 0, time.UTC)}
 	db := o.open()
-	for _, file := range []string{"003_keys.sql", "006_rates.sql"} {
+	for _, file := range []string{"003_keys.sql", "006_rates.sql", "007_minutes.sql"} {
 		schema, err := os.ReadFile("../migrations/" + file)
 		if err != nil {
 			t.Fatal(err)

@@ -20,16 +20,20 @@ func (a *Access) Usage(ctx context.Context, o ops.Usage) (ops.UsageReport, error
 			return ops.UsageReport{}, err
 		}
 	}
-	if err := a.ledger.write(ctx, a.DB); err != nil {
+	if err := a.ledger.write(ctx, a.DB, a.Now()); err != nil {
 		return ops.UsageReport{}, err
 	}
-	since := a.Now().Add(-ago).Truncate(time.Hour).UTC()
+	kept := time.Minute
+	if ago > byMinute {
+		kept = time.Hour
+	}
+	since := a.Now().Add(-ago).Truncate(kept).UTC()
 	report := ops.UsageReport{Since: since, Usage: []ops.UsageRow{}}
 	by := map[string]string{"": "u.key, u.model", "key": "u.key, ''", "model": "'', u.model"}[o.By]
 	rows, err := a.DB.QueryContext(ctx, //nolint:gosec // by is one of three
 		`SELECT `+by+`, coalesce(max(k.name), ''), sum(requests), sum(errors), sum(tokens_in), sum(tokens_out), sum(estimated), sum(millis)
-		 FROM usage u LEFT JOIN keys k ON k.id = u.key WHERE hour >= ? GROUP BY 1, 2 ORDER BY sum(tokens_in + tokens_out) DESC, 1, 2`,
-		since.Unix()/3600)
+		 FROM usage u LEFT JOIN keys k ON k.id = u.key WHERE minute >= ? GROUP BY 1, 2 ORDER BY sum(tokens_in + tokens_out) DESC, 1, 2`,
+		since.Unix()/60)
 	if err != nil {
 		return report, fmt.Errorf("read what was used: %w", err)
 	}

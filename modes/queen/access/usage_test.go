@@ -78,6 +78,58 @@ func TestUsageLooksBackAsFarAsAsked(t *testing.T) {
 	}
 }
 
+// TestUsageIsKeptByTheMinuteForADay and by the hour after that, in which nothing is
+// lost.
+func TestUsageIsKeptByTheMinuteForADay(t *testing.T) {
+	o := newOffice(t)
+	k, _ := o.key(ops.KeyCreate{Label: "web"})
+	for range 60 { // a minute apart, from 12:30 on
+		o.Guest("").Used(gateway.Use{Model: "bee", TokensIn: 1, TokensOut: 2, Took: time.Second})
+		o.Guest(k.ID).Used(gateway.Use{Model: "bee", Failed: true, Estimated: true})
+		o.now = o.now.Add(time.Minute)
+	}
+	ask := func(since string) ops.UsageReport {
+		t.Helper()
+		got, err := o.Usage(t.Context(), ops.Usage{Since: since})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return got
+	}
+	for since, want := range map[string]int64{"1m": 2, "90s": 4, "20m": 40, "1h": 120, "1d": 120} {
+		if got := ask(since); got.Total.Requests != want || o.now.Sub(got.Since) > 24*time.Hour+time.Minute {
+			t.Errorf("since %s, %s: %d requests, want %d", since, got.Since, got.Total.Requests, want)
+		}
+	}
+	kept := func() (rows int) {
+		t.Helper()
+		if err := o.DB.QueryRowContext(t.Context(), "SELECT count(*) FROM usage").Scan(&rows); err != nil {
+			t.Fatal(err)
+		}
+		return rows
+	}
+	all := ask("4w")
+	if rows := kept(); rows != 120 {
+		t.Errorf("%d rows of sixty minutes and two keys", rows)
+	}
+	o.now = o.now.Add(24 * time.Hour)
+	if got := ask("24h"); got.Total.Requests != 0 {
+		t.Errorf("a day later, of the day: %+v", got.Total)
+	}
+	o.now = o.now.Add(time.Hour)
+	for range 2 { // again is no more
+		if diff := cmp.Diff(all.Usage, ask("4w").Usage); diff != "" {
+			t.Errorf("by the hour (-before +after):\n%s", diff)
+		}
+	}
+	if rows := kept(); rows != 4 {
+		t.Errorf("%d rows of two hours and two keys", rows)
+	}
+	if got := ask("25h"); got.Total.Requests != 60 || got.Since.Minute() != 0 {
+		t.Errorf("since the hour %s: %d requests, want 60", got.Since, got.Total.Requests)
+	}
+}
+
 func TestWhatCannotBeWrittenDownStays(t *testing.T) {
 	o := newOffice(t)
 	o.Guest("").Used(gateway.Use{Model: "bee", TokensIn: 7})
