@@ -181,6 +181,8 @@ func TestAQueenSaysWhatIsWrongWithTheFilesOfACertificate(t *testing.T) {
 	a := newAuthority(t)
 	certFile, keyFile := a.certify(-time.Hour, time.Hour, "llm.example")
 	_, otherKey := a.certify(-time.Hour, time.Hour, "other.example")
+	oldCert, oldKey := a.certify(-48*time.Hour, -24*time.Hour, "old.example")
+	soonCert, soonKey := a.certify(24*time.Hour, 48*time.Hour, "soon.example")
 	locked := a.write("locked.key", "ENCRYPTED PRIVATE KEY", []byte("?"))
 	nothing := filepath.Join(a.dir, "nothing.pem")
 	p := newPlace(t)
@@ -193,6 +195,8 @@ func TestAQueenSaysWhatIsWrongWithTheFilesOfACertificate(t *testing.T) {
 		"no certificate":               {locked, keyFile, []string{"--tls-cert: ", "no certificate in PEM"}},
 		"a key that is locked":         {certFile, locked, []string{"--tls-key: ", "passphrase", "openssl pkey"}},
 		"a certificate that is absent": {nothing, keyFile, []string{"--tls-cert: ", nothing + ": no such file"}},
+		"a certificate of the past":    {oldCert, oldKey, []string{"--tls-cert: ", "the certificate " + oldCert + " has expired on 20", "--tls self", "start the queen again"}},
+		"a certificate of the future":  {soonCert, soonKey, []string{"--tls-cert: ", soonCert + " is valid from 20", "on only, and here it is 20", "clock right"}},
 		"a key that is absent":         {certFile, nothing, []string{"--tls-key: ", nothing + ": no such file"}},
 	} {
 		t.Run(name, func(t *testing.T) {

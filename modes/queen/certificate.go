@@ -50,10 +50,29 @@ func (q *Queen) certificate() (*tls.Certificate, string, error) {
 	if cert.Leaf == nil {
 		return nil, "", fmt.Errorf("the certificate of %s has no leaf", q.TLSCert)
 	}
-	if end := cert.Leaf.NotAfter; time.Now().After(end) { // who has pinned it still comes in
-		q.Log.Warn().Str("certificate", q.TLSCert).Time("expired", end).Msg("the certificate has expired: other programs will refuse it; renew it, then: rbee queen restart")
+	if err := q.inTime(cert.Leaf, time.Now()); err != nil {
+		return nil, "", err
 	}
 	return &cert, daemon.Fingerprint(cert.Leaf), nil
+}
+
+// inTime refuses a certificate that every client would: a queen that nobody can
+// reach says better why at her start.
+func (q *Queen) inTime(cert *x509.Certificate, now time.Time) error {
+	path, remedy := q.TLSCert, "renew it, its file and its key's, and start the queen again; with --tls self in place of --tls-cert and --tls-key she makes one herself"
+	if path == "" {
+		path = q.Home.Certificate()
+		remedy = "rm " + path + " has the queen make a new one at her next start; keepers elsewhere are to be told its fingerprint then"
+	}
+	moment := func(t time.Time) string { return t.Local().Format(time.DateTime) }
+	switch {
+	case now.After(cert.NotAfter):
+		return ops.Invalid("tls-cert", "the certificate %s has expired on %s", path, moment(cert.NotAfter)).WithHint("%s", remedy)
+	case now.Before(cert.NotBefore):
+		return ops.Invalid("tls-cert", "the certificate %s is valid from %s on only, and here it is %s", path, moment(cert.NotBefore), moment(now)).
+			WithHint("is this machine's clock right? Else %s", remedy)
+	}
+	return nil
 }
 
 // givenCertificate reads a certificate and its key.

@@ -2,12 +2,14 @@ package queen
 
 import (
 	"crypto/tls"
+	"crypto/x509"
 	"net"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"rbee.dev/rbee/modes/daemon"
 	"rbee.dev/rbee/ops"
@@ -101,6 +103,10 @@ func TestItsOwnCertificateIsMadeOnceAndKeptToItself(t *testing.T) {
 			t.Errorf("it shows %s, its record says %s", got, record.Fingerprint)
 		}
 		end(t, q)
+	}
+	q := &Queen{Options: o}
+	if err := q.inTime(&x509.Certificate{NotAfter: time.Now().Add(-time.Hour)}, time.Now()); err == nil || !strings.Contains(ops.AsError(err).Hint, "rm "+o.Home.Certificate()) {
+		t.Errorf("once it has expired: %v", err)
 	}
 	if seen[0] != seen[1] {
 		t.Errorf("the certificates %q differ", seen)
