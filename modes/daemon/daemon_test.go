@@ -182,6 +182,27 @@ func TestASpawnedProcessHasALogAndTellsHowItEnded(t *testing.T) {
 	}
 }
 
+func TestASpawnedProcessTellsThatItListens(t *testing.T) {
+	for name, script := range map[string]string{
+		"by a word":    `echo >&$RBEE_LISTENS_FD; exec sleep 60`,
+		"or by ending": `sleep 60 3>&- & exit 1`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			<-sleeper(t, script).Listens()
+		})
+	}
+	child := sleeper(t, `trap 'echo >&3; exec sleep 60' USR1; while :; do sleep 0.01; done`)
+	select {
+	case <-child.Listens():
+		t.Error("it is said to listen before it said so")
+	case <-time.After(50 * time.Millisecond):
+	}
+	if err := child.Signal(syscall.SIGUSR1); err != nil {
+		t.Fatal(err)
+	}
+	<-child.Listens()
+}
+
 func TestKillIsPoliteFirst(t *testing.T) {
 	polite := sleeper(t, "sleep 60 & wait")
 	if err := daemon.Kill(t.Context(), polite.Process, 10*time.Second); err != nil {

@@ -7,10 +7,10 @@ import (
 	"io/fs"
 	"net"
 	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/gofrs/flock"
-	"github.com/google/renameio/v2"
 )
 
 // Record is what a pid file says of the daemon that holds it.
@@ -84,10 +84,28 @@ func (p *PIDFile) Write(r Record) error {
 	if err != nil {
 		return fmt.Errorf("write pid file: %w", err)
 	}
-	if err := renameio.WriteFile(p.path, append(text, '\n'), 0o600); err != nil {
+	if err := replace(p.path, append(text, '\n')); err != nil {
 		return fmt.Errorf("write pid file: %w", err)
 	}
 	return nil
+}
+
+// replace puts a file in the place of another in one step. It is not synced to the
+// disk first, which takes its time: after the machine went down it names no
+// process any more, whatever it says.
+func replace(path string, text []byte) error {
+	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path))
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(text)
+	if err = errors.Join(err, f.Close()); err == nil {
+		err = os.Rename(f.Name(), path)
+	}
+	if err != nil {
+		_ = os.Remove(f.Name()) // the error is why
+	}
+	return err
 }
 
 // Release removes the file and gives the lock up.

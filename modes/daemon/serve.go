@@ -114,8 +114,8 @@ func (c complaints) Write(line []byte) (int, error) {
 	return len(line), nil
 }
 
-// Listen starts to serve h on l and returns at once. The function it returns
-// ends the service, waits for it and gives its error.
+// Listen starts to serve h on l, tells whoever started this daemon, and returns at
+// once. The function it returns ends the service, waits for it and gives its error.
 func Listen(ctx context.Context, l net.Listener, h http.Handler, logger zerolog.Logger) (stop func() error) {
 	server := &http.Server{
 		Handler:           h,
@@ -126,6 +126,7 @@ func Listen(ctx context.Context, l net.Listener, h http.Handler, logger zerolog.
 	}
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(l) }()
+	announce()
 	return func() error {
 		bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), grace)
 		defer cancel()

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"strconv"
 	"strings"
 	"syscall"
 )
@@ -14,11 +15,16 @@ import (
 // standard error is its log file.
 const DetachedEnv = "RBEE_DETACHED"
 
+// listensEnv names, in the environment of a daemon started by [Spawn], the file
+// descriptor that it writes to once it listens.
+const listensEnv = "RBEE_LISTENS_FD"
+
 // Child is a daemon that this process started. It outlives this process.
 type Child struct {
 	Process
-	done chan struct{}
-	err  error
+	listens chan struct{}
+	done    chan struct{}
+	err     error
 }
 
 // Command says what [Spawn] starts.
@@ -31,7 +37,8 @@ type Command struct {
 
 // Spawn starts a daemon in a session of its own, so that neither a closed
 // terminal nor Ctrl-C there reaches it. Its output goes to the log file. It gets
-// no other file of this process's: a shell's pipe that it held open would keep
+// no other file of this process's but the one it is to say through that it
+// listens: a shell's pipe that it held open would keep
 // the pipe's reader waiting for as long as the daemon runs.
 func Spawn(c Command) (*Child, error) {
 	log, err := openLog(c.Log)
@@ -42,21 +49,47 @@ func Spawn(c Command) (*Child, error) {
 	if err := keepFilesHere(); err != nil {
 		return nil, fmt.Errorf("start %s: %w", strings.Join(c.Args[:min(2, len(c.Args))], " "), err)
 	}
+	here, there, err := os.Pipe()
+	if err != nil {
+		return nil, fmt.Errorf("make a pipe: %w", err)
+	}
+	defer there.Close()
 	cmd := exec.Command(c.Binary, c.Args...) //nolint:noctx // it must outlive whoever starts it
-	cmd.Env = append(append(os.Environ(), c.Env...), DetachedEnv+"=1")
+	cmd.ExtraFiles = []*os.File{there}       // descriptor 3
+	cmd.Env = append(append(os.Environ(), c.Env...), DetachedEnv+"=1", listensEnv+"=3")
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.Dir = "/" // holds no folder that somebody may want to unmount
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	if err := cmd.Start(); err != nil {
-		return nil, fmt.Errorf("start %s: %w", strings.Join(c.Args[:min(2, len(c.Args))], " "), err)
+		return nil, errors.Join(fmt.Errorf("start %s: %w", strings.Join(c.Args[:min(2, len(c.Args))], " "), err), here.Close())
 	}
-	child := &Child{Process: ProcessOf(cmd.Process.Pid), done: make(chan struct{})}
+	child := &Child{Process: ProcessOf(cmd.Process.Pid), listens: make(chan struct{}), done: make(chan struct{})}
+	go func() { // ends with the process at the latest
+		defer close(child.listens)
+		_, _ = here.Read(make([]byte, 1)) // a word or the end
+	}()
 	go func() {
 		defer close(child.done)
 		child.err = cmd.Wait() // also reaps it
+		_ = here.Close()       // which somebody that it started may still hold
 	}()
 	return child, nil
 }
+
+// announce tells whoever started this process by [Spawn] that it listens.
+func announce() {
+	fd, err := strconv.Atoi(os.Getenv(listensEnv))
+	if err != nil {
+		return // nobody waits
+	}
+	_ = os.Unsetenv(listensEnv) // it is not for those that this process starts
+	there := os.NewFile(uintptr(fd), "listens")
+	_, _ = there.Write([]byte{'\n'}) // it may not wait any more
+	_ = there.Close()
+}
+
+// Listens is closed when the child listens, or has ended without.
+func (c *Child) Listens() <-chan struct{} { return c.listens }
 
 // Done is closed when the child has ended and was reaped.
 func (c *Child) Done() <-chan struct{} { return c.done }

@@ -111,6 +111,13 @@ func (m *member) arguments() []string {
 // watch follows the worker's state until its process is gone or ctx ends, and
 // calls changed at each change, or turned where that cannot wait.
 func (m *member) watch(ctx context.Context, changed, turned func()) {
+	if m.child != nil {
+		select {
+		case <-m.child.Listens():
+		case <-ctx.Done():
+			return
+		}
+	}
 	pause := 2 * time.Millisecond
 	for ctx.Err() == nil {
 		for text, err := range m.client.State(ctx) {
@@ -128,7 +135,7 @@ func (m *member) watch(ctx context.Context, changed, turned func()) {
 		if ctx.Err() == nil && !m.process.Alive() {
 			return
 		}
-		select { // it does not listen yet, or the connection broke
+		select { // the connection broke
 		case <-ctx.Done():
 		case <-time.After(pause):
 		}

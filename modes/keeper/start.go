@@ -92,24 +92,24 @@ func files(variables ...string) (env []string) {
 func (k *Keeper) await(ctx context.Context, child *daemon.Child, log string) (daemon.Record, error) {
 	ctx, cancel := context.WithTimeout(ctx, startWithin)
 	defer cancel()
-	for pause := 2 * time.Millisecond; ; pause = min(2*pause, 50*time.Millisecond) {
-		if record, ok := k.running(); ok {
-			c := transport.New(k.own(record))
-			_, err := c.Health(ctx)
-			c.Close()
-			if err == nil {
-				k.say("keeper: the queen is up at %s, pid %d", record.Address, record.PID)
-				return record, nil
-			}
+	select {
+	case <-child.Listens():
+	case <-ctx.Done():
+	}
+	if record, ok := k.running(); ok {
+		c := transport.New(k.own(record))
+		defer c.Close()
+		if _, err := c.Health(ctx); err == nil {
+			k.say("keeper: the queen is up at %s, pid %d", record.Address, record.PID)
+			return record, nil
 		}
-		select {
-		case <-child.Done():
-			return daemon.Record{}, notStarted(log)
-		case <-ctx.Done():
-			return daemon.Record{}, unreachable("the queen does not answer: %v", context.Cause(ctx)).
-				WithHint("its log is %s", log)
-		case <-time.After(pause):
-		}
+	}
+	select {
+	case <-child.Done():
+		return daemon.Record{}, notStarted(log)
+	case <-ctx.Done():
+		return daemon.Record{}, unreachable("the queen does not answer: %v", context.Cause(ctx)).
+			WithHint("its log is %s", log)
 	}
 }
 

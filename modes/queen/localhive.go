@@ -129,22 +129,23 @@ func (l *localHive) start(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, startWithin)
 	defer cancel()
 	began := time.Now()
-	for pause := 2 * time.Millisecond; ; pause = min(2*pause, 50*time.Millisecond) {
-		if health, err := l.raw.Health(ctx); err == nil {
-			l.log.Info().Int("pid", health.PID).Dur("took", time.Since(began)).Msg("the hive is up")
-			ops.Narrate(ctx, "hive_ready", "the hive %s is up, pid %d", ops.LocalHive, health.PID)
-			return nil
-		}
-		select {
-		case <-child.Done():
-			return ops.Errorf(ops.CodeUnavailable, "the hive ended while starting: %v: %s", child.Err(), daemon.Tail(logPath, 1)).
-				WithHint("its log is %s", logPath)
-		case <-ctx.Done():
-			return ops.Errorf(ops.CodeUnavailable, "the hive did not answer: %w", context.Cause(ctx)).
-				WithHint("its log is %s", logPath)
-		case <-time.After(pause):
-		}
+	select {
+	case <-child.Listens():
+	case <-ctx.Done():
 	}
+	if health, err := l.raw.Health(ctx); err == nil {
+		l.log.Info().Int("pid", health.PID).Dur("took", time.Since(began)).Msg("the hive is up")
+		ops.Narrate(ctx, "hive_ready", "the hive %s is up, pid %d", ops.LocalHive, health.PID)
+		return nil
+	}
+	var failure *ops.Error
+	select {
+	case <-child.Done():
+		failure = ops.Errorf(ops.CodeUnavailable, "the hive ended while starting: %v: %s", child.Err(), daemon.Tail(logPath, 1))
+	case <-ctx.Done():
+		failure = ops.Errorf(ops.CodeUnavailable, "the hive did not answer: %w", context.Cause(ctx))
+	}
+	return failure.WithHint("its log is %s", logPath)
 }
 
 // startService starts the hive where it is a service of this machine.
