@@ -91,7 +91,7 @@ type modelCommands struct {
 type engineCommands struct {
 	List    keeper.Operation[ops.EngineList, ops.Engines]         `cmd:"" help:"List engines, and which of them workers run."`
 	Install keeper.Operation[ops.EngineInstall, ops.Engine]       `cmd:"" help:"Bring a release of llama.cpp, which new workers then run."`
-	Remove  keeper.Operation[ops.EngineRemove, ops.EngineRemoved] `cmd:"" help:"Remove a release that install brought."`
+	Remove  keeper.Operation[ops.EngineRemove, ops.EngineRemoved] `cmd:"" help:"Remove a release that install brought, or what has come of one."`
 	Flags   keeper.EngineFlags                                    `cmd:"" help:"List the settings of llama.cpp's that workers can be given."`
 }
 

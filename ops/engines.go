@@ -43,8 +43,10 @@ type Engine struct {
 	Default bool `json:"default"`
 	// Size is what an installed one takes on the disk, in bytes.
 	Size int64 `json:"size_bytes,omitempty"`
-	// Error is why it cannot be used, or "".
+	// Error is why it cannot be used, as one that has come in part only, or "".
 	Error string `json:"error,omitempty"`
+	// Hint is what to do about that, or "".
+	Hint string `json:"hint,omitempty"`
 	// InstalledAt is when it was installed last.
 	InstalledAt *time.Time `json:"installed_at,omitempty"`
 }
@@ -129,8 +131,8 @@ func (o EngineInstall) onHive(ctx context.Context, h HiveHandler) (any, error) {
 	return done(o, r, err)
 }
 
-// EngineRemove deletes an engine that engine_install brought. One that a worker
-// runs is refused.
+// EngineRemove deletes an engine that engine_install brought, or what has come of one
+// whose install was interrupted. One that a worker runs is refused.
 type EngineRemove struct {
 	op[EngineRemoved] `kong:"-" json:"-"`
 	OnHive

@@ -38,6 +38,7 @@ func (h *Hive) EngineList(ctx context.Context, _ ops.EngineList) (ops.Engines, e
 		e.Accelerators, e.Size, e.InstalledAt = i.Accelerator, i.Size, &i.At
 		h.describe(ctx, e)
 	}
+	list = append(list, h.unfinishedEngines()...)
 	for n, path := range llamacpp.Installed() {
 		id := "path"
 		if n > 0 {
@@ -59,6 +60,35 @@ func (h *Hive) EngineList(ctx context.Context, _ ops.EngineList) (ops.Engines, e
 		},
 		ops.Engine{ID: command, HiveID: h.Name, Name: command, Origin: ops.EngineCommand, Used: true},
 	)}, nil
+}
+
+// unfinishedEngines are those that have come in part.
+func (h *Hive) unfinishedEngines() (list []ops.Engine) {
+	on := ""
+	if h.Name != ops.LocalHive {
+		on = " --hive " + h.Name
+	}
+	for _, u := range h.installed.Unfinished() {
+		if _, err := h.installed.Get(u.ID); err == nil {
+			continue // another one of that name is what its id means
+		}
+		e := ops.Engine{ID: u.ID, HiveID: h.Name, Name: llamaCpp, Accelerators: u.Accelerator, Origin: ops.EngineInstalled, Path: u.Folder, Size: u.Have}
+		line := fmt.Sprintf("rbee engine install%s %s --accelerator %s", on, u.Tag, u.Accelerator)
+		if u.From != "" {
+			line += " --from " + u.From
+		}
+		if u.SHA256 != "" {
+			line += " --sha256 " + u.SHA256
+		}
+		if u.Underway {
+			e.Error, e.Hint = "it is being installed, "+of(u.Have, u.Size)+" have come", "`rbee job list` shows the job that does so"
+		} else {
+			e.Error = "it has come in part only: " + of(u.Have, u.Size)
+			e.Hint = fmt.Sprintf("`%s` goes on from there, `rbee engine remove%s %s` removes it", line, on, u.ID)
+		}
+		list = append(list, e)
+	}
+	return list
 }
 
 // describe asks a program what it is.
@@ -113,10 +143,14 @@ func (h *Hive) archiveMachine() engines.Machine {
 	return m
 }
 
-// EngineRemove deletes a release that no worker runs.
+// EngineRemove deletes a release that no worker runs, or what has come of one.
 func (h *Hive) EngineRemove(_ context.Context, o ops.EngineRemove) (ops.EngineRemoved, error) {
 	i, err := h.installed.Get(o.ID)
 	if err != nil {
+		freed, ok, err := h.installed.Forget(o.ID)
+		if ok || err != nil {
+			return ops.EngineRemoved{ID: o.ID, HiveID: h.Name, Freed: freed}, err
+		}
 		return ops.EngineRemoved{}, h.missingEngine(o.ID)
 	}
 	for _, w := range h.fleet.list() {

@@ -4,6 +4,7 @@ import (
 	"archive/tar"
 	"bytes"
 	"compress/gzip"
+	"context"
 	"crypto/sha256"
 	"fmt"
 	"net/http"
@@ -18,6 +19,7 @@ import (
 	"rbee.dev/rbee/inference/llamacpp"
 	"rbee.dev/rbee/inference/llamacpp/llamacpptest"
 	"rbee.dev/rbee/ops"
+	"rbee.dev/rbee/transport"
 )
 
 // noLlama is an environment without any llama-server.
@@ -154,4 +156,42 @@ func TestAnInstalledEngineIsWhatWorkersRunAndIsNotRemovedUnderThem(t *testing.T)
 	if _, err := os.Stat(e.Path); err == nil {
 		t.Error("its program is still there")
 	}
+}
+
+func TestAnInstallThatIsGivenUpIsListedGoneOnWithOrRemoved(t *testing.T) {
+	noLlama(t)
+	// The name of an archive is all that says what it is: no matter what this one holds.
+	name := fmt.Sprintf("llama-b9000-bin-%s-%s.tar.gz", map[string]string{"linux": "ubuntu", "darwin": "macos"}[runtime.GOOS], map[string]string{"amd64": "x64", "arm64": "arm64"}[runtime.GOARCH])
+	archive := append([]byte("\x1f\x8b"), bytes.Repeat([]byte("bee"), 500_000)...)
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if filepath.Base(r.URL.Path) == "SHA256SUMS" {
+			_, _ = fmt.Fprintf(w, "%x *%s\n", sha256.Sum256(archive), name)
+			return
+		}
+		w.Header().Set("ETag", `"one"`)
+		http.ServeContent(&stopper{w, r.Context(), 900_000}, r, "", time.Time{}, bytes.NewReader(archive))
+	}))
+	t.Cleanup(s.Close)
+	h := start(t)
+	ctx, cancel := context.WithCancelCause(t.Context())
+	defer cancel(nil)
+	_, err := h.Client.Do(ctx, ops.EngineInstall{Version: "b9000", From: s.URL}, "", func(r transport.Received) error {
+		if e, ok := r.Event.(ops.ProgressEvent); ok && e.Done > 0 {
+			cancel(ops.Errorf(ops.CodeCancelled, "enough"))
+		}
+		return nil
+	})
+	wantError(t, err, ops.CodeCancelled)
+	var e ops.Engine
+	for tries := 0; tries < 1000 && !strings.HasPrefix(e.Error, "it has come in part only"); tries++ { // the job ends after its follower
+		e = find(do(t, h.Client, ops.EngineList{}), "b9000-cpu")
+	}
+	line := fmt.Sprintf("`rbee engine install b9000 --accelerator cpu --from %s` goes on from there, `rbee engine remove b9000-cpu` removes it", s.URL)
+	if !strings.HasSuffix(e.Error, " of 1.4 MiB") || e.Hint != line || e.Used || e.Default || e.Size == 0 {
+		t.Errorf("it is %+v, want %s", e, line)
+	}
+	if gone := do(t, h.Client, ops.EngineRemove{ID: "b9000-cpu"}); gone.Freed != e.Size {
+		t.Errorf("removing it gives %+v", gone)
+	}
+	fails(t, h.Client, ops.EngineRemove{ID: "b9000-cpu"}, ops.CodeNotFound, "has installed no engine")
 }

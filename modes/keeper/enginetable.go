@@ -23,6 +23,15 @@ func engines(w io.Writer, list []ops.Engine) {
 	}
 }
 
+// engineHints tells, after a table, what to do about engines that cannot be used.
+func (k *Keeper) engineHints(list []ops.Engine) {
+	for _, e := range list {
+		if e.Hint != "" {
+			k.say("%s: %s", e.ID, e.Hint)
+		}
+	}
+}
+
 // use says when an engine runs.
 func use(e ops.Engine) string {
 	switch {

@@ -47,6 +47,7 @@ func (k *Keeper) table(result any) error {
 		accessTable(w, r)
 	case ops.Engines:
 		engines(w, r.Engines)
+		defer k.engineHints(r.Engines)
 	case ops.Engine:
 		engine(w, r)
 	case ops.EngineRemoved:

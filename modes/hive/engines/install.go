@@ -117,6 +117,8 @@ func (s *Store) bring(ctx context.Context, f *fetch.Fetcher, o offer, a asset, s
 	if err := errors.Join(os.RemoveAll(temp), os.MkdirAll(temp, 0o700)); err != nil {
 		return fmt.Errorf("make a folder for the engine: %w", err)
 	}
+	s.arrives(a.id())
+	defer s.arrives("")
 	defer os.RemoveAll(temp) //nolint:errcheck // after the rename there is nothing; else the next start clears it
 	m := manifest{Tag: a.tag, Accelerator: a.accelerator, Source: fetch.Shown(o.urls[a.name])}
 	for i, name := range names {
@@ -173,7 +175,7 @@ func (s *Store) download(ctx context.Context, f *fetch.Fetcher, o offer, name, w
 	got, err := f.Fetch(ctx, file, s.archive(name), tell.seen)
 	if err != nil {
 		if have, _ := fetch.Begun(s.archive(name)); have > 0 && !errors.Is(err, ops.ErrDetached) {
-			ops.Narrate(ctx, "engine_kept", "%s of it are kept for a week: the same command goes on from there", humanize.IBytes(uint64(have))) //nolint:gosec // not negative
+			ops.Narrate(ctx, "engine_kept", "%s of it are kept for a week: the same command goes on from there, and `rbee engine list` says how to remove it", humanize.IBytes(uint64(have))) //nolint:gosec // not negative
 		}
 		return "", about(err)
 	}

@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -247,7 +248,11 @@ func TestADownloadThatWasCutGoesOnAndIsClearedAwayOneDay(t *testing.T) {
 	if err != nil || len(left(t, again)) != 2 {
 		t.Fatalf("after a restart: %v, %v", left(t, again), err)
 	}
-	if got, err := again.Install(t.Context(), w); err != nil || got.ID != "b6000-cpu" || len(left(t, again)) > 0 {
+	want := Unfinished{ID: "b6000-cpu", Tag: "b6000", Accelerator: "cpu", Have: 200_000, Size: int64(len(m.files["/download/b6000/"+name1])), Folder: s.dir, From: m.URL}
+	if list := again.Unfinished(); len(list) != 1 || list[0] != want {
+		t.Errorf("it says %+v, want %+v", list, want)
+	}
+	if got, err := again.Install(t.Context(), w); err != nil || got.ID != "b6000-cpu" || len(left(t, again)) > 0 || len(again.Unfinished()) > 0 {
 		t.Errorf("got %+v, %v", got, err)
 	}
 	for _, name := range []string{".partial-old.zip", ".unpack-b1-cpu"} {
@@ -262,6 +267,41 @@ func TestADownloadThatWasCutGoesOnAndIsClearedAwayOneDay(t *testing.T) {
 	}
 	if _, err := Open(s.dir); err != nil || len(left(t, s)) > 0 {
 		t.Errorf("it keeps %v, %v", left(t, s), err)
+	}
+}
+
+func TestWhatHasComeOfAReleaseIsForgottenButNotUnderAnInstall(t *testing.T) {
+	const name, libraries = "llama-b6000-bin-ubuntu-cuda-12.4-x64.tar.gz", "cudart-llama-bin-ubuntu-cuda-12.4-x64.tar.gz"
+	s := newStore(t)
+	sum := strings.Repeat("ab", 32)
+	for file, have := range map[string]int{name: 900, libraries: 50, "llama-b7000-bin-ubuntu-x64.tar.gz": 7} {
+		text := fmt.Sprintf(`{"url":"https://bob:secret@example.org/files/%s","size_bytes":1000,"expect":%q,"have":[{"from":0,"to":%d}]}`, file, sum, have)
+		for path, text := range map[string]string{s.archive(file): "", s.archive(file) + ".state": text} {
+			if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	s.arrives("b6000-cuda-12.4")
+	i := slices.IndexFunc(s.Unfinished(), func(u Unfinished) bool { return u.ID == "b6000-cuda-12.4" })
+	if i < 0 {
+		t.Fatalf("there is %+v", s.Unfinished())
+	}
+	if u := s.Unfinished()[i]; !u.Underway || u.Have != 950 || u.Size != 2000 || u.SHA256 != sum || u.From != "https://bob:xxxxx@example.org/files/"+name {
+		t.Errorf("it says %+v", u)
+	}
+	if _, ok, err := s.Forget("b6000-cuda-12.4"); ok || ops.CodeOf(err) != ops.CodeConflict {
+		t.Errorf("under an install: %t, %v", ok, err)
+	}
+	s.arrives("")
+	if freed, ok, err := s.Forget("b6000-cuda-12.4"); freed != 950 || !ok || err != nil {
+		t.Errorf("it frees %d, %t, %v", freed, ok, err)
+	}
+	if _, ok, err := s.Forget("b6000-cuda-12.4"); ok || err != nil {
+		t.Errorf("again: %t, %v", ok, err)
+	}
+	if names := left(t, s); len(names) != 2 {
+		t.Errorf("it keeps %v", names)
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/google/renameio/v2"
@@ -54,6 +55,9 @@ type Store struct {
 	dir string
 	// turn holds a token while nobody installs or removes.
 	turn chan struct{}
+
+	mu       sync.Mutex
+	arriving string // the release that is being brought, or ""
 }
 
 // keepPartial is how long a download that was cut can be gone on with.

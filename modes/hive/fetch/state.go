@@ -95,6 +95,17 @@ func Begun(path string) (have, size int64) {
 	return have, s.Size
 }
 
+// Origin is where the file at path comes from, and the SHA-256 that it should have,
+// in hex; both are "" where nothing is known of it.
+func Origin(path string) (from, sha256 string) {
+	var s state
+	text, err := os.ReadFile(path + stateSuffix)
+	if err != nil || json.Unmarshal(text, &s) != nil {
+		return "", ""
+	}
+	return s.URL, s.Expect
+}
+
 // write keeps the state. It needs no sync: a state that is lost costs the
 // download, a wrong one would be told by Boot.
 func (s state) write(path string) error {
