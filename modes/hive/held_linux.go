@@ -41,6 +41,43 @@ func family(pid int) []int {
 	if pid <= 0 {
 		return nil
 	}
+	list := []int{pid}
+	for i := 0; i < len(list); i++ {
+		children, ok := childrenOf(list[i])
+		if !ok {
+			return familyAmongAll(pid)
+		}
+		list = append(list, children...)
+	}
+	return list
+}
+
+// childrenOf reads what a process's threads have started: a list for each (proc(5),
+// /proc/PID/task/TID/children). It is not ok where the kernel keeps no such lists.
+func childrenOf(pid int) (list []int, ok bool) {
+	threads := filepath.Join("/proc", strconv.Itoa(pid), "task")
+	entries, err := os.ReadDir(threads)
+	if err != nil {
+		return nil, true // it has ended
+	}
+	for _, e := range entries {
+		text, err := os.ReadFile(filepath.Join(threads, e.Name(), "children"))
+		if err != nil {
+			continue // it has ended
+		}
+		ok = true
+		for _, field := range bytes.Fields(text) {
+			if child, err := strconv.Atoi(string(field)); err == nil {
+				list = append(list, child)
+			}
+		}
+	}
+	return list, ok
+}
+
+// familyAmongAll is family by looking at every process that there is, which takes
+// milliseconds.
+func familyAmongAll(pid int) []int {
 	entries, err := os.ReadDir("/proc")
 	if err != nil {
 		return nil
