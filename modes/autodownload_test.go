@@ -58,6 +58,12 @@ func TestAModelIsBroughtByTheRequestForIt(t *testing.T) {
 			t.Errorf("%q is not in %s", want, text.String())
 		}
 	}
+	why := p.rbee("explain", answer.Header.Get("X-Rbee-Job"))
+	for _, want := range []string{"model      tiny-Q8_0", "asked for  hf:bees/tiny", "no worker has the model: one is started on localhost", "the model is on its disk"} {
+		if !strings.Contains(why, want) {
+			t.Errorf("it is not explained by %q: %s", want, why)
+		}
+	}
 	before := fetched.Load()
 	for _, name := range []string{"hf:bees/tiny", "hf:bees/tiny:Q8_0", "tiny-Q8_0"} { // it is there now
 		whole, err := c.Completions.New(t.Context(), openai.CompletionNewParams{

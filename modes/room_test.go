@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -186,7 +187,12 @@ func TestModelsShareTheMemoryOfOneHive(t *testing.T) {
 	is("with a pinned, which was used before c", "a b")
 	p.rbee("model", "pin", "b")
 	refused := p.command("infer", "--model", "c", "x")
-	if out, err := refused.CombinedOutput(); err == nil || !strings.Contains(string(out), "pinned models hold its memory") {
-		t.Errorf("with both pinned: %v: %s", err, out)
+	out, err := refused.CombinedOutput()
+	why := regexp.MustCompile("`rbee explain ([A-Z0-9]+)` tells more").FindSubmatch(out)
+	if err == nil || why == nil || !strings.Contains(string(out), "pinned models hold its memory") {
+		t.Fatalf("with both pinned: %v: %s", err, out)
+	}
+	if x := p.rbee("explain", string(why[1])); !strings.Contains(x, "it was refused\n") || !strings.Contains(x, "localhost  no      pinned models hold its memory") {
+		t.Errorf("it is explained by %s", x)
 	}
 }

@@ -17,13 +17,16 @@ type Explain struct {
 // Explanation is the answer to [Explain].
 type Explanation struct {
 	JobID     string     `json:"id"`
-	Model     string     `json:"model"`
-	Client    string     `json:"client"` // whose it is: an API key's id, or a machine
+	Model     string     `json:"model"`              // "" while it is brought
+	Asked     string     `json:"asked,omitempty"`    // where the model comes from, of a request that named that
+	FoundMS   float64    `json:"found_ms,omitempty"` // how long it took to have that, downloaded if need be
+	Client    string     `json:"client"`             // whose it is: an API key's id, or a machine
 	Priority  Priority   `json:"priority"`
-	At        time.Time  `json:"at"`        // when it came
-	WaitedMS  float64    `json:"waited_ms"` // from then to the last decision
-	Decisions []Decision `json:"decisions"` // oldest first
-	Error     string     `json:"error,omitempty"`
+	At        time.Time  `json:"at"`              // when it came
+	WaitedMS  float64    `json:"waited_ms"`       // from then to the last decision
+	Decisions []Decision `json:"decisions"`       // oldest first
+	Error     string     `json:"error,omitempty"` // why it got no worker
+	Hint      string     `json:"hint,omitempty"`  // what can be done about that
 }
 
 // Decided is what came out of a [Decision].

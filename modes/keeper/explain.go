@@ -3,6 +3,7 @@ package keeper
 import (
 	"fmt"
 	"io"
+	"time"
 
 	"rbee.dev/rbee/ops"
 )
@@ -12,6 +13,7 @@ import (
 func explanation(w io.Writer, x ops.Explanation) {
 	pair(w, "request", x.JobID)
 	pair(w, "model", x.Model)
+	pair(w, "asked for", askedFor(x))
 	pair(w, "client", whose(x.Client))
 	pair(w, "priority", string(x.Priority))
 	pair(w, "came", when(x.At))
@@ -19,7 +21,12 @@ func explanation(w io.Writer, x ops.Explanation) {
 		pair(w, "waited", fmt.Sprintf("%.0f ms", x.WaitedMS))
 	}
 	pair(w, "no worker", x.Error)
-	if len(x.Decisions) == 0 && x.Error == "" {
+	pair(w, "hint", x.Hint)
+	switch {
+	case len(x.Decisions) > 0 || x.Error != "":
+	case x.Asked != "" && x.Model == "":
+		fmt.Fprintln(w, "\nit waits until the model is there")
+	default:
 		fmt.Fprintln(w, "\nit waits its turn, behind others")
 	}
 	for _, d := range x.Decisions {
@@ -45,10 +52,22 @@ func explanation(w io.Writer, x ops.Explanation) {
 	}
 }
 
+// bringing is how long a model that was asked for by where it comes from must have
+// been waited for, in milliseconds, to be told of: one that is there takes no time.
+const bringing = 100
+
+// askedFor is where the model comes from, where the request named that.
+func askedFor(x ops.Explanation) string {
+	if x.FoundMS < bringing {
+		return x.Asked
+	}
+	return fmt.Sprintf("%s, which took %s to bring", x.Asked, time.Duration(x.FoundMS*float64(time.Millisecond)).Round(10*time.Millisecond))
+}
+
 // whose is a client in words: that of a job by the queen's own token has no name.
 func whose(client string) string {
 	if client == "jobs" {
-		return "who has the queen's token"
+		return "the queen's token"
 	}
 	return client
 }
@@ -67,7 +86,7 @@ func decided(d ops.Decision) string {
 	case ops.DecidedWorker:
 		return fmt.Sprintf("%s  worker %s on %s got it", at, d.WorkerID, d.HiveID)
 	case ops.DecidedStart:
-		return fmt.Sprintf("%s  no worker was free: one is started on %s", at, d.HiveID)
+		return fmt.Sprintf("%s  %s: one is started on %s", at, none(d, "was"), d.HiveID)
 	case ops.DecidedRoom:
 		return fmt.Sprintf("%s  it has waited long enough: busy workers on %s make room for it", at, d.HiveID)
 	case ops.DecidedRefused:
@@ -76,9 +95,17 @@ func decided(d ops.Decision) string {
 		if d.Coming {
 			return at + "  it waits for a worker that is being started"
 		}
-		return at + "  it waits: no worker is free, and no hive can start another"
+		return fmt.Sprintf("%s  it waits: %s, and no hive can start one now", at, none(d, "is"))
 	}
 	return at + "  " + string(d.Outcome)
+}
+
+// none says that no worker was to be had, or that there is none at all.
+func none(d ops.Decision, is string) string {
+	if len(d.Workers) == 0 {
+		return "no worker has the model"
+	}
+	return "no worker " + is + " free"
 }
 
 // drainState prints what draining, or resuming, has come to.

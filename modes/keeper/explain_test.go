@@ -24,24 +24,40 @@ func TestAnExplanationReadsWell(t *testing.T) {
 				{HiveID: "gpu1", WorkerID: "w1", Chosen: true, Why: "0 of 4 slots taken"},
 			}, Omitted: 7},
 		}}, []string{
-			"no worker was free: one is started on gpu1", "HIVE", "gpu1   yes     the model is on its disk", "attic  no      the hive is drained",
+			"no worker has the model: one is started on gpu1", "HIVE", "gpu1   yes     the model is on its disk", "attic  no      the hive is drained",
 			"worker w1 on gpu1 got it", "WORKER", "w1      gpu1  yes     0 of 4 slots taken", "and 7 more",
 		}},
 		"it waits for somebody else's worker": {
 			ops.Explanation{Decisions: []ops.Decision{{At: at, Outcome: ops.DecidedWait, Coming: true}}},
 			[]string{"it waits for a worker that is being started\n"},
 		},
-		"it waits": {ops.Explanation{Decisions: []ops.Decision{{At: at, Outcome: ops.DecidedWait}}}, []string{"it waits: no worker is free"}},
+		"it waits": {
+			ops.Explanation{Decisions: []ops.Decision{
+				{At: at, Outcome: ops.DecidedWait},
+				{At: at, Outcome: ops.DecidedWait, Workers: []ops.Considered{{HiveID: "gpu1", WorkerID: "w1", Why: "all of its slots are taken, 4 of 4"}}},
+				{At: at, Outcome: ops.DecidedStart, HiveID: "gpu2", Workers: []ops.Considered{{HiveID: "gpu1", WorkerID: "w1", Why: "all of its slots are taken, 4 of 4"}}},
+			}},
+			[]string{"it waits: no worker has the model, and no hive can start one now\n", "it waits: no worker is free, and no hive can start one now\n", "no worker was free: one is started on gpu2\n"},
+		},
+		"its model comes": {ops.Explanation{Asked: "hf:bees/tiny"}, []string{"asked for  hf:bees/tiny\n", "it waits until the model is there\n"}},
+		"its model has come": {
+			ops.Explanation{Asked: "hf:bees/tiny", Model: "tiny-Q8_0", FoundMS: 73_512, Decisions: []ops.Decision{{At: at, Outcome: ops.DecidedStart, HiveID: "gpu1"}}},
+			[]string{"model      tiny-Q8_0\n", "asked for  hf:bees/tiny, which took 1m13.51s to bring\n", "one is started on gpu1\n"},
+		},
+		"its model was there": {
+			ops.Explanation{Asked: "hf:bees/tiny", Model: "tiny-Q8_0", FoundMS: 1.5, Decisions: []ops.Decision{{At: at, Outcome: ops.DecidedStart, HiveID: "gpu1"}}},
+			[]string{"asked for  hf:bees/tiny\n"},
+		},
 		"nobody can do it": {
 			ops.Explanation{Client: "jobs", Decisions: []ops.Decision{{At: at, Outcome: ops.DecidedRefused}}},
-			[]string{"who has the queen's token", "interactive", "no worker can do it, and no hive can start one: it was refused\n"},
+			[]string{"client    the queen's token", "interactive", "no worker can do it, and no hive can start one: it was refused\n"},
 		},
 		"busy workers make room for it": {
 			ops.Explanation{Client: "10.0.0.7", Decisions: []ops.Decision{{At: at, Outcome: ops.DecidedRoom, HiveID: "gpu1"}}},
 			[]string{"client", "10.0.0.7", "it has waited long enough: busy workers on gpu1 make room for it\n"},
 		},
 		"it has not had its turn": {ops.Explanation{}, []string{"it waits its turn, behind others\n"}},
-		"it was refused":          {ops.Explanation{Error: "600 requests wait"}, []string{"no worker", "600 requests wait"}},
+		"it was refused":          {ops.Explanation{Error: "600 requests wait", Hint: "try again"}, []string{"no worker", "600 requests wait", "hint", "try again"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			tt.x.JobID, tt.x.Priority, tt.x.At = "job", ops.Interactive, at
@@ -59,7 +75,7 @@ func TestAnExplanationReadsWell(t *testing.T) {
 				}
 				rest = after
 			}
-			if strings.Contains(out.String(), "waits its turn") != (len(tt.x.Decisions) == 0 && tt.x.Error == "") {
+			if strings.Contains(out.String(), "waits its turn") != (len(tt.x.Decisions) == 0 && tt.x.Error == "" && tt.x.Asked == "") {
 				t.Errorf("it says\n%s", out.String())
 			}
 		})

@@ -170,30 +170,31 @@ func (q *Queen) doNamed(ctx context.Context, o ops.HiveOp) (result any, err erro
 // plainly returns o with the name of a model in place of another name or of
 // where it comes from.
 func (q *Queen) plainly(ctx context.Context, o ops.HiveOp) (ops.HiveOp, error) {
-	var err error
 	switch o := o.(type) {
 	case ops.Infer:
-		o.Model, o.HiveID, err = q.meant(ctx, o.Model, o.HiveID)
+		if o.Model = cmp.Or(q.aliases.get()[o.Model], o.Model); !ops.IsModelReference(o.Model) {
+			return o, nil
+		}
+		r := toChoose(ctx, o)
+		q.schedule.Bring(r)
+		m, err := q.bring(ctx, o.Model, o.HiveID)
+		if err != nil {
+			q.schedule.Refuse(r, err)
+		}
+		o.Model = m.ID
 		return o, err
 	case ops.WorkerSpawn:
-		o.Model, o.HiveID, err = q.meant(ctx, o.Model, o.HiveID)
+		if o.Model = cmp.Or(q.aliases.get()[o.Model], o.Model); !ops.IsModelReference(o.Model) {
+			return o, nil
+		}
+		m, err := q.bring(ctx, o.Model, o.HiveID)
+		o.Model = m.ID
 		return o, err
 	case ops.ModelGet:
 		o.ID = cmp.Or(q.aliases.get()[o.ID], o.ID)
 		return o, nil
 	}
 	return o, nil
-}
-
-// meant is the model that name means on hive, or on any for "". One that has to
-// be brought first is brought, where the queen may.
-func (q *Queen) meant(ctx context.Context, name, hive string) (model, on string, err error) {
-	name = cmp.Or(q.aliases.get()[name], name)
-	if !ops.IsModelReference(name) {
-		return name, hive, nil
-	}
-	m, err := q.bring(ctx, name, hive)
-	return m.ID, hive, err
 }
 
 // orAlias adds to the error of a model that a hive has not got the alias that

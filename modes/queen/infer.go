@@ -23,12 +23,8 @@ func (q *Queen) assign(ctx context.Context, o ops.Infer) (any, error) {
 	if o.WorkerID != "" {
 		return q.toNamed(ctx, q.hiveOfWorker(o), o)
 	}
-	r := schedule.Request{
-		Job: sink.JobID(), Model: o.Model, Client: cmp.Or(ops.CallerOf(ctx), "jobs"), Priority: o.Priority,
-		Engine: o.Engine, Device: o.Device, Prefixes: schedule.Prefixes([]byte(o.System + o.Prompt)),
-	}
+	r := toChoose(ctx, o)
 	if o.HiveID != "" {
-		r.Hive = o.HiveID
 		if err := q.hear(ctx, o.HiveID); err != nil {
 			q.schedule.Refuse(r, err)
 			return nil, err
@@ -41,6 +37,14 @@ func (q *Queen) assign(ctx context.Context, o ops.Infer) (any, error) {
 		return q.toNamed(ctx, o.HiveID, o)
 	}
 	return answer, err
+}
+
+// toChoose is the job of ctx as the scheduler takes it.
+func toChoose(ctx context.Context, o ops.Infer) schedule.Request {
+	return schedule.Request{
+		Job: ops.SinkOf(ctx).JobID(), Model: o.Model, Client: cmp.Or(ops.CallerOf(ctx), "jobs"), Priority: o.Priority,
+		Hive: o.HiveID, Engine: o.Engine, Device: o.Device, Prefixes: schedule.Prefixes([]byte(o.System + o.Prompt)),
+	}
 }
 
 // try has the job done by the worker that the scheduler lends it. One that fails

@@ -158,7 +158,11 @@ func (g *Gateway) find(w http.ResponseWriter, r *http.Request, body []byte, a as
 	w.Header().Set(JobHeader, want.Job)
 	p := newReply(w, r.URL.Path, a.stream)
 	p.resume = newResumption(r, a)
+	if ops.IsModelReference(a.model) {
+		g.schedule.Bring(want)
+	}
 	if a, body, err = g.bring(r.Context(), a, body, p.say); err != nil {
+		g.schedule.Refuse(want, err)
 		p.fail(err)
 		return
 	}

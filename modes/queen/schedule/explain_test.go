@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"rbee.dev/rbee/ops"
 )
@@ -116,7 +117,7 @@ func TestWhyARequestWasRefusedIsExplained(t *testing.T) {
 				t.Fatalf("it has %+v", lease)
 			}
 			x, err := d.Explain(r.Job)
-			if err != nil || x.Error == "" {
+			if err != nil || x.Error == "" || strings.Contains(x.Hint, "explain") {
 				t.Errorf("it is explained by %+v, %v", x, err)
 			}
 			return x
@@ -126,11 +127,48 @@ func TestWhyARequestWasRefusedIsExplained(t *testing.T) {
 			t.Errorf("where nobody can do it: %+v", x)
 		}
 		refused(Request{Job: "unknown", Model: "bea"})
+		x = refused(Request{Job: "elsewhere", Model: "bee", Hive: "b", Engine: "llamacpp"})
+		if got := x.Decisions[0].Hives[0].Why; got != "the request asks for the hive b and the engine llamacpp" {
+			t.Errorf("elsewhere: %s", got)
+		}
 		d.Drain(true)
 		refused(Request{Job: "drained", Model: "bee"})
 		d.Refuse(Request{Job: "named", Model: "bee", Hive: "nowhere"}, ops.Errorf(ops.CodeNotFound, "no such hive"))
 		if x, err := d.Explain("named"); err != nil || x.Error != "no such hive" || len(x.Decisions) != 0 {
 			t.Errorf("refused before: %+v, %v", x, err)
+		}
+	})
+}
+
+func TestARequestWhoseModelIsBroughtIsExplainedFromItsBeginning(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDepot(t, Options{})
+		defer d.Close()
+		d.add("a", 8<<30, bee)
+		explained := func() ops.Explanation {
+			t.Helper()
+			x, err := d.Explain("job")
+			if err != nil {
+				t.Fatal(err)
+			}
+			return x
+		}
+		r := Request{Job: "job", Model: "hf:bees/bee"}
+		d.Bring(r)
+		time.Sleep(3 * time.Second)
+		if x := explained(); x.Asked != "hf:bees/bee" || x.Model != "" || len(x.Decisions) != 0 {
+			t.Errorf("while it comes: %+v", x)
+		}
+		r.Model = "bee"
+		d.get(r).Release()
+		if x := explained(); x.Model != "bee" || x.FoundMS != 3000 || x.WaitedMS < 3000 || len(x.Decisions) != 2 {
+			t.Errorf("once it is there: %+v", x)
+		}
+		r = Request{Job: "none", Model: "hf:bees/none"}
+		d.Bring(r)
+		d.Refuse(r, ops.Errorf(ops.CodeNotFound, "there is no bees/none").WithHint("look there"))
+		if x, err := d.Explain("none"); err != nil || x.Asked != r.Model || x.Error != "there is no bees/none" || x.Hint != "look there" {
+			t.Errorf("one that there is not: %+v, %v", x, err)
 		}
 	})
 }

@@ -3,6 +3,7 @@ package schedule
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"rbee.dev/rbee/ops"
@@ -30,6 +31,8 @@ type ledger struct {
 type story struct {
 	Request
 	at        time.Time
+	asked     string    // where its model comes from, where that was named
+	found     time.Time // when that was there
 	decisions []decision
 	err       error
 }
@@ -143,6 +146,9 @@ func seenPlaces(list []Place, chosen int) (kept []Place, omitted int) {
 // story is what is remembered of r, begun if need be.
 func (g *ledger) story(r *Request) *story {
 	if st := g.stories[r.Job]; st != nil {
+		if st.asked != "" && st.found.IsZero() && r.Model != st.asked {
+			st.Model, st.found = r.Model, time.Now()
+		}
 		return st
 	}
 	if g.stories == nil {
@@ -183,6 +189,17 @@ func (s *Scheduler) Refuse(r Request, err error) {
 	s.past.fail(&r, err)
 }
 
+// Bring remembers, for [Scheduler.Explain], that r waits until its model is there:
+// r names where it comes from.
+func (s *Scheduler) Bring(r Request) {
+	if r.Job == "" {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.past.story(&r).asked = r.Model
+}
+
 // Explain tells which workers and hives were considered for a job or a request,
 // and why each lost. One that is not remembered is not_found.
 func (s *Scheduler) Explain(job string) (ops.Explanation, error) {
@@ -203,8 +220,15 @@ func (s *Scheduler) Explain(job string) (ops.Explanation, error) {
 	if n := len(st.decisions); n > 0 {
 		x.WaitedMS = float64(st.decisions[n-1].at.Sub(st.at).Microseconds()) / 1000
 	}
-	if st.err != nil {
-		x.Error = st.err.Error()
+	if x.Asked = st.asked; st.asked != "" && st.found.IsZero() {
+		x.Model = ""
+	} else if st.asked != "" {
+		x.FoundMS = float64(st.found.Sub(st.at).Microseconds()) / 1000
+	}
+	if e := ops.AsError(st.err); e != nil {
+		if x.Error = e.Message; !strings.Contains(e.Hint, "rbee explain") { // which is what this is
+			x.Hint = e.Hint
+		}
 	}
 	return x, nil
 }
@@ -227,15 +251,19 @@ func (d *decision) tell(r *Request) ops.Decision {
 	}
 	for i := range d.workers {
 		c := &d.workers[i]
+		why := d.whyWorker(c, i)
+		if c.Barred == Elsewhere {
+			why = r.narrowed()
+		}
 		x.Workers = append(x.Workers, ops.Considered{
-			HiveID: c.Hive(), WorkerID: c.ID(), Chosen: d.act == Use && i == 0, Reason: d.word(c), Why: d.whyWorker(c, i),
+			HiveID: c.Hive(), WorkerID: c.ID(), Chosen: d.act == Use && i == 0, Reason: d.word(c), Why: why,
 		})
 	}
 	for i := range d.places {
 		p := &d.places[i]
 		c := ops.Considered{HiveID: p.Hive(), Chosen: (d.act == Start || d.act == Claim) && i == 0, Reason: texts[p.Barred].word, Why: d.whyPlace(p, i)}
-		if r.Hive != "" && p.Barred == Elsewhere {
-			c.Why = "the request names " + r.Hive
+		if p.Barred == Elsewhere {
+			c.Why = r.narrowed()
 		}
 		x.Hives = append(x.Hives, c)
 	}

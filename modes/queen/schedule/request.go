@@ -2,6 +2,7 @@ package schedule
 
 import (
 	"cmp"
+	"strings"
 
 	"rbee.dev/rbee/ops"
 )
@@ -36,6 +37,21 @@ func KeyOf(w ops.Worker) Key { return Key{w.HiveID, w.ID} }
 // narrow reports whether not every worker of the model will do.
 func (r *Request) narrow() bool {
 	return r.Hive != "" || asks(r.Engine) || asks(r.Device) || len(r.Without) > 0
+}
+
+// narrowed says what the request asks for, of a worker or hive that is not that.
+func (r *Request) narrowed() string {
+	var list []string
+	if r.Hive != "" {
+		list = append(list, "the hive "+r.Hive)
+	}
+	if asks(r.Engine) {
+		list = append(list, "the engine "+r.Engine)
+	}
+	if asks(r.Device) {
+		list = append(list, "the device "+r.Device)
+	}
+	return "the request asks for " + strings.Join(list, " and ")
 }
 
 func asks(choice string) bool { return choice != "" && choice != "auto" }
