@@ -1,18 +1,14 @@
 package gateway
 
 import (
-	"context"
 	"encoding/json"
 	"io"
 	"net/http"
 	"regexp"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
-
-	"rbee.dev/rbee/ops"
 )
 
 // told is a worker that answers with text and keeps the request's body.
@@ -163,23 +159,6 @@ data: {"type":"message_stop"}
 	}
 }
 
-func TestAnthropicsToolsComeAsBlocks(t *testing.T) {
-	f := newFarm(t)
-	f.told(aCall, true)
-	_, _, text := f.ask("/v1/messages", `{"model":"bee","max_tokens":9,"stream":true,"messages":[]}`)
-	for _, want := range []string{
-		`"content_block":{"text":"","type":"text"},"index":0`, `"index":0,"type":"content_block_stop"`,
-		`"content_block":{"id":"c1","input":{},"name":"f","type":"tool_use"},"index":1`, `"partial_json":"{\"a\"","type":"input_json_delta"},"index":1`,
-		`"partial_json":":1}"`, `"index":1,"type":"content_block_stop"`, `"stop_reason":"tool_use"`, `"type":"message_stop"`,
-	} {
-		_, rest, ok := strings.Cut(text, want)
-		if !ok {
-			t.Fatalf("%s is missing, or not in its place: %s", want, text)
-		}
-		text = rest
-	}
-}
-
 func TestAnswersInOnePieceAreTranslated(t *testing.T) {
 	for _, tt := range []struct{ name, path, body, answer, want string }{
 		{
@@ -235,82 +214,6 @@ func TestErrorsAreInTheDialectsOwnShape(t *testing.T) {
 	}
 }
 
-func TestWhatThereIsIsToldInOllamasWords(t *testing.T) {
-	f := newFarm(t)
-	f.models[0] = ops.Model{ID: "bee", Architecture: "llama", Parameters: 1_700_000, Quantization: "Q8_0", Size: 7, Context: 512, Source: "built-in", Abilities: []ops.Ability{ops.AbilityCompletion, ops.AbilityTools}}
-	f.add("w", events())
-	until := time.Date(2026, 11, 25, 13, 0, 0, 0, time.UTC)
-	f.workers[0].UnloadsAt = &until
-	for _, tt := range []struct {
-		name, method, path, body string
-		status                   int
-		want                     []string
-	}{
-		{"the models", "GET", "/api/tags", "", 200, []string{`"name":"bee"`, `"family":"llama"`, `"parameter_size":"1.7M"`}},
-		{"those that are loaded", "GET", "/api/ps", "", 200, []string{`"name":"bee"`, `"expires_at":"2026-11-25T13:00:00Z"`, `"size_vram":7`}},
-		{"one of them", "POST", "/api/show", `{"model":"bee:latest"}`, 200, []string{`"llama.context_length":512`, `"capabilities":["completion","tools"]`}},
-		{"one by its older member", "POST", "/api/show", `{"name":"bee"}`, 200, []string{`"quantization_level":"Q8_0"`}},
-		{"one that is not there", "POST", "/api/show", `{"model":"bea"}`, 404, []string{`{"error":"there is no model \"bea\"`}},
-		{"one whose file is broken", "POST", "/api/show", `{"model":"broken"}`, 404, []string{`{"error":"`}},
-		{"what rbee has not", "DELETE", "/api/delete", `{"model":"bee"}`, 404, []string{`{"error":"rbee has no DELETE /api/delete`}},
-		{"whether anybody is there", "HEAD", "/", "", 200, nil},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			status, text := f.send(tt.method, tt.path, tt.body, nil)
-			for _, want := range tt.want {
-				if !strings.Contains(text, want) {
-					t.Errorf("%s is not in %s", want, text)
-				}
-			}
-			if status != tt.status {
-				t.Errorf("%d, want %d", status, tt.status)
-			}
-		})
-	}
-}
-
-func TestAModelIsLoadedByAnEmptyRequest(t *testing.T) {
-	for path, want := range map[string]string{
-		"/api/generate": `{"model":"bee","response":"","done":true,"done_reason":"load"}`,
-		"/api/chat":     `{"model":"bee","message":{"role":"assistant","content":""},"done":true,"done_reason":"load"}`,
-	} {
-		f := newFarm(t)
-		f.start = func(context.Context, string) (ops.Worker, error) {
-			return f.add("w", func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, r.Method+" "+r.URL.Path) }), nil
-		}
-		_, _, text := f.ask(path, `{"model":"bee"}`)
-		same(t, path, strings.ReplaceAll(timeless(text), ",}", "}"), want)
-		if len(f.workers) != 1 {
-			t.Errorf("%s: %d workers", path, len(f.workers))
-		}
-	}
-}
-
-func TestAnthropicsCountAsksForOneToken(t *testing.T) {
-	f := newFarm(t)
-	body := f.told(anAnswer, false)
-	_, _, text := f.ask("/v1/messages/count_tokens", `{"model":"bee","messages":[{"role":"user","content":"hi"}]}`)
-	same(t, "the count", text, `{"input_tokens":3}`)
-	if !strings.Contains(*body, `"max_tokens":1`) {
-		t.Errorf("asked is %s", *body)
-	}
-}
-
-func TestAnthropicsClientsListModelsInTheirShape(t *testing.T) {
-	f := newFarm(t)
-	header := http.Header{"Anthropic-Version": {"2023-06-01"}}
-	_, text := f.send(http.MethodGet, "/v1/models", "", header)
-	if !strings.Contains(text, `"has_more":false`) || !strings.Contains(text, `{"type":"model","id":"bee","display_name":"bee"`) {
-		t.Errorf("the list: %s", text)
-	}
-	if _, text = f.send(http.MethodGet, "/v1/models/bee", "", header); !strings.HasPrefix(text, `{"type":"model","id":"bee"`) {
-		t.Errorf("one: %s", text)
-	}
-	if status, text := f.send(http.MethodGet, "/v1/models/bea", "", header); status != 404 || !strings.Contains(text, `"type":"not_found_error"`) {
-		t.Errorf("none: %d %s", status, text)
-	}
-}
-
 func TestWhatAModelThinksIsTranslated(t *testing.T) {
 	const stream = `{"id":"1","choices":[{"delta":{"reasoning_content":"hm"}}]}
 {"id":"1","choices":[{"delta":{"content":"so"},"finish_reason":"stop"}]}
@@ -345,37 +248,5 @@ func TestWhatAModelThinksIsTranslated(t *testing.T) {
 				text = rest
 			}
 		})
-	}
-}
-
-func TestOllamasToolResultsAnswerTheirCalls(t *testing.T) {
-	f := newFarm(t)
-	body := f.told(`{"choices":[]}`, false)
-	f.ask("/api/chat", `{"model":"bee","stream":false,"messages":[
-		{"role":"assistant","content":"","tool_calls":[{"function":{"name":"f","arguments":{"a":1}}},{"function":{"name":"f","arguments":{"a":2}}}]},
-		{"role":"tool","tool_name":"f","content":"one"},{"role":"tool","tool_name":"f","content":"two"},{"role":"tool","tool_name":"g","content":"three"}]}`)
-	for _, want := range []string{`"id":"call_0_0"`, `"id":"call_0_1"`, `"content":"one","tool_call_id":"call_0_0"`, `"content":"two","tool_call_id":"call_0_1"`, `"content":"three","tool_call_id":"g"`} {
-		if !strings.Contains(*body, want) {
-			t.Errorf("%s is not in %s", want, *body)
-		}
-	}
-}
-
-func TestARefusalHasTheKindOfItsStatus(t *testing.T) {
-	for status, want := range map[int]string{
-		400: "invalid_request_error", 401: "authentication_error", 403: "permission_error", 404: "not_found_error", 413: "request_too_large",
-		429: "rate_limit_error", 500: "api_error", 504: "timeout_error",
-	} {
-		f := newFarm(t)
-		f.add("w", func(w http.ResponseWriter, _ *http.Request) {
-			w.WriteHeader(status)
-			kind := map[bool]string{true: "invalid_request_error", false: "server_error"}[status < 500]
-			_, _ = io.WriteString(w, `{"error":{"message":"no","type":"`+kind+`"}}`)
-		})
-		got, _, text := f.ask("/v1/messages", `{"model":"bee","max_tokens":9,"messages":[]}`)
-		if got != status {
-			t.Errorf("%d became %d", status, got)
-		}
-		same(t, "the error", text, `{"type":"error","error":{"type":"`+want+`","message":"no"}}`)
 	}
 }

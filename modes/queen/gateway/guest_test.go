@@ -257,14 +257,8 @@ func TestAGuestSeesAndUsesItsModelsOnly(t *testing.T) {
 		}
 	}
 	for _, path := range []string{"/v1/models", "/api/tags"} {
-		answer, err := http.Get(f.front.URL + path) //nolint:noctx // the server ends with the test
-		if err != nil {
-			t.Fatal(err)
-		}
-		text, err := io.ReadAll(answer.Body)
-		_ = answer.Body.Close()
-		if err != nil || !strings.Contains(string(text), `"wasp"`) || strings.Contains(string(text), `"bee"`) {
-			t.Errorf("%s: %s, %v", path, text, err)
+		if _, _, text := f.send(http.MethodGet, path, "", nil); !strings.Contains(text, `"wasp"`) || strings.Contains(text, `"bee"`) {
+			t.Errorf("%s: %s", path, text)
 		}
 	}
 }

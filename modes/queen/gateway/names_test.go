@@ -63,10 +63,10 @@ func TestAnUnknownModelIsToldTheNearestNames(t *testing.T) {
 			t.Errorf("%s: %d %s, want %s", name, status, text, want)
 		}
 	}
-	if _, text := f.send(http.MethodGet, "/v1/models", "", nil); !strings.Contains(text, `"id":"quick"`) {
+	if _, _, text := f.send(http.MethodGet, "/v1/models", "", nil); !strings.Contains(text, `"id":"quick"`) {
 		t.Errorf("listed are %s", text)
 	}
-	if status, text := f.send(http.MethodPost, "/api/show", `{"model":"quick"}`, nil); status != 200 {
+	if status, _, text := f.send(http.MethodPost, "/api/show", `{"model":"quick"}`, nil); status != 200 {
 		t.Errorf("shown is %s", text)
 	}
 }

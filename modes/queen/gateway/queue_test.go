@@ -73,19 +73,10 @@ func TestAFullQueueIsToldInEachDialect(t *testing.T) {
 func TestAnUnknownPriorityIsRefused(t *testing.T) {
 	f := newFarm(t)
 	f.add("w", events("hello", "[DONE]"))
-	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, f.front.URL+"/v1/completions", strings.NewReader(streamed))
-	if err != nil {
-		t.Fatal(err)
-	}
-	r.Header.Set(PriorityHeader, "urgent")
-	answer, err := http.DefaultClient.Do(r)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer answer.Body.Close()
+	status, _, text := f.send(http.MethodPost, "/v1/completions", streamed, http.Header{PriorityHeader: {"urgent"}})
 	var e failure
-	if err := json.NewDecoder(answer.Body).Decode(&e); err != nil || answer.StatusCode != http.StatusBadRequest || e.Error.Param == nil || *e.Error.Param != "X-Rbee-Priority" {
-		t.Errorf("%d %+v, %v", answer.StatusCode, e.Error, err)
+	if err := json.Unmarshal([]byte(text), &e); err != nil || status != http.StatusBadRequest || e.Error.Param == nil || *e.Error.Param != "X-Rbee-Priority" {
+		t.Errorf("%d %s, %v", status, text, err)
 	}
 }
 

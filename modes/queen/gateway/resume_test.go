@@ -90,7 +90,7 @@ func (f *farm) resumed(path, body string, first, second http.HandlerFunc) (text 
 	}
 	f.add("a", turn)
 	f.add("b", turn)
-	_, text = f.send(http.MethodPost, path, body, http.Header{ResumeHeader: {"true"}})
+	_, _, text = f.send(http.MethodPost, path, body, http.Header{ResumeHeader: {"true"}})
 	return text, asked
 }
 

@@ -1,0 +1,76 @@
+package gateway
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"rbee.dev/rbee/ops"
+)
+
+func TestWhatThereIsIsToldInOllamasWords(t *testing.T) {
+	f := newFarm(t)
+	f.models[0] = ops.Model{ID: "bee", Architecture: "llama", Parameters: 1_700_000, Quantization: "Q8_0", Size: 7, Context: 512, Source: "built-in", Abilities: []ops.Ability{ops.AbilityCompletion, ops.AbilityTools}}
+	f.add("w", events())
+	until := time.Date(2026, 11, 25, 13, 0, 0, 0, time.UTC)
+	f.workers[0].UnloadsAt = &until
+	for _, tt := range []struct {
+		name, method, path, body string
+		status                   int
+		want                     []string
+	}{
+		{"the models", "GET", "/api/tags", "", 200, []string{`"name":"bee"`, `"family":"llama"`, `"parameter_size":"1.7M"`}},
+		{"those that are loaded", "GET", "/api/ps", "", 200, []string{`"name":"bee"`, `"expires_at":"2026-11-25T13:00:00Z"`, `"size_vram":7`}},
+		{"one of them", "POST", "/api/show", `{"model":"bee:latest"}`, 200, []string{`"llama.context_length":512`, `"capabilities":["completion","tools"]`}},
+		{"one by its older member", "POST", "/api/show", `{"name":"bee"}`, 200, []string{`"quantization_level":"Q8_0"`}},
+		{"one that is not there", "POST", "/api/show", `{"model":"bea"}`, 404, []string{`{"error":"there is no model \"bea\"`}},
+		{"one whose file is broken", "POST", "/api/show", `{"model":"broken"}`, 404, []string{`{"error":"`}},
+		{"what rbee has not", "DELETE", "/api/delete", `{"model":"bee"}`, 404, []string{`{"error":"rbee has no DELETE /api/delete`}},
+		{"whether anybody is there", "HEAD", "/", "", 200, nil},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			status, _, text := f.send(tt.method, tt.path, tt.body, nil)
+			for _, want := range tt.want {
+				if !strings.Contains(text, want) {
+					t.Errorf("%s is not in %s", want, text)
+				}
+			}
+			if status != tt.status {
+				t.Errorf("%d, want %d", status, tt.status)
+			}
+		})
+	}
+}
+
+func TestAModelIsLoadedByAnEmptyRequest(t *testing.T) {
+	for path, want := range map[string]string{
+		"/api/generate": `{"model":"bee","response":"","done":true,"done_reason":"load"}`,
+		"/api/chat":     `{"model":"bee","message":{"role":"assistant","content":""},"done":true,"done_reason":"load"}`,
+	} {
+		f := newFarm(t)
+		f.start = func(context.Context, string) (ops.Worker, error) {
+			return f.add("w", func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, r.Method+" "+r.URL.Path) }), nil
+		}
+		_, _, text := f.ask(path, `{"model":"bee"}`)
+		same(t, path, strings.ReplaceAll(timeless(text), ",}", "}"), want)
+		if len(f.workers) != 1 {
+			t.Errorf("%s: %d workers", path, len(f.workers))
+		}
+	}
+}
+
+func TestOllamasToolResultsAnswerTheirCalls(t *testing.T) {
+	f := newFarm(t)
+	body := f.told(`{"choices":[]}`, false)
+	f.ask("/api/chat", `{"model":"bee","stream":false,"messages":[
+		{"role":"assistant","content":"","tool_calls":[{"function":{"name":"f","arguments":{"a":1}}},{"function":{"name":"f","arguments":{"a":2}}}]},
+		{"role":"tool","tool_name":"f","content":"one"},{"role":"tool","tool_name":"f","content":"two"},{"role":"tool","tool_name":"g","content":"three"}]}`)
+	for _, want := range []string{`"id":"call_0_0"`, `"id":"call_0_1"`, `"content":"one","tool_call_id":"call_0_0"`, `"content":"two","tool_call_id":"call_0_1"`, `"content":"three","tool_call_id":"g"`} {
+		if !strings.Contains(*body, want) {
+			t.Errorf("%s is not in %s", want, *body)
+		}
+	}
+}
