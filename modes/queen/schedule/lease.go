@@ -140,10 +140,27 @@ func (s *Scheduler) find(r *Request) (*line, error) {
 	if l := s.lines[r.Model]; l.known() {
 		return l, nil
 	}
+	if err := s.nobody(r.Hive); err != nil {
+		return nil, err
+	}
 	if r.Model == "" {
 		return nil, ops.Errorf(ops.CodeNotFound, "there is no model on any hive").WithHint("`rbee model download` brings one")
 	}
 	return nil, s.unknown(r.Model)
+}
+
+// nobody is the error for a request of any hive's, or of one, that none can answer
+// for now; it is nil where there is one that can.
+func (s *Scheduler) nobody(only string) error {
+	for _, h := range s.order {
+		if h.up && (only == "" || h.id == only) {
+			return nil
+		}
+	}
+	if only != "" {
+		return ops.Errorf(ops.CodeUnavailable, "the hive %s is not up", only).WithHint("`rbee hive status %s` says why, `rbee hive start %s` starts it", only, only)
+	}
+	return ops.Errorf(ops.CodeUnavailable, "no hive is up").WithHint("`rbee hive list` says why, `rbee hive start` starts one")
 }
 
 // usual is the model that is meant where none is named: the one added last, on

@@ -78,3 +78,23 @@ func TestRoomIsWaitedForWhereTheWorkerThatFailedARequestDoesOthers(t *testing.T)
 		a.lease.Release()
 	})
 }
+
+func TestWithoutAnyHiveThatIsWhatIsSaid(t *testing.T) {
+	d := newDepot(t, Options{})
+	t.Cleanup(d.Close)
+	refused := func(r Request, want string) {
+		t.Helper()
+		_, err := d.Acquire(t.Context(), r)
+		if ops.CodeOf(err) != ops.CodeUnavailable || err.Error() != want || ops.AsError(err).Hint == "" {
+			t.Errorf("%+v gets %v", r, err)
+		}
+	}
+	d.Lost(ops.LocalHive)
+	refused(Request{}, "no hive is up")
+	refused(Request{Model: "bee"}, "no hive is up")
+	d.add("gpu1", 8<<30)
+	refused(Request{Hive: ops.LocalHive}, "the hive localhost is not up")
+	if _, err := d.Acquire(t.Context(), Request{}); ops.CodeOf(err) != ops.CodeNotFound {
+		t.Errorf("with a hive that has no model: %v", err)
+	}
+}
