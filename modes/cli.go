@@ -62,6 +62,7 @@ type hiveCommands struct {
 	Status    keeper.Operation[ops.HiveStatus, ops.Hive]       `cmd:"" help:"Ask a hive itself how it is."`
 	Drain     keeper.Operation[ops.HiveDrain, ops.DrainState]  `cmd:"" help:"Give a hive no new work; what runs there is finished."`
 	Resume    keeper.Operation[ops.HiveResume, ops.DrainState] `cmd:"" help:"Give a hive work again."`
+	Env       keeper.HiveEnv                                   `cmd:"" help:"Show or set the token, mirror and proxy that a hive downloads with."`
 	Serve     hive.ServeCmd                                    `cmd:"" help:"Run this machine's hive in the foreground."`
 	Pipe      hive.PipeCmd                                     `cmd:"" hidden:"" help:"Carry connections to this machine's sockets."`
 	End       hive.EndCmd                                      `cmd:"" hidden:"" help:"End what still runs of this machine's hive."`

@@ -109,7 +109,7 @@ func (h *Hive) describe(ctx context.Context, e *ops.Engine) {
 func (h *Hive) EngineInstall(ctx context.Context, o ops.EngineInstall) (ops.Engine, error) {
 	from := o.From
 	if from == "" {
-		from = os.Getenv(releasesEnv)
+		from = h.environment.get(releasesEnv)
 	}
 	got, err := h.installed.Install(ctx, engines.Wanted{
 		Version: o.Version, Accelerator: o.Accelerator, From: from, SHA256: o.Checksum, Machine: h.archiveMachine(), Fetch: h.models.fetch,

@@ -54,12 +54,13 @@ type Hive struct {
 	fleet   *fleet
 	machine machine
 	// installed are llama.cpp's releases that engine_install brought.
-	installed *engines.Store
-	programs  programs
-	moved     chan struct{} // holds one token while cores are to be shared out anew
-	placing   chan struct{} // holds one token while a worker is given its place
-	dirty     chan struct{} // holds one token while there is a change to publish
-	urgent    chan struct{} // holds one while there is one to publish at once
+	installed   *engines.Store
+	programs    programs
+	environment environment   // of downloads
+	moved       chan struct{} // holds one token while cores are to be shared out anew
+	placing     chan struct{} // holds one token while a worker is given its place
+	dirty       chan struct{} // holds one token while there is a change to publish
+	urgent      chan struct{} // holds one while there is one to publish at once
 }
 
 var _ ops.HiveHandler = (*Hive)(nil)
@@ -100,6 +101,8 @@ func New(o Options) (_ *Hive, err error) {
 		return nil, errors.Join(err, h.ln.Close())
 	}
 	h.models.usual, h.models.memory = h.usualEngine, h.roomiest
+	h.environment.path = o.Home.HiveEnvironment()
+	h.models.fetch.Env, h.models.fetch.Hive = h.environment.get, o.Name
 	if h.installed, err = engines.Open(o.Home.Engines()); err != nil {
 		return nil, errors.Join(err, h.ln.Close())
 	}
@@ -181,6 +184,7 @@ func (h *Hive) begin(ctx context.Context) (err error) {
 		return err
 	}
 	h.jobs.Mount(http.MethodPost, daemon.ShutdownPath, h.stopper)
+	h.jobs.Mount(http.MethodPost, ops.EnvironmentPath, http.HandlerFunc(h.serveEnvironment))
 	h.jobs.Mount(http.MethodPost, "/v1/probe", http.HandlerFunc(h.serveProbe))
 	h.jobs.Mount(http.MethodGet, ops.WantsPath, http.HandlerFunc(h.models.wants.serveWants))
 	h.jobs.Mount(http.MethodPut, ops.AnswersPath+":id", http.HandlerFunc(h.models.wants.serveAnswer))

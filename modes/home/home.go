@@ -107,6 +107,10 @@ func (h Home) HiveSocket() string { return filepath.Join(h.State, "hive.sock") }
 // HiveToken is the bearer token of the hive's TCP listener, where it has one.
 func (h Home) HiveToken() string { return filepath.Join(h.State, "hive.token") }
 
+// HiveEnvironment is the file of what the hive was given as its environment, with
+// secrets.
+func (h Home) HiveEnvironment() string { return filepath.Join(h.State, "hive.environment") }
+
 // Workers is the folder of the hive's workers, one folder each.
 func (h Home) Workers() string { return filepath.Join(h.State, "workers") }
 

@@ -191,9 +191,9 @@ type QueenRestart struct{}
 // Help is shown by --help.
 func (QueenRestart) Help() string {
 	return `Replaces the running queen and its hive by this build, with the environment of
-now: HF_TOKEN, HF_ENDPOINT and HTTPS_PROXY too. Workers stay, and answers that are
-being given go on. The queen has the flags of the one before, but for those whose
-variable is set now. A hive that is a service of this machine stays as it is.
+now, HF_TOKEN and HTTPS_PROXY too, which ` + "`rbee hive env`" + ` gives to a hive for good.
+Workers stay, and answers that are being given go on. The queen has the flags of the
+one before, but for those whose variable is set now. A hive that is a service of this machine stays as it is.
 
 Examples:
   rbee queen restart

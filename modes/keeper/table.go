@@ -26,6 +26,8 @@ func (k *Keeper) table(result any) error {
 		hive(w, r)
 	case ops.HiveRemoved:
 		row(w, "hive "+r.ID+" is removed")
+	case ops.Variables:
+		variables(w, r)
 	case ops.SSHReport:
 		sshReport(w, r)
 	case ops.Workers:

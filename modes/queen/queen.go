@@ -197,6 +197,7 @@ func (q *Queen) Run(ctx context.Context) (err error) {
 	saving.Go(func() { q.keepSplits(watching) })
 	q.jobs.Mount(http.MethodPost, daemon.ShutdownPath, q.stopper)
 	q.jobs.Mount(http.MethodPost, ops.LoginPath, http.HandlerFunc(q.serveLogin))
+	q.jobs.Mount(http.MethodPost, ops.EnvironmentPath, http.HandlerFunc(q.serveEnvironment))
 	q.serveGateway()
 	stopServing := daemon.Listen(ctx, q.ln, q.jobs, q.Log)
 	q.Log.Info().Str("address", q.address).Str("fingerprint", q.fingerprint).Str("build", q.build).Int("pid", daemon.Self().PID).Msg("the queen is up")

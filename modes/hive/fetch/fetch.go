@@ -1,14 +1,20 @@
 package fetch
 
 import (
+	"cmp"
 	"context"
 	"net"
 	"net/http"
 	"net/netip"
+	"net/url"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
+	"golang.org/x/net/http/httpproxy"
+
+	"rbee.dev/rbee/ops"
 )
 
 // File is one that a server has.
@@ -44,7 +50,8 @@ type Options struct {
 	Backoff      func() backoff.BackOff                              // pauses between tries; nil is 0.5 s growing to 30 s
 	Stalled      time.Duration                                       // how long a server may send nothing before it is asked again; 0 is 30 s
 	Hush         time.Duration                                       // after how much of that it is said; 0 is 10 s
-	Env          func(key string) string                             // nil is [os.Getenv]
+	Env          func(key string) string                             // also of proxies; nil is [os.Getenv]
+	Hive         string                                              // its name, for hints; "" is the queen's own
 	Transport    http.RoundTripper                                   // nil is one of its own that honours proxies
 	Schemes      map[string]http.RoundTripper                        // for URLs of other schemes than http and https
 	Lookup       func(context.Context, string) ([]netip.Addr, error) // of a host's addresses; nil is the system's
@@ -63,7 +70,7 @@ func New(o Options) *Fetcher {
 	f := &Fetcher{o: o}
 	if o.Transport == nil {
 		f.own = &http.Transport{
-			Proxy: http.ProxyFromEnvironment, DisableCompression: true, Protocols: new(http.Protocols),
+			Proxy: f.proxy, DisableCompression: true, Protocols: new(http.Protocols),
 			TLSHandshakeTimeout: 15 * time.Second, MaxIdleConnsPerHost: o.Connections, IdleConnTimeout: 30 * time.Second,
 		}
 		f.own.Protocols.SetHTTP1(true) // HTTP/2 would put all connections into one
@@ -74,6 +81,13 @@ func New(o Options) *Fetcher {
 	}
 	f.client = &http.Client{Transport: f.o.Transport, CheckRedirect: f.checkRedirect}
 	return f
+}
+
+// proxy is what to reach a server through, by what the environment says now.
+func (f *Fetcher) proxy(r *http.Request) (*url.URL, error) {
+	either := func(name string) string { return cmp.Or(f.o.Env(name), f.o.Env(strings.ToLower(name))) }
+	c := httpproxy.Config{HTTPProxy: either("HTTP_PROXY"), HTTPSProxy: either("HTTPS_PROXY"), NoProxy: either("NO_PROXY")}
+	return c.ProxyFunc()(r.URL)
 }
 
 func setDefaults(o *Options) {
@@ -100,6 +114,9 @@ func setDefaults(o *Options) {
 	}
 	if o.Env == nil {
 		o.Env = os.Getenv
+	}
+	if o.Hive == "" {
+		o.Hive = ops.LocalHive
 	}
 	if o.Lookup == nil {
 		o.Lookup = func(ctx context.Context, host string) ([]netip.Addr, error) {

@@ -64,7 +64,7 @@ func (f *Fetcher) Hub(ctx context.Context, ref string, room Room) (Chosen, error
 	token, from := f.token()
 	file := func(p listedFile) File {
 		where := endpoint.JoinPath(repo, "resolve", "main", p.Path)
-		return File{URL: where.String(), Size: p.Size, SHA256: p.LFS.OID, Token: token, Begins: "GGUF", Access: access(endpoint, repo, from)}
+		return File{URL: where.String(), Size: p.Size, SHA256: p.LFS.OID, Token: token, Begins: "GGUF", Access: f.access(endpoint, repo, from)}
 	}
 	m, why, err := choose(group(listed), repo, wanted, room.Memory, func(whole []hubModel) needs { return f.needsOf(ctx, whole, room, file) })
 	if err != nil {
@@ -118,11 +118,11 @@ func (f *Fetcher) token() (token, from string) {
 
 // access says how to get what is private or gated, with a token from somewhere, or
 // without one for "".
-func access(endpoint *url.URL, repo, from string) string {
+func (f *Fetcher) access(endpoint *url.URL, repo, from string) string {
 	page, tokens := endpoint.JoinPath(repo), endpoint.JoinPath("settings", "tokens")
 	if from == "" {
-		return fmt.Sprintf("the hive has no token: ask for access at %s, make a token at %s, and put it into ~/.cache/huggingface/token on the hive's machine, "+
-			"or set HF_TOKEN and restart the hive: `HF_TOKEN=… rbee queen restart` does so on this machine", page, tokens)
+		return fmt.Sprintf("the hive has no token: ask for access at %s, make a token at %s, and give it to the hive: `rbee hive env %s HF_TOKEN` asks for it "+
+			"(or put it into ~/.cache/huggingface/token on the hive's machine)", page, tokens, f.o.Hive)
 	}
 	return fmt.Sprintf("the hive's token, from %s, gives no access to it: with the token's account, ask for access at %s, "+
 		"and see at %s that the token is still good and may read gated and private repositories", from, page, tokens)
@@ -166,7 +166,7 @@ func (f *Fetcher) page(ctx context.Context, endpoint *url.URL, repo string, from
 	p := f.patience(ctx, from.String(), nil)
 	defer p.end()
 	token, file := f.token()
-	what := File{URL: from.String(), Token: token, Access: access(endpoint, repo, file)}
+	what := File{URL: from.String(), Token: token, Access: f.access(endpoint, repo, file)}
 	answer, err := f.send(p.ctx, what.URL, what, http.Header{"Accept": {"application/json"}})
 	if err != nil {
 		return nil, "", hinted(err)

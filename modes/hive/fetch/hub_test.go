@@ -235,7 +235,7 @@ func TestWhoHasATokenIsToldWhatItLacksAndWhoHasNoneHowToGiveOne(t *testing.T) {
 		says []string
 		not  string
 	}{
-		"none":      {map[string]string{}, []string{"the hive has no token", "ask for access at " + s.URL + "/bees/gated", "~/.cache/huggingface/token", "rbee queen restart"}, "gives no access"},
+		"none":      {map[string]string{}, []string{"the hive has no token", "ask for access at " + s.URL + "/bees/gated", "~/.cache/huggingface/token", "`rbee hive env localhost HF_TOKEN`"}, "gives no access"},
 		"a setting": {map[string]string{"HF_TOKEN": "hf_secret"}, []string{"the hive's token, from HF_TOKEN, gives no access", s.URL + "/bees/gated", "/settings/tokens"}, "has no token"},
 		"a file":    {map[string]string{"HF_HOME": home}, []string{"the hive's token, from " + file + ", gives no access"}, "has no token"},
 	} {

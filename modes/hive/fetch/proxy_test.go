@@ -15,6 +15,7 @@ import (
 	"testing"
 
 	"rbee.dev/rbee/modes/hive/fetch"
+	"rbee.dev/rbee/ops"
 )
 
 // proxy carries connections to where CONNECT asks for, and knows their names only.
@@ -65,8 +66,33 @@ func (p *proxy) serve(w http.ResponseWriter, r *http.Request) {
 }
 
 // throughProxy is set in the environment of the process that downloads through a
-// proxy: it is read once in a process's life.
+// proxy, whose certificates are read once in a process's life.
 const throughProxy = "RBEE_TEST_THROUGH_PROXY"
+
+func TestTheProxyIsTheOneThatTheEnvironmentNamesNow(t *testing.T) {
+	env := map[string]string{}
+	asked := make(chan string, 1)
+	p := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked <- r.URL.String()
+		w.WriteHeader(http.StatusNotFound)
+	}))
+	t.Cleanup(p.Close)
+	o := quick()
+	o.Env = func(name string) string { return env[name] }
+	f := newFetcher(t, o)
+	env["http_proxy"] = p.URL
+	_, err := f.Text(t.Context(), fetch.File{URL: "http://example.com/x"}, 10)
+	wantCode(t, err, ops.CodeNotFound)
+	if got := <-asked; got != "http://example.com/x" {
+		t.Errorf("it is asked for %s", got)
+	}
+	env["HTTP_PROXY"], env["NO_PROXY"] = "http://127.0.0.1:1", "127.0.0.1"
+	_, err = f.Text(t.Context(), fetch.File{URL: p.URL + "/direct"}, 10)
+	wantCode(t, err, ops.CodeNotFound)
+	if got := <-asked; got != "/direct" {
+		t.Errorf("without a proxy it is asked for %s", got)
+	}
+}
 
 func TestDownloadsGoThroughTheProxy(t *testing.T) {
 	if path := os.Getenv(throughProxy); path != "" {

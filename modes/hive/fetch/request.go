@@ -65,7 +65,7 @@ func (f *Fetcher) send(ctx context.Context, from string, what File, header http.
 		return nil, err
 	}
 	return nil, ops.Errorf(ops.CodeUnavailable, "download %s: %w", Shown(what.URL), err).
-		WithHint("is the address right, and does the hive's machine reach it? There HTTPS_PROXY names a proxy, and HF_ENDPOINT a mirror of Hugging Face, from the hive's start on: `rbee queen restart` takes what is set now to this machine's")
+		WithHint("is the address right, and does the hive's machine reach it? `rbee hive env --help` says how to give a hive a proxy (HTTPS_PROXY) or a mirror of Hugging Face (HF_ENDPOINT)")
 }
 
 func sameOrigin(a, b *url.URL) bool { return a.Scheme == b.Scheme && a.Host == b.Host }

@@ -18,20 +18,21 @@ const submit = "POST /v1/jobs"
 // fixed are the scopes of the routes that every queen has. A route that is in no
 // table is for admin alone; a test holds that there is none.
 var fixed = map[string]ops.Scope{
-	"GET /health":             open,
-	submit:                    ops.ScopeJobs, // at least
-	"GET /v1/jobs":            ops.ScopeJobs,
-	"GET /v1/jobs/:id":        ops.ScopeJobs,
-	"DELETE /v1/jobs/:id":     ops.ScopeJobs,
-	"GET /v1/jobs/:id/stream": ops.ScopeJobs,
-	"GET /v1/state/stream":    ops.ScopeAdmin, // paths and hosts of every machine
-	"POST /v1/shutdown":       ops.ScopeAdmin,
-	"POST " + ops.LoginPath:   ops.ScopeAdmin,
+	"GET /health":                 open,
+	submit:                        ops.ScopeJobs, // at least
+	"GET /v1/jobs":                ops.ScopeJobs,
+	"GET /v1/jobs/:id":            ops.ScopeJobs,
+	"DELETE /v1/jobs/:id":         ops.ScopeJobs,
+	"GET /v1/jobs/:id/stream":     ops.ScopeJobs,
+	"GET /v1/state/stream":        ops.ScopeAdmin, // paths and hosts of every machine
+	"POST /v1/shutdown":           ops.ScopeAdmin,
+	"POST " + ops.LoginPath:       ops.ScopeAdmin,
+	"POST " + ops.EnvironmentPath: ops.ScopeAdmin,
 }
 
 // queens are the first names under /v1/ of the queen's own routes; the others
 // there are OpenAI's.
-var queens = []string{"jobs", "state", "shutdown", "logins"}
+var queens = []string{"jobs", "state", "shutdown", "logins", "environment"}
 
 // operations are the scopes of what can be a job. Jobs is for what uses the
 // hives as they are; what changes machines, disks or keys is for admin.

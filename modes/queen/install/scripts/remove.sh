@@ -9,7 +9,7 @@ if [ -e "$unit" ]; then
 fi
 rm -f "$data"/rbee "$data"/rbee-* "$data"/supervise.sh "$data"/.rbee-*
 rm -rf "$state/workers" "$state/jobs/hive"
-rm -f "$state"/hive.sock "$state"/hive.pid "$state"/hive.pid.lock "$state"/hive.owner "$state"/hive.env "$state"/hive.token "$state"/supervise.pid "$state"/logs/hive.log
+rm -f "$state"/hive.sock "$state"/hive.pid "$state"/hive.pid.lock "$state"/hive.owner "$state"/hive.env "$state"/hive.environment "$state"/hive.token "$state"/supervise.pid "$state"/logs/hive.log
 if [ -n "$models" ]; then
   rm -rf "$models" "$(dirname "$models")/engines"
   rmdir "$(dirname "$models")" 2>/dev/null
