@@ -1,6 +1,13 @@
 package modes_test
 
 import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -36,8 +43,33 @@ func TestCtrlCBreaksAnAnswerOffOrClearsALineAndTheChatGoesOn(t *testing.T) {
 	text, code := s.end(cmd)
 	_, answer, _ := strings.Cut(text, "And then?")
 	answer, _, _ = strings.Cut(answer, "/new")
-	if code != 0 || len(answer) < 100 || strings.Contains(text, "rbee:") || !strings.HasSuffix(text, "> \r\n") {
+	if code != 0 || len(answer) < 100 || strings.Contains(text, "rbee:") || !strings.HasSuffix(text, "> \r\n\x1b[?2004l") {
 		t.Errorf("code %d: %s", code, text)
+	}
+}
+
+func TestAPasteOfSeveralLinesIsOneTurn(t *testing.T) {
+	var asked []string
+	queen := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var body struct{ Messages []struct{ Content string } }
+		if err := json.NewDecoder(r.Body).Decode(&body); err == nil && len(body.Messages) > 0 {
+			asked = append(asked, body.Messages[len(body.Messages)-1].Content)
+		}
+		_, _ = fmt.Fprintf(w, "data: {\"choices\":[{\"delta\":{\"content\":\"answer %d\"}}]}\n\ndata: [DONE]\n\n", len(asked))
+	}))
+	defer queen.Close()
+	cmd := exec.Command(binary, "chat")
+	cmd.Env = append(os.Environ(), "RBEE_HOME="+t.TempDir(), "RBEE_QUEEN="+queen.URL, "RBEE_TOKEN=x")
+	s := sitWhole(t, cmd)
+	s.press("\x1b[?2004h", "say \x1b[200~one\rtwo\rthree\x1b[201~\r")
+	s.press("answer 1\r\n> ", "\x1b[200~/quit\r\nmore\r\n\x1b[201~")
+	s.press("more\r\n> ", "\r")
+	s.press("answer 2\r\n> ", "\x1b[200~given\rup\x1b[201~")
+	s.press("> up", "\x03")
+	s.press("> up\r\n> ", "\x04")
+	text, code := s.end(cmd)
+	if want := []string{"say one\ntwo\nthree", "/quit\nmore"}; code != 0 || !slices.Equal(asked, want) {
+		t.Errorf("code %d, asked %q: %q", code, asked, text)
 	}
 }
 

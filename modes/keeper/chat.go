@@ -24,8 +24,8 @@ type Chat struct {
 
 // Help is shown by --help.
 func (Chat) Help() string {
-	return `Each line is a turn; the model remembers the conversation. The arrow keys edit
-the line and bring earlier ones back. Ctrl-C breaks an answer off, after which the
+	return `Each line is a turn, and so are the lines of a paste; the model remembers the
+conversation. The arrow keys edit the line and bring earlier ones back. Ctrl-C breaks an answer off, after which the
 conversation goes on, and clears a line that is being typed. Ctrl-D or /quit ends
 the chat, /new begins a new conversation, /model NAME asks another model from then
 on, and /help lists all of these. Without a terminal, lines are read from standard
@@ -50,6 +50,7 @@ func (c *Chat) Run(ctx context.Context, k *Keeper) error {
 	}
 	defer queen.Close()
 	lines := k.lines()
+	defer lines.Close()
 	talk := conversation{Chat: c, keeper: k, queen: queen, out: lines, person: lines.terminal()}
 	if err := talk.open(ctx); err != nil {
 		return err

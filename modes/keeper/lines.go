@@ -29,21 +29,48 @@ type lines struct {
 }
 
 // screen is the terminal that lines are edited on. The editor says the same of
-// Ctrl-C as of Ctrl-D; screen knows which it was.
+// Ctrl-C as of Ctrl-D, and not where in a line a paste began; screen knows.
 type screen struct {
-	io.Reader
 	io.Writer
-	interrupts int  // Ctrl-C in what was read since the editor was made
-	typed      bool // there was something else too, since the last line
+	keys       *bufio.Reader
+	interrupts int    // Ctrl-C in what was read since the editor was made
+	typed      bool   // there was something else too, since the last line
+	pasting    bool   // what was read last is in a paste
+	tail       []byte // of what was read, in which a mark of a paste may begin
 }
 
-// Read reads keys.
+// The marks that a terminal puts around a paste (xterm's control sequences,
+// "Bracketed Paste Mode").
+var pasteBegins, pasteEnds = []byte("\x1b[200~"), []byte("\x1b[201~")
+
+// Read reads keys, to the end of a line at most.
 func (s *screen) Read(p []byte) (int, error) {
-	n, err := s.Reader.Read(p)
-	interrupts := bytes.Count(p[:n], []byte{ctrlC})
-	s.interrupts += interrupts
-	s.typed = s.typed || n > interrupts
+	if _, err := s.keys.Peek(1); err != nil {
+		return 0, err
+	}
+	read, _ := s.keys.Peek(min(s.keys.Buffered(), len(p))) // which are there
+	if end := bytes.IndexAny(read, "\r\n") + 1; end > 0 {
+		if bytes.HasPrefix(read[end-1:], []byte("\r\n")) {
+			end++
+		}
+		read = read[:end]
+	}
+	n := copy(p, read)
+	s.saw(p[:n])
+	_, err := s.keys.Discard(n)
 	return n, err
+}
+
+// saw looks at what was read.
+func (s *screen) saw(keys []byte) {
+	interrupts := bytes.Count(keys, []byte{ctrlC})
+	s.interrupts += interrupts
+	s.typed = s.typed || len(keys) > interrupts
+	s.tail = append(s.tail, keys...)
+	if begins, ends := bytes.LastIndex(s.tail, pasteBegins), bytes.LastIndex(s.tail, pasteEnds); begins != ends {
+		s.pasting = begins > ends
+	}
+	s.tail = s.tail[max(0, len(s.tail)-len(pasteEnds)+1):]
 }
 
 // lines reads standard input.
@@ -51,8 +78,10 @@ func (k *Keeper) lines() *lines {
 	in, isFile := k.Stdin.(*os.File)
 	out, toFile := k.Stdout.(*os.File)
 	if isFile && toFile && term.IsTerminal(int(in.Fd())) && term.IsTerminal(int(out.Fd())) {
-		s := &screen{Reader: in, Writer: out}
-		return &lines{out: out, screen: s, editor: term.NewTerminal(s, prompt), fd: int(in.Fd())}
+		s := &screen{Writer: out, keys: bufio.NewReader(in)}
+		l := &lines{out: out, screen: s, editor: term.NewTerminal(s, prompt), fd: int(in.Fd())}
+		l.editor.SetBracketedPasteMode(true)
+		return l
 	}
 	if k.Stdin == nil {
 		return &lines{out: k.Stdout, scanner: bufio.NewScanner(strings.NewReader(""))}
@@ -68,7 +97,15 @@ const prompt = "> "
 // terminal reports whether a person is there.
 func (l *lines) terminal() bool { return l.editor != nil }
 
-// Next returns the next line, or io.EOF, or errInterrupted for a line that was
+// Close leaves the terminal as it was.
+func (l *lines) Close() {
+	if l.editor != nil {
+		l.editor.SetBracketedPasteMode(false)
+	}
+}
+
+// Next returns the next line, or what was pasted up to the Enter that a person
+// presses, or io.EOF, or errInterrupted for a line that was
 // given up, which was empty if line is; at a terminal, the cause of ctx when that
 // ends. The terminal is raw only meanwhile, so that Ctrl-C is a signal while an
 // answer comes.
@@ -90,7 +127,7 @@ func (l *lines) Next(ctx context.Context) (line string, err error) {
 		_ = l.editor.SetSize(width, height) // which fails only for widths that no terminal has
 	}
 	l.screen.typed = false
-	line, err = unlessOver(ctx, l.editor.ReadLine)
+	line, err = unlessOver(ctx, l.edit)
 	restored := term.Restore(l.fd, before)
 	if err != nil {
 		_, _ = io.WriteString(l.out, "\n") // the prompt's line is over
@@ -99,6 +136,21 @@ func (l *lines) Next(ctx context.Context) (line string, err error) {
 		return l.anew(), errors.Join(errInterrupted, restored)
 	}
 	return line, errors.Join(err, restored)
+}
+
+// edit has a line edited; all lines of a paste are part of it.
+func (l *lines) edit() (string, error) {
+	var given []string
+	for {
+		line, err := l.editor.ReadLine()
+		if errors.Is(err, term.ErrPasteIndicator) {
+			err = nil
+		}
+		given = append(given, line)
+		if err != nil || !l.screen.pasting {
+			return strings.TrimRight(strings.Join(given, "\n"), "\n"), err
+		}
+	}
 }
 
 // anew forgets what stands on the line, and returns "" if that was nothing.
