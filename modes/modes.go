@@ -70,9 +70,9 @@ func report(err error, stderr io.Writer) int {
 	if usage, ok := errors.AsType[usageError](err); ok {
 		message = usage.Error()
 	}
-	fmt.Fprintf(stderr, "rbee: %s\n", strings.TrimSpace(message))
+	fmt.Fprintf(stderr, "rbee: %s\n", ops.Printable(strings.TrimSpace(message)))
 	if e.Hint != "" {
-		fmt.Fprintf(stderr, "      %s\n", e.Hint)
+		fmt.Fprintf(stderr, "      %s\n", ops.Printable(e.Hint))
 	}
 	if errors.Is(err, transport.ErrUnreachable) {
 		return exitUnreachable

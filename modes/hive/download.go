@@ -144,19 +144,15 @@ func (m *models) bring(ctx context.Context, f *fetch.Fetcher, d *download, p pla
 		return ops.Model{}, err
 	}
 	about := manifest{Source: p.source}
-	if p.path != "" {
-		err = m.copyFile(ctx, d, p.path, temp, id, &about)
+	if len(p.paths) > 0 {
+		err = m.copyFiles(ctx, d, p, temp, id, &about)
 	} else {
 		err = m.fetchNearest(ctx, f, d, p, temp, id, &about)
 	}
 	if err != nil {
 		return ops.Model{}, m.leave(ctx, temp, id, err)
 	}
-	first := modelFile
-	if len(p.names) > 0 {
-		first = p.names[0]
-	}
-	err = checkModel(filepath.Join(temp, first), p.source)
+	err = checkModel(filepath.Join(temp, p.names[0]), p.source, len(p.names))
 	if err == nil {
 		about.AddedAt = time.Now().UTC()
 		err = m.settle(temp, id, about)
@@ -181,20 +177,39 @@ func (m *models) leave(ctx context.Context, temp, id string, err error) error {
 	return err
 }
 
-// copyFile copies a file of this machine.
-func (m *models) copyFile(ctx context.Context, d *download, from, temp, id string, about *manifest) error {
-	in, size, err := openFile(from)
-	if err != nil {
+// copyFiles copies a model's files from elsewhere on this machine.
+func (m *models) copyFiles(ctx context.Context, d *download, p plan, temp, id string, about *manifest) error {
+	all := int64(0)
+	for i, from := range p.paths {
+		in, size, err := openFile(from)
+		if err != nil && len(p.paths) > 1 {
+			return fmt.Errorf("part %d of %d of the model: %w", i+1, len(p.paths), err)
+		} else if err != nil {
+			return err
+		}
+		_ = in.Close() // it was only looked at
+		all += size
+	}
+	if err := fetch.CheckRoom(m.dir, all); err != nil {
 		return err
 	}
-	defer in.Close() //nolint:errcheck // it was only read
-	if err := fetch.CheckRoom(m.dir, size); err != nil {
-		return err
+	ops.Narrate(ctx, "model_download", "bringing the model %s from %s", id, p.source)
+	d.total.Store(all)
+	for i, from := range p.paths {
+		before := d.have.Load()
+		in, _, err := openFile(from)
+		if err != nil {
+			return err
+		}
+		var got fetch.Result
+		got.Size, got.SHA256, err = fetch.Copy(ctx, in, filepath.Join(temp, p.names[i]), func(done int64) { d.have.Store(before + done) })
+		_ = in.Close() // it was only read
+		if err != nil {
+			return err
+		}
+		about.add(p.names[i], got)
 	}
-	ops.Narrate(ctx, "model_download", "bringing the model %s from %s", id, from)
-	d.total.Store(size)
-	about.Size, about.SHA256, err = fetch.Copy(ctx, in, filepath.Join(temp, modelFile), d.have.Store)
-	return err
+	return nil
 }
 
 // fetchFiles downloads a model's files, and goes on where an earlier download
@@ -205,9 +220,8 @@ func (m *models) fetchFiles(ctx context.Context, f *fetch.Fetcher, d *download, 
 		from = "hive " + p.hive
 	}
 	ops.Narrate(ctx, "model_download", "bringing the model %s from %s", id, from)
-	all, missing := int64(0), int64(0)
+	all, missing := p.size(), int64(0)
 	for i, file := range p.files {
-		all += file.Size
 		missing += file.Size - fetch.Have(filepath.Join(temp, p.names[i]), file)
 	}
 	if err := fetch.CheckRoom(m.dir, missing); err != nil {
@@ -252,11 +266,17 @@ func also(err, cleanup error) error {
 	return errors.Join(err, cleanup)
 }
 
-// checkModel refuses a file that is no model before it gets a model's name.
-func checkModel(path, source string) error {
+// checkModel refuses what is no model before it gets a model's name: the first of
+// so many files.
+func checkModel(path, source string, files int) error {
 	f, err := gguf.Open(path)
 	if err == nil {
-		return f.Close()
+		defer f.Close() //nolint:errcheck // it was only read
+		if parts, _ := f.Uint("split.count"); parts > 1 && files == 1 {
+			return ops.Invalid("model", "%s is one of %d parts of a model, and does not say by its name where the others are", source, parts).
+				WithHint("name the parts as gguf-split does, NAME-00001-of-%05d.gguf, all beside each other", parts)
+		}
+		return nil
 	}
 	if _, ok := errors.AsType[*gguf.Error](err); ok && filepath.IsAbs(source) {
 		return ops.Invalid("model", "%s is no model: %w", source, err)

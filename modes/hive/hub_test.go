@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"rbee.dev/rbee/inference/gguf/gguftest"
 	"rbee.dev/rbee/modes/hive/fetch"
 	"rbee.dev/rbee/ops"
 	"rbee.dev/rbee/testdata"
@@ -88,6 +89,77 @@ func TestASplitModelIsOneModel(t *testing.T) {
 	if half, err := m.get(got.ID); err != nil || !strings.Contains(half.Error, "parts") {
 		t.Errorf("without a part it is %+v, %v", half, err)
 	}
+}
+
+// inParts writes a model as n files with names as gguf-split gives them.
+func inParts(t *testing.T, name string, n int) (folder string) {
+	t.Helper()
+	folder = t.TempDir()
+	for i := range n {
+		part := gguftest.Changed(testdata.Tinybee(), map[string]any{"split.count": uint32(n), "split.no": uint32(i)})
+		if err := os.WriteFile(filepath.Join(folder, fmt.Sprintf("%s-%05d-of-%05d.gguf", name, i+1, n)), part, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return folder
+}
+
+func TestAllPartsOfASplitModelComeFromAFolderOrAServer(t *testing.T) {
+	folder := inParts(t, "big one", 3)
+	server := httptest.NewServer(http.FileServer(http.Dir(folder)))
+	t.Cleanup(server.Close)
+	for name, from := range map[string]string{
+		"a folder":       filepath.Join(folder, "big one-00001-of-00003.gguf"),
+		"another part":   filepath.Join(folder, "big one-00002-of-00003.gguf"),
+		"a server":       server.URL + "/big%20one-00001-of-00003.gguf?download=true",
+		"another there":  server.URL + "/big%20one-00003-of-00003.gguf",
+		"another server": strings.Replace(server.URL, "http://", "http://bee:secret@", 1) + "/big%20one-00001-of-00003.gguf",
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := newModels(t)
+			var said story
+			got, err := m.download(said.told(t.Context()), from, "")
+			if err != nil {
+				t.Fatal(err)
+			}
+			list, err := m.files(got.ID)
+			if err != nil || len(list.Files) != 3 || list.Files[2].Name != "big-one-00003-of-00003.gguf" || len(list.Files[2].SHA256) != 64 {
+				t.Errorf("its files are %+v, %v", list, err)
+			}
+			if got.ID != "big-one" || got.Error != "" || got.Size < int64(3*len(testdata.Tinybee())) || !strings.Contains(got.Source, "-00001-of-00003.gguf") || strings.Contains(got.Source, "secret") {
+				t.Errorf("it is %+v", got)
+			}
+			if p := said.progress[len(said.progress)-1]; p.Done != got.Size || p.Total != got.Size {
+				t.Errorf("the last progress is %+v", p)
+			}
+			if again, err := m.download(t.Context(), from, ""); err != nil || again.AddedAt != got.AddedAt {
+				t.Errorf("again: %+v, %v", again, err)
+			}
+		})
+	}
+}
+
+func TestASplitModelOfWhichAPartIsMissingIsRefusedBeforeAnyComes(t *testing.T) {
+	folder := inParts(t, "big", 3)
+	if err := os.Remove(filepath.Join(folder, "big-00002-of-00003.gguf")); err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewServer(http.FileServer(http.Dir(folder)))
+	t.Cleanup(server.Close)
+	m := newModels(t)
+	for _, from := range []string{filepath.Join(folder, "big-00001-of-00003.gguf"), server.URL + "/big-00001-of-00003.gguf"} {
+		_, err := m.download(t.Context(), from, "")
+		wantCode(t, err, ops.CodeNotFound, "part 2 of 3", "big-00002-of-00003.gguf")
+		if left := m.unfinished(t); len(left) != 0 {
+			t.Errorf("%v is left", left)
+		}
+	}
+	alone := filepath.Join(folder, "renamed.gguf")
+	if err := os.Rename(filepath.Join(folder, "big-00001-of-00003.gguf"), alone); err != nil {
+		t.Fatal(err)
+	}
+	_, err := m.download(t.Context(), alone, "")
+	wantCode(t, err, ops.CodeInvalid, "one of 3 parts")
 }
 
 func TestAHiveThatStartsAgainGoesOnWithADownload(t *testing.T) {

@@ -3,6 +3,7 @@ package hive
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"net/url"
@@ -20,7 +21,7 @@ import (
 type plan struct {
 	source string       // what the manifest says, without a password
 	name   string       // that the model gets unless a person chooses another
-	path   string       // of a file on this machine, or ""
+	paths  []string     // on this machine, in the order of a split model's parts
 	files  []fetch.File // on a server, in the order of a split model's parts
 	names  []string     // that they get in the model's folder
 	hive   string       // that they come from, or ""
@@ -59,16 +60,58 @@ func (m *models) resolve(ctx context.Context, f *fetch.Fetcher, from string) (pl
 			p.names = []string{modelFile}
 		}
 	case strings.HasPrefix(from, "http://") || strings.HasPrefix(from, "https://"):
-		if _, err := url.Parse(from); err != nil {
-			return plan{}, ops.Invalid("model", "is no URL: %w", err)
-		}
-		p.files, p.names = []fetch.File{{URL: from, Size: -1, Begins: magic}}, []string{modelFile}
+		return fromServer(ctx, f, from)
 	case filepath.IsAbs(from):
-		p.path = from
+		p.paths, p.names = []string{from}, []string{modelFile}
+		if parts := fetch.Parts(filepath.Base(from)); len(parts) > 1 {
+			p.split(parts)
+			p.paths = make([]string, len(parts))
+			for i, part := range parts {
+				p.paths[i] = filepath.Join(filepath.Dir(from), part)
+			}
+			p.source = p.paths[0]
+		}
 	default:
 		return plan{}, ops.Invalid("model", "must be an absolute path or an http(s) URL or hf:OWNER/REPOSITORY, got %q", from)
 	}
 	return p, nil
+}
+
+// fromServer is the plan for a model at a URL. Of a split one all parts are asked
+// for, which lie beside each other, before any comes.
+func fromServer(ctx context.Context, f *fetch.Fetcher, from string) (plan, error) {
+	u, err := url.Parse(from)
+	if err != nil {
+		return plan{}, ops.Invalid("model", "is no URL: %w", err)
+	}
+	p := plan{source: fetch.Shown(from), name: nameOf(from), names: []string{modelFile}}
+	p.files = []fetch.File{{URL: from, Size: -1, Begins: magic}}
+	parts := fetch.Parts(path.Base(u.Path))
+	if len(parts) < 2 {
+		return p, nil
+	}
+	p.split(parts)
+	p.files = make([]fetch.File, len(parts))
+	for i, part := range parts {
+		at := *u
+		at.Path, at.RawPath = strings.TrimSuffix(u.Path, path.Base(u.Path))+part, ""
+		p.files[i] = fetch.File{URL: at.String(), Begins: magic}
+		if p.files[i].Size, err = f.Size(ctx, p.files[i]); err != nil {
+			return plan{}, fmt.Errorf("part %d of %d of the model %s: %w", i+1, len(parts), p.name, err)
+		}
+	}
+	p.source = fetch.Shown(p.files[0].URL)
+	return p, nil
+}
+
+// split makes it the plan for a model in parts, which keep their names as far as
+// a folder takes them: by these they are found.
+func (p *plan) split(parts []string) {
+	whole, _, _ := fetch.SplitName(parts[0])
+	p.name, p.names = nameOf(whole+".gguf"), make([]string, len(parts))
+	for i, part := range parts {
+		p.names[i] = p.name + strings.TrimPrefix(part, whole)
+	}
 }
 
 var notInNames = regexp.MustCompile(`[^A-Za-z0-9._-]+`)

@@ -50,7 +50,7 @@ func New(f Flags, h home.Home, listen string, stdin io.Reader, stdout, stderr io
 // say tells the person something, on standard error.
 func (k *Keeper) say(format string, args ...any) {
 	if !k.Quiet {
-		fmt.Fprintf(k.Stderr, format+"\n", args...)
+		fmt.Fprintln(k.Stderr, ops.Printable(fmt.Sprintf(format, args...)))
 	}
 }
 

@@ -71,7 +71,7 @@ func (k *Keeper) table(result any) error {
 // row prints cells with tabs between; empty ones show as a dash.
 func row(w io.Writer, cells ...string) {
 	for i, c := range cells {
-		if c == "" {
+		if cells[i] = ops.Printable(c); c == "" {
 			cells[i] = "-"
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/http"
 	"net/url"
 	"os"
@@ -14,6 +15,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"unicode"
 
 	"github.com/dustin/go-humanize"
 
@@ -148,7 +150,7 @@ func (f *Fetcher) list(ctx context.Context, endpoint *url.URL, repo string) (all
 		if err != nil {
 			return nil, err
 		}
-		all = append(all, page...)
+		all = append(all, usable(ctx, repo, page)...)
 		if link == "" {
 			return all, nil
 		}
@@ -159,10 +161,30 @@ func (f *Fetcher) list(ctx context.Context, endpoint *url.URL, repo string) (all
 	return nil, ops.Errorf(ops.CodeUnsupported, "%s holds more files than can be listed", repo)
 }
 
+// usable leaves out of a list what nothing can be downloaded by: a name that leads
+// out of the repository, or that a terminal or a disk would take for something else.
+func usable(ctx context.Context, repo string, list []listedFile) []listedFile {
+	return slices.DeleteFunc(list, func(f listedFile) bool {
+		bad := !fs.ValidPath(f.Path) || strings.ContainsFunc(f.Path, func(r rune) bool { return !unicode.IsPrint(r) || r == '\\' }) || f.Size < 0
+		if bad {
+			ops.Warn(ctx, "model_odd", "%s lists a file that cannot be one, %.200q of %d bytes: leaving it out", repo, f.Path, f.Size)
+		}
+		return bad
+	})
+}
+
 var nextLink = regexp.MustCompile(`<([^<>]+)>\s*;\s*rel="next"`)
 
-// page reads a page of a file list, and where the next one is.
-func (f *Fetcher) page(ctx context.Context, endpoint *url.URL, repo string, from *url.URL) ([]listedFile, string, error) {
+// page reads a page of a file list, and where the next one is. A server that
+// cannot answer now is asked again.
+func (f *Fetcher) page(ctx context.Context, endpoint *url.URL, repo string, from *url.URL) (list []listedFile, link string, err error) {
+	return list, link, f.retry(ctx, func() error {
+		list, link, err = f.pageOnce(ctx, endpoint, repo, from)
+		return err
+	})
+}
+
+func (f *Fetcher) pageOnce(ctx context.Context, endpoint *url.URL, repo string, from *url.URL) ([]listedFile, string, error) {
 	p := f.patience(ctx, from.String(), nil)
 	defer p.end()
 	token, file := f.token()
@@ -195,7 +217,7 @@ func hubRefusal(answer *http.Response, what File, repo string) error {
 	case err == nil:
 		return nil
 	case wait:
-		return hinted(a.err)
+		return a
 	case kind == "GatedRepo":
 		return ops.Errorf(ops.CodeDenied, "%s is given only to those who have asked for it", repo).WithHint("%s", what.Access)
 	case ops.CodeOf(err) == ops.CodeDenied:

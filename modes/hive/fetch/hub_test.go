@@ -2,12 +2,14 @@ package fetch_test
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -220,6 +222,54 @@ func TestWhatARepositoryDoesNotGiveIsAnErrorThatHelps(t *testing.T) {
 				t.Errorf("%q (%q) does not say %q", e.Error(), e.Hint, c.says)
 			}
 		})
+	}
+}
+
+func TestNamesThatLeadElsewhereOrMeanSomethingToATerminalAreLeftOut(t *testing.T) {
+	var said told
+	ctx := ops.WithSink(t.Context(), &said)
+	odd := []string{"../../etc/x-Q4_K_M.gguf", "/etc/x-Q4_K_M.gguf", "a\x1b[31mRED-Q4_K_M.gguf", "n\x00ul-Q4_K_M.gguf", `c:\x-Q4_K_M.gguf`, "a/./b-Q4_K_M.gguf", "\u202efugg-Q4_K_M.gguf"}
+	var list []map[string]any
+	for _, name := range append(odd, "fine one/good-Q8_0.gguf") {
+		list = append(list, map[string]any{"type": "file", "path": name, "size": 9})
+	}
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _ = json.NewEncoder(w).Encode(list) }))
+	t.Cleanup(s.Close)
+	got, err := fetcherOf(t, s.URL, "").Hub(ctx, "hf:bees/odd", fetch.Room{})
+	if err != nil || got.Source != "hf:bees/odd:fine one/good-Q8_0.gguf" {
+		t.Errorf("it takes %+v, %v", got, err)
+	}
+	if text := said.all(); strings.ContainsAny(text, "\x1b\x00\u202e") || strings.Count(text, "leaving it out") != len(odd) {
+		t.Errorf("it says %q", text)
+	}
+	list = list[:len(odd)]
+	_, err = fetcherOf(t, s.URL, "").Hub(ctx, "hf:bees/odd", fetch.Room{})
+	wantCode(t, err, ops.CodeNotFound)
+}
+
+func TestAFileListIsAskedForAgainWhereTheServerCannotAnswerNow(t *testing.T) {
+	var asked atomic.Int32
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		if asked.Add(1) == 1 {
+			http.Error(w, "busy", http.StatusServiceUnavailable)
+			return
+		}
+		_, _ = fmt.Fprint(w, `[{"type":"file","path":"x-Q8_0.gguf","size":9}]`)
+	}))
+	t.Cleanup(s.Close)
+	got, err := fetcherOf(t, s.URL, "").Hub(t.Context(), "hf:bees/busy", fetch.Room{})
+	if err != nil || got.Name != "x-Q8_0" || asked.Load() != 2 {
+		t.Errorf("after %d times it takes %+v, %v", asked.Load(), got, err)
+	}
+}
+
+func TestAFileListThatNeverComesIsGivenUp(t *testing.T) {
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusBadGateway) }))
+	t.Cleanup(s.Close)
+	_, err := fetcherOf(t, s.URL, "").Hub(t.Context(), "hf:bees/busy", fetch.Room{})
+	wantCode(t, err, ops.CodeUnavailable)
+	if hint := ops.AsError(err).Hint; !strings.Contains(hint, "try again later") {
+		t.Errorf("the hint is %q", hint)
 	}
 }
 

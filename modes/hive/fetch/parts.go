@@ -42,6 +42,20 @@ func SplitName(file string) (name string, part, parts int) {
 	return m[1], part, parts
 }
 
+// Parts is the names of all parts of the split model of which file is one, in their
+// order; none for a name that is not that of a part.
+func Parts(file string) []string {
+	name, part, parts := SplitName(file)
+	if part < 1 || part > parts || parts > mostParts {
+		return nil
+	}
+	names := make([]string, parts)
+	for i := range names {
+		names[i] = fmt.Sprintf("%s-%05d-of-%05d%s", name, i+1, parts, strings.TrimPrefix(file, withoutSuffix(file)))
+	}
+	return names
+}
+
 func withoutSuffix(file string) string {
 	if strings.EqualFold(path.Ext(file), ".gguf") {
 		return file[:len(file)-len(".gguf")]

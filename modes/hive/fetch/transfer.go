@@ -8,7 +8,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/cenkalti/backoff/v5"
 	"github.com/dustin/go-humanize"
 
 	"rbee.dev/rbee/ops"
@@ -146,24 +145,6 @@ func hinted(err error) error {
 		return e.WithHint("the server may be down or overloaded: try again later")
 	}
 	return err
-}
-
-// pause waits before the next try.
-func (t *transfer) pause(ctx context.Context, a *again, pauses backoff.BackOff) error {
-	d := max(a.after, pauses.NextBackOff())
-	if errors.Is(a, errChanged) {
-		d = 0
-	} else {
-		ops.Warn(ctx, "model_retry", "%s: trying again in %s", a.err, d.Round(100*time.Millisecond))
-	}
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	case <-timer.C:
-		return nil
-	}
 }
 
 // reset forgets what came.
