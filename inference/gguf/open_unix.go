@@ -12,7 +12,7 @@ import (
 // Open maps the file at path and reads its head. The mapping is read-only and
 // shared: several workers of one model hold its weights in memory once.
 func Open(path string) (*File, error) {
-	file, err := os.Open(path)
+	file, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0) // a pipe would be waited for
 	if err != nil {
 		return nil, err
 	}
@@ -21,8 +21,11 @@ func Open(path string) (*File, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !info.Mode().IsRegular() || info.Size() == 0 {
-		return nil, &Error{What: "the file", Why: "is empty or no regular file"}
+	switch {
+	case !info.Mode().IsRegular():
+		return nil, &Error{What: "the file", Why: "is no regular file"}
+	case info.Size() == 0:
+		return nil, &Error{What: "the file", Why: "is empty"}
 	}
 	data, err := syscall.Mmap(int(file.Fd()), 0, int(info.Size()), syscall.PROT_READ, syscall.MAP_SHARED)
 	if err != nil {

@@ -166,7 +166,8 @@ func TestAProcessIsItsPIDAndItsStart(t *testing.T) {
 
 func TestASpawnedProcessHasALogAndTellsHowItEnded(t *testing.T) {
 	log := filepath.Join(t.TempDir(), "logs", "x.log")
-	child, err := daemon.Spawn(daemon.Command{Binary: "/bin/sh", Args: []string{"-c", `echo "$GREETING $RBEE_DETACHED"; exit 3`}, Log: log, Env: []string{"GREETING=hello"}})
+	t.Setenv("GREETING", "hello")
+	child, err := daemon.Spawn(daemon.Command{Binary: "/bin/sh", Args: []string{"-c", `echo "$GREETING $RBEE_DETACHED"; exit 3`}, Log: log})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -328,5 +329,31 @@ func TestADaemonGetsNoFileOfItsStarters(t *testing.T) {
 	}
 	if n, err := r.Read(make([]byte, 1)); n != 0 || !errors.Is(err, io.EOF) {
 		t.Errorf("the daemon holds the pipe: %d, %v", n, err)
+	}
+}
+
+func TestADaemonFindsTheFilesThatItsStarterNamedFromWhereItWas(t *testing.T) {
+	folder := t.TempDir()
+	t.Chdir(folder)
+	for name, value := range map[string]string{
+		"RBEE_HOME": "rel", "RBEE_TLS_CERT": "c.pem", "RBEE_TLS_KEY": "", "RBEE_LLAMA_SERVER": "./llama-server", "RBEE_LLAMA_RPC_SERVER": "rpc-server",
+	} {
+		t.Setenv(name, value)
+	}
+	log := filepath.Join(folder, "x.log")
+	child, err := daemon.Spawn(daemon.Command{
+		Binary: "/bin/sh", Args: []string{"-c", `echo "$RBEE_HOME $RBEE_TLS_CERT,$RBEE_TLS_KEY $RBEE_LLAMA_SERVER $RBEE_LLAMA_RPC_SERVER"`}, Log: log,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	<-child.Done()
+	here, err := os.Getwd() // which may be another name of folder
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := filepath.Join(here, "rel") + " " + filepath.Join(here, "c.pem") + ", " + filepath.Join(here, "llama-server") + " rpc-server"
+	if got := daemon.Tail(log, 1); got != want {
+		t.Errorf("it has %q, want %q", got, want)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
@@ -32,7 +33,6 @@ type Command struct {
 	Binary string   // absolute path
 	Args   []string // begins with the mode as a word: queen serve …
 	Log    string   // file that its output is appended to
-	Env    []string // KEY=value, added to this process's environment
 }
 
 // Spawn starts a daemon in a session of its own, so that neither a closed
@@ -56,7 +56,7 @@ func Spawn(c Command) (*Child, error) {
 	defer there.Close()
 	cmd := exec.Command(c.Binary, c.Args...) //nolint:noctx // it must outlive whoever starts it
 	cmd.ExtraFiles = []*os.File{there}       // descriptor 3
-	cmd.Env = append(append(os.Environ(), c.Env...), DetachedEnv+"=1", listensEnv+"=3")
+	cmd.Env = append(append(os.Environ(), absolute()...), DetachedEnv+"=1", listensEnv+"=3")
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.Dir = "/" // holds no folder that somebody may want to unmount
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
@@ -74,6 +74,21 @@ func Spawn(c Command) (*Child, error) {
 		_ = here.Close()       // which somebody that it started may still hold
 	}()
 	return child, nil
+}
+
+// absolute are the variables that name files, with paths that mean the same in
+// another folder: a daemon does not stay in this one.
+func absolute() (env []string) {
+	for _, name := range []string{"RBEE_HOME", "RBEE_TLS_CERT", "RBEE_TLS_KEY", "RBEE_LLAMA_SERVER", "RBEE_LLAMA_RPC_SERVER"} {
+		path := os.Getenv(name)
+		if path == "" || strings.HasPrefix(name, "RBEE_LLAMA") && !strings.ContainsRune(path, filepath.Separator) {
+			continue // a program's bare name is looked for on the PATH
+		}
+		if path, err := filepath.Abs(path); err == nil { // else the daemon says that there is no such file
+			env = append(env, name+"="+path)
+		}
+	}
+	return env
 }
 
 // announce tells whoever started this process by [Spawn] that it listens.

@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"rbee.dev/rbee/ops"
@@ -22,7 +23,7 @@ import (
 // names lists a model's GGUF files by name: those of the model itself, and those
 // that belong to it, as the projector by which llama.cpp makes it see.
 func (m *models) names(id string) (model, beside []string, err error) {
-	dir, err := m.root.Open(id)
+	dir, err := m.root.OpenFile(id, os.O_RDONLY|syscall.O_NONBLOCK, 0) // a pipe in a folder's place would be waited for
 	if err != nil {
 		return nil, nil, linkError(err)
 	}
@@ -100,18 +101,32 @@ func (m *models) open(id, name string) (*os.File, fs.FileInfo, error) {
 	if !slices.Contains(append(model, beside...), name) {
 		return nil, nil, ops.Errorf(ops.CodeNotFound, "the model %s on hive %s has no file %q", id, m.hive, name)
 	}
-	f, err := m.root.Open(filepath.Join(id, name))
+	return m.openRegular(filepath.Join(id, name))
+}
+
+// openRegular opens a regular file below the models' folder, and waits for
+// nothing: who opens a pipe would stand until somebody writes to it.
+func (m *models) openRegular(path string) (*os.File, fs.FileInfo, error) {
+	f, err := m.root.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, nil, linkError(err)
 	}
 	info, err := f.Stat()
-	if err == nil && !info.Mode().IsRegular() {
-		err = fmt.Errorf("%s is no regular file", name)
+	if err == nil {
+		err = regular(path, info)
 	}
 	if err != nil {
 		return nil, nil, errors.Join(err, f.Close())
 	}
 	return f, info, nil
+}
+
+// regular refuses what is no file to read from, as a pipe or a folder.
+func regular(path string, info fs.FileInfo) error {
+	if !info.Mode().IsRegular() {
+		return fmt.Errorf("%s is no regular file", filepath.Base(path))
+	}
+	return nil
 }
 
 // serveFiles answers with a model's files, one of them or a part of it, or its

@@ -178,7 +178,7 @@ func (m *models) file(id string) (name string, info fs.FileInfo, err error) {
 	if err != nil {
 		return "", nil, linkError(err)
 	}
-	return names[0], info, nil
+	return names[0], info, regular(names[0], info)
 }
 
 // linkError says of a link out of the folder what a person understands. A link
@@ -220,8 +220,12 @@ func (m *models) describe(id, path string, info fs.FileInfo) (ops.Model, fit.Mod
 // manifest reads a model's manifest; it is zero where there is none.
 func (m *models) manifest(id string) manifest {
 	var about manifest
-	text, err := m.root.ReadFile(filepath.Join(id, manifestFile))
-	if err != nil || json.Unmarshal(text, &about) != nil {
+	f, _, err := m.openRegular(filepath.Join(id, manifestFile))
+	if err != nil {
+		return manifest{}
+	}
+	defer f.Close() //nolint:errcheck // it was only read
+	if json.NewDecoder(f).Decode(&about) != nil {
 		return manifest{}
 	}
 	return about

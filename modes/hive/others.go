@@ -87,6 +87,10 @@ func (m *models) stray(e os.DirEntry) (ops.Model, bool) {
 	}
 	if !info.IsDir() {
 		model.Size, model.AddedAt = info.Size(), info.ModTime().UTC()
+		if err := regular(name, info); err != nil {
+			model.Error, model.Hint = err.Error(), "remove it: "+at
+			return model, strings.EqualFold(path.Ext(name), ".gguf")
+		}
 		model.Error = "it lies loose in the models' folder: a model has a folder of its own"
 		model.Hint = fmt.Sprintf("make the folder %s, and move the file there", filepath.Join(m.dir, good))
 		return model, strings.EqualFold(path.Ext(name), ".gguf")

@@ -1,10 +1,12 @@
 package hive
 
 import (
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -46,6 +48,41 @@ func TestWhatLiesWhereNoModelCanBeIsListedWithWhatToDo(t *testing.T) {
 	}
 	_, err := m.choose(t.Context(), "loose")
 	wantCode(t, err, ops.CodeConflict, "the model loose.gguf cannot be used: it lies loose", "make the folder")
+}
+
+func TestAPipeAmongTheModelsIsToldOfAndNotWaitedFor(t *testing.T) {
+	m := newModels(t)
+	m.put(t, "good/a.gguf", testdata.Tinybee())
+	m.put(t, "fifo/.keep", nil)
+	m.put(t, "split/x-00001-of-00002.gguf", testdata.Tinybee())
+	m.put(t, "cardless/a.gguf", testdata.Tinybee())
+	m.put(t, "eyes/a.gguf", testdata.Tinybee())
+	for _, name := range []string{
+		"fifo/model.gguf", "loose.gguf", "pipe", "split/x-00002-of-00002.gguf", "cardless/" + manifestFile, "eyes/mmproj-a.gguf",
+	} {
+		if err := syscall.Mkfifo(filepath.Join(m.dir, name), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	why := map[string]string{}
+	for _, model := range m.list() {
+		why[model.ID] = model.Error
+	}
+	want := map[string]string{
+		"good": "", "cardless": "", "eyes": "", "fifo": "model.gguf is no regular file",
+		"split": "x-00002-of-00002.gguf is no regular file", "loose.gguf": "loose.gguf is no regular file",
+	}
+	if !maps.Equal(why, want) {
+		t.Errorf("listed are %q", why)
+	}
+	_, err := m.choose(t.Context(), "fifo")
+	wantCode(t, err, ops.CodeConflict, "cannot be used: model.gguf is no regular file", "rbee model delete fifo")
+	if _, err := m.choose(t.Context(), ""); err != nil {
+		t.Error(err)
+	}
+	if err := m.remove("fifo"); err != nil {
+		t.Error(err)
+	}
 }
 
 func TestWhatNobodyWentOnWithForAWeekGoesWithTheNextDownload(t *testing.T) {

@@ -67,6 +67,9 @@ func (m *models) splitFile(id string, names []string) (string, fs.FileInfo, erro
 		if err != nil {
 			return "", nil, linkError(err)
 		}
+		if err := regular(name, info); err != nil {
+			return "", nil, err
+		}
 		if i == 0 {
 			all.FileInfo = info
 		}

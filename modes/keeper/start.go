@@ -3,8 +3,6 @@ package keeper
 import (
 	"context"
 	"fmt"
-	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/gofrs/flock"
@@ -66,25 +64,12 @@ func (k *Keeper) start(ctx context.Context, listen string, args ...string) (daem
 	k.say("keeper: starting the queen")
 	log := k.Home.Log("queen")
 	child, err := daemon.Spawn(daemon.Command{
-		Binary: binary, Args: append([]string{"queen", "serve", "--listen", listen}, args...), Log: log, Env: files("RBEE_TLS_CERT", "RBEE_TLS_KEY"),
+		Binary: binary, Args: append([]string{"queen", "serve", "--listen", listen}, args...), Log: log,
 	})
 	if err != nil {
 		return daemon.Record{}, err
 	}
 	return k.await(ctx, child, log)
-}
-
-// files are variables that name files, with paths that mean the same in another
-// folder: a daemon does not stay in this one.
-func files(variables ...string) (env []string) {
-	for _, name := range variables {
-		if path := os.Getenv(name); path != "" {
-			if absolute, err := filepath.Abs(path); err == nil { // else the queen says that there is no such file
-				env = append(env, name+"="+absolute)
-			}
-		}
-	}
-	return env
 }
 
 // await waits until a queen that was just started answers, or says why it does
