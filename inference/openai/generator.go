@@ -45,6 +45,7 @@ const (
 // Outcome is how a generation went.
 type Outcome struct {
 	Finish           string
+	Stop             string // the stop text that ended it, or ""
 	PromptTokens     int
 	CompletionTokens int
 }

@@ -119,7 +119,9 @@ func (h *Handler) complete(w http.ResponseWriter, r *http.Request, f form) {
 func (h *Handler) generate(ctx context.Context, reply *reply, request Request, stops []string) {
 	stop := stopper{stops: notEmpty(stops)}
 	stopped := false
+	clock := timings{began: time.Now()}
 	outcome, err := h.generator.Generate(ctx, request, func(text string) error {
+		clock.piece()
 		var ready string
 		if ready, stopped = stop.next(text); ready != "" {
 			if err := reply.text(ready); err != nil {
@@ -133,7 +135,7 @@ func (h *Handler) generate(ctx context.Context, reply *reply, request Request, s
 	})
 	switch {
 	case stopped:
-		outcome.Finish = FinishStop
+		outcome.Finish, outcome.Stop = FinishStop, stop.met
 	case err != nil:
 		reply.fail(err)
 		return
@@ -142,7 +144,8 @@ func (h *Handler) generate(ctx context.Context, reply *reply, request Request, s
 			return // the client is gone
 		}
 	}
-	reply.finish(outcome)
+	clock.end(outcome)
+	reply.finish(outcome, &clock)
 }
 
 func notEmpty(list []string) []string {
@@ -213,19 +216,19 @@ func (p *reply) fail(err error) {
 	_ = p.event(body) // the client may be gone, which may be the failure
 }
 
-func (p *reply) finish(o Outcome) {
+func (p *reply) finish(o Outcome, t *timings) {
 	u := &usage{PromptTokens: o.PromptTokens, CompletionTokens: o.CompletionTokens, TotalTokens: o.PromptTokens + o.CompletionTokens}
 	if !p.stream {
 		whole := p.head
 		c := p.form.choice(p.all.String(), true)
-		c.FinishReason = &o.Finish
-		whole.Object, whole.Choices, whole.Usage = p.form.whole, []choice{c}, u
+		c.FinishReason, c.StopReason = &o.Finish, o.Stop
+		whole.Object, whole.Choices, whole.Usage, whole.Timings = p.form.whole, []choice{c}, u, t
 		writeJSON(p.w, http.StatusOK, whole)
 		return
 	}
 	last := p.form.choice("", false)
-	last.FinishReason = &o.Finish
-	if p.send(last, &timings{o.PromptTokens, o.CompletionTokens}) != nil {
+	last.FinishReason, last.StopReason = &o.Finish, o.Stop
+	if p.send(last, t) != nil {
 		return
 	}
 	if p.usage {

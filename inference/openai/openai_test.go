@@ -114,11 +114,11 @@ func TestValuesArriveAndBadOnesAreNamed(t *testing.T) {
 	}
 	for body, want := range map[string]string{
 		`{"messages":[]}`: "messages", `{"messages":[{"content":"x"}]}`: "role", `{"messages":[{"role":"user","content":5}]}`: "messages",
-		`{"messages":[{"role":"user","content":[{"type":"image_url"}]}]}`: "image_url", `{"messages":"x"}`: "messages",
+		`{"messages":[{"role":"user","content":[{"type":"image_url"}]}]}`: "an image", `{"messages":"x"}`: "messages",
 		`{"messages":[{"role":"user","content":"x"}],"min_p":2}`: "min_p", `nope`: "JSON",
 		`{"messages":[{"role":"user","content":"x"}],"stop":["1","2","3","4","5","6","7","8","9","10","11","12","13","14","15","16","17"]}`: "stop",
 	} {
-		if status, text := post(t, &says{}, "/v1/chat/completions", body); status < 400 || !strings.Contains(text, want) {
+		if status, text := post(t, &says{}, "/v1/chat/completions", body); status != 400 || !strings.Contains(text, want) {
 			t.Errorf("%s: %d %s", body, status, text)
 		}
 	}
@@ -135,5 +135,17 @@ func TestUsageIsCountedWhenAsked(t *testing.T) {
 	_, whole := post(t, &says{pieces: []string{"a", "b"}}, "/v1/completions", `{"prompt":"p"}`)
 	if !strings.Contains(whole, `"text":"ab"`) || !strings.Contains(whole, `"completion_tokens":2`) {
 		t.Errorf("whole %s", whole)
+	}
+}
+
+func TestTheStopTextThatWasMetIsTold(t *testing.T) {
+	for body, want := range map[string]string{
+		`{"prompt":"p","stop":["c","ab"]}`:               `"text":"x","finish_reason":"stop","stop_reason":"ab"}`,
+		`{"prompt":"p","stop":["c","ab"],"stream":true}`: `"text":"","finish_reason":"stop","stop_reason":"ab"}],"timings":{"prompt_n":`,
+		`{"prompt":"p","stop":["no"]}`:                   `"text":"xabc","finish_reason":"length"}`,
+	} {
+		if _, text := post(t, &says{pieces: []string{"x", "a", "bc"}}, "/v1/completions", body); !strings.Contains(text, want) {
+			t.Errorf("%s: %s", body, text)
+		}
 	}
 }

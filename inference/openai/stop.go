@@ -7,6 +7,7 @@ import "strings"
 type stopper struct {
 	stops []string
 	held  string
+	met   string // the stop text that came, or ""
 }
 
 // next returns what of held and text can be passed on, and whether a stop text
@@ -17,7 +18,7 @@ func (s *stopper) next(text string) (ready string, stopped bool) {
 	first := -1
 	for _, stop := range s.stops {
 		if at := strings.Index(text, stop); at >= 0 && (first < 0 || at < first) {
-			first = at
+			first, s.met = at, stop
 		}
 	}
 	if first >= 0 {

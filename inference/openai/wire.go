@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"net/http"
 	"strings"
+	"time"
 
 	"rbee.dev/rbee/ops"
 )
@@ -135,11 +137,24 @@ func content(raw json.RawMessage) (string, error) {
 	var b strings.Builder
 	for _, p := range parts {
 		if p.Type != "text" {
-			return "", ops.Errorf(ops.CodeUnsupported, "this engine takes no content of type %q", p.Type)
+			return "", ops.Invalid("messages", "this engine takes text only, and there is %s", kindOfPart(p.Type))
 		}
 		b.WriteString(p.Text)
 	}
 	return b.String(), nil
+}
+
+// kindOfPart is the type of a part of a content in words.
+func kindOfPart(kind string) string {
+	switch kind {
+	case "image_url":
+		return "an image"
+	case "input_audio":
+		return "sound"
+	case "file":
+		return "a file"
+	}
+	return fmt.Sprintf("a part of type %q", kind)
 }
 
 // texts reads a field that may be one text or a list of them.
@@ -168,11 +183,30 @@ type usage struct {
 	TotalTokens      int `json:"total_tokens"`
 }
 
-// timings is in the last chunk of a stream, as llama.cpp has it there: who counts
-// tokens on the way has not always asked for usage.
+// timings is in the last chunk of a stream and in a whole answer, as llama.cpp has
+// it there: who counts tokens on the way has not always asked for usage.
 type timings struct {
-	PromptN    int `json:"prompt_n"`
-	PredictedN int `json:"predicted_n"`
+	PromptN     int     `json:"prompt_n"`
+	PromptMS    float64 `json:"prompt_ms"` // to the first piece
+	PredictedN  int     `json:"predicted_n"`
+	PredictedMS float64 `json:"predicted_ms"` // from there on
+
+	began, first time.Time
+}
+
+// piece says that a piece of text has come.
+func (t *timings) piece() {
+	if t.first.IsZero() {
+		t.first = time.Now()
+	}
+}
+
+// end says how the generation went.
+func (t *timings) end(o Outcome) {
+	t.piece()
+	t.PromptN, t.PredictedN = o.PromptTokens, o.CompletionTokens
+	t.PromptMS = float64(t.first.Sub(t.began)) / float64(time.Millisecond)
+	t.PredictedMS = float64(time.Since(t.first)) / float64(time.Millisecond)
 }
 
 // answer is a whole answer or a chunk of one, of either route.
@@ -192,6 +226,7 @@ type choice struct {
 	Delta        *turn   `json:"delta,omitempty"`   // of a chat chunk
 	Text         *string `json:"text,omitempty"`    // of a completion
 	FinishReason *string `json:"finish_reason"`
+	StopReason   string  `json:"stop_reason,omitempty"` // the stop text that was met, as vLLM has it
 }
 
 type turn struct {

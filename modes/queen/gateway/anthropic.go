@@ -116,7 +116,7 @@ func (a anthropicRequest) openAI() map[string]any {
 	put(body, "top_p", a.TopP)
 	put(body, "top_k", a.TopK)
 	if len(a.StopSequences) > 0 {
-		body["stop"] = a.StopSequences
+		body["stop"], body["verbose"] = a.StopSequences, true // llama.cpp tells only then which it was
 	}
 	var tools []tool
 	for _, t := range a.Tools {

@@ -67,3 +67,27 @@ func TestARefusalHasTheKindOfItsStatus(t *testing.T) {
 		same(t, "the error", text, `{"type":"error","error":{"type":"`+want+`","message":"no"}}`)
 	}
 }
+
+func TestAStopSequenceThatWasMetIsNamed(t *testing.T) {
+	const asks = `{"model":"bee","max_tokens":9,"messages":[{"role":"user","content":"x"}],"stop_sequences":["END","x"],"stream":`
+	for name, told := range map[string]string{
+		"as vLLM tells it":      `"finish_reason":"stop","stop_reason":"END"}]`,
+		"as llama.cpp tells it": `"finish_reason":"stop"}],"__verbose":{"stop_type":"word","stopping_word":"END"}`,
+	} {
+		f := newFarm(t)
+		f.told(`{"id":"1","choices":[{"message":{"content":"hi"},`+told+`}`, false)
+		if _, _, text := f.ask("/v1/messages", asks+`false}`); !strings.Contains(text, `"stop_reason":"stop_sequence","stop_sequence":"END"`) {
+			t.Errorf("%s: %s", name, text)
+		}
+		f = newFarm(t)
+		f.told(`{"id":"1","choices":[{"delta":{"content":"hi"},`+told+"}\n"+`{"id":"1","choices":[],"usage":{"prompt_tokens":1}}`+"\n[DONE]", true)
+		if _, _, text := f.ask("/v1/messages", asks+`true}`); !strings.Contains(text, `"delta":{"stop_reason":"stop_sequence","stop_sequence":"END"}`) {
+			t.Errorf("%s, streaming: %s", name, text)
+		}
+	}
+	f := newFarm(t)
+	f.told(`{"id":"1","choices":[{"message":{"content":"hi"},"finish_reason":"stop","stop_reason":151645}],"__verbose":{"stop_type":"eos","stopping_word":""}}`, false)
+	if _, _, text := f.ask("/v1/messages", asks+`false}`); !strings.Contains(text, `"stop_reason":"end_turn","stop_sequence":null`) {
+		t.Errorf("none was met: %s", text)
+	}
+}

@@ -3,6 +3,7 @@ package gateway
 import (
 	"cmp"
 	"encoding/json"
+	"maps"
 	"net/http"
 
 	"rbee.dev/rbee/ops"
@@ -19,6 +20,7 @@ type anthropic struct {
 	tools    map[int]bool
 	usage    usage
 	reason   string
+	stop     string // the stop sequence that the answer ended before, or ""
 }
 
 func (*anthropic) contentType() string { return "text/event-stream" }
@@ -43,6 +45,7 @@ func (a *anthropic) start(id string) []byte {
 func (a *anthropic) piece(c chunk) []byte {
 	a.model = cmp.Or(a.model, c.Model) // which the client may have left to us
 	out := a.start(c.ID)
+	a.stop = cmp.Or(a.stop, c.stop())
 	if c.Usage != nil {
 		a.usage = *c.Usage
 	}
@@ -107,10 +110,18 @@ func (a *anthropic) closeBlock() []byte {
 func (a *anthropic) end() []byte {
 	out := append(a.start("0"), a.closeBlock()...)
 	out = append(out, event("message_delta", map[string]any{
-		"delta": map[string]any{"stop_reason": stopReason(a.reason), "stop_sequence": nil},
+		"delta": a.stopped(),
 		"usage": map[string]int{"input_tokens": a.usage.PromptTokens, "output_tokens": a.usage.CompletionTokens},
 	})...)
 	return append(out, event("message_stop", map[string]any{})...)
+}
+
+// stopped is why the answer ended.
+func (a *anthropic) stopped() map[string]any {
+	if a.stop != "" {
+		return map[string]any{"stop_reason": "stop_sequence", "stop_sequence": a.stop}
+	}
+	return map[string]any{"stop_reason": stopReason(a.reason), "stop_sequence": nil}
 }
 
 // stopReason is OpenAI's finish_reason in Anthropic's words.
@@ -150,11 +161,13 @@ func (a *anthropic) whole(text []byte) ([]byte, error) {
 	if c.Usage != nil {
 		a.usage = *c.Usage
 	}
-	return marshal(map[string]any{
+	a.stop = c.stop()
+	answer := map[string]any{
 		"id": "msg_" + c.ID, "type": "message", "role": "assistant", "model": a.model, "content": content,
-		"stop_reason": stopReason(a.reason), "stop_sequence": nil,
 		"usage": map[string]int{"input_tokens": a.usage.PromptTokens, "output_tokens": a.usage.CompletionTokens},
-	}), nil
+	}
+	maps.Copy(answer, a.stopped())
+	return marshal(answer), nil
 }
 
 // comment is one of an event stream, which Anthropic's is too.

@@ -96,7 +96,6 @@ func TestWhereNoModelIsNamedTheOneThatAnsweredIs(t *testing.T) {
 		{"/api/chat", `{"stream":false,"messages":[{"role":"user","content":"x"}]}`, false},
 		{"/api/chat", `{"messages":[{"role":"user","content":"x"}]}`, true},
 		{"/api/generate", `{"prompt":"x"}`, true},
-		{"/api/generate", `{}`, false},
 		{"/api/embed", `{"input":"x"}`, false},
 	} {
 		f := newFarm(t)

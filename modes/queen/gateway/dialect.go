@@ -34,9 +34,31 @@ type chunk struct {
 		Message      message `json:"message"`
 		Text         string  `json:"text"`
 		FinishReason string  `json:"finish_reason"`
+		StopReason   any     `json:"stop_reason"` // the stop text that was met, of vLLM and the built-in engine
 	} `json:"choices"`
-	Usage *usage       `json:"usage"`
-	Error *failureBody `json:"error"`
+	Usage   *usage       `json:"usage"`
+	Timings *timings     `json:"timings"`
+	Error   *failureBody `json:"error"`
+	Verbose struct {
+		Stop string `json:"stopping_word"`
+	} `json:"__verbose"` // what llama.cpp tells of a request that asks for verbose
+}
+
+// stop is the stop text that the answer ended before, or "".
+func (c chunk) stop() string {
+	for _, choice := range c.Choices {
+		if text, ok := choice.StopReason.(string); ok && text != "" {
+			return text
+		}
+	}
+	return c.Verbose.Stop
+}
+
+// timings is how long an engine took, in milliseconds, as llama.cpp and the
+// built-in engine tell it.
+type timings struct {
+	Prompt    float64 `json:"prompt_ms"`
+	Predicted float64 `json:"predicted_ms"`
 }
 
 type usage struct {
@@ -144,10 +166,10 @@ func (t *translator) begin() {
 	t.to.WriteHeader(http.StatusOK)
 }
 
-// FlushError sends what was written, if anything was (see
-// [http.ResponseController]).
+// FlushError sends what was written of a stream, if anything was (see
+// [http.ResponseController]); the head of a whole answer is not there before its end.
 func (t *translator) FlushError() error {
-	if t.events && !t.begun {
+	if !t.begun {
 		return nil
 	}
 	return http.NewResponseController(t.to).Flush()

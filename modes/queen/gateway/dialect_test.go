@@ -67,7 +67,7 @@ func TestRequestsAreTranslated(t *testing.T) {
 			    {"role":"user","content":[{"type":"tool_result","tool_use_id":"t1","content":"42"},{"type":"text","text":"go on"}]}],
 			  "tools":[{"name":"f","description":"d","input_schema":{"type":"object"}}],"tool_choice":{"type":"tool","name":"f"}}`,
 			"/v1/chat/completions",
-			`{"model":"bee","max_tokens":9,"stream":false,"stop":["x"],"temperature":0.5,
+			`{"model":"bee","max_tokens":9,"stream":false,"stop":["x"],"verbose":true,"temperature":0.5,
 			  "messages":[{"role":"system","content":"be"},{"role":"user","content":"hi"},
 			    {"role":"assistant","content":"so","tool_calls":[{"index":0,"id":"t1","type":"function","function":{"name":"f","arguments":"{\"a\":1}"}}]},
 			    {"role":"tool","content":"42","tool_call_id":"t1"},{"role":"user","content":"go on"}],

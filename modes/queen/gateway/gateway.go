@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"io"
 	"net/http"
 	"slices"
 	"strings"
@@ -37,7 +38,8 @@ var Routes = []struct{ Method, Path string }{
 	{http.MethodPost, "/v1/rerank"},
 	{http.MethodPost, "/v1/messages"},
 	{http.MethodPost, "/v1/messages/count_tokens"},
-	{http.MethodHead, "/"}, // by which Ollama's clients look whether it is there
+	{http.MethodGet, "/"}, // by which Ollama's clients look whether it is there
+	{http.MethodHead, "/"},
 	{http.MethodGet, "/api/*"},
 	{http.MethodHead, "/api/*"},
 	{http.MethodPost, "/api/*"},
@@ -88,6 +90,9 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case r.Method == http.MethodHead:
 		w.WriteHeader(http.StatusOK)
+	case r.URL.Path == "/":
+		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+		_, _ = io.WriteString(w, "Ollama is running") // its own words, which clients look for; the client may be gone
 	case strings.HasPrefix(r.URL.Path, "/api/"):
 		g.serveOllama(w, r)
 	case strings.HasPrefix(r.URL.Path, "/v1/messages"):

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -22,7 +23,8 @@ type ollamaRequest struct {
 		ToolCalls []ollamaToolCall `json:"tool_calls"`
 		ToolName  string           `json:"tool_name"`
 	} `json:"messages"`
-	Think   json.RawMessage `json:"think"` // true, false, or how much
+	Think   json.RawMessage `json:"think"`      // true, false, or how much
+	Keep    json.RawMessage `json:"keep_alive"` // seconds, or a text as 5m
 	Prompt  string          `json:"prompt"`
 	System  string          `json:"system"`
 	Images  []string        `json:"images"`
@@ -63,8 +65,22 @@ func (g *Gateway) serveOllama(w http.ResponseWriter, r *http.Request) {
 	case "POST /api/chat", "POST /api/generate":
 		g.serveTalk(w, r)
 	default:
-		refuse(w, &ollama{}, ops.Errorf(ops.CodeNotFound, "rbee has no %s %s", r.Method, r.URL.Path).
-			WithHint("models are brought by `rbee model download`, see `rbee model --help`"))
+		refuseOllama(w, r)
+	}
+}
+
+// refuseOllama answers a request that there is not.
+func refuseOllama(w http.ResponseWriter, r *http.Request) {
+	e := ops.Errorf(ops.CodeNotFound, "rbee has no %s %s", r.Method, r.URL.Path)
+	switch strings.TrimPrefix(r.URL.Path, "/api/") {
+	case "tags", "ps", "version":
+		Refuse(w, r, http.StatusMethodNotAllowed, e.WithHint("ask by GET"))
+	case "show", "embed", "embeddings", "chat", "generate":
+		Refuse(w, r, http.StatusMethodNotAllowed, e.WithHint("ask by POST"))
+	case "pull", "push", "create", "copy", "delete":
+		refuse(w, &ollama{}, e.WithHint("models are brought and removed by `rbee model download` and `rbee model delete`"))
+	default:
+		refuse(w, &ollama{}, e)
 	}
 }
 
@@ -79,15 +95,42 @@ func (g *Gateway) serveTalk(w http.ResponseWriter, r *http.Request) {
 	o.Model = untagged(o.Model)
 	d := &ollama{model: o.Model, generate: r.URL.Path == "/api/generate", began: time.Now()}
 	if d.generate && o.Prompt == "" && len(o.Images) == 0 || !d.generate && len(o.Messages) == 0 {
-		g.serveLoad(w, r, d)
+		g.serveNothing(w, r, o, d)
 		return
 	}
 	body, path := o.openAI(d.generate)
 	g.translate(w, r, path, body, d)
 }
 
-// serveLoad answers a request that says nothing, by which Ollama's clients have a
-// model loaded. The worker is asked for its models, which generates nothing.
+// serveNothing answers a request that says nothing, by which Ollama's clients have a
+// model loaded, or unloaded where it is not to be kept.
+func (g *Gateway) serveNothing(w http.ResponseWriter, r *http.Request, o ollamaRequest, d *ollama) {
+	switch {
+	case o.Model == "":
+		refuse(w, d, ops.Invalid("model", "must be given"))
+	case !o.unloads():
+		g.serveLoad(w, r, d)
+	case !slices.ContainsFunc(g.models(r.Context()), func(m model) bool { return m.ID == o.Model }):
+		refuse(w, d, g.unknown(r.Context(), o.Model))
+	default:
+		tell(w, d.unload())
+	}
+}
+
+// unloads reports whether the model is to be kept for no time.
+func (o ollamaRequest) unloads() bool {
+	var text string
+	if json.Unmarshal(o.Keep, &text) == nil {
+		n, err := strconv.ParseFloat(text, 64)
+		d, durationErr := time.ParseDuration(text)
+		return err == nil && n == 0 || durationErr == nil && d == 0
+	}
+	var n float64
+	return json.Unmarshal(o.Keep, &n) == nil && string(o.Keep) != "null" && n == 0
+}
+
+// serveLoad has a model loaded. The worker is asked for its models, which generates
+// nothing.
 func (g *Gateway) serveLoad(w http.ResponseWriter, r *http.Request, d *ollama) {
 	r = r.Clone(r.Context())
 	r.Method = http.MethodGet

@@ -74,3 +74,73 @@ func TestOllamasToolResultsAnswerTheirCalls(t *testing.T) {
 		}
 	}
 }
+
+func TestOllamasRoutesAnswerAsItsClientsExpect(t *testing.T) {
+	f := newFarm(t)
+	f.models = []ops.Model{{ID: "bee"}}
+	asked := f.told(`{"data":[{"id":"bee"}]}`, false)
+	for _, tt := range []struct {
+		method, path, body string
+		status             int
+		want               string
+	}{
+		{"GET", "/", "", 200, "Ollama is running"},
+		{"HEAD", "/", "", 200, ""},
+		{"GET", "/api/chat", "", 405, "ask by POST"},
+		{"POST", "/api/tags", "{}", 405, "ask by GET"},
+		{"POST", "/api/pull", "{}", 404, "rbee model download"},
+		{"GET", "/api/nothing", "", 404, `{"error":"rbee has no GET /api/nothing"}`},
+		{"POST", "/api/chat", "{}", 400, "model: must be given"},
+		{"POST", "/api/generate", `{"model":"bee","keep_alive":0}`, 200, `"done_reason":"unload"`},
+		{"POST", "/api/chat", `{"model":"bee:latest","keep_alive":"0s"}`, 200, `"done_reason":"unload"`},
+		{"POST", "/api/chat", `{"model":"bea","keep_alive":"0"}`, 404, `did you mean`},
+	} {
+		status, _, text := f.send(tt.method, tt.path, tt.body, nil)
+		if status != tt.status || !strings.Contains(text, tt.want) {
+			t.Errorf("%s %s %s: %d %s", tt.method, tt.path, tt.body, status, text)
+		}
+	}
+	if *asked != "" {
+		t.Errorf("a worker was asked: %s", *asked)
+	}
+	for _, keep := range []string{`"5m"`, `-1`, `null`} {
+		if _, _, text := f.ask("/api/generate", `{"model":"bee","keep_alive":`+keep+`}`); !strings.Contains(text, `"done_reason":"load"`) {
+			t.Errorf("keep_alive %s: %s", keep, text)
+		}
+	}
+}
+
+func TestOllamasAnswersTellHowLongTheEngineTook(t *testing.T) {
+	const took = `"timings":{"prompt_ms":0.002,"predicted_ms":0.003}`
+	f := newFarm(t)
+	f.told(`{"choices":[{"message":{"content":"hi"}}],`+took+`}`, false)
+	want := []string{`"prompt_eval_duration":2000,`, `"eval_duration":3000`, `"load_duration":`}
+	for body, stream := range map[string]bool{`{"model":"bee","prompt":"x","stream":false}`: false, `{"model":"bee","prompt":"x"}`: true} {
+		if stream {
+			f = newFarm(t)
+			f.told(`{"choices":[{"delta":{"content":"hi"}}]}`+"\n"+`{"choices":[{"delta":{}}],`+took+"}\n[DONE]", true)
+		}
+		_, _, text := f.ask("/api/generate", body)
+		for _, part := range want {
+			if !strings.Contains(text, part) {
+				t.Errorf("%s: no %s in %s", body, part, text)
+			}
+		}
+	}
+}
+
+func TestAnAnswerOfUnknownLengthHasItsHead(t *testing.T) {
+	f := newFarm(t)
+	status := http.StatusOK
+	f.add("w", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(status)
+		_ = http.NewResponseController(w).Flush() // its length is not told
+		_, _ = w.Write([]byte(`{"data":[{"embedding":[1]}],"error":{"message":"odd"}}`))
+	})
+	for _, status = range []int{http.StatusOK, http.StatusBadRequest} {
+		if got, header, text := f.ask("/api/embed", `{"model":"bee","input":"x"}`); got != status || header.Get("Content-Type") != "application/json" {
+			t.Errorf("%d: %d %v %s", status, got, header, text)
+		}
+	}
+}

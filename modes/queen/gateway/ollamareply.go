@@ -14,6 +14,7 @@ type ollama struct {
 	began    time.Time
 	first    time.Time // when the first piece came
 	usage    usage
+	took     *timings // as the engine tells it, or nil
 	reason   string
 	calls    []toolCall
 }
@@ -36,6 +37,7 @@ type ollamaAnswer struct {
 	Done       bool           `json:"done"`
 	DoneReason string         `json:"done_reason,omitempty"`
 	Total      int64          `json:"total_duration,omitempty"`
+	LoadTime   int64          `json:"load_duration,omitempty"`
 	Prompted   int            `json:"prompt_eval_count,omitempty"`
 	PromptTime int64          `json:"prompt_eval_duration,omitempty"`
 	Made       int            `json:"eval_count,omitempty"`
@@ -46,9 +48,7 @@ func (*ollama) contentType() string { return "application/x-ndjson" }
 
 func (o *ollama) piece(c chunk) []byte {
 	o.model = cmp.Or(o.model, c.Model) // which the client may have left to us
-	if c.Usage != nil {
-		o.usage = *c.Usage
-	}
+	o.told(c)
 	var out []byte
 	for _, choice := range c.Choices {
 		if choice.FinishReason != "" {
@@ -65,6 +65,16 @@ func (o *ollama) piece(c chunk) []byte {
 		out = append(append(out, marshal(o.answer(text, choice.Delta.Reasoning, nil))...), '\n')
 	}
 	return out
+}
+
+// told keeps what an engine tells of the whole.
+func (o *ollama) told(c chunk) {
+	if c.Usage != nil {
+		o.usage = *c.Usage
+	}
+	if c.Timings != nil {
+		o.took = c.Timings
+	}
 }
 
 // collect puts the pieces of tool calls together: here they come whole.
@@ -101,16 +111,38 @@ func (o *ollama) answer(text, thought string, calls []toolCall) ollamaAnswer {
 
 // last is the answer with which all is done.
 func (o *ollama) last(a ollamaAnswer) ollamaAnswer {
-	now := time.Now()
-	if o.first.IsZero() {
-		o.first = now
-	}
 	a.Done, a.DoneReason = true, "stop"
 	if o.reason == "length" {
 		a.DoneReason = "length"
 	}
-	a.Total, a.PromptTime, a.MadeTime = now.Sub(o.began).Nanoseconds(), o.first.Sub(o.began).Nanoseconds(), now.Sub(o.first).Nanoseconds()
 	a.Prompted, a.Made = o.usage.PromptTokens, o.usage.CompletionTokens
+	o.times(&a)
+	return a
+}
+
+// times says how long it took: all of it and, where the engine tells, its own work;
+// what is left was waiting and loading. An engine that tells nothing is taken to
+// have worked on the prompt until its first piece came.
+func (o *ollama) times(a *ollamaAnswer) {
+	total := time.Since(o.began)
+	prompt, made := time.Duration(0), total
+	switch {
+	case o.took != nil:
+		prompt, made = milliseconds(o.took.Prompt), milliseconds(o.took.Predicted)
+	case !o.first.IsZero():
+		prompt, made = o.first.Sub(o.began), time.Since(o.first)
+	}
+	a.Total, a.PromptTime, a.MadeTime = total.Nanoseconds(), prompt.Nanoseconds(), made.Nanoseconds()
+	a.LoadTime = max(0, total-prompt-made).Nanoseconds()
+}
+
+func milliseconds(n float64) time.Duration { return time.Duration(n * float64(time.Millisecond)) }
+
+// unload is the answer to a request to unload a model, which is a hive's to
+// decide: where the memory is wanted, or after its idle time.
+func (o *ollama) unload() ollamaAnswer {
+	a := o.answer("", "", nil)
+	a.Done, a.DoneReason = true, "unload"
 	return a
 }
 
@@ -127,9 +159,7 @@ func (o *ollama) whole(text []byte) ([]byte, error) {
 	if err := json.Unmarshal(text, &c); err != nil {
 		return nil, err
 	}
-	if c.Usage != nil {
-		o.usage = *c.Usage
-	}
+	o.told(c)
 	o.model = cmp.Or(o.model, c.Model)
 	said, thought, calls := "", "", []toolCall(nil)
 	for _, choice := range c.Choices {
