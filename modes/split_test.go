@@ -177,7 +177,7 @@ func TestAPartThatIsLostFailsTheAnswerByNameAndTheNextOneWorks(t *testing.T) {
 	f := newDivided(t)
 	main := f.spawn("slow", "--hives", "localhost,gpu1", "--flag", "ignore-eos")
 	f.flags = []string{"--hive", "localhost"}
-	want := f.undisturbed()
+	want, holds := f.undisturbed(), f.part(main).PartBytes
 	for _, tt := range []struct {
 		name string
 		do   func()
@@ -200,6 +200,9 @@ func TestAPartThatIsLostFailsTheAnswerByNameAndTheNextOneWorks(t *testing.T) {
 			}
 			if got := f.rbee(f.slowly()...); got != want {
 				t.Errorf("the next answer is another: %.100q", got)
+			}
+			if got := f.part(main).PartBytes; got != holds || got == 0 {
+				t.Errorf("the part is to hold %d bytes, before %d", got, holds)
 			}
 		})
 	}

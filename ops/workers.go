@@ -44,6 +44,8 @@ type Worker struct {
 	// PartOf is the worker, as HIVE/ID, of whose model this one holds a part. It
 	// takes no requests of its own, and ends with that one.
 	PartOf string `json:"part_of,omitempty"`
+	// PartBytes is how much memory the part is to hold, in bytes; 0 is not known.
+	PartBytes uint64 `json:"part_bytes,omitempty"`
 }
 
 // Workers is the answer to [WorkerList].

@@ -122,11 +122,11 @@ func (m *member) ownShare(i ops.Worker) float64 {
 
 // outstandingOfPart is how much a part is still going to take of the machine's
 // memory, in bytes. On a machine with cards it takes of theirs.
-func (h *Hive) outstandingOfPart(m *member, i ops.Worker) uint64 {
+func (h *Hive) outstandingOfPart(i ops.Worker) uint64 {
 	cards := ops.Accelerators(h.machine.list())
 	if i.State == ops.WorkerFailed || len(cards) > 0 && !cards[0].SharesMemory {
 		return 0
 	}
 	held, _ := ownMemory(i.PID)
-	return m.want.partBytes - min(m.want.partBytes, held)
+	return i.PartBytes - min(i.PartBytes, held)
 }

@@ -53,7 +53,7 @@ func newMember(id, folder, hive string, w want) *member {
 		begun: make(chan struct{}), settled: make(chan struct{}), ended: make(chan struct{}), news: make(chan struct{}),
 		info: ops.Worker{
 			ID: id, HiveID: hive, Model: w.model.ID, Engine: w.engine, Device: w.device, Program: w.program, State: ops.WorkerLoading,
-			PromptCache: max(0, w.prompts), Parts: w.parts, PartOf: w.partOf, StartedAt: time.Now().UTC(), LogPath: filepath.Join(folder, home.WorkerLog),
+			PromptCache: max(0, w.prompts), Parts: w.parts, PartOf: w.partOf, PartBytes: w.partBytes, StartedAt: time.Now().UTC(), LogPath: filepath.Join(folder, home.WorkerLog),
 		},
 	}
 }
@@ -103,7 +103,7 @@ func (m *member) arguments() []string {
 		args = append(args, "--share="+strconv.FormatFloat(m.want.share, 'g', -1, 64))
 	}
 	if m.want.partOf != "" {
-		args = append(args, "--part-of="+m.want.partOf)
+		args = append(args, "--part-of="+m.want.partOf, "--part-bytes="+strconv.FormatUint(m.want.partBytes, 10))
 	}
 	return args
 }

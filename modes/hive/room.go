@@ -158,7 +158,7 @@ func (h *Hive) freeIn(ctx context.Context, pool string) (total, free uint64) {
 func (h *Hive) outstanding(m *member, pool string) uint64 {
 	i := m.tell()
 	if i.Engine == ops.EngineRPC {
-		return h.outstandingOfPart(m, i)
+		return h.outstandingOfPart(i)
 	}
 	if i.State == ops.WorkerFailed || i.Engine == command || pool != processor && i.State != ops.WorkerLoading {
 		return 0 // a card's driver knows

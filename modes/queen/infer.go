@@ -21,7 +21,7 @@ func (q *Queen) assign(ctx context.Context, o ops.Infer) (any, error) {
 		return q.takeUp(ctx, at, o)
 	}
 	if o.WorkerID != "" {
-		return q.toNamed(ctx, q.hiveOfWorker(o), o)
+		return q.toWorker(ctx, q.hiveOfWorker(o), o)
 	}
 	r := toChoose(ctx, o)
 	if o.HiveID != "" {
@@ -37,6 +37,30 @@ func (q *Queen) assign(ctx context.Context, o ops.Infer) (any, error) {
 		return q.toNamed(ctx, o.HiveID, o)
 	}
 	return answer, err
+}
+
+// toWorker has the worker answer that a job names. One whose model is divided is
+// asked once more where it fails before it has said anything, as in [Queen.try].
+func (q *Queen) toWorker(ctx context.Context, hive string, o ops.Infer) (any, error) {
+	w, ok := q.worker(split{hive: hive, id: o.WorkerID})
+	if !ok || len(w.Parts) == 0 || o.Model != "" && o.Model != w.Model {
+		return q.toNamed(ctx, hive, o)
+	}
+	if err := q.refuseDrained(hive); err != nil {
+		return nil, err
+	}
+	answer, began, err := q.askWorker(ctx, w, o, 1)
+	if err == nil || began || ctx.Err() != nil || !passedOver(err) {
+		return answer, err
+	}
+	onceMore(ctx, w, err)
+	answer, _, err = q.askWorker(ctx, w, o, 2)
+	return answer, err
+}
+
+// onceMore says that a worker has failed and is asked again.
+func onceMore(ctx context.Context, w ops.Worker, err error) {
+	ops.Warn(ctx, "worker_failed", "worker %s of %s could not do it, trying it once more: %v", w.ID, w.HiveID, err)
 }
 
 // toChoose is the job of ctx as the scheduler takes it.
@@ -69,7 +93,7 @@ func (q *Queen) try(ctx context.Context, r schedule.Request, o ops.Infer) (any, 
 		}
 		failed = err
 		if again = divided; divided {
-			ops.Warn(ctx, "worker_failed", "worker %s of %s could not do it, trying it once more: %v", lease.Worker.ID, lease.Worker.HiveID, err)
+			onceMore(ctx, lease.Worker, err)
 			continue
 		}
 		ops.Warn(ctx, "worker_failed", "worker %s of %s could not do it, trying another: %v", lease.Worker.ID, lease.Worker.HiveID, err)

@@ -3,6 +3,7 @@ package queen
 import (
 	"context"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -28,6 +29,7 @@ type splits struct {
 	held     map[split]*holding // those that have a session
 	missing  map[string]time.Time
 	tries    map[string]attempt // of starting a part anew
+	sizes    map[string]uint64  // of parts, by [placeOf], in bytes; the keeping goroutine's alone
 }
 
 // holding is the goroutine that holds a session.
@@ -60,7 +62,7 @@ const (
 func newSplits() *splits {
 	return &splits{
 		poke: make(chan struct{}, 1), starting: map[split]int{}, held: map[split]*holding{},
-		missing: map[string]time.Time{}, tries: map[string]attempt{},
+		missing: map[string]time.Time{}, tries: map[string]attempt{}, sizes: map[string]uint64{},
 	}
 }
 
@@ -137,6 +139,7 @@ func (q *Queen) keepSplits(ctx context.Context) {
 		case <-tick.C:
 		}
 		q.holdSessions(ctx)
+		q.noteSizes()
 		q.mendParts(ctx, &mending)
 	}
 }
@@ -261,6 +264,36 @@ func (q *Queen) worker(s split) (ops.Worker, bool) {
 	return ops.Worker{}, false
 }
 
+// placeOf names the part of a worker's model that a hive holds.
+func placeOf(whole split, hive string) string { return whole.String() + " " + hive }
+
+// noteSizes remembers how much each part is to hold, for when it is started anew,
+// and forgets those of workers that are gone.
+func (q *Queen) noteSizes() {
+	for place := range q.splits.sizes {
+		worker, _, _ := strings.Cut(place, " ")
+		hive, id := ops.SplitPartOf(worker)
+		_, lives := q.worker(split{hive: hive, id: id})
+		if _, up := q.books.snapshot(hive); !lives && (up || !q.books.has(hive)) {
+			delete(q.splits.sizes, place)
+		}
+	}
+	for _, p := range q.books.workers() {
+		if hive, id := ops.SplitPartOf(p.PartOf); p.PartBytes > 0 {
+			q.splits.sizes[placeOf(split{hive: hive, id: id}, p.HiveID)] = p.PartBytes
+		}
+	}
+}
+
+// partAnew starts a part in place of one that is gone: its hive makes room for it
+// as it did the first time, where the queen has seen that.
+func (q *Queen) partAnew(whole split, hive string) ops.WorkerSpawn {
+	return ops.WorkerSpawn{
+		OnHive: ops.OnHive{HiveID: hive}, Engine: ops.EngineRPC,
+		Split: ops.Split{PartOf: whole.String(), PartBytes: q.splits.sizes[placeOf(whole, hive)]},
+	}
+}
+
 // mendParts ends parts whose worker is gone and starts parts anew that are.
 func (q *Queen) mendParts(ctx context.Context, mending *sync.WaitGroup) {
 	for _, w := range q.books.workers() {
@@ -316,8 +349,8 @@ func (q *Queen) replaceParts(ctx context.Context, w ops.Worker, mending *sync.Wa
 			continue
 		}
 		q.Log.Warn().Str("hive", hive).Stringer("part_of", whole).Msg("a part is gone: starting it anew")
+		part := q.partAnew(whole, hive)
 		mending.Go(func() {
-			part := ops.WorkerSpawn{OnHive: ops.OnHive{HiveID: hive}, Engine: ops.EngineRPC, Split: ops.Split{PartOf: whole.String()}}
 			if err := q.spawnPart(ctx, part, "", true); err != nil {
 				q.Log.Warn().Err(err).Str("hive", hive).Stringer("part_of", whole).Msg("a part cannot be started anew")
 			}

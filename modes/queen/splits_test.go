@@ -78,6 +78,30 @@ func TestAPartWithoutItsWorkerIsEnded(t *testing.T) {
 	}
 }
 
+func TestAPartThatIsStartedAnewTakesTheRoomOfTheOneBefore(t *testing.T) {
+	q := &Queen{splits: newSplits()}
+	q.books.schedule = schedule.New(schedule.Options{})
+	defer q.books.schedule.Close()
+	q.books.hives = map[string]*entry{"gpu1": {}, "gpu2": {}}
+	whole := split{"gpu1", "w"}
+	q.books.heard("gpu1", ops.HiveSnapshot{Workers: []ops.Worker{{ID: "w", HiveID: "gpu1", State: ops.WorkerReady, Parts: []string{"gpu2"}}}}, time.Now())
+	q.books.heard("gpu2", ops.HiveSnapshot{Workers: []ops.Worker{{ID: "p", HiveID: "gpu2", PartOf: "gpu1/w", PartBytes: 7 << 30, State: ops.WorkerReady}}}, time.Now())
+	holds := func(when string, want uint64) {
+		t.Helper()
+		q.noteSizes()
+		if part := q.partAnew(whole, "gpu2"); part.PartBytes != want || part.PartOf != "gpu1/w" || part.HiveID != "gpu2" || part.Validate() != nil {
+			t.Errorf("%s: %+v", when, part)
+		}
+	}
+	holds("while it is there", 7<<30)
+	q.books.heard("gpu2", ops.HiveSnapshot{}, time.Now())
+	holds("when it is gone", 7<<30)
+	q.books.lost("gpu1", "no route to host")
+	holds("when the worker's hive is away", 7<<30)
+	q.books.heard("gpu1", ops.HiveSnapshot{}, time.Now())
+	holds("when the worker has ended", 0)
+}
+
 func TestAPartIsStartedAnewLessAndLessOften(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSplits()

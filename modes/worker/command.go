@@ -31,6 +31,7 @@ type ServeCmd struct {
 	Parts         []string `name:"part" hidden:"" help:"Further hive that the model is divided over; once for each."`
 	Share         float64  `hidden:"" help:"How much of the weights stay on this machine's CPU then."`
 	PartOf        string   `hidden:"" help:"Worker, HIVE/ID, of whose model this one holds a part."`
+	PartBytes     uint64   `hidden:"" help:"How much memory that is to take."`
 	Folder        string   `help:"Folder for its socket, log and jobs, which must exist (default: one of its own)." placeholder:"PATH"`
 
 	Silence time.Duration `help:"How long an engine may say nothing to requests that wait before it counts as hung and is started again, and a fifth as long do nothing while it starts; 0s is for ever." default:"10m" env:"RBEE_ENGINE_SILENCE" placeholder:"DURATION"`
@@ -111,6 +112,6 @@ func (c *ServeCmd) open(h home.Home, folder string) (*Worker, error) {
 	return New(Options{
 		ID: c.ID, Hive: c.Hive, Model: c.Model, Path: c.Path, Engine: c.Engine, Device: c.Device,
 		Parallel: c.Parallel, ContextLength: c.ContextLength, Threads: c.Threads, Flags: c.Flags, Command: c.Command, Program: c.Program, Silence: max(0, c.Silence),
-		PromptCache: c.PromptCache, Parts: c.Parts, Share: c.Share, PartOf: c.PartOf, Folder: folder, Engines: table, Binary: exe, Build: build,
+		PromptCache: c.PromptCache, Parts: c.Parts, Share: c.Share, PartOf: c.PartOf, PartBytes: c.PartBytes, Folder: folder, Engines: table, Binary: exe, Build: build,
 	})
 }

@@ -44,6 +44,7 @@ type Options struct {
 	Parts         []string // further hives that the model is divided over
 	Share         float64  // of the weights that stay on this machine's CPU then; 0 leaves it to the engine
 	PartOf        string   // the worker, HIVE/ID, of whose model this one holds a part
+	PartBytes     uint64   // that the part is to take of the memory, or 0
 	Folder        string   // for its socket, pid file, log and jobs; it must exist
 	Engines       map[string]Open
 	Binary        string // what it runs from
@@ -101,7 +102,7 @@ func New(o Options) (_ *Worker, err error) {
 	w.state.info = ops.Worker{
 		ID: o.ID, HiveID: o.Hive, Model: o.Model, Engine: w.Engine, Device: w.Device, Program: w.Program, State: ops.WorkerLoading,
 		PID: daemon.Self().PID, Slots: w.Parallel, StartedAt: started, LogPath: filepath.Join(o.Folder, home.WorkerLog),
-		PromptCache: max(0, o.PromptCache), Parts: o.Parts, PartOf: o.PartOf,
+		PromptCache: max(0, o.PromptCache), Parts: o.Parts, PartOf: o.PartOf, PartBytes: o.PartBytes,
 	}
 	socket := filepath.Join(o.Folder, home.WorkerSocket)
 	var holder daemon.Record

@@ -1,0 +1,132 @@
+package queen
+
+import (
+	"context"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"rbee.dev/rbee/job"
+	"rbee.dev/rbee/modes/queen/schedule"
+	"rbee.dev/rbee/ops"
+	"rbee.dev/rbee/transport"
+)
+
+// served is a hive behind a server of jobs.
+type served struct{ client *transport.Client }
+
+func (served) ensure(context.Context) error { return nil }
+func (s served) jobs() *transport.Client    { return s.client }
+func (s served) direct() *transport.Client  { return s.client }
+func (s served) Close()                     { s.client.Close() }
+
+// serving is a queen with a hive gpu1 that does operations so. It has a worker w
+// whose model is divided, and another one, whole.
+func serving(t *testing.T, do func(ctx context.Context, o ops.HiveOp) (any, error)) *Queen {
+	t.Helper()
+	jobs, err := job.NewServer(job.Options[ops.HiveOp]{Mode: "hive", Dir: t.TempDir(), Log: zerolog.Nop(), Run: do})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := httptest.NewServer(jobs)
+	q := &Queen{splits: newSplits()}
+	q.Log = zerolog.Nop()
+	q.schedule = schedule.New(schedule.Options{})
+	q.books.schedule = q.schedule
+	q.books.hives = map[string]*entry{"gpu1": {}}
+	q.books.heard("gpu1", ops.HiveSnapshot{Workers: []ops.Worker{
+		{ID: "w", HiveID: "gpu1", Model: "big", State: ops.WorkerReady, Parts: []string{"gpu2"}}, {ID: "whole", HiveID: "gpu1", Model: "small", State: ops.WorkerReady},
+	}}, time.Now())
+	q.hives.add(t.Context(), "gpu1", served{transport.New(transport.Options{Name: "hive gpu1", BaseURL: s.URL})}, func(ctx context.Context) { <-ctx.Done() })
+	t.Cleanup(func() {
+		q.hives.close()
+		q.schedule.Close()
+		if err := jobs.Stop(context.WithoutCancel(t.Context())); err != nil {
+			t.Error(err)
+		}
+		s.Close()
+	})
+	return q
+}
+
+// noted is a sink that keeps what is said.
+type noted struct {
+	mu   sync.Mutex
+	at   ops.Cursor
+	said []string
+}
+
+func (*noted) JobID() string { return "0123456789abcdef" }
+
+func (n *noted) Emit(e ops.Event) { n.Mark(e, n.Cursor()) }
+
+func (n *noted) Mark(e ops.Event, at ops.Cursor) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.at = at
+	switch e := e.(type) {
+	case ops.TokenEvent:
+		n.said = append(n.said, e.Text)
+	case ops.NarrationEvent:
+		n.said = append(n.said, e.Human)
+	case ops.ProgressEvent, ops.ResultEvent, ops.ErrorEvent, ops.EndEvent, nil:
+	}
+}
+
+func (n *noted) Cursor() ops.Cursor {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.at
+}
+
+func TestAWorkerOfADividedModelThatIsNamedIsAskedOnceMore(t *testing.T) {
+	lost := ops.Errorf(ops.CodeUnavailable, "the part of the model on hive gpu2 was lost")
+	for _, c := range []struct {
+		name  string
+		op    ops.Infer
+		fails int // how often it does
+		after string
+		err   *ops.Error
+		asked int
+		code  ops.Code
+	}{
+		{name: "it fails once", op: ops.Infer{WorkerID: "w"}, fails: 1, err: lost, asked: 2},
+		{name: "its model is named too", op: ops.Infer{WorkerID: "w", Model: "big"}, fails: 1, err: lost, asked: 2},
+		{name: "it fails twice", op: ops.Infer{WorkerID: "w"}, fails: 2, err: lost, asked: 2, code: ops.CodeUnavailable},
+		{name: "it has said something", op: ops.Infer{WorkerID: "w"}, fails: 1, after: "Once", err: lost, asked: 1, code: ops.CodeUnavailable},
+		{name: "it will not", op: ops.Infer{WorkerID: "w"}, fails: 1, err: ops.Invalid("prompt", "is too long"), asked: 1, code: ops.CodeInvalid},
+		{name: "it is whole", op: ops.Infer{WorkerID: "whole"}, fails: 1, err: lost, asked: 1, code: ops.CodeUnavailable},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var mu sync.Mutex
+			asked := 0
+			q := serving(t, func(ctx context.Context, o ops.HiveOp) (any, error) {
+				mu.Lock()
+				defer mu.Unlock()
+				if i, ok := o.(ops.Infer); !ok || i.WorkerID != c.op.WorkerID {
+					t.Errorf("it is asked for %+v", o)
+				}
+				if c.after != "" {
+					ops.Emit(ctx, ops.TokenEvent{Text: c.after})
+				}
+				if asked++; asked <= c.fails {
+					return nil, c.err
+				}
+				return ops.Answer{WorkerID: "w", Text: "Once upon a time"}, nil
+			})
+			c.op.Prompt = "Tell"
+			sink := &noted{}
+			_, err := q.assign(ops.WithSink(t.Context(), sink), c.op)
+			if ops.CodeOf(err) != c.code || asked != c.asked {
+				t.Errorf("%v, asked %d times", err, asked)
+			}
+			if told := strings.Contains(strings.Join(sink.said, "\n"), "worker w of gpu1 could not do it, trying it once more"); told != (c.asked == 2) {
+				t.Errorf("it says %q", sink.said)
+			}
+		})
+	}
+}
