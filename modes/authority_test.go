@@ -215,3 +215,42 @@ func TestAQueenSaysWhatIsWrongWithTheFilesOfACertificate(t *testing.T) {
 		})
 	}
 }
+
+// TestAQueenThatCouldNotBeReplacedIsNotEnded: what is wrong is said while she goes
+// on.
+func TestAQueenThatCouldNotBeReplacedIsNotEnded(t *testing.T) {
+	a := newAuthority(t)
+	oldCert, oldKey := a.certify(-48*time.Hour, -24*time.Hour, "old.example")
+	p := newPlace(t)
+	p.rbee("queen", "start")
+	before := p.record("queen").PID
+	for name, tt := range map[string]struct {
+		env  []string
+		want []string
+	}{
+		"by a certificate of the past": {[]string{"RBEE_TLS_CERT=" + oldCert, "RBEE_TLS_KEY=" + oldKey}, []string{"the queen that runs goes on", "has expired on", "renew it"}},
+		"by a policy that is none":     {[]string{"RBEE_POLICY=fastest"}, []string{"the queen that runs goes on", `there is no policy "fastest"`, "balanced"}},
+		"by a number that is none":     {[]string{"RBEE_QUEUE_DEPTH=many"}, []string{"the queen that runs goes on", "queue-depth"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			cmd := p.command("queen", "restart")
+			cmd.Env = append(cmd.Env, tt.env...)
+			out, err := cmd.CombinedOutput()
+			if err == nil || cmd.ProcessState.ExitCode() != 2 {
+				t.Errorf("it ends with %v", err)
+			}
+			for _, want := range tt.want {
+				if !strings.Contains(string(out), want) {
+					t.Errorf("%s; want %q", out, want)
+				}
+			}
+			if now := p.record("queen").PID; now != before {
+				t.Errorf("the queen was %d and is %d", before, now)
+			}
+		})
+	}
+	p.rbee("queen", "restart")
+	if p.record("queen").PID == before {
+		t.Error("it is not restarted where nothing is wrong")
+	}
+}

@@ -1,10 +1,12 @@
 package keeper
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -209,6 +211,9 @@ func (QueenRestart) Run(ctx context.Context, k *Keeper) error {
 	listen, args := k.Listen, []string(nil)
 	if record, running := k.running(); running {
 		listen, args = record.Address, kept(record.Args)
+		if err := k.couldStart(ctx, listen, args); err != nil {
+			return err
+		}
 		if err := k.shutdown(ctx, record, daemon.ScopeSelf); err != nil {
 			return err
 		}
@@ -220,6 +225,22 @@ func (QueenRestart) Run(ctx context.Context, k *Keeper) error {
 		return err
 	}
 	return QueenStatus{}.Run(ctx, k)
+}
+
+// couldStart refuses to end a queen for one that could not start: with a variable
+// that is wrong, or a certificate that has expired.
+func (k *Keeper) couldStart(ctx context.Context, listen string, args []string) error {
+	cmd := exec.CommandContext(ctx, k.Binary, append([]string{"queen", "serve", "--check", "--listen", listen}, args...)...)
+	said, err := cmd.CombinedOutput()
+	if err == nil {
+		return nil
+	}
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	why, hint, _ := strings.Cut(strings.TrimSpace(strings.TrimPrefix(string(said), "rbee: ")), "\n")
+	return ops.Errorf(ops.CodeInvalid, "the queen that runs goes on, since none could start in its place: %s", cmp.Or(why, err.Error())).
+		WithHint("%s", strings.TrimSpace(hint))
 }
 
 // leaveHive ends the process of this machine's hive, for the next one to find its

@@ -13,6 +13,7 @@ import (
 	"rbee.dev/rbee/inference/slice"
 	"rbee.dev/rbee/modes/daemon"
 	"rbee.dev/rbee/modes/home"
+	"rbee.dev/rbee/modes/queen/schedule"
 	"rbee.dev/rbee/ops"
 )
 
@@ -37,6 +38,8 @@ type ServeCmd struct {
 
 	Policy     string `help:"How workers are chosen: balanced, the least busy first, or packed, the busiest first, so that others fall idle." default:"balanced" env:"RBEE_POLICY" placeholder:"NAME"`
 	QueueDepth int    `help:"Requests that may wait for one model; those beyond are refused." default:"4096" env:"RBEE_QUEUE_DEPTH" placeholder:"N"`
+
+	Check bool `hidden:"" help:"Say only whether a queen could start with these flags."`
 }
 
 // Help is shown by --help.
@@ -95,6 +98,20 @@ func (o Options) args() []string {
 	return list
 }
 
+// check says whether a queen could start like that, as far as it can be told while
+// another runs.
+func check(o Options) error {
+	q := &Queen{Options: o}
+	if _, err := schedule.PolicyNamed(o.Policy); err != nil {
+		return err
+	}
+	if err := q.checkListen(); err != nil {
+		return err
+	}
+	_, _, err := q.certificate()
+	return err
+}
+
 // Run serves until the context ends or somebody asks for the end.
 func (c *ServeCmd) Run(ctx context.Context, h home.Home, stderr io.Writer) (err error) {
 	if c.QueueDepth < 1 {
@@ -102,6 +119,9 @@ func (c *ServeCmd) Run(ctx context.Context, h home.Home, stderr io.Writer) (err 
 	}
 	if d, err := time.ParseDuration(c.IdleTimeout); err != nil || d < 0 {
 		return ops.Invalid("idle-timeout", "must be a number and a unit as in 90s, 30m or 12h, or 0s for never, got %q", c.IdleTimeout)
+	}
+	if c.Check {
+		return check(c.options(h, "", zerolog.Nop()))
 	}
 	if err := h.Create(); err != nil {
 		return err
