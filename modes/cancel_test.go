@@ -2,72 +2,19 @@ package modes_test
 
 import (
 	"bufio"
-	"context"
 	"encoding/json"
 	"net"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
-	"rbee.dev/rbee/inference"
-	"rbee.dev/rbee/inference/enginetest"
+	"rbee.dev/rbee/modes/pacedtest"
 )
 
-// endsTo is set in the environment of a paced rbee whose engines tell how each of
-// their requests ended: the path of a socket that listens.
-const endsTo = "RBEE_TEST_ENDS"
-
-// ended is how an engine's request ended.
-type ended struct {
-	Pieces    int // of text that were made
-	Cancelled bool
-}
-
-// telling is an engine that tells.
-type telling struct {
-	inference.Engine
-	socket string
-}
-
-// openTelling opens one whose answers have no end of their own.
-func openTelling(ctx context.Context, s inference.Spec, pace time.Duration, socket string) (inference.Engine, error) {
-	e, err := enginetest.Open(ctx, s, enginetest.Options{Pace: pace, Pieces: 1_000_000})
-	return telling{e, socket}, err
-}
-
-// counted counts what is written through it.
-type counted struct {
-	http.ResponseWriter
-	writes atomic.Int64
-}
-
-func (c *counted) Write(b []byte) (int, error) {
-	c.writes.Add(int64(strings.Count(string(b), "data: ")))
-	return c.ResponseWriter.Write(b)
-}
-
-// Unwrap is for what flushes it.
-func (c *counted) Unwrap() http.ResponseWriter { return c.ResponseWriter }
-
-// ServeHTTP tells at the request's end.
-func (e telling) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	c := &counted{ResponseWriter: w}
-	e.Engine.ServeHTTP(c, r)
-	to, err := net.Dial("unix", e.socket) //nolint:noctx // the test listens
-	if err != nil {
-		return // it does not any more
-	}
-	defer to.Close()
-	_ = json.NewEncoder(to).Encode(ended{Pieces: int(c.writes.Load()), Cancelled: r.Context().Err() != nil})
-}
-
 // ends listens for how the requests of engines end, which are started after it.
-func ends(tb testing.TB) <-chan ended {
+func ends(tb testing.TB) <-chan pacedtest.Ended {
 	tb.Helper()
 	dir, err := os.MkdirTemp("", "ends") //nolint:usetesting // a socket's path must be short
 	if err != nil {
@@ -77,8 +24,8 @@ func ends(tb testing.TB) <-chan ended {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	tb.Setenv(endsTo, l.Addr().String())
-	told, over := make(chan ended, 100), make(chan struct{})
+	tb.Setenv(pacedtest.EndsTo, l.Addr().String())
+	told, over := make(chan pacedtest.Ended, 100), make(chan struct{})
 	go func() {
 		defer close(over)
 		for {
@@ -86,7 +33,7 @@ func ends(tb testing.TB) <-chan ended {
 			if err != nil {
 				return
 			}
-			var e ended
+			var e pacedtest.Ended
 			if json.NewDecoder(from).Decode(&e) == nil {
 				told <- e
 			}
@@ -119,8 +66,8 @@ func goAway(tb testing.TB, c *chain) map[string]func() (left time.Time) {
 			return left
 		},
 		"from a job": func() time.Time {
-			cmd := exec.Command(os.Args[0], "infer", "--max-tokens", "1000000", "x")
-			cmd.Env = append(os.Environ(), "RBEE_HOME="+c.home, "RBEE_QUEEN=", paced+"=5ms")
+			cmd := exec.Command(c.program, "infer", "--max-tokens", "1000000", "x")
+			cmd.Env = append(os.Environ(), "RBEE_HOME="+c.home, "RBEE_QUEEN=", pacedtest.Pace+"=5ms")
 			out, err := cmd.StdoutPipe()
 			if err == nil {
 				err = cmd.Start()

@@ -2,105 +2,44 @@ package modes_test
 
 import (
 	"context"
-	"fmt"
-	"io"
 	"os"
 	"os/exec"
-	"os/signal"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
-	"github.com/alecthomas/kong"
-
-	"rbee.dev/rbee/inference"
 	"rbee.dev/rbee/inference/enginetest"
-	"rbee.dev/rbee/modes"
 	"rbee.dev/rbee/modes/daemon"
-	"rbee.dev/rbee/modes/hive"
-	"rbee.dev/rbee/modes/home"
-	"rbee.dev/rbee/modes/worker"
+	"rbee.dev/rbee/modes/pacedtest"
 	"rbee.dev/rbee/ops"
 	"rbee.dev/rbee/transport"
 )
-
-// paced is set in the environment of an rbee whose engine makes text at that
-// pace (a duration) in place of computing it: the test binary itself.
-const paced = "RBEE_TEST_PACE"
-
-// roomFor is how much memory a hive of such an rbee has, in bytes, where it is
-// set.
-const roomFor = "RBEE_TEST_MEMORY"
-
-// runPaced is rbee with the paced engine: real daemons that speak real HTTP.
-func runPaced(pace string, args []string) int {
-	memory, limited := os.LookupEnv(roomFor)
-	own := len(args) > 2 && args[2] == "serve" && (args[1] == "worker" || args[1] == "hive" && limited)
-	if !own {
-		return modes.Main(args, os.Stdin, os.Stdout, os.Stderr)
-	}
-	var commands struct {
-		Hive struct {
-			Serve hive.ServeCmd `cmd:""`
-		} `cmd:""`
-		Worker struct {
-			Serve worker.ServeCmd `cmd:""`
-		} `cmd:""`
-	}
-	commands.Worker.Serve.Engines = map[string]worker.Open{
-		"builtin": func(ctx context.Context, s inference.Spec) (inference.Engine, error) {
-			d, err := time.ParseDuration(pace)
-			if err != nil {
-				return nil, err
-			}
-			if socket := os.Getenv(endsTo); socket != "" {
-				return openTelling(ctx, s, d, socket)
-			}
-			return enginetest.Open(ctx, s, enginetest.Options{Pace: d, Pieces: 1000})
-		},
-	}
-	commands.Hive.Serve.Memory = func(context.Context) (total, free uint64) {
-		n, _ := strconv.ParseUint(memory, 10, 64)
-		return n, n // less what its workers are estimated to take
-	}
-	parser, err := kong.New(&commands)
-	if err == nil {
-		var parsed *kong.Context
-		if parsed, err = parser.Parse(args[1:]); err == nil {
-			var h home.Home
-			if h, err = home.Find(os.Getenv); err == nil {
-				ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-				defer stop()
-				parsed.BindTo(ctx, (*context.Context)(nil))
-				parsed.BindTo(os.Stderr, (*io.Writer)(nil))
-				parsed.Bind(h)
-				err = parsed.Run()
-			}
-		}
-	}
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	return 0
-}
 
 // chain is a queen, a hive and a paced worker, and the ways to talk to them.
 type chain struct {
 	queen, direct *transport.Client
 	pid           int // the queen's
-	home          string
+	program, home string
 }
+
+// pacedProgram is the rbee that they are: no test binary, which takes longer to
+// start.
+var pacedProgram = sync.OnceValues(func() (string, error) {
+	folder := filepath.Join(filepath.Dir(binary), "paced") // which ends with the tests
+	if err := os.Mkdir(folder, 0o700); err != nil {
+		return "", err
+	}
+	return pacedtest.Build(folder)
+})
 
 // newChain starts them.
 func newChain(tb testing.TB, pace string, slots int) *chain {
 	tb.Helper()
-	exe, err := os.Executable()
+	exe, err := pacedProgram()
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -114,7 +53,7 @@ func newChain(tb testing.TB, pace string, slots int) *chain {
 	run := func(args ...string) {
 		tb.Helper()
 		cmd := exec.Command(exe, args...)
-		cmd.Env = append(os.Environ(), "RBEE_HOME="+root, "RBEE_LISTEN=127.0.0.1:0", "RBEE_QUEEN=", paced+"="+pace)
+		cmd.Env = append(os.Environ(), "RBEE_HOME="+root, "RBEE_LISTEN=127.0.0.1:0", "RBEE_QUEEN=", pacedtest.Pace+"="+pace)
 		if out, err := cmd.CombinedOutput(); err != nil {
 			tb.Fatalf("rbee %s: %v: %s", strings.Join(args, " "), err, out)
 		}
@@ -135,7 +74,7 @@ func newChain(tb testing.TB, pace string, slots int) *chain {
 	}
 	c := &chain{
 		queen:  transport.New(transport.Options{BaseURL: "http://" + record.Address, Token: strings.TrimSpace(string(token))}),
-		direct: transport.New(transport.Unix(sockets[0])), pid: record.PID, home: root,
+		direct: transport.New(transport.Unix(sockets[0])), pid: record.PID, program: exe, home: root,
 	}
 	tb.Cleanup(c.queen.Close)
 	tb.Cleanup(c.direct.Close)

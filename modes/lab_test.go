@@ -15,6 +15,7 @@ import (
 
 	"rbee.dev/rbee/inference/enginetest"
 	"rbee.dev/rbee/modes/daemon"
+	"rbee.dev/rbee/modes/pacedtest"
 	"rbee.dev/rbee/transport/ssh/lab"
 )
 
@@ -167,7 +168,7 @@ func TestLabAnswersGoOnThroughCuts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := newSite(t, lab.Machine{Name: "gpu1", SSHD: "SetEnv " + paced + "=20ms"})
+	s := newSite(t, lab.Machine{Name: "gpu1", SSHD: "SetEnv " + pacedtest.Pace + "=20ms"})
 	m := s.lab.Machine("gpu1")
 	s.rbee("hive", "install", "--host", "gpu1", "--binary", exe)
 	s.rbee("worker", "spawn", "tinybee", "--hive", "gpu1", "--parallel", "32")

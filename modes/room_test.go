@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"rbee.dev/rbee/inference/enginetest"
+	"rbee.dev/rbee/modes/pacedtest"
 	"rbee.dev/rbee/ops"
 	"rbee.dev/rbee/transport"
 )
@@ -45,7 +46,7 @@ func cramped(t *testing.T, workers float64) *place {
 		t.Fatal(err)
 	}
 	p.program = self
-	p.env = []string{paced + "=2ms", fmt.Sprintf("%s=%d", roomFor, int64(workers*float64(m.Memory)))}
+	p.env = []string{pacedtest.Pace + "=2ms", fmt.Sprintf("%s=%d", pacedtest.RoomFor, int64(workers*float64(m.Memory)))}
 	p.rbee("queen", "start")
 	t.Cleanup(http.DefaultClient.CloseIdleConnections)
 	return p

@@ -10,14 +10,15 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"rbee.dev/rbee/inference/llamacpp"
+	"rbee.dev/rbee/modes/pacedtest"
 )
 
 // binary is the rbee that the tests drive, as a person would.
 var binary string
 
 func TestMain(m *testing.M) {
-	if pace := os.Getenv(paced); pace != "" {
-		os.Exit(runPaced(pace, os.Args))
+	if pace := os.Getenv(pacedtest.Pace); pace != "" {
+		os.Exit(pacedtest.Main(os.Args))
 	}
 	if len(os.Args) > 2 && os.Args[1] == toolbee {
 		os.Exit(serveToolbee(os.Args[2]))

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"rbee.dev/rbee/modes/daemon"
+	"rbee.dev/rbee/modes/pacedtest"
 	"rbee.dev/rbee/ops"
 	"rbee.dev/rbee/transport"
 	"rbee.dev/rbee/transport/ssh/lab"
@@ -79,7 +80,7 @@ func BenchmarkLabTunnel(b *testing.B) {
 	}
 	for _, kind := range []struct{ name, sshd string }{{"channels", ""}, {"pipe", "\nAllowStreamLocalForwarding no"}} {
 		b.Run(kind.name, func(b *testing.B) {
-			l := lab.Start(b, lab.Machine{Name: "gpu1", SSHD: "SetEnv " + paced + "=10ms" + kind.sshd})
+			l := lab.Start(b, lab.Machine{Name: "gpu1", SSHD: "SetEnv " + pacedtest.Pace + "=10ms" + kind.sshd})
 			home := b.TempDir()
 			run := func(extra []string, args ...string) []byte {
 				b.Helper()
@@ -93,7 +94,7 @@ func BenchmarkLabTunnel(b *testing.B) {
 				}
 				return out
 			}
-			rbee := func(args ...string) { b.Helper(); run([]string{paced + "=10ms"}, args...) }
+			rbee := func(args ...string) { b.Helper(); run([]string{pacedtest.Pace + "=10ms"}, args...) }
 			rbee("queen", "start")
 			b.Cleanup(func() { rbee("queen", "stop") })
 			rbee("hive", "install", "--host", "gpu1")
