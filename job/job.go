@@ -206,14 +206,14 @@ func (j *job) endedAt() *time.Time {
 	return j.finished
 }
 
-// Info is what the job tells of itself. A large operation is left out once the
+// Info is what the job tells of itself, without passwords. A large operation is left out once the
 // job has finished.
 func (j *job) Info() ops.Job {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	_, last := j.log.position()
 	return ops.Job{
-		ID: j.id, Operation: j.operation, By: j.by, Op: j.op, State: j.state, Events: last,
+		ID: j.id, Operation: j.operation, By: j.by, Op: ops.Redact(j.op), State: j.state, Events: last,
 		CreatedAt: j.created, StartedAt: j.started, FinishedAt: j.finished, Error: j.err,
 	}
 }
@@ -228,6 +228,6 @@ func (j *job) whole() (ops.Job, error) {
 	if err != nil {
 		return info, fmt.Errorf("read the operation from the job's log: %w", err)
 	}
-	info.Op = head.Op
+	info.Op = ops.Redact(head.Op)
 	return info, nil
 }

@@ -157,6 +157,21 @@ func TestAFinishedJobWithALargeOperationIsNotRunAgain(t *testing.T) {
 	}
 }
 
+func TestAPasswordInAnOperationIsNotTold(t *testing.T) {
+	var ran ops.HiveOp
+	d := serve(t, func(_ context.Context, o ops.HiveOp) (any, error) { ran = o; return "done", nil })
+	id := d.submit(`{"operation":"model_download","model":"http://bee:secret@host/x.gguf"}`)
+	d.all(id)
+	if o, ok := ran.(ops.ModelDownload); !ok || o.Model != "http://bee:secret@host/x.gguf" {
+		t.Errorf("what ran is %+v", ran)
+	}
+	for _, path := range []string{"/v1/jobs", "/v1/jobs/" + id} {
+		if _, text := d.request(http.MethodGet, path, ""); strings.Contains(text, "secret") || !strings.Contains(text, "bee:xxxxx@host") {
+			t.Errorf("%s tells %s", path, text)
+		}
+	}
+}
+
 func TestALargeOperationIsToldOfItsJobAndNotInLists(t *testing.T) {
 	d := serve(t, nothing)
 	id := d.submit(large)

@@ -33,7 +33,7 @@ func (s JobState) Finished() bool {
 type Job struct {
 	ID         string          `json:"id"`
 	Operation  string          `json:"operation"`             // the op's name
-	Op         json.RawMessage `json:"op"`                    // as submitted; null in a list when it is over 4 KiB and the job has finished
+	Op         json.RawMessage `json:"op"`                    // as submitted, without passwords in URLs; null in a list when it is over 4 KiB and the job has finished
 	By         string          `json:"by,omitempty"`          // id of the API key that it was submitted with; absent with the daemon's token
 	State      JobState        `json:"state"`                 // see the constants
 	Events     uint64          `json:"events"`                // id of the newest event

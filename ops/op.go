@@ -89,7 +89,7 @@ type OnHive struct {
 	// HiveID names the hive. Empty means: lists cover all hives, infer and
 	// worker_spawn go where the queen chooses, everything else goes to
 	// "localhost".
-	HiveID string `json:"hive_id,omitempty" name:"hive" placeholder:"NAME" help:"Hive to use (default: the queen chooses; lists cover all)."`
+	HiveID string `json:"hive_id,omitempty" name:"hive" placeholder:"NAME" help:"Hive to use (default: localhost; lists cover all, and a worker or an answer comes from where the queen chooses)."`
 }
 
 // Hive returns the name of the hive the operation is for, or "".

@@ -250,7 +250,7 @@ func TestTheProgramIsFound(t *testing.T) {
 		t.Errorf("where the environment names one that is not there: %v", err)
 	}
 	t.Setenv(PathEnv, None)
-	if _, err := Find(""); ops.CodeOf(err) != ops.CodeNotFound || !strings.Contains(ops.AsError(err).Hint, "rbee engine install") {
+	if _, err := Find(""); ops.CodeOf(err) != ops.CodeNotFound || !strings.Contains(err.Error(), PathEnv) {
 		t.Errorf("where the environment wants none: %v", err)
 	}
 }

@@ -35,7 +35,10 @@ func Find(path string) (string, error) {
 		if found := Installed(); len(found) > 0 {
 			return found[0], nil
 		}
-	} else if path != None {
+	} else if path == None {
+		e.Message = fmt.Sprintf("there is no %s that can be run: %s=%s forbids it", Name, PathEnv, None)
+		e = e.WithHint("unset it where the hive runs, or take the builtin engine")
+	} else {
 		found, err := exec.LookPath(path)
 		if err == nil {
 			return filepath.Abs(found)

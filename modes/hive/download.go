@@ -134,7 +134,7 @@ func (m *models) bring(ctx context.Context, f *fetch.Fetcher, d *download, p pla
 			return old, nil
 		}
 		return ops.Model{}, ops.Errorf(ops.CodeConflict, "there is a model %s already (%s)", id, old.Source).
-			WithHint("choose another name with --name, or `rbee model delete %s` first", id)
+			WithHint("choose another name with --name, or `%s` first", m.line("delete", id))
 	}
 	if err := m.clearPartial(); err != nil {
 		return ops.Model{}, err
@@ -182,6 +182,10 @@ func (m *models) copyFiles(ctx context.Context, d *download, p plan, temp, id st
 	all := int64(0)
 	for i, from := range p.paths {
 		in, size, err := openFile(from)
+		if ops.CodeOf(err) == ops.CodeNotFound && m.hive != ops.LocalHive {
+			err = ops.AsError(err).WithHint("a path is one on the machine of hive %s; a file of another machine goes to the hive there first, "+
+				"and then `rbee model copy NAME --to %s` brings it", m.hive, m.hive)
+		}
 		if err != nil && len(p.paths) > 1 {
 			return fmt.Errorf("part %d of %d of the model: %w", i+1, len(p.paths), err)
 		} else if err != nil {

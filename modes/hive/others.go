@@ -20,11 +20,16 @@ var (
 
 // line is a command about the model called id on this hive.
 func (m *models) line(verb, id string) string {
-	line := "rbee model " + verb + " " + id
-	if m.hive != ops.LocalHive {
-		line += " --hive " + m.hive
+	return "rbee model " + verb + " " + id + onHive(m.hive)
+}
+
+// onHive is what a command line ends in that is for a hive, a space before it; the
+// local one needs no word.
+func onHive(hive string) string {
+	if hive == ops.LocalHive {
+		return ""
 	}
-	return line
+	return " --hive " + hive
 }
 
 // mend is what to do about a model that cannot be used because of err.

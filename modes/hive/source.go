@@ -135,7 +135,7 @@ func nameOf(source string) string {
 func openFile(path string) (_ *os.File, size int64, err error) {
 	info, err := os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, 0, ops.Errorf(ops.CodeNotFound, "there is no file %s on this machine", path)
+		return nil, 0, ops.Errorf(ops.CodeNotFound, "there is no file %s on the hive's machine", path)
 	}
 	if err == nil && !info.Mode().IsRegular() { // opening a pipe would wait
 		return nil, 0, ops.Invalid("model", "%s is no regular file", path)

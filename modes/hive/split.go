@@ -85,7 +85,7 @@ func (m *models) splitFile(id string, names []string) (string, fs.FileInfo, erro
 func refuseSplit(m ops.Model) error {
 	if parts := partsOf(filepath.Base(m.Path)); parts > 1 {
 		return ops.Errorf(ops.CodeUnsupported, "the builtin engine cannot load %s, which is split into %d files", m.ID, parts).
-			WithHint("llama.cpp can: `rbee worker spawn %s --worker llamacpp`", m.ID)
+			WithHint("llama.cpp can: `rbee worker spawn %s --engine llamacpp%s`", m.ID, onHive(m.HiveID))
 	}
 	return nil
 }

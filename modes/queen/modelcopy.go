@@ -114,12 +114,17 @@ const bringSuffix = "-model"
 // with lists the hives that are up and have a model that can be used, the queen's
 // own first.
 func (b *books) with(model string) []string {
+	usable := func(m ops.Model) bool { return m.ID == model && m.Error == "" }
+	return b.whose(func(s ops.HiveSnapshot) bool { return slices.ContainsFunc(s.Models, usable) })
+}
+
+// whose lists the hives that are up and say what is wanted, the queen's own first.
+func (b *books) whose(wanted func(ops.HiveSnapshot) bool) []string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	var ids []string
 	for id, e := range b.hives {
-		usable := func(m ops.Model) bool { return m.ID == model && m.Error == "" }
-		if e.state == ops.HiveUp && slices.ContainsFunc(e.snapshot.Models, usable) {
+		if e.state == ops.HiveUp && wanted(e.snapshot) {
 			ids = append(ids, id)
 		}
 	}

@@ -107,6 +107,28 @@ func TestHivesAreFoundByNameOrNearTo(t *testing.T) {
 	}
 }
 
+func TestWhatIsNotOnAHiveIsSaidToBeOnAnother(t *testing.T) {
+	far := ops.HiveSnapshot{Workers: []ops.Worker{{ID: "w1"}}, Models: []ops.Model{{ID: "mid"}}}
+	q := &Queen{books: books{schedule: schedule.New(schedule.Options{}), hives: map[string]*entry{
+		"localhost": {state: ops.HiveUp}, "far": {state: ops.HiveUp, snapshot: far}, "gone": {state: ops.HiveDown, snapshot: far},
+	}}}
+	none := ops.Errorf(ops.CodeNotFound, "there is none on hive localhost").WithHint("did you mean another?")
+	for _, o := range []ops.HiveOp{ops.WorkerGet{ID: "w1"}, ops.WorkerDelete{ID: "w1"}, ops.ModelGet{ID: "mid"}, ops.ModelDelete{ID: "mid"}, ops.ModelPin{ID: "mid"}, ops.ModelUnpin{ID: "mid"}} {
+		e := ops.AsError(q.tellWhere(none, ops.LocalHive, o))
+		if e.Code != ops.CodeNotFound || e.Message != "there is none on hive localhost; it is on far" || e.Hint != "add --hive far" {
+			t.Errorf("%s: %q, %q", o.Name(), e.Message, e.Hint)
+		}
+		if err := q.tellWhere(none, "far", o); err != error(none) {
+			t.Errorf("%s of the hive that has it: %v", o.Name(), err)
+		}
+	}
+	for _, o := range []ops.HiveOp{ops.WorkerGet{ID: "w2"}, ops.ModelGet{ID: "w1"}, ops.Infer{Model: "mid"}} {
+		if err := q.tellWhere(none, ops.LocalHive, o); err != error(none) {
+			t.Errorf("%+v: %v", o, err)
+		}
+	}
+}
+
 func TestListsWithoutAHiveAreOfAllHives(t *testing.T) {
 	q := &Queen{books: books{schedule: schedule.New(schedule.Options{}), hives: map[string]*entry{"gpu1": {}, "gpu2": {}}}}
 	for _, o := range ops.All() {

@@ -3,6 +3,7 @@ package queen
 import (
 	"context"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -44,9 +45,47 @@ func (q *Queen) route(ctx context.Context, o ops.HiveOp) (any, error) {
 		return nil, err
 	}
 	if o, ok := o.(ops.WorkerDelete); ok {
-		return q.deleteWorker(ctx, id, o)
+		result, err := q.deleteWorker(ctx, id, o)
+		return result, q.tellWhere(err, id, o)
 	}
-	return q.forward(ctx, id, o)
+	result, err := q.forward(ctx, id, o)
+	return result, q.tellWhere(err, id, o)
+}
+
+// tellWhere adds to an error of a hive, that it has no such worker or model, on
+// which hives there is one.
+func (q *Queen) tellWhere(err error, hive string, o ops.HiveOp) error {
+	if ops.CodeOf(err) != ops.CodeNotFound {
+		return err
+	}
+	worker, model := "", ""
+	switch o := o.(type) {
+	case ops.WorkerGet:
+		worker = o.ID
+	case ops.WorkerDelete:
+		worker = o.ID
+	case ops.ModelGet:
+		model = o.ID
+	case ops.ModelDelete:
+		model = o.ID
+	case ops.ModelPin:
+		model = o.ID
+	case ops.ModelUnpin:
+		model = o.ID
+	default:
+		return err
+	}
+	has := func(s ops.HiveSnapshot) bool {
+		return slices.ContainsFunc(s.Workers, func(w ops.Worker) bool { return w.ID == worker }) ||
+			slices.ContainsFunc(s.Models, func(m ops.Model) bool { return m.ID == model })
+	}
+	others := slices.DeleteFunc(q.books.whose(has), func(id string) bool { return id == hive })
+	if len(others) == 0 {
+		return err
+	}
+	e := *ops.AsError(err)
+	e.Message += "; it is on " + strings.Join(others, " and ")
+	return e.WithHint("add --hive %s", others[0])
 }
 
 // modelOf is the model that an operation needs on its hive's disk, or "".

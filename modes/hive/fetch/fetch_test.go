@@ -188,6 +188,11 @@ func TestWhatCannotBeRightIsRefusedAndNothingStays(t *testing.T) {
 				return true
 			}
 		}, ops.CodeUnavailable, "it was sent elsewhere 11 times, the last time to http://127.0.0.1"},
+		{"sent to a file", answering(http.StatusFound, "Location", "file:///etc/passwd"), ops.CodeDenied, "which is no web server"},
+		{"sent nowhere", answering(http.StatusFound, "Location", "http:///x.gguf"), ops.CodeUnavailable, "which names no server"},
+		{"gone", answering(http.StatusGone), ops.CodeNotFound, "there is nothing at"},
+		{"withheld", answering(http.StatusUnavailableForLegalReasons), ops.CodeUnavailable, "answers 451"},
+		{"no content", answering(http.StatusNoContent), ops.CodeUnavailable, "answers 204"},
 		{"always busy", answering(http.StatusServiceUnavailable), ops.CodeUnavailable, "503"},
 		{"always cut without ranges", func(s *server, _ *fetch.File) { s.noRange, s.cut, s.cuts = true, 5000, 1000 }, ops.CodeUnavailable, "broke off at 5000 of 300000"},
 	} {
@@ -201,7 +206,7 @@ func TestWhatCannotBeRightIsRefusedAndNothingStays(t *testing.T) {
 			if !strings.Contains(err.Error(), c.says) {
 				t.Errorf("%q does not say %q", err, c.says)
 			}
-			if c.code == ops.CodeUnavailable && ops.AsError(err).Hint == "" {
+			if ops.AsError(err).Hint == "" {
 				t.Errorf("%q says not what to do", err)
 			}
 			if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {

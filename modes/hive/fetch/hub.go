@@ -188,17 +188,22 @@ func (f *Fetcher) pageOnce(ctx context.Context, endpoint *url.URL, repo string, 
 	p := f.patience(ctx, from.String(), nil)
 	defer p.end()
 	token, file := f.token()
-	what := File{URL: from.String(), Token: token, Access: f.access(endpoint, repo, file)}
+	what := File{URL: from.String(), Kind: "file list", Token: token, Access: f.access(endpoint, repo, file)}
 	answer, err := f.send(p.ctx, what.URL, what, http.Header{"Accept": {"application/json"}})
 	if err != nil {
 		return nil, "", hinted(err)
 	}
 	defer answer.Body.Close() //nolint:errcheck // it was only read
-	if err := hubRefusal(answer, what, repo); err != nil {
+	if err := hubRefusal(answer, what, repo, endpoint); err != nil {
 		return nil, "", err
 	}
 	var list []listedFile
-	if err := json.NewDecoder(io.LimitReader(p.reader(answer.Body), maxListing)).Decode(&list); err != nil {
+	err = json.NewDecoder(io.LimitReader(p.reader(answer.Body), maxListing)).Decode(&list)
+	if _, other := errors.AsType[*json.UnmarshalTypeError](err); other {
+		return nil, "", ops.Errorf(ops.CodeUnavailable, "what %s gives as the file list of %s is none", Shown(endpoint.String()), repo).
+			WithHint("is it the Hub, or a mirror of it? HF_ENDPOINT of the hive names another")
+	}
+	if err != nil {
 		return nil, "", hinted(ops.Errorf(ops.CodeUnavailable, "the file list of %s cannot be read: %w", repo, err))
 	}
 	link := ""
@@ -210,7 +215,7 @@ func (f *Fetcher) pageOnce(ctx context.Context, endpoint *url.URL, repo string, 
 
 // hubRefusal is what the Hub's refusal means. To those who are not signed in it
 // tells of a repository that there is not what it tells of a private one.
-func hubRefusal(answer *http.Response, what File, repo string) error {
+func hubRefusal(answer *http.Response, what File, repo string, endpoint *url.URL) error {
 	err := refusal(answer, what)
 	a, wait := errors.AsType[*again](err)
 	switch kind := answer.Header.Get("X-Error-Code"); {
@@ -224,7 +229,7 @@ func hubRefusal(answer *http.Response, what File, repo string) error {
 		return ops.Errorf(ops.CodeDenied, "there is no %s on the Hub, or it is private (%s)", repo, answer.Status).
 			WithHint("check the name; if it is right, %s", what.Access)
 	case ops.CodeOf(err) == ops.CodeNotFound:
-		return ops.Errorf(ops.CodeNotFound, "there is no %s on the Hub", repo).WithHint("check the name at %s", Shown(hubEndpoint))
+		return ops.Errorf(ops.CodeNotFound, "there is no %s on the Hub", repo).WithHint("check the name at %s", Shown(endpoint.String()))
 	}
 	return err
 }

@@ -78,7 +78,10 @@ func (f *Fetcher) checkRedirect(r *http.Request, via []*http.Request) error {
 			WithHint("the server sends downloads round in circles; is the address right?")
 	}
 	if r.URL.Scheme != "http" && r.URL.Scheme != "https" {
-		return ops.Errorf(ops.CodeDenied, "%s sends the download to %s, which is no web server", via[0].URL.Host, r.URL.Redacted())
+		return ops.Errorf(ops.CodeDenied, "%s sends the download to %s, which is no web server", via[0].URL.Host, r.URL.Redacted()).WithHint(elsewhere)
+	}
+	if r.URL.Host == "" {
+		return ops.Errorf(ops.CodeUnavailable, "%s sends the download to %q, which names no server", via[0].URL.Host, r.URL.Redacted()).WithHint(elsewhere)
 	}
 	first := via[0].URL
 	if !sameOrigin(first, r.URL) {
@@ -119,9 +122,14 @@ func refusal(answer *http.Response, what File) error {
 			return nil
 		}
 		return ops.Errorf(ops.CodeUnavailable, "%s is a web page, not a %s", shown, what.kind()).
-			WithHint("give the address of the file itself: on Hugging Face it has /resolve/ where the page has /blob/")
+			WithHint("%s", what.notAPage())
 	case code == http.StatusNotFound || code == http.StatusGone:
-		return ops.Errorf(ops.CodeNotFound, "there is nothing at %s (%s)", shown, answer.Status)
+		if at := answer.Request.URL; at.Scheme != "http" && at.Scheme != "https" {
+			return ops.Errorf(ops.CodeNotFound, "%s %s has no %s any more", at.Scheme, at.Host, strings.TrimPrefix(at.Path, "/")).
+				WithHint("it may have been deleted there meanwhile: `rbee model list` shows which hives have which models")
+		}
+		return ops.Errorf(ops.CodeNotFound, "there is nothing at %s (%s)", shown, answer.Status).
+			WithHint("is the address right? A browser shows what there is")
 	case code == http.StatusUnauthorized || code == http.StatusForbidden:
 		hint := what.Access
 		if hint == "" {
@@ -131,7 +139,7 @@ func refusal(answer *http.Response, what File) error {
 	case code == http.StatusTooManyRequests || code == http.StatusRequestTimeout || code >= 500:
 		return busy(answer, shown)
 	default:
-		return ops.Errorf(ops.CodeUnavailable, "download %s: the server answers %s", shown, answer.Status)
+		return ops.Errorf(ops.CodeUnavailable, "download %s: the server answers %s", shown, answer.Status).WithHint(elsewhere)
 	}
 }
 

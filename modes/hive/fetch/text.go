@@ -17,6 +17,14 @@ func (f File) kind() string {
 	return f.Kind
 }
 
+// notAPage is what to do about a web page that came in place of the file.
+func (f File) notAPage() string {
+	if f.Kind == "" {
+		return "give the address of the file itself: on Hugging Face it has /resolve/ where the page has /blob/"
+	}
+	return "something else answers there: a page to sign in at, a proxy, or a server that is no mirror of it"
+}
+
 // Text gets what is at a URL and not longer than most bytes, as a list or an
 // answer of an API. It is asked for once; what the server denies, has not or
 // cannot give now is an error of that code.

@@ -116,7 +116,8 @@ func (t *transfer) run(ctx context.Context) error {
 		}
 		if errors.Is(err, errChanged) {
 			if changed++; changed > 3 {
-				return ops.Errorf(ops.CodeUnavailable, "%w again and again: %s", errChanged, Shown(t.what.URL))
+				return ops.Errorf(ops.CodeUnavailable, "%w again and again: %s", errChanged, Shown(t.what.URL)).
+					WithHint("somebody may be uploading it at the moment: try again later")
 			}
 			ops.Warn(ctx, "model_changed", "%s: starting anew", errChanged)
 		}

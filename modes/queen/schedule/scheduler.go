@@ -167,7 +167,7 @@ func (s *Scheduler) unknown(model string) error {
 		if m, ok := h.models[model]; ok && m.Error != "" {
 			e := ops.Errorf(ops.CodeNotFound, "the model %s on %s cannot be used: %s", model, h.id, m.Error)
 			e.Field = "model"
-			return e.WithHint("%s", cmp.Or(m.Hint, "`rbee model delete "+model+"` removes it")) // of a hive of an older build
+			return e.WithHint("%s", cmp.Or(m.Hint, "`rbee model delete "+model+" --hive "+h.id+"` removes it")) // of a hive of an older build
 		}
 	}
 	e := ops.Errorf(ops.CodeNotFound, "there is no model %q on any hive", model)
