@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/json"
-	"errors"
 	"iter"
 	"time"
 
@@ -32,7 +31,8 @@ func Call[R any](ctx context.Context, c *Client, o ops.Returning[R]) (R, error) 
 // Do submits o under id ("" chooses one), hands each narration, progress and
 // token to see, and returns the result, or the job's failure as *ops.Error.
 // When ctx ends or see fails, the job is cancelled; after the end of ctx see still
-// gets what the job narrates until its own, for a second at most.
+// gets what the job narrates until its own, for some seconds at most. A job that was
+// done before it heard of that has its result returned.
 func (c *Client) Do(ctx context.Context, o ops.Op, id string, see func(Received) error) (json.RawMessage, error) {
 	if id == "" {
 		id = rand.Text()
@@ -77,9 +77,8 @@ func (c *Client) finish(ctx context.Context, id string, events iter.Seq2[Receive
 			}
 		}
 		if err != nil {
-			c.giveUp(ctx, id, err)
-			if ctx.Err() != nil {
-				c.lastWords(ctx, id, last, see)
+			if told := c.giveUp(ctx, id, err); told && ctx.Err() != nil && c.lastWords(ctx, id, last, see, &end) {
+				return end, nil
 			}
 			return end, err
 		}
@@ -89,30 +88,45 @@ func (c *Client) finish(ctx context.Context, id string, events iter.Seq2[Receive
 
 // giveUp cancels a job that is followed no further, unless the daemon has just
 // said that it knows no such job.
-func (c *Client) giveUp(ctx context.Context, id string, err error) {
+// It reports whether the job was told.
+func (c *Client) giveUp(ctx context.Context, id string, err error) bool {
 	if ctx.Err() == nil && ops.CodeOf(err) == ops.CodeNotFound {
-		return
+		return false
 	}
-	c.abandon(ctx, id)
+	return c.abandon(ctx, id)
 }
 
-// lastWithin bounds how long the end of a job is waited for that was cancelled.
-const lastWithin = time.Second
+// lastWithin bounds how long the end of a job is waited for that was cancelled: a
+// little longer than the daemon itself waits for another one (see [cancelWithin]).
+const lastWithin = cancelWithin + time.Second
 
 // lastWords hands to see what a job that was cancelled narrates until its end, as
-// what it keeps.
-func (c *Client) lastWords(ctx context.Context, id string, after uint64, see func(Received) error) {
-	if errors.Is(context.Cause(ctx), ops.ErrDetached) {
-		return // it goes on
-	}
+// what it keeps. It reports whether the job had been done all the same, which end
+// then tells: a cancel that came too late undoes nothing. Of an answer it is not,
+// where tokens were not seen.
+func (c *Client) lastWords(ctx context.Context, id string, after uint64, see func(Received) error, end *outcome) (done bool) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastWithin)
 	defer cancel()
+	whole := true
 	for r, err := range c.Follow(ctx, id, after) {
-		_, narrates := r.Event.(ops.NarrationEvent)
-		if err != nil || narrates && see(r) != nil {
-			return
+		if err != nil {
+			return false
+		}
+		switch e := r.Event.(type) {
+		case ops.NarrationEvent:
+			if see(r) != nil {
+				return false
+			}
+		case ops.TokenEvent:
+			whole = false
+		case ops.ResultEvent:
+			end.raw = e.Raw
+		case ops.EndEvent:
+			return whole && e.State == ops.JobCompleted
+		case ops.ProgressEvent, ops.ErrorEvent:
 		}
 	}
+	return false
 }
 
 // as fits the outcome to the last event, which says whether the job failed.

@@ -4,7 +4,10 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"net"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 
@@ -123,5 +126,59 @@ func TestDoCancelsTheJobWhenItsReaderFails(t *testing.T) {
 	}
 	if !slices.Equal(d.cancellations(), []string{jobID}) {
 		t.Errorf("cancelled %q, want the job", d.cancellations())
+	}
+}
+
+func TestACancelThatCameTooLateTellsWhatWasDone(t *testing.T) {
+	for name, tt := range map[string]struct {
+		events []ops.Event
+		done   bool
+	}{
+		"done all the same": {story(0), true},
+		"cancelled":         {ending(ops.Errorf(ops.CodeCancelled, "the job was cancelled"), ops.JobCancelled), false},
+		"an answer of which tokens were not seen": {story(1), false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := newDaemon(t)
+			ctx, cancel := context.WithCancelCause(t.Context())
+			why := errors.New("the person pressed Ctrl-C")
+			d.stream = func(s *streamer) {
+				if s.n == 1 {
+					cancel(why)
+					s.hang()
+					return
+				}
+				s.sendAll(tt.events)
+			}
+			raw, err := d.client(t).Do(ctx, ops.ModelDelete{ID: "x"}, jobID, func(transport.Received) error { return nil })
+			if tt.done && (err != nil || !strings.Contains(string(raw), "all of it")) || !tt.done && !errors.Is(err, why) {
+				t.Errorf("Do() = %s, %v", raw, err)
+			}
+		})
+	}
+}
+
+func TestACancelThatNobodyAnswersIsToldOf(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0") // which nobody serves, as of a process that is stopped
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	here := &sink{id: jobID}
+	ctx, cancel := context.WithCancelCause(ops.WithSink(t.Context(), here))
+	why := errors.New("the person pressed Ctrl-C")
+	c := transport.New(transport.Options{
+		Name: "the hive", BaseURL: "http://" + l.Addr().String(),
+		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+			defer cancel(why)
+			return (&net.Dialer{}).DialContext(ctx, network, address)
+		},
+	})
+	defer c.Close()
+	if _, err := transport.Forward(ctx, c, "gpu1", ops.ModelDelete{ID: "x"}); !errors.Is(err, why) {
+		t.Errorf("Forward() = %v", err)
+	}
+	if len(here.events) != 1 || !strings.Contains(fmt.Sprint(here.events[0]), "the hive has not answered that this is cancelled") {
+		t.Errorf("the job says %+v", here.events)
 	}
 }

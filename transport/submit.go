@@ -52,10 +52,11 @@ func (c *Client) Submit(ctx context.Context, o ops.Op, id string) (ops.Accepted,
 const cancelWithin = 2 * time.Second
 
 // abandon cancels a job that nobody here waits for any more, unless this daemon
-// only restarts and will take it up again.
-func (c *Client) abandon(ctx context.Context, id string) {
+// only restarts and will take it up again. It reports whether it is certain that
+// the job was told; where it is not, ctx's job says so.
+func (c *Client) abandon(ctx context.Context, id string) bool {
 	if errors.Is(context.Cause(ctx), ops.ErrDetached) {
-		return
+		return false
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cancelWithin)
 	defer cancel()
@@ -63,11 +64,13 @@ func (c *Client) abandon(ctx context.Context, id string) {
 	for range 4 {
 		_, err := c.Cancel(ctx, id)
 		if _, none := errors.AsType[notDialled](err); err == nil || none {
-			return // cancelled, or there is no daemon to run it
+			return true // cancelled, or there is no daemon to run it
 		}
 		// The submission may be on its way still, overtaken by this request.
 		if sleep(ctx, pause.NextBackOff()) != nil {
-			return
+			break
 		}
 	}
+	ops.Warn(ctx, "cancel_unheard", "%s has not answered that this is cancelled: it may do it yet", c.Name)
+	return false
 }
