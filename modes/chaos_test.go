@@ -148,7 +148,14 @@ func (p *place) slowly() []string {
 // begin starts an answer and returns when it is in the middle.
 func (p *place) begin() *answer {
 	p.t.Helper()
-	a := &answer{cmd: p.command(p.slowly()...), some: make(chan struct{})}
+	return p.watch(p.slowly()...)
+}
+
+// watch starts a command that shows an answer, and returns when it is in the
+// middle.
+func (p *place) watch(args ...string) *answer {
+	p.t.Helper()
+	a := &answer{cmd: p.command(args...), some: make(chan struct{})}
 	a.cmd.Stdout, a.cmd.Stderr = a, &a.stderr
 	if err := a.cmd.Start(); err != nil {
 		p.t.Fatal(err)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"time"
 
@@ -41,6 +42,14 @@ func Kill(ctx context.Context, p Process, patience time.Duration) error {
 		return fmt.Errorf("kill process %d: %w", p.PID, err)
 	}
 	return WaitEnd(ctx, p)
+}
+
+// HasWorkers reports whether workers of h run.
+func HasWorkers(h home.Home) bool {
+	return slices.ContainsFunc(workerRecords(h), func(file string) bool {
+		_, alive, err := Running(file)
+		return err == nil && alive
+	})
 }
 
 // KillLeftovers ends a hive and workers of h that still run although what

@@ -64,7 +64,7 @@ func (c *ServeCmd) Run(ctx context.Context, h home.Home, stderr io.Writer) error
 	})
 	if err != nil {
 		if detached { // nobody sees what is returned
-			log.Error().Err(err).Msg("the hive cannot start")
+			log.Error().Err(err).Str("hint", ops.AsError(err).Hint).Msg("the hive cannot start")
 		}
 		return err
 	}

@@ -145,6 +145,9 @@ func (j JobFollow) Run(ctx context.Context, k *Keeper) error {
 	var result json.RawMessage
 	for r, err := range c.Follow(ctx, j.ID, 0) {
 		if err != nil {
+			if ctx.Err() != nil {
+				k.say("keeper: the job itself goes on: `rbee job follow %s` shows it again, `rbee job cancel %s` ends it", j.ID, j.ID)
+			}
 			return err
 		}
 		switch e := r.Event.(type) {

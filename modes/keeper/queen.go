@@ -19,6 +19,9 @@ import (
 // stopWithin is how long a queen may take to end with all that it started.
 const stopWithin = 30 * time.Second
 
+// answerWithin is how long a daemon may take to answer that it is to end.
+const answerWithin = 5 * time.Second
+
 // QueenStatus is `rbee queen status`.
 type QueenStatus struct{}
 
@@ -250,18 +253,23 @@ func (k *Keeper) leaveHive(ctx context.Context) error {
 	if err != nil || !alive || record.Service {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, stopWithin)
-	defer cancel()
+	ctx, end := context.WithTimeout(ctx, stopWithin)
+	defer end()
 	c := transport.New(transport.Unix(k.Home.HiveSocket()))
 	defer c.Close()
-	err = c.Post(ctx, daemon.ShutdownPath, daemon.Shutdown{Scope: daemon.ScopeSelf}, nil)
+	asking, cancel := context.WithTimeout(ctx, answerWithin)
+	defer cancel()
+	err = c.Post(asking, daemon.ShutdownPath, daemon.Shutdown{Scope: daemon.ScopeSelf}, nil)
 	switch {
-	case errors.Is(err, transport.ErrUnreachable): // it is starting, or ending
+	case err == nil:
+		return daemon.WaitEnd(ctx, record.Process)
+	case asking.Err() == nil && errors.Is(err, transport.ErrUnreachable): // it is starting, or ending
 		return nil
-	case err != nil:
+	case asking.Err() == nil || ctx.Err() != nil:
 		return fmt.Errorf("ask the hive to end: %w", err)
 	}
-	return daemon.WaitEnd(ctx, record.Process)
+	k.say("keeper: the hive does not answer; killing its process %d, its workers go on", record.PID)
+	return daemon.Kill(ctx, record.Process, time.Second)
 }
 
 // shutdown asks the queen to end and waits until it has.
@@ -277,6 +285,12 @@ func (k *Keeper) shutdown(ctx context.Context, record daemon.Record, scope daemo
 	case err != nil:
 		return fmt.Errorf("ask the queen to end: %w", err)
 	}
+	soon, cancel := context.WithTimeout(ctx, answerWithin)
+	defer cancel()
+	if daemon.WaitEnd(soon, record.Process) == nil {
+		return nil
+	}
+	k.say("keeper: the queen waits for what it ends, for %s at most", stopWithin)
 	return daemon.WaitEnd(ctx, record.Process)
 }
 
@@ -307,6 +321,15 @@ func (QueenToken) Run(ctx context.Context, k *Keeper) error {
 	if err != nil {
 		return ops.Errorf(ops.CodeInternal, "read the token: %w", err)
 	}
-	_, err = fmt.Fprintln(k.Stdout, strings.TrimSpace(string(text)))
+	token := strings.TrimSpace(string(text))
+	if k.Output == "json" {
+		return k.printJSON(queenToken{token})
+	}
+	_, err = fmt.Fprintln(k.Stdout, token)
 	return err
+}
+
+// queenToken is what `rbee queen token -o json` prints.
+type queenToken struct {
+	Token string `json:"token"`
 }

@@ -98,6 +98,20 @@ func (k *Keeper) await(ctx context.Context, child *daemon.Child, log string) (da
 	}
 }
 
+// notStarted is the error of a daemon that ended while it started: what it said
+// last, with its own hint where it had one.
+func notStarted(log string) error {
+	l := daemon.LastLogged(log)
+	hint := "its log is " + log
+	if l.Hint != "" {
+		hint = l.Hint
+	}
+	if l.Code == ops.CodeInvalid {
+		return ops.Errorf(ops.CodeInvalid, "%s", l).WithHint("%s", hint)
+	}
+	return unreachable("%s", l).WithHint("%s", hint)
+}
+
 // noQueen is an error that makes the exit code say that there is no queen.
 type noQueen string
 

@@ -161,20 +161,6 @@ func TestThePromptIsTheArgumentAndWhatIsPiped(t *testing.T) {
 	}
 }
 
-func TestTheReasonIsTheLastThingADaemonLogged(t *testing.T) {
-	for line, want := range map[string]string{
-		`{"level":"error","error":"port taken","message":"the queen cannot start"}`: "the queen cannot start: port taken",
-		`{"level":"info","message":"up"}`:                                           "up",
-	} {
-		if got, ok := logged(line); !ok || got.String() != want {
-			t.Errorf("%s: %q, %v", line, got.String(), ok)
-		}
-	}
-	if _, ok := logged("panic: ouch"); ok {
-		t.Error("a line that is no JSON was taken for one")
-	}
-}
-
 func TestAFailedStartIsToldInTheDaemonsWords(t *testing.T) {
 	for name, tt := range map[string]struct {
 		log, message, hint string

@@ -2,10 +2,8 @@ package queen
 
 import (
 	"context"
-	"fmt"
 	"net"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -19,6 +17,9 @@ import (
 
 // startWithin is how long a hive may take from its start to its first answer.
 const startWithin = 20 * time.Second
+
+// hearWithin is how long a hive that runs may take to answer.
+const hearWithin = 5 * time.Second
 
 // localHive is the hive on the queen's own machine: a process that is started
 // when it is first needed, and again when it dies.
@@ -141,7 +142,14 @@ func (l *localHive) start(ctx context.Context) error {
 	var failure *ops.Error
 	select {
 	case <-child.Done():
-		failure = ops.Errorf(ops.CodeUnavailable, "the hive ended while starting: %v: %s", child.Err(), daemon.Tail(logPath, 1))
+		last := daemon.LastLogged(logPath)
+		failure = ops.Errorf(ops.CodeUnavailable, "the hive ended while starting: %v: %s", child.Err(), last)
+		if r, alive, err := daemon.Running(l.home.PIDFile("hive")); err == nil && alive {
+			return failure.WithHint("process %d is a hive that does not answer: `rbee queen restart` replaces it, its workers go on", r.PID)
+		}
+		if last.Hint != "" {
+			return failure.WithHint("%s", last.Hint)
+		}
 	case <-ctx.Done():
 		failure = ops.Errorf(ops.CodeUnavailable, "the hive did not answer: %w", context.Cause(ctx))
 	}
@@ -164,8 +172,17 @@ func (l *localHive) renew(ctx context.Context) error {
 	if _, service := l.installed(); service {
 		return nil
 	}
-	health, err := l.raw.Health(ctx)
-	if err != nil || health.Build == l.build && l.idlesRight(ctx) {
+	asking, cancel := context.WithTimeout(ctx, hearWithin)
+	defer cancel()
+	health, err := l.raw.Health(asking)
+	if asking.Err() != nil && ctx.Err() == nil {
+		l.log.Warn().Msg("the running hive does not answer; replacing it")
+		if err := l.shutdown(ctx, daemon.ScopeSelf); err != nil {
+			return err
+		}
+		return l.ensure(ctx)
+	}
+	if err != nil || health.Build == l.build && l.idlesRight(asking) {
 		return nil // none runs, or the right one
 	}
 	l.log.Info().Str("from", health.Build).Str("to", l.build).Str("idle timeout", l.idle).Msg("restarting the hive as the queen wants it")
@@ -203,10 +220,10 @@ func (l *localHive) shutdown(ctx context.Context, scope daemon.Scope) error {
 	if err != nil || !alive {
 		return err
 	}
-	if err := l.raw.Post(ctx, daemon.ShutdownPath, daemon.Shutdown{Scope: scope}, nil); err != nil {
-		if err := record.Signal(syscall.SIGTERM); err != nil {
-			return fmt.Errorf("stop the hive: %w", err)
-		}
+	asking, cancel := context.WithTimeout(ctx, hearWithin)
+	defer cancel()
+	if err := l.raw.Post(asking, daemon.ShutdownPath, daemon.Shutdown{Scope: scope}, nil); err != nil {
+		return daemon.Kill(ctx, record.Process, hearWithin)
 	}
 	return daemon.WaitEnd(ctx, record.Process)
 }

@@ -24,9 +24,15 @@ func newRetry() *backoff.ExponentialBackOff {
 
 // watchLocal holds the local hive's state stream for as long as the queen runs.
 // A hive that was never needed is not started by it; one that goes away without
-// having been asked to is started again.
+// having been asked to is started again, and so is one whose workers were left to
+// run, as by a restart.
 func (q *Queen) watchLocal(ctx context.Context) {
 	retry := newRetry()
+	if daemon.HasWorkers(q.Home) {
+		if err := q.local.ensure(ctx); err != nil && ctx.Err() == nil {
+			q.Log.Error().Err(err).Msg("the hive of the workers that run does not come back")
+		}
+	}
 	for ctx.Err() == nil {
 		heard, err := q.listenLocal(ctx)
 		if ctx.Err() != nil {
