@@ -170,6 +170,8 @@ func TestAHiveOnAnotherMachineLivesItsWholeLife(t *testing.T) {
 				t.Errorf("the models of both: %s", models)
 			}
 
+			f.rbee("hive", "env", "gpu1", "HF_ENDPOINT=https://mirror.example")
+
 			f.rbee("hive", "stop", "gpu1")
 			f.nothingRunsThere("hive\x00pipe") // which is the queen's connection
 			if _, said := f.refused("infer", "--hive", "gpu1", "x"); !strings.Contains(said, "rbee hive start gpu1") {
@@ -181,6 +183,9 @@ func TestAHiveOnAnotherMachineLivesItsWholeLife(t *testing.T) {
 				t.Errorf("renamed: %+v", h)
 			}
 			f.rbee("infer", "--hive", "attic", "-n", "3", "Once")
+			if env := f.rbee("hive", "env", "attic"); !strings.Contains(env, "https://mirror.example") || strings.Contains(f.rbee("hive", "env", "localhost"), "mirror.example") {
+				t.Errorf("its environment: %s", env)
+			}
 			f.rbee("hive", "uninstall", "attic")
 			if left := f.files(); len(left) != 0 {
 				t.Errorf("left over there: %q", left)
