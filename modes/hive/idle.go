@@ -124,12 +124,15 @@ const retireWithin = 2 * time.Second
 func (m *member) retire(ctx context.Context) bool {
 	ctx, cancel := context.WithTimeout(ctx, retireWithin)
 	defer cancel()
+	m.mu.Lock()
+	m.asked = true // it ends at once, which is then no failure
+	m.mu.Unlock()
 	if err := m.client.Post(ctx, daemon.RetirePath, nil, nil); ops.CodeOf(err) != ops.CodeConflict {
 		return true
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.parting, m.used = false, time.Now()
+	m.asked, m.parting, m.used = false, false, time.Now()
 	return false
 }
 
