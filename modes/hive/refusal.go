@@ -33,7 +33,20 @@ func (h *Hive) refusal(ctx context.Context, w want, run fit.Run, shape fit.Model
 	}
 	return ops.Errorf(code, "%s takes about %s (%s), and of the %s that %s has, %s are free for it",
 		w.model.ID, humanBytes(need.Total()), strings.Join(parts, ", "), humanBytes(total), where, humanBytes(free)).
-		WithHint("%s", h.wouldFit(ctx, w, run, shape, s))
+		WithHint("%s", h.wouldFit(ctx, w, run, shape, s)+h.partsIn(s))
+}
+
+// partsIn names the workers of other hives that hold parts of their models in the
+// spot, or is empty. A hive cannot tell whether those have anything to do, and so
+// unloads none.
+func (h *Hive) partsIn(s spot) (text string) {
+	for _, m := range h.fleet.all() {
+		if i := m.tell(); i.PartOf != "" && i.State != ops.WorkerFailed && s.shares(i.Device) {
+			hive, id := ops.SplitPartOf(i.PartOf)
+			text += fmt.Sprintf("; a part of a divided model is here, which `rbee worker delete %s --hive %s` ends", id, hive)
+		}
+	}
+	return text
 }
 
 // leastContext is the shortest context that is worth a hint, in tokens.

@@ -65,3 +65,25 @@ func TestAWorkerThatHasNothingToDoMakesRoomForAPart(t *testing.T) {
 		t.Errorf("left are %+v; the idle one was %s, the part is %s", list, idle.ID, part.ID)
 	}
 }
+
+// TestAModelThatAPartLeavesNoRoomForIsToldOfIt: the part stays, since its hive does
+// not know whether its worker has anything to do.
+func TestAModelThatAPartLeavesNoRoomForIsToldOfIt(t *testing.T) {
+	t.Setenv(llamacpp.RPCPathEnv, os.Args[0])
+	h := newHome(t)
+	c := client(t, h)
+	stop := run(t, h, func(o *hive.Options) {
+		o.Memory = func(context.Context) (uint64, uint64) {
+			if running, err := os.ReadDir(h.Workers()); err == nil && len(running) > 0 {
+				return 1 << 40, 0
+			}
+			return 1 << 40, 1 << 39
+		}
+	})
+	defer stop(daemon.ScopeAll)
+	part := do(t, c, ops.WorkerSpawn{Engine: ops.EngineRPC, Split: ops.Split{PartOf: "gpu1/w", PartBytes: 1 << 30}})
+	fails(t, c, ops.WorkerSpawn{}, ops.CodeUnavailable, "0 B are free for it", "a part of a divided model is here, which `rbee worker delete w --hive gpu1` ends")
+	if list := do(t, c, ops.WorkerList{}).Workers; len(list) != 1 || list[0].ID != part.ID {
+		t.Errorf("left are %+v", list)
+	}
+}
