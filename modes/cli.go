@@ -43,7 +43,7 @@ type queenCommands struct {
 	Serve   queen.ServeCmd                                    `cmd:"" help:"Run the queen in the foreground."`
 	Start   keeper.QueenStart                                 `cmd:"" help:"Start the queen in the background."`
 	Stop    keeper.QueenStop                                  `cmd:"" help:"End the queen, its hive and the hive's workers."`
-	Restart keeper.QueenRestart                               `cmd:"" help:"Replace the running queen by this build; answers go on."`
+	Restart keeper.QueenRestart                               `cmd:"" help:"Replace the running queen by this build; jobs go on."`
 	Status  keeper.QueenStatus                                `cmd:"" help:"Tell whether the queen runs, and where its logs are."`
 	Drain   keeper.Operation[ops.QueenDrain, ops.DrainState]  `cmd:"" help:"Take no new work; what runs is finished."`
 	Resume  keeper.Operation[ops.QueenResume, ops.DrainState] `cmd:"" help:"Take work again."`

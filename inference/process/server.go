@@ -86,7 +86,8 @@ func Backoff(failures int) time.Duration {
 }
 
 // errClosed is what requests get that come after Close.
-var errClosed = ops.Errorf(ops.CodeUnavailable, "the engine is stopping")
+var errClosed = ops.Errorf(ops.CodeUnavailable, "the engine is stopping").
+	WithHint("ask again, for another worker; `rbee worker list` shows which there are")
 
 // Server runs a program and starts it again when it dies. One goroutine, in
 // own, has the process; requests look at the life it leads now.

@@ -152,7 +152,8 @@ type QueenStop struct{}
 // Help is shown by --help.
 func (QueenStop) Help() string {
 	return `Ends this account's queen and all that it started on this machine: its hive and
-the hive's workers. Jobs that run are cancelled.
+the hive's workers. Jobs that run are cancelled, and answers of the APIs end with an
+error.
 
 Example:
   rbee queen stop`
@@ -197,8 +198,10 @@ type QueenRestart struct{}
 func (QueenRestart) Help() string {
 	return `Replaces the running queen and its hive by this build, with the environment of
 now, HF_TOKEN and HTTPS_PROXY too, which ` + "`rbee hive env`" + ` gives to a hive for good.
-Workers stay, and answers that are being given go on. The queen has the flags of the
-one before, but for those whose variable is set now. A hive that is a service of this machine stays as it is.
+Workers stay, and jobs go on, those of ` + "`rbee infer`" + ` too. Answers of the APIs (and
+of ` + "`rbee chat`" + `) have ten seconds to end; then they end with an error that says to ask
+again. The queen has the flags of the one before, but for those whose variable is set
+now. A hive that is a service of this machine stays as it is.
 
 Examples:
   rbee queen restart
@@ -217,7 +220,9 @@ func (QueenRestart) Run(ctx context.Context, k *Keeper) error {
 		if err := k.couldStart(ctx, listen, args); err != nil {
 			return err
 		}
-		if err := k.shutdown(ctx, record, daemon.ScopeSelf); err != nil {
+		waiting := time.AfterFunc(time.Second, func() { k.say("keeper: waiting for answers of the APIs to end, ten seconds at most") })
+		err := k.shutdown(ctx, record, daemon.ScopeSelf)
+		if waiting.Stop(); err != nil {
 			return err
 		}
 		if err := k.leaveHive(ctx); err != nil {

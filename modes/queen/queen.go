@@ -204,6 +204,7 @@ func (q *Queen) Run(ctx context.Context) (err error) {
 
 	scope := q.stopper.Wait(ctx, daemon.ScopeAll)
 	q.Log.Info().Str("scope", string(scope)).Msg("the queen is stopping")
+	q.endRequests(context.WithoutCancel(ctx), scope)
 	err = q.endJobs(context.WithoutCancel(ctx), scope)
 	return errors.Join(err, stopServing())
 }
@@ -231,6 +232,31 @@ func (q *Queen) meet(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+const (
+	// settleWithin is how long answers of the APIs may take to end by themselves
+	// before another queen takes this one's place.
+	settleWithin = 10 * time.Second
+	// tellWithin is how long it may take to tell the clients of the others.
+	tellWithin = 2 * time.Second
+)
+
+// endRequests ends what the APIs are answering. Unlike jobs, it cannot be taken up
+// again: for a restart it may end by itself first, while more is taken.
+func (q *Queen) endRequests(ctx context.Context, scope daemon.Scope) {
+	var why error = ops.Errorf(ops.CodeCancelled, "the queen is stopping").WithHint("`rbee queen start` starts one again")
+	if scope == daemon.ScopeSelf {
+		settling, cancel := context.WithTimeout(ctx, settleWithin)
+		defer cancel()
+		if n := q.gateway.Settle(settling); n > 0 {
+			q.Log.Warn().Int("answers", n).Msg("answers are broken off for the restart")
+		}
+		why = gateway.LaterError{Err: ops.Errorf(ops.CodeUnavailable, "the queen is being restarted").WithHint("ask again in a moment"), After: time.Second}
+	}
+	telling, cancel := context.WithTimeout(ctx, tellWithin)
+	defer cancel()
+	q.gateway.End(telling, why)
 }
 
 // endJobs ends what runs: for a restart jobs are left as they are, to be taken

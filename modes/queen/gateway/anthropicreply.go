@@ -204,7 +204,7 @@ func anthropicKind(f failureBody) string {
 	switch {
 	case f.Type == "invalid_request_error":
 		return "invalid_request_error"
-	case f.Code == string(ops.CodeUnavailable):
+	case f.Code == string(ops.CodeUnavailable) || f.Code == string(ops.CodeCancelled):
 		return "overloaded_error"
 	}
 	return "api_error"

@@ -42,12 +42,21 @@ func (f failureBody) statusOf() int {
 		return http.StatusNotFound
 	case f.Code == "rate_limit_exceeded":
 		return http.StatusTooManyRequests
-	case code.HTTPStatus() != http.StatusInternalServerError:
-		return code.HTTPStatus()
+	case statusFor(code) != http.StatusInternalServerError:
+		return statusFor(code)
 	case f.Type == "invalid_request_error":
 		return http.StatusBadRequest
 	}
 	return http.StatusInternalServerError
+}
+
+// statusFor is the status of an error of that code. Who reads one that somebody
+// has cancelled has not done so himself, which 499 would say.
+func statusFor(code ops.Code) int {
+	if code == ops.CodeCancelled {
+		return http.StatusServiceUnavailable
+	}
+	return code.HTTPStatus()
 }
 
 // failureOf tells err in OpenAI's words.
@@ -71,7 +80,7 @@ func failureOf(err error) (status int, f failure) {
 			f.Error.Code = "model_not_found" // what OpenAI calls it, and clients look for
 		}
 	}
-	f.Error.status = e.Code.HTTPStatus()
+	f.Error.status = statusFor(e.Code)
 	if _, large := errors.AsType[tooLargeError](err); large {
 		f.Error.status = http.StatusRequestEntityTooLarge
 	}

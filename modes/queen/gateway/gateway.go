@@ -67,26 +67,34 @@ type Gateway struct {
 	arrivals arrivals        // of models that are brought
 	life     context.Context //nolint:containedctx // of the arrivals, which outlive requests
 	end      context.CancelFunc
+
+	present     presence
+	requests    context.Context //nolint:containedctx // ends all requests, see [Gateway.End]
+	endRequests context.CancelCauseFunc
 }
 
 // New makes a gateway whose requests s gives to workers; the caller closes it.
 func New(f Fleet, s *schedule.Scheduler) *Gateway {
 	g := &Gateway{fleet: permitted{f}, schedule: s}
 	g.life, g.end = context.WithCancel(context.Background())
+	g.requests, g.endRequests = context.WithCancelCause(context.Background())
 	g.pool.dial = f.Dial
 	return g
 }
 
 // Close ends what the gateway itself has begun, and waits for it. Requests end
-// with the server that hands them over.
+// by [Gateway.End], or with the server that hands them over.
 func (g *Gateway) Close() {
 	g.end()
 	g.arrivals.work.Wait()
+	g.endRequests(nil)
 	g.pool.close()
 }
 
 // ServeHTTP answers one of [Routes].
 func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	r, answered := g.attend(r)
+	defer answered()
 	switch {
 	case r.Method == http.MethodHead:
 		w.WriteHeader(http.StatusOK)
@@ -187,8 +195,14 @@ func (g *Gateway) find(w http.ResponseWriter, r *http.Request, body []byte, a as
 			p.say(again.elsewhere(lease.Key()))
 		}
 		err = g.relayOn(p, r, body, lease)
-		if err == nil || r.Context().Err() != nil {
+		if err == nil {
 			return
+		}
+		if r.Context().Err() != nil {
+			if err = whyEnded(r.Context()); err == nil {
+				return // the client is gone
+			}
+			break
 		}
 		if len(lease.Worker.Parts) > 0 { // there is no other, and its error names the machine
 			if once {

@@ -21,6 +21,7 @@ import (
 type farm struct {
 	t        *testing.T
 	front    *httptest.Server
+	gateway  *Gateway
 	schedule *schedule.Scheduler
 
 	mu      sync.Mutex
@@ -40,12 +41,12 @@ func newFarm(t *testing.T) *farm {
 		return ops.Worker{}, ops.Errorf(ops.CodeUnavailable, "there is no room")
 	}
 	f.schedule = schedule.New(schedule.Options{Fleet: f})
-	g := New(f, f.schedule)
-	f.front = httptest.NewServer(g)
+	f.gateway = New(f, f.schedule)
+	f.front = httptest.NewServer(f.gateway)
 	t.Cleanup(func() {
 		f.front.Close()
 		f.schedule.Close()
-		g.Close()
+		f.gateway.Close()
 	})
 	return f
 }

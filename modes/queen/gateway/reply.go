@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"io"
@@ -123,7 +124,7 @@ func (p *reply) pass(answer *http.Response) error {
 	case err == nil || errors.Is(err, errGone):
 	case events:
 		_ = p.write([]byte("\n\n"), false) // the frame before may be torn
-		p.fail(broke(err))
+		p.fail(cmp.Or(whyEnded(answer.Request.Context()), broke(err)))
 	default:
 		panic(http.ErrAbortHandler) // a broken connection is the only sign left
 	}

@@ -1,0 +1,63 @@
+package modes_test
+
+import (
+	"errors"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/openai/openai-go/v3"
+)
+
+// TestAStreamEndsBeforeItsQueenDoes restarts the queen in the middle of a stream,
+// and then ends her in the middle of another: the first comes to its end, unless
+// that takes too long, and the clients of the others are told why they do not.
+func TestAStreamEndsBeforeItsQueenDoes(t *testing.T) {
+	p := newPlace(t)
+	c := newOpenAI(p)
+	ask := openai.CompletionNewParams{
+		Model: "slow", MaxTokens: openai.Int(100), Temperature: openai.Float(0),
+		Prompt: openai.CompletionNewParamsPromptUnion{OfString: openai.String("Once upon a time")},
+	}
+	whole, err := c.Completions.New(t.Context(), ask)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stream := func(command string) (text string, err error) {
+		s := c.Completions.NewStreaming(t.Context(), ask)
+		for pieces := 0; s.Next(); pieces++ {
+			for _, choice := range s.Current().Choices {
+				text += choice.Text
+			}
+			if pieces == 3 {
+				done := make(chan struct{})
+				defer func() { <-done }()
+				go func() {
+					defer close(done)
+					if out, err := p.command("queen", command).CombinedOutput(); err != nil {
+						t.Errorf("queen %s: %v: %s", command, err, out)
+					}
+				}()
+			}
+		}
+		return text, s.Err()
+	}
+	text, err := stream("restart")
+	if err == nil && text != whole.Choices[0].Text || err != nil && !strings.Contains(err.Error(), "the queen is being restarted") {
+		t.Errorf("over a restart: %q, %v; undisturbed %q", text, err, whole.Choices[0].Text)
+	}
+	ask.MaxTokens = openai.Int(2000)
+	inOnePiece := make(chan error)
+	go func() {
+		_, err := c.Completions.New(t.Context(), ask)
+		inOnePiece <- err
+	}()
+	for p.workers()[0].Running == 0 { // each look takes a while
+	}
+	if text, err = stream("stop"); err == nil || !strings.Contains(err.Error(), "the queen is stopping") || text == "" {
+		t.Errorf("at its end: %q, %v", text, err)
+	}
+	if told, ok := errors.AsType[*openai.Error](<-inOnePiece); !ok || told.StatusCode != http.StatusServiceUnavailable || told.Code != "cancelled" {
+		t.Errorf("in one piece: %v", told)
+	}
+}
