@@ -75,7 +75,8 @@ func checkFlags(list []string) error {
 		return Invalid("flags", "must be at most 64, got %d", len(list))
 	}
 	for _, f := range list {
-		if len(f) > 4096 || strings.Trim(f, "-") == "" || strings.IndexFunc(f, unicode.IsControl) >= 0 {
+		name, _, _ := strings.Cut(f, "=")
+		if len(f) > 4096 || strings.Trim(name, "-") == "" || strings.IndexFunc(f, unicode.IsControl) >= 0 {
 			return Invalid("flags", "must each be a name or name=value of at most 4096 bytes without control characters, got %q", clip(f))
 		}
 	}
@@ -89,7 +90,7 @@ func checkCommand(engine, line string) error {
 	case engine == name && line == "":
 		return Invalid(name, "must be given for the engine called command")
 	case engine != name && line != "":
-		return Invalid(name, "is for the engine called command alone: ask for that as worker (--engine command)")
+		return Invalid(name, "is for the engine called command alone: add --engine command")
 	case len(line) > 4096 || strings.IndexFunc(line, unicode.IsControl) >= 0:
 		return Invalid(name, "must be at most 4096 bytes without control characters, got %q", clip(line))
 	}

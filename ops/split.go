@@ -44,7 +44,7 @@ func (s Split) check(hive, engine string) error {
 	}
 	if len(s.Hives) == 0 {
 		if s.Share != 0 {
-			return Invalid("share", "is for a model that is divided over hives: name them in hives")
+			return Invalid("share", "is for a model that is divided over hives: name them by --hives")
 		}
 		return nil
 	}
@@ -58,7 +58,7 @@ func (s Split) check(hive, engine string) error {
 	}
 	switch {
 	case len(s.Hives) < 2 || len(s.Hives) > MaxSplit:
-		return Invalid("hives", "must be 2 to %d, got %d; for one hive there is hive_id (--hive)", MaxSplit, len(s.Hives))
+		return Invalid("hives", "must be 2 to %d, got %d; for one hive use --hive", MaxSplit, len(s.Hives))
 	case hive != "" && hive != s.Hives[0]:
 		return Invalid("hive_id", "must be empty or the first of hives, %s, got %s", s.Hives[0], hive)
 	case engine != "" && engine != "auto" && engine != "llamacpp":

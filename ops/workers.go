@@ -81,7 +81,7 @@ type WorkerSpawn struct {
 	// Command is the command line of the engine called command, which starts a
 	// server of OpenAI's API: {model} in it stands for the model's file, {name}
 	// for its name, and {socket} for where to listen, or {port} with {api_key}.
-	Command string `json:"command,omitempty" placeholder:"LINE" help:"Command line of the engine called command, with {model}, {name}, and {socket} or {port}."`
+	Command string `json:"command,omitempty" placeholder:"LINE" help:"Command line of the engine called command, with {model}, {name}, and {socket}, or {port} and {api_key}; also {context_length}, {parallel}, {threads}."`
 	Split
 }
 

@@ -44,7 +44,10 @@ func Parse(line string) (Template, error) {
 			t.uses[name] = true
 		}
 	}
-	if t.uses["socket"] == t.uses["port"] {
+	if t.uses["socket"] && t.uses["port"] {
+		return t, ops.Invalid("command", "must say once where to listen: by {socket} or by {port}, not both")
+	}
+	if !t.uses["socket"] && !t.uses["port"] {
 		return t, ops.Invalid("command", "must say where to listen: either {socket} or {port}")
 	}
 	return t, nil

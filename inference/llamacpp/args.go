@@ -53,20 +53,27 @@ func arguments(s inference.Spec, m model) ([]string, error) {
 
 // contextLength is how many tokens a slot gets.
 func contextLength(s inference.Spec, m model) (int, error) {
+	switch {
+	case s.ContextLength > 0:
+		return s.ContextLength, CheckContext(s, m.context)
+	case m.context > 0:
+		return min(m.context, inference.DefaultContextLength), nil
+	}
+	return inference.DefaultContextLength, nil
+}
+
+// CheckContext refuses a context that is longer than the one that the model was made
+// for, in tokens, unless flags stretch it; 0 is not known.
+func CheckContext(s inference.Spec, made int) error {
 	stretched := false // beyond what the model was made for
 	for _, f := range s.Flags {
 		name := strings.TrimLeft(f, "-")
 		stretched = stretched || strings.HasPrefix(name, "rope-") || strings.HasPrefix(name, "yarn-")
 	}
-	switch {
-	case m.context > 0 && s.ContextLength > m.context && !stretched:
-		return 0, ops.Invalid("context_length", "is %d tokens, and the model was made for %d", s.ContextLength, m.context)
-	case s.ContextLength > 0:
-		return s.ContextLength, nil
-	case m.context > 0:
-		return min(m.context, inference.DefaultContextLength), nil
+	if made > 0 && s.ContextLength > made && !stretched {
+		return ops.Invalid("context_length", "is %d tokens, and the model was made for %d", s.ContextLength, made)
 	}
-	return inference.DefaultContextLength, nil
+	return nil
 }
 
 // families are the names that llama.cpp's backends give their devices, which

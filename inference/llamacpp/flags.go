@@ -118,6 +118,12 @@ func listed[K comparable](groups map[K]string) map[string]K {
 	return all
 }
 
+// CheckFlags refuses a person's flags that are not passed on.
+func CheckFlags(list []string) error {
+	_, err := flags(list)
+	return err
+}
+
 // flags turns a person's flags, each name or name=value with or without its
 // dashes, into arguments, and refuses those that are not passed on.
 func flags(list []string) (args []string, err error) {
@@ -135,7 +141,11 @@ func flags(list []string) (args []string, err error) {
 			continue
 		}
 		if !given || !fits(kind, text) {
-			return nil, ops.Invalid("flags", "%s wants another value than %q", name, text).WithHint("write it as %s=VALUE", name)
+			e := ops.Invalid("flags", "%s wants another value than %q", name, text)
+			if kind == plain && text != "" {
+				return nil, e.WithHint("it takes letters and digits, and . , _ : + ; and - behind the first of them")
+			}
+			return nil, e.WithHint("write it as %s=VALUE", name)
 		}
 		args = append(args, text)
 	}

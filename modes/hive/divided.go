@@ -31,7 +31,7 @@ func (h *Hive) wanted(ctx context.Context, o ops.WorkerSpawn) (want, error) {
 			w.share = o.Share
 		}
 	}
-	return w, nil
+	return w, h.checkSettings(w)
 }
 
 // wantedPart is one that holds a part of a model that is on another hive's disk.

@@ -91,6 +91,16 @@ func TestASplitModelIsOneModel(t *testing.T) {
 	}
 }
 
+// tinybeeIn is a folder with bee.gguf.
+func tinybeeIn(t *testing.T) string {
+	t.Helper()
+	folder := t.TempDir()
+	if err := os.WriteFile(filepath.Join(folder, "bee.gguf"), testdata.Tinybee(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return folder
+}
+
 // inParts writes a model as n files with names as gguf-split gives them.
 func inParts(t *testing.T, name string, n int) (folder string) {
 	t.Helper()
@@ -128,6 +138,9 @@ func TestAllPartsOfASplitModelComeFromAFolderOrAServer(t *testing.T) {
 			}
 			if got.ID != "big-one" || got.Error != "" || got.Size < int64(3*len(testdata.Tinybee())) || !strings.Contains(got.Source, "-00001-of-00003.gguf") || strings.Contains(got.Source, "secret") {
 				t.Errorf("it is %+v", got)
+			}
+			if one, err := newModels(t).download(t.Context(), filepath.Join(tinybeeIn(t), "bee.gguf"), ""); err != nil || got.Parameters != 3*one.Parameters {
+				t.Errorf("it has %d parameters, one part %d, %v", got.Parameters, one.Parameters, err)
 			}
 			if p := said.progress[len(said.progress)-1]; p.Done != got.Size || p.Total != got.Size {
 				t.Errorf("the last progress is %+v", p)

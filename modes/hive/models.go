@@ -133,8 +133,7 @@ func (m *models) get(id string) (ops.Model, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if err != nil {
-		folder := filepath.Join(m.dir, id)
-		return ops.Model{ID: id, HiveID: m.hive, Source: copiedSource, Path: folder, Error: err.Error(), Hint: m.mend(id, err)}, nil
+		return m.unusable(id, err), nil
 	}
 	path := filepath.Join(m.dir, id, name)
 	k, ok := m.known[id]
@@ -149,6 +148,37 @@ func (m *models) get(id string) (ops.Model, error) {
 		k.model.Abilities = append(slices.Clone(k.model.Abilities), ops.AbilityVision)
 	}
 	return k.model, nil
+}
+
+// unusable describes a folder of which err tells that it holds no model that can be
+// used.
+func (m *models) unusable(id string, err error) ops.Model {
+	model := ops.Model{ID: id, HiveID: m.hive, Source: copiedSource, Path: filepath.Join(m.dir, id), Error: err.Error(), Hint: m.mend(id, err)}
+	if folder, err := m.root.Lstat(id); err == nil {
+		model.AddedAt = folder.ModTime().UTC()
+	}
+	names, beside, _ := m.names(id) // what cannot be read has no size
+	for _, name := range append(names, beside...) {
+		if info, err := m.root.Lstat(filepath.Join(id, name)); err == nil {
+			model.Size += info.Size()
+		}
+	}
+	return model
+}
+
+// parameters counts the weights of the further parts of a split model whose first
+// is at path.
+func parameters(path string) (n int64) {
+	for i, part := range fetch.Parts(filepath.Base(path)) {
+		if i == 0 {
+			continue
+		}
+		if f, err := gguf.Open(filepath.Join(filepath.Dir(path), part)); err == nil { // the engine says why not
+			n += int64(f.Parameters()) //nolint:gosec // the file holds them
+			_ = f.Close()              // it was only read
+		}
+	}
+	return n
 }
 
 // shape is what decides how much memory a model takes, which get has described.
@@ -202,7 +232,7 @@ func (m *models) describe(id, path string, info fs.FileInfo) (ops.Model, fit.Mod
 		defer f.Close() //nolint:errcheck // it was only read
 		shape = fit.Read(f, info.Size())
 		model.Architecture, model.Quantization = f.Architecture(), f.Quantization()
-		model.Parameters = int64(f.Parameters()) //nolint:gosec // the file holds them
+		model.Parameters = int64(f.Parameters()) + parameters(path) //nolint:gosec // the file holds them
 		model.Abilities = abilities(f)
 		if n, ok := f.Uint(model.Architecture + ".context_length"); ok {
 			model.Context = int(min(n, 1<<30)) //nolint:gosec // bounded
