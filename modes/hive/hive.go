@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -60,6 +61,7 @@ type Hive struct {
 	moved       chan struct{} // holds one token while cores are to be shared out anew
 	placing     chan struct{} // holds one token while a worker is given its place
 	dirty       chan struct{} // holds one token while there is a change to publish
+	stocked     atomic.Bool   // nothing says that the models have changed since they were read for publishing
 	urgent      chan struct{} // holds one while there is one to publish at once
 }
 
@@ -191,7 +193,7 @@ func (h *Hive) begin(ctx context.Context) (err error) {
 	for _, path := range []string{ops.FilesPath + ":model", ops.FilesPath + ":model/:file"} {
 		h.jobs.Mount(http.MethodGet, path, http.HandlerFunc(h.models.serveFiles))
 	}
-	h.jobs.Publish(h.snapshot())
+	h.jobs.Publish(h.snapshot(h.models.list()))
 	return nil
 }
 

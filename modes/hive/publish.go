@@ -15,21 +15,32 @@ import (
 // under load changes thousands of times a second, and only the newest counts.
 const between = 20 * time.Millisecond
 
-// changed has the hive's state published soon. It does not wait.
+// looksAgain is how long what the models' folder was seen to hold is good for,
+// while nobody says that it has changed: for where it cannot be watched.
+const looksAgain = time.Second
+
+// changed has the hive's state published soon, its models read anew. It does not
+// wait.
 func (h *Hive) changed() {
+	h.stocked.Store(false)
+	h.soon()
+}
+
+func (h *Hive) soon() {
 	select {
 	case h.dirty <- struct{}{}:
 	default: // it will be anyway
 	}
 }
 
-// workersChanged is changed for what the cores are shared out by, too.
+// workersChanged has the state published soon for what the cores are shared out
+// by, too. A busy worker changes all the time, and its model on disk does not.
 func (h *Hive) workersChanged() {
 	select {
 	case h.moved <- struct{}{}:
 	default: // it will be anyway
 	}
-	h.changed()
+	h.soon()
 }
 
 // workerTurned is workersChanged for a worker that begins or ceases to load: it is
@@ -49,6 +60,8 @@ func (h *Hive) hurry() {
 
 // publishing publishes the state after each change until ctx ends.
 func (h *Hive) publishing(ctx context.Context) {
+	var models []ops.Model
+	var seen time.Time
 	for {
 		select {
 		case <-ctx.Done():
@@ -56,7 +69,10 @@ func (h *Hive) publishing(ctx context.Context) {
 		case <-h.urgent:
 		case <-h.dirty:
 		}
-		h.jobs.Publish(h.snapshot())
+		if fresh := h.stocked.Swap(true); !fresh || time.Since(seen) > looksAgain {
+			models, seen = h.models.list(), time.Now()
+		}
+		h.jobs.Publish(h.snapshot(models))
 		select {
 		case <-ctx.Done():
 			return
@@ -67,9 +83,9 @@ func (h *Hive) publishing(ctx context.Context) {
 	}
 }
 
-// snapshot is all that the hive knows of itself.
-func (h *Hive) snapshot() ops.HiveSnapshot {
-	workers, models := h.workers(), h.models.list()
+// snapshot is all that the hive knows of itself, with these models.
+func (h *Hive) snapshot(models []ops.Model) ops.HiveSnapshot {
+	workers := h.workers()
 	started, running, usable := h.started, 0, 0
 	for _, m := range models {
 		if m.Error == "" {
@@ -120,7 +136,7 @@ func (h *Hive) serveProbe(w http.ResponseWriter, r *http.Request) {
 		h.changed()
 	}
 	w.Header().Set("Content-Type", "application/json")
-	if err := json.NewEncoder(w).Encode(h.snapshot()); err != nil {
+	if err := json.NewEncoder(w).Encode(h.snapshot(h.models.list())); err != nil {
 		h.Log.Debug().Err(err).Msg("a probe's answer did not arrive")
 	}
 }
