@@ -37,7 +37,7 @@ type job struct {
 	mu       sync.Mutex
 	op       json.RawMessage // nil of a finished job when it is large; see wholeOp
 	state    ops.JobState
-	started  *time.Time // by this process
+	started  *time.Time
 	finished *time.Time
 	err      *ops.Error
 	progress coalescer
@@ -135,8 +135,11 @@ func unwritable(err error) *ops.Error {
 func (j *job) begin() {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	now := time.Now().UTC()
-	j.state, j.started = ops.JobRunning, &now
+	j.state = ops.JobRunning
+	if j.started == nil {
+		now := time.Now().UTC()
+		j.started = &now
+	}
 }
 
 // finish writes the last events: result or error, then the end. It reports

@@ -63,6 +63,7 @@ func (s *Server[O]) restoreJob(id, path string) (*job, error) {
 		return nil, err
 	}
 	j := newJob(head, log, s.Log)
+	j.started = &head.CreatedAt // a job starts at once, and its log tells of no other start
 	s.jobs[id] = j
 	if end != nil {
 		j.conclude(*end)

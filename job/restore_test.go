@@ -68,6 +68,9 @@ func TestAJobGoesOnAfterARestart(t *testing.T) {
 	if err := inOrder(d.all(id), n); err != nil {
 		t.Errorf("a new reader: %v", err)
 	}
+	if j := d.job(id); j.StartedAt == nil || !j.StartedAt.Equal(j.CreatedAt) {
+		t.Errorf("it counts as begun at %v, and was at %v", j.StartedAt, j.CreatedAt)
+	}
 }
 
 // killed copies a daemon's folder while a job runs, as a kill would leave it,
