@@ -35,6 +35,10 @@ func (h *Hive) ModelDelete(ctx context.Context, o ops.ModelDelete) (ops.ModelDel
 			return ops.ModelDeleted{ID: o.ID, HiveID: h.Name, Freed: freed}, err
 		}
 	}
+	if stray, ok := h.models.other(o.ID); err != nil && ok {
+		return ops.ModelDeleted{}, ops.Errorf(ops.CodeConflict, "%s is no model, and stays: %s", stray.ID, stray.Error).
+			WithHint("%s", stray.Hint)
+	}
 	if err != nil {
 		return ops.ModelDeleted{}, err
 	}
