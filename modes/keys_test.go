@@ -140,7 +140,7 @@ func TestTokensAMinuteHoldForRequestsAtTheSameTimeAndThroughARestart(t *testing.
 		t.Errorf("after a restart: %d %s", status, text)
 	}
 	out, err := p.command("infer", "-n", "3", "--token", secret, "Once").CombinedOutput()
-	if err == nil || !strings.Contains(string(out), "has used up its tokens for this minute") || !strings.Contains(string(out), "try again in") {
+	if err == nil || !strings.Contains(string(out), "has used up its tokens, which are ") || !strings.Contains(string(out), "try again in") {
 		t.Errorf("a job: %s, %v", out, err)
 	}
 }

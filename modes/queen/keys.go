@@ -16,7 +16,20 @@ import (
 
 // KeyCreate makes an API key of a secret that never comes here before it is used.
 func (q *Queen) KeyCreate(ctx context.Context, o ops.KeyCreate) (ops.Key, error) {
+	if len(o.Models) > 0 {
+		q.warnOfModels(ctx, o.Models)
+	}
 	return q.access.Create(ctx, o)
+}
+
+// warnOfModels tells of the models that a key is for and no hive has. One may come.
+func (q *Queen) warnOfModels(ctx context.Context, names []string) {
+	there, other := q.models(ctx).Models, q.aliases.get()
+	for _, name := range names {
+		if other[name] == "" && !ops.IsModelReference(name) && !slices.ContainsFunc(there, func(m ops.Model) bool { return m.ID == name }) {
+			ops.Warn(ctx, "keys", "no hive has a model %q; `rbee model list` shows those there are", name)
+		}
+	}
 }
 
 // KeyList lists the API keys.

@@ -52,16 +52,17 @@ func (a *Access) Admit(r *http.Request, route string) (*http.Request, error) {
 	if r.Method == http.MethodPost {
 		held, wait := k.requests.hold(now, 1)
 		if wait > 0 {
-			return nil, job.Refusal{Status: http.StatusTooManyRequests, After: wait, Failure: k.usedUp("requests", wait)}
+			return nil, job.Refusal{Status: http.StatusTooManyRequests, After: wait, Failure: k.usedUp("requests", k.RequestsPerMinute, wait)}
 		}
 		k.requests.settle(now, held, held)
 	}
 	return a.as(r, k, k.ID), nil
 }
 
-// usedUp is the error of a key that has nothing left of one of its rates.
-func (k *key) usedUp(of string, wait time.Duration) *ops.Error {
-	return ops.Errorf(ops.CodeBusy, "the API key %s has used up its %s for this minute", k.called(), of).
+// usedUp is the error of a key that has nothing left of one of its rates. A request
+// may use more than is left, which those after it wait for.
+func (k *key) usedUp(of string, perMinute int, wait time.Duration) *ops.Error {
+	return ops.Errorf(ops.CodeBusy, "the API key %s has used up its %s, which are %d a minute", k.called(), of, perMinute).
 		WithHint("try again in %.0f s", math.Ceil(wait.Seconds()))
 }
 

@@ -32,7 +32,7 @@ func (g *guest) Reserve(tokens int) error {
 	held, wait := g.key.tokens.hold(now, tokens)
 	if wait > 0 {
 		g.key.requests.settle(now, 1, 0)
-		return gateway.LaterError{Err: g.key.usedUp("tokens", wait), After: wait}
+		return gateway.LaterError{Err: g.key.usedUp("tokens", g.key.TokensPerMinute, wait), After: wait}
 	}
 	g.held = held
 	return nil

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"slices"
 	"strings"
+	"time"
 
 	"rbee.dev/rbee/ops"
 )
@@ -82,6 +83,9 @@ func (a *Access) Revoke(ctx context.Context, o ops.KeyRevoke) (ops.KeyEnded, err
 		return ops.KeyEnded{}, a.unknown(o.ID)
 	}
 	now := a.Now()
+	if at := k.revoked.Load(); at != 0 && !o.Forget {
+		ops.Narrate(ctx, "keys", "it was revoked already, at %s", time.UnixMilli(at).UTC().Format(time.RFC3339))
+	}
 	if err := endKey(ctx, a.DB, k.ID, now, o.Forget); err != nil {
 		return ops.KeyEnded{}, err
 	}

@@ -46,12 +46,12 @@ func TestARequestThatTheQueenEndsIsToldSoInItsDialect(t *testing.T) {
 		status             int
 		ends               string
 	}{
-		"a stream":                     {path: "/v1/chat/completions", body: streamed, status: 200, ends: `data: {"error":{"message":"` + message + `","type":"server_error","param":null,"code":"unavailable"}}` + "\n\n"},
-		"one that could go on":         {path: "/v1/completions", body: `{"model":"bee","temperature":0,"stream":true}`, resume: "true", status: 200, ends: `"code":"unavailable"}}` + "\n\n"},
+		"a stream":                     {path: "/v1/chat/completions", body: streamed, status: 200, ends: `data: {"error":{"message":"` + message + `","type":"server_error","param":null,"code":"unavailable","hint":"ask again"}}` + "\n\n"},
+		"one that could go on":         {path: "/v1/completions", body: `{"model":"bee","temperature":0,"stream":true}`, resume: "true", status: 200, ends: `"code":"unavailable","hint":"ask again"}}` + "\n\n"},
 		"a stream of responses":        {path: "/v1/responses", body: streamed, status: 200, ends: `"message":"` + message + `","param":null,"sequence_number":0,"type":"error"}` + "\n\n"},
 		"Anthropic's":                  {path: "/v1/messages", body: `{"model":"bee","max_tokens":9,"stream":true,"messages":[{"role":"user","content":"hi"}]}`, status: 200, ends: "event: error\ndata: " + `{"error":{"message":"` + message + `","type":"overloaded_error"},"type":"error"}` + "\n\n"},
 		"Ollama's":                     {path: "/api/chat", body: `{"model":"bee","messages":[{"role":"user","content":"hi"}]}`, status: 200, ends: `{"error":"` + message + `"}` + "\n"},
-		"in one piece":                 {path: "/v1/completions", body: `{"model":"bee"}`, status: 503, ends: `{"error":{"message":"` + message + `","type":"server_error","param":null,"code":"unavailable"}}` + "\n"},
+		"in one piece":                 {path: "/v1/completions", body: `{"model":"bee"}`, status: 503, ends: `{"error":{"message":"` + message + `","type":"server_error","param":null,"code":"unavailable","hint":"ask again"}}` + "\n"},
 		"in one piece, of Anthropic's": {path: "/v1/messages", body: `{"model":"bee","max_tokens":9,"messages":[{"role":"user","content":"hi"}]}`, status: 503, ends: `{"error":{"message":"` + message + `","type":"overloaded_error"},"type":"error"}`},
 		"in one piece, of Ollama's":    {path: "/api/generate", body: `{"model":"bee","prompt":"hi","stream":false}`, status: 503, ends: `{"error":"` + message + `"}`},
 	} {

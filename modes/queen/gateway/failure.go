@@ -22,6 +22,7 @@ type failureBody struct {
 	Type    string  `json:"type"`
 	Param   *string `json:"param"`
 	Code    string  `json:"code"`
+	Hint    string  `json:"hint,omitempty"` // the end of Message, for whoever shows it apart
 
 	status int // of the answer that it is, or 0
 }
@@ -65,6 +66,7 @@ func failureOf(err error) (status int, f failure) {
 	f.Error = failureBody{Message: e.Message, Type: "server_error", Code: string(e.Code)}
 	if e.Hint != "" { // all that clients show is the message
 		f.Error.Message += " (" + e.Hint + ")"
+		f.Error.Hint = e.Hint
 	}
 	if e.Field != "" {
 		f.Error.Param = &e.Field
@@ -79,6 +81,9 @@ func failureOf(err error) (status int, f failure) {
 		if e.Field == "model" {
 			f.Error.Code = "model_not_found" // what OpenAI calls it, and clients look for
 		}
+	}
+	if _, tokens := errors.AsType[LaterError](err); tokens && e.Code == ops.CodeBusy {
+		f.Error.Type = "tokens" // which of its rates a key has used up, in OpenAI's words
 	}
 	f.Error.status = statusFor(e.Code)
 	if _, large := errors.AsType[tooLargeError](err); large {

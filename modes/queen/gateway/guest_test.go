@@ -22,7 +22,8 @@ type visitor struct {
 	mu       sync.Mutex
 	used     []Use
 	reserved []int
-	refuses  error // to reserve anything
+	refuses  error         // to reserve anything
+	counted  chan struct{} // is told of each use, unless it is nil
 }
 
 func (v *visitor) Reserve(tokens int) error {
@@ -49,6 +50,9 @@ func (v *visitor) Used(u Use) {
 	}
 	u.Took = 0
 	v.used = append(v.used, u)
+	if v.counted != nil {
+		v.counted <- struct{}{}
+	}
 }
 
 // last is what was used last.
@@ -234,7 +238,7 @@ func TestWhoHasNothingLeftIsToldWhenToAskAgain(t *testing.T) {
 		"/api/chat":            `{"model":"bee","messages":[{"role":"user","content":"hi"}]}`,
 	} {
 		status, header, text := f.ask(path, body)
-		if status != http.StatusTooManyRequests || header.Get("Retry-After") != "2" || !strings.Contains(text, "all used up") {
+		if status != http.StatusTooManyRequests || header.Get("Retry-After") != "2" || !strings.Contains(text, "all used up") || strings.HasPrefix(path, "/v1/chat") && !strings.Contains(text, `"type":"tokens"`) {
 			t.Errorf("%s: %d, Retry-After %q: %s", path, status, header.Get("Retry-After"), text)
 		}
 	}
@@ -270,9 +274,9 @@ func TestARefusalIsInTheWordsOfTheAPIThatWasAsked(t *testing.T) {
 		status int
 		want   string
 	}{
-		{"/v1/chat/completions", 401, `{"error":{"message":"no key (make one)","type":"invalid_request_error","param":null,"code":"invalid_api_key"}}`},
-		{"/v1/chat/completions", 429, `{"error":{"message":"no key (make one)","type":"rate_limit_error","param":null,"code":"rate_limit_exceeded"}}`},
-		{"/v1/chat/completions", 403, `{"error":{"message":"no key (make one)","type":"invalid_request_error","param":null,"code":"denied"}}`},
+		{"/v1/chat/completions", 401, `{"error":{"message":"no key (make one)","type":"invalid_request_error","param":null,"code":"invalid_api_key","hint":"make one"}}`},
+		{"/v1/chat/completions", 429, `{"error":{"message":"no key (make one)","type":"requests","param":null,"code":"rate_limit_exceeded","hint":"make one"}}`},
+		{"/v1/chat/completions", 403, `{"error":{"message":"no key (make one)","type":"invalid_request_error","param":null,"code":"denied","hint":"make one"}}`},
 		{"/v1/messages", 401, `{"error":{"message":"no key (make one)","type":"authentication_error"},"type":"error"}`},
 		{"/v1/messages", 403, `{"error":{"message":"no key (make one)","type":"permission_error"},"type":"error"}`},
 		{"/v1/messages", 429, `{"error":{"message":"no key (make one)","type":"rate_limit_error"},"type":"error"}`},
@@ -315,4 +319,37 @@ func FuzzCounts(f *testing.F) {
 			}
 		}
 	})
+}
+
+func TestWhoGoesAwayHasNotMetAnError(t *testing.T) {
+	for name, begin := range map[string]http.HandlerFunc{
+		"before the first byte": func(http.ResponseWriter, *http.Request) {},
+		"in a stream":           func(w http.ResponseWriter, r *http.Request) { events(`{"choices":[{"delta":{"content":"a"}}]}`)(w, r) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFarm(t)
+			began := make(chan struct{})
+			f.add("w", func(w http.ResponseWriter, r *http.Request) {
+				_, _ = io.ReadAll(r.Body)
+				begin(w, r)
+				close(began)
+				<-r.Context().Done()
+			})
+			v := &visitor{model: "bee", counted: make(chan struct{}, 1)}
+			f.visit(v)
+			ctx, leave := context.WithCancel(t.Context())
+			go func() {
+				<-began
+				leave()
+			}()
+			if answer, err := f.open(ctx, http.MethodPost, "/v1/chat/completions", streamed, nil); err == nil {
+				_, _ = io.ReadAll(answer.Body)
+				_ = answer.Body.Close()
+			}
+			<-v.counted
+			if got := v.last(t); got.Failed {
+				t.Errorf("counted %+v", got)
+			}
+		})
+	}
 }

@@ -44,7 +44,11 @@ func metered(w http.ResponseWriter, r *http.Request, a asked, size int) (http.Re
 		return w, func(bool) {}
 	}
 	m := &meter{ResponseWriter: w, guest: g, began: time.Now(), model: a.model, prompt: size, text: makesText(r.URL.Path)}
-	return m, func(broken bool) { g.Used(m.use(broken)) }
+	return m, func(broken bool) {
+		u := m.use(broken)
+		u.Failed = u.Failed && r.Context().Err() == nil // who goes away has not met an error
+		g.Used(u)
+	}
 }
 
 // Unwrap lets flushes and deadlines through (see [http.ResponseController]).

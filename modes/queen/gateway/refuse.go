@@ -37,7 +37,7 @@ func openAIKind(status int, code string) (kind, name string) {
 	case http.StatusUnauthorized:
 		return "invalid_request_error", "invalid_api_key"
 	case http.StatusTooManyRequests:
-		return "rate_limit_error", "rate_limit_exceeded"
+		return "requests", "rate_limit_exceeded"
 	}
 	if status < http.StatusInternalServerError {
 		return "invalid_request_error", code
