@@ -277,8 +277,11 @@ func run(ctx context.Context, signals *signals, words []string, stdin io.Reader,
 
 // checkOutput refuses events where there are none.
 func checkOutput(command, output string) error {
-	if output == "events" && !slices.ContainsFunc([]string{"infer", "job follow"}, func(s string) bool { return strings.HasPrefix(command, s) }) {
+	if output == "events" && command != "chat" && !slices.ContainsFunc([]string{"infer", "job follow"}, func(s string) bool { return strings.HasPrefix(command, s) }) {
 		return ops.Invalid("output", "events are what infer and job follow have; this command prints text or json")
+	}
+	if output != "text" && command == "chat" {
+		return ops.Invalid("output", "a conversation is text only").WithHint("`rbee infer -o json` prints one answer as JSON")
 	}
 	return nil
 }

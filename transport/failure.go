@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"strings"
 
 	"rbee.dev/rbee/ops"
 )
@@ -59,7 +60,7 @@ func (c *Client) failure(answer *http.Response) *ops.Error {
 	}
 	var openAI struct{ Error ops.Error }
 	if err == nil && json.Unmarshal(text, &openAI) == nil && openAI.Error.Message != "" {
-		return &openAI.Error
+		return Apart(&openAI.Error)
 	}
 	if bytes.Contains(text, []byte("HTTP request to an HTTPS server")) { // as net/http says it
 		return ops.Errorf(ops.CodeInvalid, "%s encrypts, and its address does not say https", c.Name).
@@ -70,6 +71,13 @@ func (c *Client) failure(answer *http.Response) *ops.Error {
 		return c.unreachable(fmt.Errorf("a proxy on the way says %s", answer.Status))
 	}
 	return c.foreign(answer, fmt.Errorf("it answers %s", answer.Status))
+}
+
+// Apart takes the hint off the message, at whose end the gateway puts it for
+// clients that show nothing else.
+func Apart(e *ops.Error) *ops.Error {
+	e.Message = strings.TrimSuffix(e.Message, " ("+e.Hint+")")
+	return e
 }
 
 // foreign is the error of an answer that no daemon of ours gives.

@@ -44,6 +44,10 @@ type turn struct {
 
 // Run talks until the person ends it.
 func (c *Chat) Run(ctx context.Context, k *Keeper) error {
+	settings := ops.Infer{Prompt: "a line", System: c.System, MaxTokens: c.MaxTokens, Temperature: c.Temperature, Seed: c.Seed}
+	if err := settings.Validate(); err != nil {
+		return err
+	}
 	queen, err := k.client(ctx)
 	if err != nil {
 		return err
@@ -207,7 +211,7 @@ func (c *conversation) read(body io.Reader, out io.Writer) error {
 			return ops.Errorf(ops.CodeInternal, "the queen sent what cannot be read: %w", err)
 		}
 		if chunk.Error != nil {
-			return chunk.Error
+			return transport.Apart(chunk.Error)
 		}
 		for _, choice := range chunk.Choices {
 			if _, err := io.WriteString(out, choice.Delta.Content); err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 
 	"rbee.dev/rbee/ops"
@@ -25,6 +26,13 @@ var oneWord = regexp.MustCompile(`^/[a-z]+$`)
 // single word that a person types.
 func (c *conversation) command(ctx context.Context, line string) (known bool, err error) {
 	word, rest, _ := strings.Cut(strings.TrimSpace(line), " ")
+	alone := slices.ContainsFunc(chatCommands, func(command struct{ word, does string }) bool { return command.word == word })
+	switch {
+	case strings.Contains(line, "\n"): // it was pasted, and is said
+		return false, nil
+	case alone && rest != "":
+		return true, ops.Invalid("", "%s takes nothing behind it", word).WithHint("a line that is to be said begins with another word, or a blank")
+	}
 	switch word {
 	case "/help":
 		for _, command := range chatCommands {
