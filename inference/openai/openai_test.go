@@ -149,3 +149,17 @@ func TestTheStopTextThatWasMetIsTold(t *testing.T) {
 		}
 	}
 }
+
+func TestWhatWouldMakeAnotherAnswerIsRefused(t *testing.T) {
+	for more, field := range map[string]string{
+		`"tool_choice":"required"`: "tool_choice", `"tool_choice":{"type":"function","function":{"name":"f"}}`: "tool_choice",
+		`"response_format":{"type":"json_schema","json_schema":{}}`: "response_format", `"response_format":{"type":"json_object"}`: "response_format",
+		`"logprobs":true`: "logprobs", `"logprobs":3`: "logprobs", `"temperature":9`: "temperature",
+		`"tool_choice":"auto","tools":[{"type":"function"}],"response_format":{"type":"text"},"logprobs":false,"temperature":2`: "",
+	} {
+		status, text := post(t, &says{pieces: []string{"a"}}, "/v1/chat/completions", `{"messages":[{"role":"user","content":"x"}],`+more+`}`)
+		if field == "" && status != 200 || field != "" && (status != 400 || !strings.Contains(text, `"param":"`+field+`"`)) {
+			t.Errorf("%s: %d %s", more, status, text)
+		}
+	}
+}

@@ -30,6 +30,30 @@ type call struct {
 	Seed                *int64          `json:"seed"`
 	Stop                json.RawMessage `json:"stop"`
 	N                   *int            `json:"n"`
+
+	// What would make another answer, and is refused for that.
+	ToolChoice json.RawMessage `json:"tool_choice"`
+	Format     struct {
+		Type string `json:"type"`
+	} `json:"response_format"`
+	Logprobs    json.RawMessage `json:"logprobs"` // true, or how many
+	TopLogprobs *int            `json:"top_logprobs"`
+}
+
+// cannot refuses what a client counts on and this engine does not do. Tools that a
+// model may use or not are no such thing: it answers without them.
+func (c call) cannot() error {
+	const other = "`rbee worker spawn MODEL --engine llamacpp` runs the model on an engine that can"
+	switch choice := string(c.ToolChoice); {
+	case choice != "" && choice != "null" && choice != `"auto"` && choice != `"none"`:
+		return ops.Invalid("tool_choice", "this engine calls no tools, and cannot be made to").WithHint(other)
+	case c.Format.Type != "" && c.Format.Type != "text":
+		return ops.Invalid("response_format", "this engine writes text as it comes, not %s", c.Format.Type).WithHint(other)
+	}
+	if l := string(c.Logprobs); l != "" && l != "null" && l != "false" && l != "0" || c.TopLogprobs != nil && *c.TopLogprobs > 0 {
+		return ops.Invalid("logprobs", "this engine tells no probabilities").WithHint(other)
+	}
+	return nil
 }
 
 type streamOptions struct {
@@ -77,8 +101,8 @@ func (c call) request() (Request, error) {
 	if c.Seed != nil && *c.Seed >= 0 { // negative is random, as in llama.cpp
 		r.Seed = uint64(*c.Seed)
 	}
-	return r, first(
-		set(&r.MaxTokens, c.MaxTokens, "max_tokens", 0, 1<<30), set(&r.Temperature, c.Temperature, "temperature", 0, 100),
+	return r, first(c.cannot(),
+		set(&r.MaxTokens, c.MaxTokens, "max_tokens", 0, 1<<30), set(&r.Temperature, c.Temperature, "temperature", 0, 2),
 		set(&r.TopP, c.TopP, "top_p", 0, 1), set(&r.TopK, c.TopK, "top_k", 0, 1<<30), set(&r.MinP, c.MinP, "min_p", 0, 1))
 }
 

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"strings"
 
@@ -49,6 +50,7 @@ type anthropicBlock struct {
 	Input     json.RawMessage  `json:"input"`
 	ToolUseID string           `json:"tool_use_id"`
 	Content   anthropicContent `json:"content"`
+	IsError   bool             `json:"is_error"` // of a tool_result
 	Source    struct {
 		Type, Data, URL string
 		MediaType       string `json:"media_type"`
@@ -87,6 +89,9 @@ func (g *Gateway) serveAnthropic(w http.ResponseWriter, r *http.Request) {
 	if err == nil && a.MaxTokens < 1 {
 		err = ops.Invalid("max_tokens", "must be at least 1")
 	}
+	if err == nil {
+		err = a.untold()
+	}
 	d := &anthropic{model: a.Model, tools: map[int]bool{}, thinking: a.Thinking != nil && a.Thinking.Type != "disabled"}
 	switch {
 	case err != nil:
@@ -96,6 +101,27 @@ func (g *Gateway) serveAnthropic(w http.ResponseWriter, r *http.Request) {
 	default:
 		g.translate(w, r, "/v1/chat/completions", a.openAI(), d)
 	}
+}
+
+// untold refuses blocks that OpenAI's API has no words for: without them the answer
+// would be to another question.
+func (a anthropicRequest) untold() error {
+	for i, m := range a.Messages {
+		for _, b := range m.Content {
+			for _, inner := range append(b.Content, b) {
+				switch inner.Type {
+				case "text", "image", "tool_use", "tool_result", "thinking", "redacted_thinking":
+				default:
+					return ops.Invalid(fmt.Sprintf("messages.%d.content", i), "blocks of type %q are not taken here", inner.Type).
+						WithHint("there are text, image, tool_use and tool_result")
+				}
+				if inner.Type == "image" && b.Type == "tool_result" {
+					return ops.Invalid(fmt.Sprintf("messages.%d.content", i), "a tool_result can hold text only here")
+				}
+			}
+		}
+	}
+	return nil
 }
 
 // openAI is the request in OpenAI's words.
@@ -157,7 +183,11 @@ func (m anthropicMessage) openAI() []message {
 				Index: len(out.ToolCalls), ID: b.ID, Type: "function", Function: function{Name: b.Name, Arguments: string(b.Input)},
 			})
 		case "tool_result":
-			results = append(results, message{Role: "tool", Content: b.Content.text(), ToolCallID: b.ToolUseID})
+			text := b.Content.text()
+			if b.IsError { // which OpenAI's API says in the text
+				text = "Error: " + text
+			}
+			results = append(results, message{Role: "tool", Content: text, ToolCallID: b.ToolUseID})
 		}
 	}
 	switch {

@@ -91,3 +91,24 @@ func TestAStopSequenceThatWasMetIsNamed(t *testing.T) {
 		t.Errorf("none was met: %s", text)
 	}
 }
+
+func TestAnthropicsBlocksArePassedOnOrRefused(t *testing.T) {
+	for content, want := range map[string]string{
+		`[{"type":"document","source":{"type":"text","data":"x"}}]`:                                                   `"document\" are not taken`,
+		`[{"type":"tool_result","tool_use_id":"t","content":[{"type":"image","source":{"type":"url","url":"u"}}]}]`:   "text only",
+		`[{"type":"tool_result","tool_use_id":"t","content":[{"type":"search_result"}]},{"type":"text","text":"go"}]`: `"search_result\" are not taken`,
+	} {
+		f := newFarm(t)
+		asked := f.told(`{"choices":[]}`, false)
+		status, _, text := f.ask("/v1/messages", `{"model":"bee","max_tokens":9,"messages":[{"role":"user","content":`+content+`}]}`)
+		if status != http.StatusBadRequest || !strings.Contains(text, want) || !strings.Contains(text, "messages.0.content") || *asked != "" {
+			t.Errorf("%s: %d %s; asked %s", content, status, text, *asked)
+		}
+	}
+	f := newFarm(t)
+	asked := f.told(`{"choices":[]}`, false)
+	f.ask("/v1/messages", `{"model":"bee","max_tokens":9,"messages":[{"role":"user","content":[{"type":"tool_result","tool_use_id":"t","content":"no such file","is_error":true}]}]}`)
+	if !strings.Contains(*asked, `"Error: no such file"`) {
+		t.Errorf("the engine is asked %s", *asked)
+	}
+}
