@@ -31,14 +31,15 @@ func Find(path string) (string, error) {
 	}
 	e := ops.Errorf(ops.CodeNotFound, "there is no %s that can be run: looked at PATH", Name).
 		WithHint("`rbee engine install` brings llama.cpp; or see that its %s is on PATH or %s names it, or take the builtin engine", Name, PathEnv)
-	if path == "" {
+	switch path {
+	case "":
 		if found := Installed(); len(found) > 0 {
 			return found[0], nil
 		}
-	} else if path == None {
+	case None:
 		e.Message = fmt.Sprintf("there is no %s that can be run: %s=%s forbids it", Name, PathEnv, None)
 		e = e.WithHint("unset it where the hive runs, or take the builtin engine")
-	} else {
+	default:
 		found, err := exec.LookPath(path)
 		if err == nil {
 			return filepath.Abs(found)

@@ -2,6 +2,7 @@ package queen
 
 import (
 	"encoding/json"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -118,12 +119,12 @@ func TestWhatIsNotOnAHiveIsSaidToBeOnAnother(t *testing.T) {
 		if e.Code != ops.CodeNotFound || e.Message != "there is none on hive localhost; it is on far" || e.Hint != "add --hive far" {
 			t.Errorf("%s: %q, %q", o.Name(), e.Message, e.Hint)
 		}
-		if err := q.tellWhere(none, "far", o); err != error(none) {
+		if err := q.tellWhere(none, "far", o); !errors.Is(err, none) || err.Error() != none.Error() {
 			t.Errorf("%s of the hive that has it: %v", o.Name(), err)
 		}
 	}
 	for _, o := range []ops.HiveOp{ops.WorkerGet{ID: "w2"}, ops.ModelGet{ID: "w1"}, ops.Infer{Model: "mid"}} {
-		if err := q.tellWhere(none, ops.LocalHive, o); err != error(none) {
+		if err := q.tellWhere(none, ops.LocalHive, o); !errors.Is(err, none) || err.Error() != none.Error() {
 			t.Errorf("%+v: %v", o, err)
 		}
 	}
