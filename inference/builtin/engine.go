@@ -26,6 +26,7 @@ type Engine struct {
 	slots     int
 	width     int // of a token's vector
 	context   int // tokens a request may hold
+	longest   int // tokens the model was made for
 	close     func() error
 	handler   http.Handler
 }
@@ -58,7 +59,8 @@ func Open(ctx context.Context, spec inference.Spec) (_ *Engine, err error) {
 	if e.chat, err = chatTemplate(file, e.tokens); err != nil {
 		return nil, unsupported("%w", err)
 	}
-	if e.context, err = contextLength(spec.ContextLength, m.context); err != nil {
+	e.longest = m.context
+	if e.context, err = contextLength(spec.ContextLength, e.longest); err != nil {
 		return nil, err
 	}
 	if err := context.Cause(ctx); err != nil {

@@ -109,6 +109,16 @@ func TestCancellingStopsAtOnceAndFreesTheSlot(t *testing.T) {
 	}
 }
 
+func TestALongerContextIsAdvisedOnlyWhereThereIsOne(t *testing.T) {
+	for length, want := range map[int]string{32: "a longer --context-length, up to 512", 512: "no longer context"} {
+		e := open(t, inference.Spec{ContextLength: length})
+		_, err := e.Generate(t.Context(), openai.Request{Prompt: strings.Repeat("bee ", 600)}, func(string) error { return nil })
+		if hint := ops.AsError(err).Hint; !strings.Contains(hint, want) {
+			t.Errorf("with a context of %d the hint is %q", length, hint)
+		}
+	}
+}
+
 func TestAPromptThatDoesNotFitIsRefusedWithBothNumbers(t *testing.T) {
 	e := open(t, inference.Spec{ContextLength: 32})
 	_, err := e.Generate(t.Context(), openai.Request{Prompt: strings.Repeat("bee ", 50)}, func(string) error { return nil })

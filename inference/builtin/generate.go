@@ -77,8 +77,11 @@ func (e *Engine) fits(field string, tokens, most int) error {
 	case tokens == 0:
 		return ops.Invalid(field, "is empty")
 	case tokens > most:
-		return ops.Invalid(field, "is %d tokens long, and the context holds %d with the answer", tokens, e.context).
-			WithHint("shorten it, or load the model with a longer --context-length")
+		long := ops.Invalid(field, "is %d tokens long, and the context holds %d with the answer", tokens, e.context)
+		if e.context == e.longest {
+			return long.WithHint("shorten it: the model was made for no longer context")
+		}
+		return long.WithHint("shorten it, or load the model with a longer --context-length, up to %d", e.longest)
 	}
 	return nil
 }

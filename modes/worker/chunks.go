@@ -8,6 +8,7 @@ import (
 	"io"
 	"iter"
 	"net/http"
+	"strings"
 
 	"rbee.dev/rbee/ops"
 )
@@ -58,6 +59,12 @@ func (e engineError) asError(status int) *ops.Error {
 	}
 	failure := ops.Errorf(code, "%s", e.Message)
 	failure.Hint = e.Hint
+	if text, ok := strings.CutPrefix(e.Message, e.Param+": "); ok && e.Param != "" {
+		failure.Message, failure.Field = text, e.Param
+	}
+	if failure.Field == "messages" {
+		failure.Field = "prompt" // whose messages these are
+	}
 	return failure
 }
 

@@ -113,6 +113,10 @@ func TestAnEngineThatFailsFailsTheJob(t *testing.T) {
 			w.WriteHeader(http.StatusBadRequest)
 			_, _ = io.WriteString(w, `{"error":{"message":"too long","code":"invalid","hint":"shorten it"}}`)
 		}},
+		{"by an error about what the worker made of the prompt", "is 9 tokens long", ops.CodeInvalid, func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(http.StatusBadRequest)
+			_, _ = io.WriteString(w, `{"error":{"message":"messages: is 9 tokens long","code":"invalid","param":"messages"}}`)
+		}},
 		{"by a status alone", "the engine answers 503 Service Unavailable", ops.CodeUnavailable, func(w http.ResponseWriter, _ *http.Request) {
 			w.WriteHeader(http.StatusServiceUnavailable)
 		}},
@@ -147,6 +151,9 @@ func TestAnEngineThatFailsFailsTheJob(t *testing.T) {
 			e, ok := errors.AsType[*ops.Error](err)
 			if !ok || e.Code != c.code || !strings.Contains(e.Message, c.says) {
 				t.Errorf("got %v (%s), want %q (%s)", err, ops.CodeOf(err), c.says, c.code)
+			}
+			if ok && (e.Field == "prompt") != strings.Contains(c.name, "prompt") {
+				t.Errorf("the field is %q", e.Field)
 			}
 			if ok && (e.Hint == "shorten it") != strings.Contains(c.name, "hint") {
 				t.Errorf("the hint is %q", e.Hint)
