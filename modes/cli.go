@@ -161,7 +161,7 @@ func asFlag(parsed *kong.Context, err error) error {
 	flags, field := parsed.Selected().Flags, strings.ReplaceAll(e.Field, "_", "-")
 	at := slices.IndexFunc(flags, func(f *kong.Flag) bool {
 		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
-		return name == e.Field || f.Name == field
+		return name == e.Field || name == "" && f.Name == field
 	})
 	if at < 0 {
 		at = slices.IndexFunc(flags, func(f *kong.Flag) bool { return f.Name+"s" == field }) // given once for each

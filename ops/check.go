@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"math"
 	"regexp"
+	"slices"
 	"strings"
 	"unicode"
 )
@@ -39,6 +40,20 @@ func checkName(field, value string) error {
 		return nil
 	}
 	return Invalid(field, "must be lower-case letters, digits, '.', '_' or '-', at most 63 and not beginning with a sign, got %q", clip(value))
+}
+
+// checkEngine accepts "" and the engines that hives know, whether they have them or
+// not, and auto, which leaves the choice to them.
+func checkEngine(value string) error {
+	names := []string{"auto", "builtin", "llamacpp", "command"}
+	if value == "" || value == EngineRPC || slices.Contains(names, value) {
+		return nil
+	}
+	e := Invalid("worker", "there is no engine %q", clip(value))
+	if near := Nearest(value, names); near != "" {
+		return e.WithHint("did you mean %q? The engines are %s", near, strings.Join(names[1:], ", "))
+	}
+	return e.WithHint("the engines are %s; auto leaves the choice to the hive", strings.Join(names[1:], ", "))
 }
 
 // CheckModelID reports whether id can name a model's folder: letters, digits,

@@ -83,7 +83,7 @@ func (o Infer) Validate() error {
 		checkOptional("temperature", o.Temperature, 0, 2), o.checkTopP(),
 		checkOptional("top_k", o.TopK, 0, 1_000_000), checkOptional("min_p", o.MinP, 0, 1),
 		checkOptional("seed", o.Seed, 0, 1<<53), o.checkStop(),
-		checkName("worker", o.Engine), checkDevice(o.Device), checkName("worker_id", o.WorkerID),
+		checkEngine(o.Engine), checkDevice(o.Device), checkName("worker_id", o.WorkerID),
 		checkPriority(o.Priority))
 }
 

@@ -122,6 +122,9 @@ func TestValidateTakesEachSampleAndRefusesWhatIsOutOfRange(t *testing.T) {
 		{ops.WorkerSpawn{Model: strings.Repeat("m", 4097)}, "model"},
 		{ops.WorkerSpawn{Model: "a\x00b"}, "model"},
 		{ops.WorkerSpawn{Engine: "Built In"}, "worker"},
+		{ops.WorkerSpawn{Engine: "builtn"}, "worker"},
+		{ops.Infer{Prompt: "x", Engine: "vllm"}, "worker"},
+		{ops.Infer{Prompt: "x", Engine: "auto"}, ""},
 		{ops.WorkerSpawn{Device: "cuda:"}, "device"},
 		{ops.WorkerSpawn{Device: "cuda:1234"}, "device"},
 		{ops.WorkerSpawn{Device: "GPU"}, "device"},
@@ -266,7 +269,16 @@ func TestValidateTakesEachSampleAndRefusesWhatIsOutOfRange(t *testing.T) {
 			t.Errorf("%s %.200v is taken, want it refused for %s", tt.o.Name(), tt.o, tt.field)
 			continue
 		}
-		wantInvalid(t, err, tt.field, "", "")
+		if e := ops.AsError(err); e.Code != ops.CodeInvalid || e.Field != tt.field {
+			t.Errorf("%s %.200v is refused for %s, by %s, want it refused for %s", tt.o.Name(), tt.o, e.Field, e.Code, tt.field)
+		}
+	}
+}
+
+func TestAnEngineThatIsMistypedIsToldTheNearest(t *testing.T) {
+	for engine, hint := range map[string]string{"builtn": `did you mean "builtin"?`, "vllm": "the engines are builtin, llamacpp, command"} {
+		err := ops.WorkerSpawn{Engine: engine}.Validate()
+		wantInvalid(t, err, "worker", "there is no engine", hint)
 	}
 }
 

@@ -64,13 +64,7 @@ func (h *Hive) chooseEngine(ctx context.Context, name string) (engine, program s
 		program, err = h.usableLlamaServer(ctx)
 		return llamaCpp, program, err
 	}
-	has := builtin + ", " + command
-	if _, err := h.llamaServer(); err == nil {
-		has += ", " + llamaCpp
-	}
-	e := ops.Errorf(ops.CodeUnsupported, "there is no engine %q on hive %s", name, h.Name).WithHint("it has %s", has)
-	e.Field = "worker"
-	return "", "", e
+	return "", "", ops.Invalid("worker", "there is no engine %q", name)
 }
 
 // autoEngine is llama.cpp where its server is found, and else what is built in.

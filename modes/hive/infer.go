@@ -63,7 +63,9 @@ func (h *Hive) workerFor(ctx context.Context, o ops.Infer) (*member, error) {
 func (h *Hive) chosen(o ops.Infer) (*member, error) {
 	m, err := h.fleet.find(o.WorkerID)
 	if err != nil {
-		return nil, err
+		e := *ops.AsError(err)
+		e.Field = "worker_id"
+		return nil, &e
 	}
 	if m.dead() {
 		return nil, m.why

@@ -75,7 +75,8 @@ func TestWhatCannotBeSpawnedIsRefusedByName(t *testing.T) {
 		field string
 		says  []string
 	}{
-		{"an engine there is not", ops.WorkerSpawn{Engine: "warp"}, ops.CodeUnsupported, "worker", []string{`no engine "warp"`, "it has builtin"}},
+		{"an engine there is not", ops.WorkerSpawn{Engine: "warp"}, ops.CodeInvalid, "worker", []string{`no engine "warp"`, "the engines are builtin"}},
+		{"an engine mistyped", ops.WorkerSpawn{Engine: "builtn"}, ops.CodeInvalid, "worker", []string{`no engine "builtn"`, `did you mean "builtin"`}},
 		{"a device there is not", ops.WorkerSpawn{Device: "rocm:7"}, ops.CodeNotFound, "device", []string{`no device "rocm:7"`, "it has: cpu"}},
 		{"a model there is not", ops.WorkerSpawn{Model: "tinybeee"}, ops.CodeNotFound, "", []string{`no model "tinybeee"`, `did you mean "tinybee"`}},
 		{"a path for a model", ops.WorkerSpawn{Model: "../../etc/passwd"}, ops.CodeNotFound, "", []string{"no model"}},

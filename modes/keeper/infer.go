@@ -21,9 +21,9 @@ import (
 type Infer struct {
 	Prompt      string   `arg:"" optional:"" help:"Prompt; what comes on standard input is put after it."`
 	Model       string   `short:"m" help:"Model (default: the one added last, else the built-in one)." placeholder:"NAME"`
-	Hive        string   `help:"Hive to use (default: the queen chooses)." placeholder:"NAME"`
-	Worker      string   `help:"Worker to use, by its id." placeholder:"ID"`
-	Engine      string   `help:"Engine: auto, llamacpp or builtin." placeholder:"NAME"`
+	Hive        string   `json:"hive_id" help:"Hive to use (default: the queen chooses)." placeholder:"NAME"`
+	Worker      string   `json:"worker_id" help:"Worker to use, by its id." placeholder:"ID"`
+	Engine      string   `json:"worker" help:"Engine: auto, llamacpp or builtin." placeholder:"NAME"`
 	Device      string   `help:"Device: auto, cpu, cuda:0, …" placeholder:"DEVICE"`
 	MaxTokens   int      `short:"n" help:"Tokens to make at most (default, and 0: to the end of the context)." placeholder:"N"`
 	Temperature *float64 `short:"t" help:"0, always the likeliest, to 2 (default: 0.8)." placeholder:"X"`

@@ -68,6 +68,17 @@ func (q *Queen) HiveStatus(ctx context.Context, o ops.HiveStatus) (ops.Hive, err
 	return h, nil
 }
 
+// asked is hive for an operation that names the hive beside what it is about.
+func (q *Queen) asked(id string) (string, error) {
+	id, err := q.hive(id)
+	if err != nil {
+		e := *ops.AsError(err)
+		e.Field = "hive_id"
+		return "", &e
+	}
+	return id, nil
+}
+
 // hive resolves a hive's name; "" is the local one.
 func (q *Queen) hive(id string) (string, error) {
 	if id == "" {

@@ -177,7 +177,7 @@ func submitted[O ops.HiveOp](ctx context.Context, c *transport.Client, id string
 
 // toNamed forwards new work to a hive that somebody names.
 func (q *Queen) toNamed(ctx context.Context, name string, o ops.HiveOp) (any, error) {
-	id, err := q.hive(name)
+	id, err := q.asked(name)
 	if err == nil {
 		err = q.refuseDrained(id)
 	}
@@ -212,7 +212,7 @@ func (q *Queen) hiveOfWorker(o ops.Infer) string {
 // hear sees that the hive called id is up and has said what it has: somebody
 // wants that one.
 func (q *Queen) hear(ctx context.Context, id string) error {
-	if _, err := q.hive(id); err != nil {
+	if _, err := q.asked(id); err != nil {
 		return err
 	}
 	if err := q.refuseDrained(id); err != nil {

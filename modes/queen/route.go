@@ -40,7 +40,7 @@ func (q *Queen) route(ctx context.Context, o ops.HiveOp) (any, error) {
 	case ops.WorkerSpawn:
 		return q.spawn(ctx, o)
 	}
-	id, err := q.hive(o.Hive())
+	id, err := q.asked(o.Hive())
 	if err != nil {
 		return nil, err
 	}
