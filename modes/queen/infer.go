@@ -51,11 +51,11 @@ func (q *Queen) toWorker(ctx context.Context, hive string, o ops.Infer) (any, er
 	}
 	answer, began, err := q.askWorker(ctx, w, o, 1)
 	if err == nil || began || ctx.Err() != nil || !passedOver(err) {
-		return answer, err
+		return answer, ofWorker(err, w)
 	}
 	onceMore(ctx, w, err)
 	answer, _, err = q.askWorker(ctx, w, o, 2)
-	return answer, err
+	return answer, ofWorker(err, w)
 }
 
 // onceMore says that a worker has failed and is asked again.
@@ -87,11 +87,15 @@ func (q *Queen) try(ctx context.Context, r schedule.Request, o ops.Infer) (any, 
 		}
 		answer, began, err := q.askWorker(ctx, lease.Worker, o, attempt)
 		lease.Release()
+		if err == nil && len(r.Without) > 0 {
+			q.schedule.Blame(r.Without)
+		}
 		divided := len(lease.Worker.Parts) > 0
 		if err == nil || began || divided && again || attempt == attempts || ctx.Err() != nil || !passedOver(err) {
-			return answer, err
+			return answer, ofWorker(err, lease.Worker)
 		}
-		failed = err
+		failed, r.Again = ofWorker(err, lease.Worker), true
+		r.Running = r.Running || ops.CodeOf(err) == ops.CodeInternal // it may be the job: none is started for it
 		if again = divided; divided {
 			onceMore(ctx, lease.Worker, err)
 			continue
@@ -108,6 +112,8 @@ func (q *Queen) try(ctx context.Context, r schedule.Request, o ops.Infer) (any, 
 func passedOver(err error) bool {
 	switch ops.CodeOf(err) {
 	case ops.CodeUnavailable, ops.CodeNotFound: // it has ended, or is not there any more
+		return true
+	case ops.CodeInternal: // its engine has failed
 		return true
 	}
 	return false
@@ -129,6 +135,16 @@ func (q *Queen) askWorker(ctx context.Context, w ops.Worker, o ops.Infer, attemp
 	}
 	answer, err = transport.ForwardAs(ops.WithSink(ctx, sink), h.jobs(), w.HiveID, ops.On(o, w.HiveID), id)
 	return answer, sink.began, err
+}
+
+// ofWorker is err, which an engine has failed with, with the worker's name.
+func ofWorker(err error, w ops.Worker) error {
+	e := ops.AsError(err)
+	if e == nil || e.Code != ops.CodeInternal {
+		return err
+	}
+	return ops.Errorf(e.Code, "worker %s of %s has failed: %w", w.ID, w.HiveID, err).
+		WithHint("%s", cmp.Or(e.Hint, fmt.Sprintf("where it goes on failing, `rbee worker delete %s --hive %s` ends it", w.ID, w.HiveID)))
 }
 
 // listener is a job's sink that notices text.

@@ -3,6 +3,7 @@ package queen
 import (
 	"context"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -126,6 +127,47 @@ func TestAWorkerOfADividedModelThatIsNamedIsAskedOnceMore(t *testing.T) {
 			}
 			if told := strings.Contains(strings.Join(sink.said, "\n"), "worker w of gpu1 could not do it, trying it once more"); told != (c.asked == 2) {
 				t.Errorf("it says %q", sink.said)
+			}
+		})
+	}
+}
+
+func TestAJobThatAnEngineHasFailedGoesToAnotherWorkerThatThereIs(t *testing.T) {
+	for name, tt := range map[string]struct {
+		fail  []string // workers that do
+		asked int
+		err   string
+	}{
+		"one fails": {fail: []string{"whole"}, asked: 2},
+		"both do":   {fail: []string{"whole", "whole2"}, asked: 2, err: "worker whole2 of gpu1 has failed: boom"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var mu sync.Mutex
+			var asked []string
+			q := serving(t, func(_ context.Context, o ops.HiveOp) (any, error) {
+				mu.Lock()
+				defer mu.Unlock()
+				i := o.(ops.Infer)
+				asked = append(asked, i.WorkerID)
+				if slices.Contains(tt.fail, i.WorkerID) {
+					return nil, ops.Errorf(ops.CodeInternal, "boom")
+				}
+				return ops.Answer{WorkerID: i.WorkerID}, nil
+			})
+			q.books.heard("gpu1", ops.HiveSnapshot{Models: []ops.Model{{ID: "small"}}, Workers: []ops.Worker{
+				{ID: "whole", HiveID: "gpu1", Model: "small", State: ops.WorkerReady, Slots: 4},
+				{ID: "whole2", HiveID: "gpu1", Model: "small", State: ops.WorkerReady, Slots: 4},
+			}}, time.Now())
+			sink := &noted{}
+			_, err := q.assign(ops.WithSink(t.Context(), sink), ops.Infer{Model: "small", Prompt: "Tell"})
+			if len(asked) != tt.asked {
+				t.Errorf("%q were asked", asked)
+			}
+			if tt.err == "" && err != nil || tt.err != "" && (err == nil || err.Error() != tt.err || !strings.Contains(ops.AsError(err).Hint, "rbee worker delete whole2 --hive gpu1")) {
+				t.Errorf("it fails with %v", err)
+			}
+			if told := strings.Join(sink.said, "\n"); !strings.Contains(told, "worker whole of gpu1 could not do it, trying another: boom") {
+				t.Errorf("it says %q", told)
 			}
 		})
 	}

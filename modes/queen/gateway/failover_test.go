@@ -67,3 +67,77 @@ func TestAWorkerWhoseModelIsDividedIsAskedOnceMore(t *testing.T) {
 		})
 	}
 }
+
+// boom answers as an engine that has failed.
+func boom(asked *atomic.Int32, status int, text string) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		asked.Add(1)
+		w.Header().Set("Content-Type", "application/json")
+		w.Header().Set("X-Engine", "boom")
+		w.WriteHeader(status)
+		_, _ = io.WriteString(w, text)
+	}
+}
+
+func TestAnEngineThatHasFailedIsPassedOverUnseen(t *testing.T) {
+	for _, path := range []string{"/v1/completions", "/v1/messages", "/api/generate"} {
+		t.Run(path, func(t *testing.T) {
+			f := newFarm(t)
+			var asked atomic.Int32
+			f.add("a", boom(&asked, http.StatusInternalServerError, `{"error":{"message":"boom"}}`))
+			f.add("b", says(`{"id":"1","choices":[{"message":{"content":"hello"},"text":"hello","finish_reason":"stop"}]}`))
+			for range 6 {
+				status, header, text := f.ask(path, `{"model":"bee","stream":false,"max_tokens":9,"prompt":"hi","messages":[{"role":"user","content":"hi"}]}`)
+				if status != 200 || !strings.Contains(text, "hello") || header.Get("X-Rbee-Worker") != "b" || header.Get("X-Engine") != "" {
+					t.Errorf("%d %q by %s", status, text, header.Get("X-Rbee-Worker"))
+				}
+			}
+			if n := asked.Load(); n != 1 { // and then it has a rest
+				t.Errorf("the one that fails was asked %d times", n)
+			}
+		})
+	}
+}
+
+func TestWhatAllEnginesFailIsAnsweredByTheFirst(t *testing.T) {
+	long := strings.Repeat("x", maxKept+1)
+	for name, tt := range map[string]struct {
+		first, second string
+		status        int // of the second
+		divided       bool
+		want          string
+		asked         int32 // of the second
+	}{
+		"there is no other":             {first: "boom a", want: "boom a"},
+		"the other one fails, too":      {"boom a", "boom b", http.StatusInternalServerError, false, "boom a", 1},
+		"the other one is stopping":     {"boom a", "stopping", http.StatusServiceUnavailable, false, "boom a", 1},
+		"it is too long to be kept":     {long, "boom b", http.StatusInternalServerError, false, long, 0},
+		"its model is divided":          {first: "boom a", divided: true, want: "boom a"},
+		"it says nothing":               {"", "boom b", http.StatusInternalServerError, false, "", 1},
+		"the other one has its timeout": {"boom a", "boom b", http.StatusGatewayTimeout, false, "boom a", 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFarm(t)
+			var a, b atomic.Int32
+			f.add("a", boom(&a, http.StatusInternalServerError, tt.first))
+			if tt.divided {
+				f.mu.Lock()
+				f.workers[0].Parts = []string{"gpu2"}
+				f.mu.Unlock()
+				f.tell()
+			}
+			if tt.status != 0 {
+				f.add("b", boom(&b, tt.status, tt.second))
+			}
+			for range 2 { // the second time none is to blame
+				status, header, text := f.ask("/v1/completions", streamed)
+				if status != http.StatusInternalServerError || text != tt.want || header.Get("X-Engine") != "boom" || header.Get("X-Rbee-Worker") != "a" {
+					t.Errorf("%d %.100q by %s", status, text, header.Get("X-Rbee-Worker"))
+				}
+			}
+			if a.Load() != 2 || b.Load() != 2*tt.asked {
+				t.Errorf("they were asked %d and %d times", a.Load(), b.Load())
+			}
+		})
+	}
+}

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -156,8 +157,7 @@ func (g *Gateway) answer(w http.ResponseWriter, r *http.Request, body []byte) {
 	broken = false
 }
 
-// find has a worker answer. One that fails before the first byte is passed over
-// for another, unseen; one whose model is divided is asked once more.
+// find has a worker answer, of the model that the request means.
 func (g *Gateway) find(w http.ResponseWriter, r *http.Request, body []byte, a asked) {
 	var err error
 	want := schedule.Request{Job: rand.Text(), Model: a.model, Client: clientOf(r), Prefixes: schedule.Prefixes(a.prompt)}
@@ -180,21 +180,30 @@ func (g *Gateway) find(w http.ResponseWriter, r *http.Request, body []byte, a as
 		return
 	}
 	want.Model = a.model
+	g.try(p, r, body, want)
+}
+
+// try has a worker answer. One that fails before the first byte is passed over
+// for another, unseen; one whose model is divided is asked once more. Where an
+// engine says that it has failed and no worker is left, that is the answer.
+func (g *Gateway) try(p *reply, r *http.Request, body []byte, want schedule.Request) {
 	ctx := ops.WithSink(r.Context(), p)
 	once := false
+	var err error
+	var kept *failedAnswer
 	for range attempts {
 		lease, failed := g.schedule.Acquire(ctx, want)
 		if failed != nil {
-			err = g.named(r.Context(), a.model, failed)
+			err = g.named(r.Context(), want.Model, failed)
 			break
 		}
-		if model := lease.Worker.Model; model != a.model {
-			w.Header().Set(ModelHeader, model)
+		if model := lease.Worker.Model; model != want.Model {
+			p.w.Header().Set(ModelHeader, model)
 		}
 		if again, ok := errors.AsType[brokenOff](err); ok {
 			p.say(again.elsewhere(lease.Key()))
 		}
-		err = g.relayOn(p, r, body, lease)
+		err = g.relayOn(p, r, body, lease, want.Without)
 		if err == nil {
 			return
 		}
@@ -204,8 +213,12 @@ func (g *Gateway) find(w http.ResponseWriter, r *http.Request, body []byte, a as
 			}
 			break
 		}
+		want.Again = true
+		if f, ok := errors.AsType[*failedAnswer](err); ok {
+			kept, want.Running = cmp.Or(kept, f), true // it may be the request: none is started for it
+		}
 		if len(lease.Worker.Parts) > 0 { // there is no other, and its error names the machine
-			if once {
+			if once || kept != nil {
 				break
 			}
 			once = true
@@ -215,6 +228,10 @@ func (g *Gateway) find(w http.ResponseWriter, r *http.Request, body []byte, a as
 			want.Without = map[key]bool{}
 		}
 		want.Without[lease.Key()] = true
+	}
+	if kept != nil {
+		kept.give(p)
+		return
 	}
 	p.fail(err)
 }
@@ -230,22 +247,30 @@ func (g *Gateway) named(ctx context.Context, model string, err error) error {
 }
 
 // relayOn is relay by a worker that was lent.
-func (g *Gateway) relayOn(p *reply, r *http.Request, body []byte, lease *schedule.Lease) error {
+func (g *Gateway) relayOn(p *reply, r *http.Request, body []byte, lease *schedule.Lease, failed map[key]bool) error {
 	defer lease.Release() // also when the answer is broken off by a panic
-	return g.relay(p, r, body, lease.Key())
+	return g.relay(p, r, body, lease.Key(), failed)
 }
 
-// relay has a worker answer. Its error says that another may do so, or go on.
-func (g *Gateway) relay(p *reply, r *http.Request, body []byte, k key) error {
+// relay has a worker answer what others have failed. Its error says that another
+// may do so, or go on.
+func (g *Gateway) relay(p *reply, r *http.Request, body []byte, k key, failed map[key]bool) error {
 	answer, err := g.pool.ask(r.Context(), k, r, body)
 	if err != nil {
 		return ops.Errorf(ops.CodeUnavailable, "worker %s of %s cannot be reached: %w", k.Worker, k.Hive, err)
 	}
 	defer answer.Body.Close()
-	if answer.StatusCode == http.StatusServiceUnavailable || answer.StatusCode == http.StatusBadGateway {
+	switch answer.StatusCode {
+	case http.StatusServiceUnavailable, http.StatusBadGateway:
 		return inAnswer(answer)
+	case http.StatusInternalServerError, http.StatusGatewayTimeout:
+		if err := keep(answer, k); err != nil {
+			return err
+		}
+	default:
+		if len(failed) > 0 && answer.StatusCode < http.StatusInternalServerError {
+			g.schedule.Blame(failed)
+		}
 	}
-	p.w.Header().Set("X-Rbee-Hive", k.Hive)
-	p.w.Header().Set("X-Rbee-Worker", k.Worker)
-	return p.pass(answer)
+	return p.passOf(answer, k)
 }

@@ -48,7 +48,7 @@ func (s *Scheduler) serve(l *line, w *waiter) bool {
 	for {
 		v := s.view(l, &w.Request)
 		v.Held = l.coming(&w.Request) >= len(l.queue)
-		if places := v.places; len(w.failed) > 0 || l.overdue(w) {
+		if places := v.places; places != nil && (len(w.failed) > 0 || l.overdue(w)) {
 			v.places = func() []Place { return l.withYields(w, w.withoutFailed(places())) }
 		}
 		switch c := s.decide(&w.Request, v); c.Act {
@@ -91,6 +91,9 @@ func (s *Scheduler) hopeless(l *line, w *waiter, v *View) error {
 		return nil
 	}
 	var failed error
+	if w.Running {
+		failed = ops.Errorf(ops.CodeUnavailable, "each worker of %s that may do it has failed it", l.model)
+	}
 	for i := range v.Workers {
 		c := &v.Workers[i]
 		if c.Barred > waitable {

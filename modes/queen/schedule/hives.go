@@ -41,6 +41,7 @@ type worker struct {
 	other int       // requests that others have given it
 
 	loading time.Time // since when it has been, where it is
+	blamed  time.Time // when it had failed what another could do, see [Scheduler.Blame]
 
 	prefixes []uint64 // a ring, see [warmth]
 	oldest   int
@@ -279,6 +280,8 @@ func (w *worker) show() {
 		k.barred = Loading
 	case w.leaving():
 		k.barred = Yielding
+	case w.isBlamed():
+		k.barred = Failing
 	}
 	if w.since.IsZero() && k.barred != Loading {
 		w.since = time.Now()

@@ -103,7 +103,7 @@ func (s *Scheduler) Acquire(ctx context.Context, r Request) (*Lease, error) {
 func (s *Scheduler) enter(r *Request, woken bool) (*Lease, *waiter, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.drained {
+	if s.drained && !r.Again {
 		err := errDrained()
 		s.past.fail(r, err)
 		return nil, nil, err
@@ -116,7 +116,7 @@ func (s *Scheduler) enter(r *Request, woken bool) (*Lease, *waiter, error) {
 			return s.lend(r, w), nil, nil
 		}
 	}
-	if own := s.hives[ops.LocalHive]; !woken && (own == nil || !own.up) {
+	if own := s.hives[ops.LocalHive]; !woken && !r.Running && (own == nil || !own.up) {
 		return nil, nil, errAsleep
 	}
 	if err != nil {

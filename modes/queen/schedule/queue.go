@@ -122,12 +122,29 @@ func (s *Scheduler) enqueue(l *line, r *Request) *waiter {
 	}
 	l.queue = slices.Insert(l.queue, l.at(w), w)
 	s.waiting[l] = true
-	if len(l.queue) > s.Depth {
-		last := l.queue[len(l.queue)-1]
+	if last := l.beyond(s.Depth); last != nil {
 		last.err = l.full(len(l.queue) - 1)
 		s.settle(last)
 	}
 	return w
+}
+
+// beyond is the last in turn where more than depth wait, or nil. Those that are
+// tried again do not count.
+func (l *line) beyond(depth int) (last *waiter) {
+	if len(l.queue) <= depth {
+		return nil
+	}
+	for _, w := range l.queue {
+		if !w.Again {
+			last = w
+			depth--
+		}
+	}
+	if depth >= 0 {
+		return nil
+	}
+	return last
 }
 
 // settle ends a request's waiting; its lease or err says how.

@@ -93,6 +93,41 @@ func TestBeyondTheBoundTheLastInTurnIsRefused(t *testing.T) {
 	})
 }
 
+func TestARequestThatIsTriedAgainDoesNotCountAgainstTheBound(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := one(t, Options{Depth: 2})
+		lease := d.get(Request{Model: "bee", Client: "x"})
+		tried := func() *asked {
+			return d.ask(Request{Model: "bee", Client: "x", Again: true, Without: map[Key]bool{{Hive: "gpu1", Worker: "dead"}: true}})
+		}
+		all := []*asked{tried(), tried(), d.ask(Request{Model: "bee", Client: "a"}), d.ask(Request{Model: "bee", Client: "b"}), tried()}
+		more := d.ask(Request{Model: "bee", Client: "c"})
+		<-more.done
+		if ops.CodeOf(more.err) != ops.CodeBusy {
+			t.Errorf("the third that is new got %v", more.err)
+		}
+		d.Drain(true)
+		all = append(all, tried())
+		if n := d.Waiting()["bee"]; n != len(all) {
+			t.Errorf("%d of %d wait", n, len(all))
+		}
+		for range all {
+			lease.Release()
+			synctest.Wait()
+			for i, a := range all {
+				if a.has() {
+					lease, all = a.lease, slices.Delete(all, i, i+1)
+					break
+				}
+			}
+		}
+		if len(all) > 0 {
+			t.Errorf("%d were not answered", len(all))
+		}
+		lease.Release()
+	})
+}
+
 func TestWhoGoesAwayLeavesTheQueueAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := one(t, Options{})

@@ -15,6 +15,7 @@ const (
 	Promised                    // they do so for another
 	Divided                     // the model is divided elsewhere, and comes back
 	Away                        // the hive, which has it divided, does not answer for a moment
+	Failing                     // the worker has failed what another could do
 	waitable                    // the last of those
 	Running                     // the hive runs the model already
 	Failed                      // the worker has ended
@@ -40,6 +41,7 @@ var texts = map[Reason]struct{ word, human string }{
 	Promised:  {"promised", "workers there finish what they run, and then make room for another model"},
 	Divided:   {"divided", "the model is divided over others, and is put together again"},
 	Away:      {"away", "it has the model divided with others, and does not answer at the moment"},
+	Failing:   {"failing", "it failed a request a moment ago that another worker could do"},
 	Running:   {"running", "it runs the model already"},
 	Failed:    {"failed", "it has ended"},
 	Part:      {"part", "it holds a part of another worker's model"},

@@ -24,6 +24,11 @@ type Request struct {
 	Hive, Engine, Device string
 	// Without are workers that have failed it already.
 	Without map[Key]bool
+	// Again says that it was let in before, and is tried again: it is not sent
+	// away because too many wait.
+	Again bool
+	// Running says that only workers that there are will do: none is started.
+	Running bool
 
 	added bool // the model was not named, and is the one added last
 }

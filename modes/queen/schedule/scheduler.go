@@ -101,6 +101,7 @@ type line struct {
 	dealt   [2]turns         // interactive ones, and batch
 	absent  map[*hive]absent // workers of the model, divided, whose hives do not answer
 	pace    pace
+	forgive time.Time // when the first of the workers that are blamed is not any more; zero where none is
 }
 
 // lineOf is the line of the model, made if need be.

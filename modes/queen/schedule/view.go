@@ -5,6 +5,7 @@ import "slices"
 // view is the fleet as r may use it. It is good until the lock is let go, or the
 // next one is made.
 func (s *Scheduler) view(l *line, r *Request) *View {
+	l.forgiveSome()
 	marked := s.warmth.mark(l, r.Prefixes)
 	list := s.candidates[:0]
 	for _, w := range marked {
@@ -23,7 +24,12 @@ func (s *Scheduler) view(l *line, r *Request) *View {
 	}
 	slices.SortFunc(list, func(a, b Candidate) int { return compareWorkers(a.worker, b.worker) })
 	s.candidates = list
-	return &View{Workers: list, line: l, places: func() []Place { return s.places(l, r) }}
+	liftBlame(list)
+	v := &View{Workers: list, line: l}
+	if !r.Running {
+		v.places = func() []Place { return s.places(l, r) }
+	}
+	return v
 }
 
 // bar notes why a worker will not do for r in particular, and returns why it will
@@ -49,7 +55,7 @@ func (s *Scheduler) decide(r *Request, v *View) Choice {
 
 // answers reports whether some worker can do r, or will when it is free.
 func (l *line) answers(r *Request) bool {
-	return slices.ContainsFunc(l.groups, func(g *group) bool { return g.barred == 0 && g.first(r) != nil })
+	return slices.ContainsFunc(l.groups, func(g *group) bool { return (g.barred == 0 || g.barred == Failing) && g.first(r) != nil })
 }
 
 // usualSlots is how many requests a worker that is being started will run at
