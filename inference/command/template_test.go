@@ -31,8 +31,8 @@ func TestALineThatCannotBeUsedIsRefused(t *testing.T) {
 		`"" {socket}`:             "needs a command line",
 		`x "{socket}`:             "ends in the middle of a quotation",
 		`x {socket} \`:            "ends in the middle of a quotation",
-		"x":                       "either {socket} or {port}",
-		"x {socket} {port}":       "either {socket} or {port}",
+		"x":                       "by {socket} or by {port}, not both",
+		"x {socket} {port}":       "by {socket} or by {port}, not both",
 		"x {socket} --m {modell}": "{modell} stands for nothing",
 	} {
 		if _, err := Parse(line); ops.CodeOf(err) != ops.CodeInvalid || !strings.Contains(err.Error(), says) {
