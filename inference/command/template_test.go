@@ -31,7 +31,7 @@ func TestALineThatCannotBeUsedIsRefused(t *testing.T) {
 		`"" {socket}`:             "needs a command line",
 		`x "{socket}`:             "ends in the middle of a quotation",
 		`x {socket} \`:            "ends in the middle of a quotation",
-		"x":                       "by {socket} or by {port}, not both",
+		"x":                       "either {socket} or {port}",
 		"x {socket} {port}":       "by {socket} or by {port}, not both",
 		"x {socket} --m {modell}": "{modell} stands for nothing",
 	} {
