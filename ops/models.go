@@ -22,10 +22,13 @@ type Model struct {
 	SHA256  string    `json:"sha256,omitempty"`
 	Path    string    `json:"path"` // on the hive's machine
 	AddedAt time.Time `json:"added_at"`
-	Error   string    `json:"error,omitempty"`   // why it cannot be used, as one that has come in part only
-	Hint    string    `json:"hint,omitempty"`    // what to do about that
-	Aliases []string  `json:"aliases,omitempty"` // its other names; the queen's to say
-	Pinned  bool      `json:"pinned,omitempty"`  // its workers are not unloaded by themselves
+	Error   string    `json:"error,omitempty"` // why it cannot be used, as one that has come in part only
+	Hint    string    `json:"hint,omitempty"`  // what to do about that
+	// Refused is why no engine that its hive chooses by itself can run it; absent where
+	// one may. Such a model is taken only where it is named.
+	Refused string   `json:"refused,omitempty"`
+	Aliases []string `json:"aliases,omitempty"` // its other names; the queen's to say
+	Pinned  bool     `json:"pinned,omitempty"`  // its workers are not unloaded by themselves
 	// Abilities is what its file says that it can do; empty is not known.
 	Abilities []Ability `json:"abilities,omitempty"`
 }

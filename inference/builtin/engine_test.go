@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -15,6 +16,7 @@ import (
 
 	"rbee.dev/rbee/inference"
 	"rbee.dev/rbee/inference/builtin"
+	"rbee.dev/rbee/inference/gguf"
 	"rbee.dev/rbee/inference/openai"
 	"rbee.dev/rbee/ops"
 	"rbee.dev/rbee/testdata"
@@ -128,6 +130,27 @@ func TestAPromptThatDoesNotFitIsRefusedWithBothNumbers(t *testing.T) {
 	_, o := generate(t, e, openai.Request{Prompt: "Once upon a time"})
 	if o.Finish != openai.FinishLength || o.PromptTokens+o.CompletionTokens != 32 {
 		t.Errorf("an answer cut by the context: %+v", o)
+	}
+}
+
+func TestScoresThatAreNoNumbersAreToldWithWhatToDo(t *testing.T) {
+	data := slices.Clone(testdata.Tinybee())
+	f, err := gguf.Parse(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	norm, _ := f.Tensor("output_norm.weight")
+	for i, weights := 0, f.Data(norm); i < len(weights); i++ {
+		weights[i] = 0xff
+	}
+	path := filepath.Join(t.TempDir(), "broken.gguf")
+	if err := os.WriteFile(path, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	e := open(t, inference.Spec{ModelPath: path})
+	_, err = e.Generate(t.Context(), openai.Request{Prompt: "Once"}, func(string) error { return nil })
+	if failed := ops.AsError(err); err == nil || !strings.Contains(failed.Message, "not numbers") || !strings.Contains(failed.Hint, "download it anew") {
+		t.Errorf("got %#v", failed)
 	}
 }
 

@@ -2,6 +2,7 @@ package builtin
 
 import (
 	"context"
+	"errors"
 
 	"rbee.dev/rbee/inference/openai"
 	"rbee.dev/rbee/inference/sample"
@@ -37,6 +38,10 @@ func (e *Engine) Generate(ctx context.Context, r openai.Request, emit func(strin
 				return outcome, err
 			}
 		}
+	}
+	if errors.Is(q.err, sample.ErrNotANumber) {
+		return outcome, ops.Errorf(ops.CodeInternal, "%w", q.err).
+			WithHint("the file is damaged, or was made for another engine: delete the model and download it anew, or name another by --model")
 	}
 	if q.err != nil {
 		return outcome, q.err

@@ -42,22 +42,28 @@ func loadModel(f *gguf.File, k *kernel.Kernels, vocab int) (*model, error) {
 	}
 	m := &model{params: p, file: f, kernels: k, vocab: vocab}
 	l := loader{model: m, used: map[string]bool{}}
-	m.embedding = l.matrix("token_embd.weight", vocab, p.width)
+	return m, l.load()
+}
+
+// load fills the model in.
+func (l *loader) load() error {
+	m, p := l.model, l.model.params
+	m.embedding = l.matrix("token_embd.weight", m.vocab, p.width)
 	m.outputNorm = l.vector("output_norm.weight", p.width)
 	m.output = m.embedding
-	if _, ok := f.Tensor("output.weight"); ok {
-		m.output = l.matrix("output.weight", vocab, p.width)
+	if _, ok := m.file.Tensor("output.weight"); ok {
+		m.output = l.matrix("output.weight", m.vocab, p.width)
 	}
-	if _, ok := f.Tensor("rope_freqs.weight"); ok {
+	if _, ok := m.file.Tensor("rope_freqs.weight"); ok {
 		m.ropeFactors = l.vector("rope_freqs.weight", p.ropeDims/2)
 	}
 	for i := range p.layers {
 		m.layerList = append(m.layerList, l.layer(fmt.Sprintf("blk.%d.", i)))
 		if l.err != nil {
-			return nil, l.err
+			return l.err
 		}
 	}
-	return m, l.unknown()
+	return l.unknown()
 }
 
 func (l *loader) layer(at string) layer {
@@ -84,6 +90,7 @@ func (l *loader) layer(at string) layer {
 type loader struct {
 	model *model
 	used  map[string]bool
+	looks bool // at what there is, and reads no weights
 	err   error
 }
 
@@ -123,7 +130,7 @@ func (l *loader) tensor(name string, rows, cols int) (gguf.Tensor, bool) {
 
 func (l *loader) matrix(name string, rows, cols int) kernel.Matrix {
 	t, ok := l.tensor(name, rows, cols)
-	if !ok {
+	if !ok || l.looks {
 		return kernel.Matrix{}
 	}
 	m, err := l.model.kernels.Matrix(t.Type, rows, cols, l.model.file.Data(t))
@@ -135,7 +142,7 @@ func (l *loader) matrix(name string, rows, cols int) kernel.Matrix {
 
 func (l *loader) vector(name string, n int) []float32 {
 	t, ok := l.tensor(name, 1, n)
-	if !ok {
+	if !ok || l.looks {
 		return nil
 	}
 	m, err := l.model.kernels.Matrix(t.Type, 1, n, l.model.file.Data(t))

@@ -2,6 +2,7 @@ package builtin
 
 import (
 	"fmt"
+	"math"
 
 	"rbee.dev/rbee/inference/gguf"
 	"rbee.dev/rbee/ops"
@@ -82,7 +83,7 @@ func (p params) check() error {
 		return unsupported("heads of %d values", p.headDim)
 	case p.ropeDims > p.headDim || p.ropeDims%2 != 0:
 		return unsupported("RoPE over %d of %d values", p.ropeDims, p.headDim)
-	case !(p.ropeScale > 0) || !(p.ropeBase > 0) || !(p.eps >= 0):
+	case !(p.ropeScale > 0 && p.ropeScale <= math.MaxFloat32) || !(p.ropeBase > 0 && p.ropeBase <= math.MaxFloat32) || !(p.eps >= 0 && p.eps <= math.MaxFloat32):
 		return unsupported("its RoPE or norm constants are no positive numbers")
 	}
 	return nil

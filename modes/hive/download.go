@@ -161,7 +161,11 @@ func (m *models) bring(ctx context.Context, f *fetch.Fetcher, d *download, p pla
 		return ops.Model{}, also(err, os.RemoveAll(temp))
 	}
 	ops.Narrate(ctx, "model_ready", "the model %s is on hive %s", id, m.hive)
-	return m.get(id)
+	model, err := m.get(id)
+	if model.Refused != "" {
+		ops.Warn(ctx, "model_refused", "%s; `rbee engine install%s` brings llama.cpp, which may", model.Refused, onHive(m.hive))
+	}
+	return model, err
 }
 
 // leave ends a download that failed with err. It says what is kept of it, unless

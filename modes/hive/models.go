@@ -13,6 +13,7 @@ import (
 	"sync"
 	"time"
 
+	engine "rbee.dev/rbee/inference/builtin"
 	"rbee.dev/rbee/inference/fit"
 	"rbee.dev/rbee/inference/gguf"
 	"rbee.dev/rbee/modes/hive/fetch"
@@ -71,6 +72,8 @@ type described struct {
 	model ops.Model
 	shape fit.Model   // what decides how much memory it takes
 	eye   fs.FileInfo // the projector's file, or nil
+	// refused is why the builtin engine cannot run it, or "".
+	refused string
 }
 
 // openModels opens the folder and clears unfinished downloads away.
@@ -139,10 +142,13 @@ func (m *models) get(id string) (ops.Model, error) {
 	k, ok := m.known[id]
 	if !ok || k.path != path || k.size != info.Size() || !k.mtime.Equal(info.ModTime()) {
 		k = described{path: path, size: info.Size(), mtime: info.ModTime()}
-		k.model, k.shape = m.describe(id, path, info)
+		k.model, k.shape, k.refused = m.describe(id, path, info)
 	}
 	m.look(id, &k)
 	m.known[id] = k
+	if m.usual() == builtin {
+		k.model.Refused = k.refused
+	}
 	k.model.Memory, k.model.Pinned = usualMemory(k, m.usual()), m.pinned(id)
 	if k.eye != nil {
 		k.model.Abilities = append(slices.Clone(k.model.Abilities), ops.AbilityVision)
@@ -221,7 +227,7 @@ func linkError(err error) error {
 }
 
 // describe reads what the file and its manifest say.
-func (m *models) describe(id, path string, info fs.FileInfo) (ops.Model, fit.Model) {
+func (m *models) describe(id, path string, info fs.FileInfo) (_ ops.Model, _ fit.Model, refused string) {
 	model := ops.Model{ID: id, HiveID: m.hive, Size: info.Size(), Path: path, Source: copiedSource, AddedAt: info.ModTime().UTC()}
 	if folder, err := m.root.Stat(id); err == nil { // a copy may keep its file's old time
 		model.AddedAt = folder.ModTime().UTC()
@@ -234,6 +240,9 @@ func (m *models) describe(id, path string, info fs.FileInfo) (ops.Model, fit.Mod
 		model.Architecture, model.Quantization = f.Architecture(), f.Quantization()
 		model.Parameters = int64(f.Parameters()) + parameters(path) //nolint:gosec // the file holds them
 		model.Abilities = abilities(f)
+		if err := engine.Refusal(f); err != nil {
+			refused = err.Error()
+		}
 		if n, ok := f.Uint(model.Architecture + ".context_length"); ok {
 			model.Context = int(min(n, 1<<30)) //nolint:gosec // bounded
 		}
@@ -244,7 +253,7 @@ func (m *models) describe(id, path string, info fs.FileInfo) (ops.Model, fit.Mod
 	if about := m.manifest(id); about.Source != "" && (about.Size == info.Size() || err != nil) {
 		model.Source, model.SHA256, model.AddedAt = about.Source, about.SHA256, about.AddedAt
 	}
-	return model, shape
+	return model, shape, refused
 }
 
 // manifest reads a model's manifest; it is zero where there is none.
@@ -289,7 +298,7 @@ func (m *models) choose(ctx context.Context, id string) (ops.Model, error) {
 	}
 	var best ops.Model
 	for _, model := range m.list() {
-		if model.Error == "" && model.Source != ops.BuiltInSource && (best.ID == "" || model.AddedAt.After(best.AddedAt)) {
+		if model.Error == "" && model.Refused == "" && model.Source != ops.BuiltInSource && (best.ID == "" || model.AddedAt.After(best.AddedAt)) {
 			best = model
 		}
 	}

@@ -1,11 +1,13 @@
 package hive
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -15,6 +17,7 @@ import (
 	"github.com/cenkalti/backoff/v5"
 	"github.com/rs/zerolog"
 
+	"rbee.dev/rbee/inference/gguf/gguftest"
 	"rbee.dev/rbee/modes/hive/fetch"
 	"rbee.dev/rbee/modes/home"
 	"rbee.dev/rbee/ops"
@@ -170,6 +173,32 @@ func TestNoNameAndNoLinkLeadsOutOfTheModelsFolder(t *testing.T) {
 	}
 }
 
+func TestWhatTheBuiltinEngineCannotRunIsToldWhereThereIsNoOther(t *testing.T) {
+	m := newModels(t)
+	m.put(t, "tiny/a.gguf", testdata.Tinybee())
+	for id, values := range map[string]map[string]any{
+		"wide":   {"llama.embedding_length": uint32(0)},
+		"deep":   {"llama.block_count": uint32(1 << 30)},
+		"one":    {"llama.attention.head_count": uint32(0)},
+		"more":   {"llama.block_count": uint32(6)},
+		"turned": {"llama.rope.freq_base": float32(math.Inf(1))},
+	} {
+		m.put(t, id+"/a.gguf", gguftest.Changed(testdata.Tinybee(), values))
+	}
+	for _, engine := range []string{builtin, llamaCpp} {
+		m.usual = func() string { return engine }
+		for _, model := range m.list() {
+			want := engine == builtin && model.ID != "tiny"
+			if refused := strings.Contains(model.Refused, "the builtin engine cannot run this model"); refused != want || model.Error != "" {
+				t.Errorf("with %s, %s is refused for %q and has the error %q", engine, model.ID, model.Refused, model.Error)
+			}
+			if want && model.Memory != 0 {
+				t.Errorf("%s is said to take %d bytes", model.ID, model.Memory)
+			}
+		}
+	}
+}
+
 func TestTheDefaultIsTheNewestModelThatAPersonAdded(t *testing.T) {
 	m := newModels(t)
 	if err := m.ensureBuiltIn(); err != nil {
@@ -196,6 +225,10 @@ func TestTheDefaultIsTheNewestModelThatAPersonAdded(t *testing.T) {
 	m.put(t, "newest-but-broken/a.gguf", []byte("GGUF"))
 	later := time.Now().Add(time.Hour)
 	if err := os.Chtimes(filepath.Join(m.dir, "newest-but-broken"), later, later); err != nil {
+		t.Fatal(err)
+	}
+	m.put(t, "newest-of-another-kind/a.gguf", bytes.Replace(testdata.Tinybee(), []byte("llama"), []byte("lhama"), 1))
+	if err := os.Chtimes(filepath.Join(m.dir, "newest-of-another-kind"), later, later); err != nil {
 		t.Fatal(err)
 	}
 	if id, said := choose(); id != "alpha" || len(said) != 1 || !strings.Contains(said[0], "taking alpha, the one added last") {

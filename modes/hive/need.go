@@ -62,7 +62,7 @@ func (h *Hive) roomiestFor(ctx context.Context, engine string) uint64 {
 // usualMemory is how many bytes a model takes, run as it is where nobody asks
 // for anything else; 0 for one that cannot be.
 func usualMemory(k described, engine string) int64 {
-	if k.model.Error != "" {
+	if k.model.Error != "" || k.model.Refused != "" {
 		return 0
 	}
 	total := k.shape.Need(runOf(engine, k.shape, inference.Spec{})).Total()

@@ -21,6 +21,9 @@ func models(w io.Writer, list []ops.Model) {
 			if on.Error != "" {
 				notes = append(notes, on.Error)
 			}
+			if on.Refused != "" && !slices.Contains(notes, on.Refused) {
+				notes = append(notes, on.Refused)
+			}
 		}
 		if len(notes) == 0 && m.Source == ops.BuiltInSource {
 			notes = []string{"built-in"}

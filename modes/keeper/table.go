@@ -258,6 +258,7 @@ func model(w io.Writer, m ops.Model) {
 	pair(w, "hive", m.HiveID)
 	pair(w, "cannot be used", m.Error)
 	pair(w, "what to do", m.Hint)
+	pair(w, "cannot run", m.Refused)
 	if m.Pinned {
 		pair(w, "pinned", "its workers are not unloaded by themselves")
 	}

@@ -64,6 +64,8 @@ func TestEveryResultIsShownToAPerson(t *testing.T) {
 		{ops.Engine{ID: "b1-cpu", Size: 2048, InstalledAt: &at, Default: true}, []string{"engine     b1-cpu", "use        default", "2.0 KiB", "2026-11-23 12:00:00"}},
 		{ops.EngineRemoved{ID: "b1-cpu", HiveID: "gpu1", Freed: 500}, []string{"engine b1-cpu is removed from gpu1, 500 B are free again"}},
 		{ops.Models{Models: []ops.Model{{ID: "m", Aliases: []string{"fast", "gpt-4o"}}}}, []string{"also called fast, gpt-4o"}},
+		{ops.Models{Models: []ops.Model{{ID: "m", HiveID: "a", Refused: "not llama"}, {ID: "m", HiveID: "b", Refused: "not llama"}}}, []string{"a, b   not llama\n"}},
+		{ops.Model{ID: "m", Refused: "not llama", AddedAt: at}, []string{"cannot run  not llama"}},
 		{ops.Model{ID: "m", Aliases: []string{"fast"}, AddedAt: at}, []string{"also called  fast"}},
 		{ops.Model{ID: "m", Abilities: []ops.Ability{ops.AbilityCompletion, ops.AbilityTools}, AddedAt: at}, []string{"can do  completion, tools"}},
 		{ops.Worker{ID: "w1", State: ops.WorkerReady, StartedAt: at, UnloadsAt: &later}, []string{"unloaded  2026-11-23 12:00:01, if it gets nothing to do"}},

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
@@ -85,6 +86,9 @@ func (w *Worker) infer(ctx context.Context, o ops.Infer) (any, error) {
 	if err := w.ask(ctx, &r, o); err != nil {
 		if cause := context.Cause(ctx); cause != nil {
 			return nil, cause
+		}
+		if ops.CodeOf(err) == ops.CodeInternal {
+			err = fmt.Errorf("worker %s, which runs %s: %w", w.ID, w.Model, err)
 		}
 		return nil, err
 	}

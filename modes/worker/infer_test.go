@@ -152,6 +152,9 @@ func TestAnEngineThatFailsFailsTheJob(t *testing.T) {
 			if !ok || e.Code != c.code || !strings.Contains(e.Message, c.says) {
 				t.Errorf("got %v (%s), want %q (%s)", err, ops.CodeOf(err), c.says, c.code)
 			}
+			if ok && c.code == ops.CodeInternal && !strings.HasPrefix(e.Message, "worker w1, which runs fake: ") {
+				t.Errorf("whose fault it is, is not said: %q", e.Message)
+			}
 			if ok && (e.Field == "prompt") != strings.Contains(c.name, "prompt") {
 				t.Errorf("the field is %q", e.Field)
 			}

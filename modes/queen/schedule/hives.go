@@ -191,7 +191,7 @@ func (s *Scheduler) setModels(h *hive, list []ops.Model) {
 	h.newest = ops.Model{}
 	for _, m := range list {
 		now[m.ID] = m
-		if m.Error == "" && m.Source != ops.BuiltInSource && (h.newest.ID == "" || m.AddedAt.After(h.newest.AddedAt)) {
+		if m.Error == "" && m.Refused == "" && m.Source != ops.BuiltInSource && (h.newest.ID == "" || m.AddedAt.After(h.newest.AddedAt)) {
 			h.newest = m
 		}
 	}
