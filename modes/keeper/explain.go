@@ -90,6 +90,9 @@ func decided(d ops.Decision) string {
 	case ops.DecidedRoom:
 		return fmt.Sprintf("%s  it has waited long enough: busy workers on %s make room for it", at, d.HiveID)
 	case ops.DecidedRefused:
+		if len(d.Hives) == 0 && len(d.Workers) > 0 {
+			return at + "  no other worker runs the model, and none is started for what an engine has failed"
+		}
 		return at + "  no worker can do it, and no hive can start one: it was refused"
 	case ops.DecidedWait:
 		if d.Coming {

@@ -57,7 +57,11 @@ func TestAnExplanationReadsWell(t *testing.T) {
 			[]string{"client", "10.0.0.7", "it has waited long enough: busy workers on gpu1 make room for it\n"},
 		},
 		"it has not had its turn": {ops.Explanation{}, []string{"it waits its turn, behind others\n"}},
-		"it was refused":          {ops.Explanation{Error: "600 requests wait", Hint: "try again"}, []string{"no worker", "600 requests wait", "hint", "try again"}},
+		"its engine has failed": {
+			ops.Explanation{Decisions: []ops.Decision{{At: at, Outcome: ops.DecidedRefused, Workers: []ops.Considered{{HiveID: "gpu1", WorkerID: "w1", Reason: "tried", Why: "it has failed this request"}}}}},
+			[]string{"no other worker runs the model, and none is started for what an engine has failed\n", "w1      gpu1  no      it has failed this request\n"},
+		},
+		"it was refused": {ops.Explanation{Error: "600 requests wait", Hint: "try again"}, []string{"no worker", "600 requests wait", "hint", "try again"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			tt.x.JobID, tt.x.Priority, tt.x.At = "job", ops.Interactive, at

@@ -44,7 +44,11 @@ func (q *Queen) assign(ctx context.Context, o ops.Infer) (any, error) {
 func (q *Queen) toWorker(ctx context.Context, hive string, o ops.Infer) (any, error) {
 	w, ok := q.worker(split{hive: hive, id: o.WorkerID})
 	if !ok || len(w.Parts) == 0 || o.Model != "" && o.Model != w.Model {
-		return q.toNamed(ctx, hive, o)
+		answer, err := q.toNamed(ctx, hive, o)
+		if ok {
+			err = ofWorker(err, w)
+		}
+		return answer, err
 	}
 	if err := q.refuseDrained(hive); err != nil {
 		return nil, err
@@ -100,7 +104,7 @@ func (q *Queen) try(ctx context.Context, r schedule.Request, o ops.Infer) (any, 
 			onceMore(ctx, lease.Worker, err)
 			continue
 		}
-		ops.Warn(ctx, "worker_failed", "worker %s of %s could not do it, trying another: %v", lease.Worker.ID, lease.Worker.HiveID, err)
+		ops.Warn(ctx, "worker_failed", "worker %s of %s could not do it, looking for another: %v", lease.Worker.ID, lease.Worker.HiveID, err)
 		if r.Without == nil {
 			r.Without = map[schedule.Key]bool{}
 		}

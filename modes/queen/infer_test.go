@@ -166,9 +166,21 @@ func TestAJobThatAnEngineHasFailedGoesToAnotherWorkerThatThereIs(t *testing.T) {
 			if tt.err == "" && err != nil || tt.err != "" && (err == nil || err.Error() != tt.err || !strings.Contains(ops.AsError(err).Hint, "rbee worker delete whole2 --hive gpu1")) {
 				t.Errorf("it fails with %v", err)
 			}
-			if told := strings.Join(sink.said, "\n"); !strings.Contains(told, "worker whole of gpu1 could not do it, trying another: boom") {
+			if told := strings.Join(sink.said, "\n"); !strings.Contains(told, "worker whole of gpu1 could not do it, looking for another: boom") {
 				t.Errorf("it says %q", told)
 			}
 		})
+	}
+}
+
+func TestAJobThatNamesAWorkerIsToldWhichHasFailed(t *testing.T) {
+	asked := 0
+	q := serving(t, func(context.Context, ops.HiveOp) (any, error) {
+		asked++
+		return nil, ops.Errorf(ops.CodeInternal, "boom").WithHint("mend it")
+	})
+	_, err := q.assign(ops.WithSink(t.Context(), &noted{}), ops.Infer{WorkerID: "whole", Prompt: "Tell"})
+	if err == nil || err.Error() != "worker whole of gpu1 has failed: boom" || ops.AsError(err).Hint != "mend it" || asked != 1 {
+		t.Errorf("asked %d times, it fails with %v", asked, err)
 	}
 }

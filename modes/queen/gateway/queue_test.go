@@ -141,3 +141,42 @@ func TestARequestThatWaitedGoesElsewhereWhenItsWorkerFails(t *testing.T) {
 		t.Errorf("a was tried %d times more", n)
 	}
 }
+
+// TestRequestsThatLoseTheirWorkerAreLetInBeyondTheBound: a dies with three of them.
+// b takes one, and the others wait, though no more than one may.
+func TestRequestsThatLoseTheirWorkerAreLetInBeyondTheBound(t *testing.T) {
+	f := newFarm(t)
+	f.schedule.Depth = 1
+	began, dies, end := make(chan struct{}, 3), make(chan struct{}), make(chan struct{})
+	f.add("a", func(http.ResponseWriter, *http.Request) {
+		began <- struct{}{}
+		<-dies
+		panic(http.ErrAbortHandler)
+	})
+	answers := make(chan string, 3)
+	for range 3 {
+		go func() {
+			_, _, text := f.ask("/v1/completions", `{"model":"bee"}`)
+			answers <- text
+		}()
+		<-began
+	}
+	f.add("b", func(w http.ResponseWriter, r *http.Request) {
+		<-end
+		says("from b")(w, r)
+	})
+	f.mu.Lock()
+	f.workers[1].Slots = 1
+	f.mu.Unlock()
+	f.tell()
+	close(dies)
+	for f.schedule.Waiting()["bee"] != 2 && len(answers) == 0 {
+		time.Sleep(time.Millisecond)
+	}
+	close(end)
+	for range 3 {
+		if got := <-answers; got != "from b" {
+			t.Errorf("one is told %q", got)
+		}
+	}
+}
