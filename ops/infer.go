@@ -100,10 +100,10 @@ func (o Infer) checkPrompt() error {
 }
 
 func (o Infer) checkTopP() error {
-	if o.TopP != nil && *o.TopP == 0 {
-		return Invalid("top_p", "must be above 0 and at most 1, got 0")
+	if o.TopP != nil && !(*o.TopP > 0 && *o.TopP <= 1) { // NaN too
+		return Invalid("top_p", "must be above 0 and at most 1, got %v", *o.TopP)
 	}
-	return checkOptional("top_p", o.TopP, 0, 1)
+	return nil
 }
 
 func (o Infer) checkStop() error {

@@ -144,7 +144,8 @@ func (s *Scheduler) find(r *Request) (*line, error) {
 		return nil, err
 	}
 	if r.Model == "" {
-		return nil, ops.Errorf(ops.CodeNotFound, "there is no model on any hive").WithHint("`rbee model download` brings one")
+		return nil, ops.Errorf(ops.CodeNotFound, "there is no model on any hive").
+			WithHint("`rbee model download` brings one; the built-in one comes back with `rbee queen restart`")
 	}
 	return nil, s.unknown(r.Model)
 }
