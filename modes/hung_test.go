@@ -53,3 +53,14 @@ func TestCtrlCWhileAJobIsFollowedSaysThatTheJobGoesOn(t *testing.T) {
 		t.Errorf("the job's own command ends with %d: %s", code, a.stderr.String())
 	}
 }
+
+func TestAStopRightAfterARestartLeavesNoHiveBehind(t *testing.T) {
+	p := newPlace(t)
+	p.rbee("infer", "--max-tokens", "1", "hi")
+	for range 3 { // each time the hive of the worker that runs is just being started
+		p.rbee("queen", "restart")
+		p.rbee("queen", "stop")
+		p.nothingRuns()
+		p.rbee("infer", "--max-tokens", "1", "hi")
+	}
+}

@@ -206,8 +206,15 @@ func (l *localHive) idlesRight(ctx context.Context) bool {
 
 // stop ends the hive and its workers, and keeps it from being started until it
 // is allowed again. A hive that does not leave in time is killed, and then its workers are.
+// One that is just being started is waited for: until it listens, nothing tells of it.
 func (l *localHive) stop(ctx context.Context) error {
 	l.allow(false)
+	select {
+	case l.starting <- struct{}{}:
+		defer func() { <-l.starting }()
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
 	if err := l.shutdown(ctx, daemon.ScopeAll); err != nil {
 		l.log.Warn().Err(err).Msg("the hive does not stop by itself")
 	}
