@@ -33,16 +33,14 @@ func slices(t *testing.T, pid int) map[uint64]int {
 	return all
 }
 
-// kernelHeeds skips where the kernel keeps no slices for ordinary threads.
-func kernelHeeds(t *testing.T) {
+// shortAgain has this process's threads have short slices until the test's end, and
+// returns what the kernel is to say of each: 0 where it keeps none for ordinary
+// threads, which shows in their usual ones.
+func shortAgain(t *testing.T) (want uint64) {
 	t.Helper()
-	if slices(t, os.Getpid())[0] > 0 {
-		t.Skip("this kernel is older than 6.12")
+	if slices(t, os.Getpid())[0] == 0 {
+		want = short
 	}
-}
-
-func TestEveryThreadHasShortSlicesAndGetsItsOwnBack(t *testing.T) {
-	kernelHeeds(t)
 	t.Cleanup(func() {
 		if err := Usual(); err != nil {
 			t.Error(err)
@@ -51,6 +49,11 @@ func TestEveryThreadHasShortSlicesAndGetsItsOwnBack(t *testing.T) {
 	if err := Short(); err != nil {
 		t.Fatal(err)
 	}
+	return want
+}
+
+func TestEveryThreadHasShortSlicesAndGetsItsOwnBack(t *testing.T) {
+	want := shortAgain(t)
 	hold, started := make(chan struct{}), make(chan struct{})
 	for range 3 { // threads that are new
 		go func() {
@@ -61,8 +64,8 @@ func TestEveryThreadHasShortSlicesAndGetsItsOwnBack(t *testing.T) {
 		}()
 		<-started
 	}
-	if got := slices(t, os.Getpid()); len(got) != 1 || got[short] < 4 {
-		t.Errorf("after Short there are threads with slices of %v ns, want %d alone", got, short)
+	if got := slices(t, os.Getpid()); len(got) != 1 || got[want] < 4 {
+		t.Errorf("after Short there are threads with slices of %v ns, want %d alone", got, want)
 	}
 	close(hold)
 	if err := Usual(); err != nil {
@@ -74,15 +77,7 @@ func TestEveryThreadHasShortSlicesAndGetsItsOwnBack(t *testing.T) {
 }
 
 func TestChildrenOfAShortSlicedProcessMayHaveTheUsualOnes(t *testing.T) {
-	kernelHeeds(t)
-	t.Cleanup(func() {
-		if err := Usual(); err != nil {
-			t.Error(err)
-		}
-	})
-	if err := Short(); err != nil {
-		t.Fatal(err)
-	}
+	want := shortAgain(t)
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	child := func() map[uint64]int {
@@ -108,7 +103,7 @@ func TestChildrenOfAShortSlicedProcessMayHaveTheUsualOnes(t *testing.T) {
 		t.Errorf("the child's threads have slices of %v ns", got)
 	}
 	back()
-	if got := child(); got[short] == 0 {
+	if got := child(); got[want] == 0 {
 		t.Errorf("once it is undone the child's threads have slices of %v ns", got)
 	}
 }

@@ -2,7 +2,6 @@ package queen
 
 import (
 	"context"
-	"encoding/json"
 	"net/http"
 
 	"rbee.dev/rbee/ops"
@@ -11,24 +10,7 @@ import (
 // serveEnvironment answers POST [ops.EnvironmentPath]. What is set goes to the hive
 // and is kept nowhere here.
 func (q *Queen) serveEnvironment(w http.ResponseWriter, r *http.Request) {
-	var e ops.Environment
-	decoder := json.NewDecoder(http.MaxBytesReader(w, r.Body, 64<<10))
-	decoder.DisallowUnknownFields()
-	var answer ops.Variables
-	var err error
-	if decoder.Decode(&e) != nil { // whose text might quote a secret
-		err = ops.Invalid("", "the body is not an environment")
-	} else {
-		answer, err = q.environment(r.Context(), e)
-	}
-	w.Header().Set("Content-Type", "application/json")
-	if err != nil {
-		e := ops.AsError(err)
-		w.WriteHeader(e.Code.HTTPStatus())
-		_ = json.NewEncoder(w).Encode(e) // the keeper may be gone
-		return
-	}
-	_ = json.NewEncoder(w).Encode(answer) // the keeper may be gone
+	serveSecret(w, r, "an environment", q.environment)
 }
 
 func (q *Queen) environment(ctx context.Context, e ops.Environment) (answer ops.Variables, err error) {

@@ -2,7 +2,6 @@ package queen
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"net/http"
 	"sync"
@@ -99,23 +98,7 @@ func (q *Queen) sshOptions() ssh.Options {
 
 // serveLogin answers POST [ops.LoginPath].
 func (q *Queen) serveLogin(w http.ResponseWriter, r *http.Request) {
-	var l ops.Login
-	decoder := json.NewDecoder(http.MaxBytesReader(w, r.Body, 64<<10))
-	decoder.DisallowUnknownFields()
-	answer, err := ops.LoggedIn{}, error(nil)
-	if decoder.Decode(&l) != nil { // whose text might quote a secret
-		err = ops.Invalid("", "the body is not a login")
-	} else {
-		answer, err = q.login(r.Context(), l)
-	}
-	w.Header().Set("Content-Type", "application/json")
-	if err != nil {
-		e := ops.AsError(err)
-		w.WriteHeader(e.Code.HTTPStatus())
-		_ = json.NewEncoder(w).Encode(e) // the keeper may be gone
-		return
-	}
-	_ = json.NewEncoder(w).Encode(answer) // the keeper may be gone
+	serveSecret(w, r, "a login", q.login)
 }
 
 // login connects with what the person gave, and keeps the connection. What is

@@ -217,7 +217,7 @@ func FuzzUnpack(f *testing.F) {
 	f.Add("l", "..", "l/evil")
 	f.Fuzz(func(t *testing.T, name, link, through string) {
 		if strings.ContainsRune(name+link+through, 0) || name == "" || through == "" || len(name+link+through) > 300 {
-			t.Skip()
+			return // no archive can name it
 		}
 		top := t.TempDir()
 		folder := filepath.Join(top, "in")
