@@ -86,7 +86,7 @@ func (h *Hive) makeRoomForPart(ctx context.Context, w want) error {
 	}
 	return ops.Errorf(code, "the part of the model that hive %s is to hold takes about %s, and of the %s that it has, %s are free for it",
 		h.Name, humanBytes(w.partBytes), humanBytes(total), humanBytes(free)).
-		WithHint("name another hive in --hives, give the first one more by --share, or end workers there: `rbee worker list --hive %s` shows them", h.Name)
+		WithHint("name another hive in --hives, give the first one more by --share, or end workers there: `rbee worker list --hive %s` shows them%s", h.Name, h.stays(s, w.partBytes <= total))
 }
 
 // spotOfPart is where rpc-server has its memory: of all cards that the llama.cpp

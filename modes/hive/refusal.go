@@ -33,20 +33,7 @@ func (h *Hive) refusal(ctx context.Context, w want, run fit.Run, shape fit.Model
 	}
 	return ops.Errorf(code, "%s takes about %s (%s), and of the %s that %s has, %s are free for it",
 		w.model.ID, humanBytes(need.Total()), strings.Join(parts, ", "), humanBytes(total), where, humanBytes(free)).
-		WithHint("%s", h.wouldFit(ctx, w, run, shape, s)+h.partsIn(s))
-}
-
-// partsIn names the workers of other hives that hold parts of their models in the
-// spot, or is empty. A hive cannot tell whether those have anything to do, and so
-// unloads none.
-func (h *Hive) partsIn(s spot) (text string) {
-	for _, m := range h.fleet.all() {
-		if i := m.tell(); i.PartOf != "" && i.State != ops.WorkerFailed && s.shares(i.Device) {
-			hive, id := ops.SplitPartOf(i.PartOf)
-			text += fmt.Sprintf("; a part of a divided model is here, which `rbee worker delete %s --hive %s` ends", id, hive)
-		}
-	}
-	return text
+		WithHint("%s", h.wouldFit(ctx, w, run, shape, s)+h.stays(s, need.Total() <= total))
 }
 
 // leastContext is the shortest context that is worth a hint, in tokens.
@@ -86,10 +73,7 @@ func (h *Hive) wouldFit(ctx context.Context, w want, run fit.Run, shape fit.Mode
 
 // spawnLine is the command that spawns a worker as w is wanted.
 func (h *Hive) spawnLine(w want, model string) string {
-	line := "rbee worker spawn " + model
-	if h.Name != ops.LocalHive {
-		line += " --hive " + h.Name
-	}
+	line := "rbee worker spawn " + model + h.on()
 	if !w.anyEngine {
 		line += " --engine " + w.engine
 	}
@@ -106,11 +90,7 @@ func (h *Hive) download(m ops.Model, quantisation string) string {
 		return fmt.Sprintf("in %s it would fit, with a short context", quantisation)
 	}
 	repo, _, _ := strings.Cut(source, ":")
-	on := ""
-	if h.Name != ops.LocalHive {
-		on = " --hive " + h.Name
-	}
-	return fmt.Sprintf("in %s it would fit, with a short context: `rbee model download%s hf:%s:%s`", quantisation, on, repo, quantisation)
+	return fmt.Sprintf("in %s it would fit, with a short context: `rbee model download%s hf:%s:%s`", quantisation, h.on(), repo, quantisation)
 }
 
 // quantisations are those that people make, with how many bits each weight takes

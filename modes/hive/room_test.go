@@ -396,3 +396,25 @@ func TestAWorkerOfADividedModelTakesItsShare(t *testing.T) {
 		}
 	}
 }
+
+func TestThoseThatAreBusyAreNamedWhereTheyLeaveNoRoom(t *testing.T) {
+	var free uint64
+	h := roomy(t, &free)
+	h.Name = "gpu1"
+	w, takes := h.bee(t, builtin, processor)
+	free = takes
+	if _, err := h.place(t.Context(), w, func() bool { return false }, h.loading(t)); err != nil {
+		t.Fatal(err)
+	}
+	_, err := h.makeRoom(t.Context(), w)
+	wantCode(t, err, ops.CodeBusy, "; busy workers are not unloaded: w0 (bee)")
+	if err := h.models.pin("bee", true); err != nil {
+		t.Fatal(err)
+	}
+	_, err = h.makeRoom(t.Context(), w)
+	wantCode(t, err, ops.CodeUnavailable, "; pinned models are not unloaded: bee (`rbee model unpin bee --hive gpu1` changes that)")
+	h.Options.Memory = func(context.Context) (uint64, uint64) { return 1 << 20, 0 }
+	if _, err = h.makeRoom(t.Context(), w); strings.Contains(ops.AsError(err).Hint, "not unloaded") {
+		t.Errorf("of one that is larger than the memory: %v", ops.AsError(err).Hint)
+	}
+}

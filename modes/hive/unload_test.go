@@ -87,3 +87,24 @@ func TestAModelThatAPartLeavesNoRoomForIsToldOfIt(t *testing.T) {
 		t.Errorf("left are %+v", list)
 	}
 }
+
+// TestAModelThatAPinnedOneLeavesNoRoomForIsToldOfIt: which is pinned, and how to
+// have it go.
+func TestAModelThatAPinnedOneLeavesNoRoomForIsToldOfIt(t *testing.T) {
+	h := newHome(t)
+	c := client(t, h)
+	stop := run(t, h, func(o *hive.Options) {
+		o.Memory = func(context.Context) (uint64, uint64) {
+			if running, err := os.ReadDir(h.Workers()); err == nil && len(running) > 0 {
+				return 1 << 40, 0
+			}
+			return 1 << 40, 1 << 39
+		}
+	})
+	defer stop(daemon.ScopeAll)
+	do(t, c, ops.ModelPin{ID: "tinybee"})
+	do(t, c, ops.WorkerSpawn{})
+	fails(t, c, ops.WorkerSpawn{}, ops.CodeUnavailable, "pinned models are not unloaded: tinybee (`rbee model unpin tinybee` changes that)")
+	do(t, c, ops.ModelUnpin{ID: "tinybee"})
+	do(t, c, ops.WorkerSpawn{})
+}

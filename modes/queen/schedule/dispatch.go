@@ -105,7 +105,7 @@ func (s *Scheduler) hopeless(l *line, w *waiter, v *View) error {
 		failed = c.worker.errStuck()
 	}
 	var why []string
-	drained := ""
+	remedy := ""
 	for _, p := range v.Places() {
 		if p.Barred <= waitable {
 			return nil
@@ -117,23 +117,34 @@ func (s *Scheduler) hopeless(l *line, w *waiter, v *View) error {
 		if err := w.failed[p.hive]; err != nil {
 			failed = err
 		} else if p.Barred != Elsewhere {
-			why = append(why, fmt.Sprintf("%s: %s", p.Hive(), p.Barred))
-		}
-		if p.Barred == Drained && drained == "" {
-			drained = p.Hive()
+			text, fix := p.lost()
+			why, remedy = append(why, text), fix
 		}
 	}
 	if failed != nil {
 		return failed
 	}
 	e := ops.Errorf(ops.CodeUnavailable, "no hive can run %s now (%s)", l.model, strings.Join(why, "; "))
-	if drained != "" && len(why) == 1 {
-		return e.WithHint("`rbee hive resume %s` has it take work again", drained)
+	if remedy != "" && len(why) == 1 {
+		return e.WithHint("%s", remedy)
 	}
 	if w.Job != "" {
 		return e.WithHint("`rbee explain %s` tells more, `rbee hive list` shows the hives", w.Job)
 	}
 	return e.WithHint("`rbee hive list` shows the hives")
+}
+
+// lost is why the place is out of the question, and what would change that, or "".
+func (p *Place) lost() (why, remedy string) {
+	why = fmt.Sprintf("%s: %s", p.Hive(), p.Barred)
+	switch p.Barred {
+	case Drained:
+		remedy = fmt.Sprintf("`rbee hive resume %s` has it take work again", p.Hive())
+	case Pinned:
+		why += ": " + strings.Join(p.hive.pins(), ", ")
+		remedy = fmt.Sprintf("`rbee model unpin NAME --hive %s` lets a model be unloaded again", p.Hive())
+	}
+	return why, remedy
 }
 
 // start is a worker that is being started. It is the [ops.Sink] of that work, so

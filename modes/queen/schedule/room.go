@@ -1,6 +1,8 @@
 package schedule
 
 import (
+	"maps"
+	"slices"
 	"time"
 
 	"rbee.dev/rbee/ops"
@@ -81,4 +83,15 @@ func (h *hive) shift(w *worker, by int64) {
 	if m := h.models[w.info.Model]; !m.Pinned {
 		h.held += by * need(m)
 	}
+}
+
+// pins are the pinned models of the hive's workers, by name.
+func (h *hive) pins() []string {
+	names := map[string]bool{}
+	for _, w := range h.workers {
+		if m := h.models[w.info.Model]; m.Pinned && w.info.State != ops.WorkerFailed {
+			names[m.ID] = true
+		}
+	}
+	return slices.Sorted(maps.Keys(names))
 }

@@ -47,7 +47,7 @@ func TestWorkersAreStartedWhereTheyFit(t *testing.T) {
 		"nowhere where all is pinned": {set: func(d *depot) {
 			d.add("a", 8<<30, big, ops.Model{ID: "ant", Size: 7 << 30, Pinned: true})
 			d.run("a", "w", "ant", 4)
-		}, err: "a: pinned models hold its memory"},
+		}, err: "a: pinned models hold its memory: ant"},
 		"nowhere when the hive is down": {set: func(d *depot) { d.add("a", 8<<30, big); d.Lost("a") }, err: "a: the hive does not answer"},
 		"an unknown model":              {set: func(d *depot) { d.add("a", 8<<30, big) }, r: Request{Model: "beee"}, err: `there is no model "beee"`},
 		"a model that is broken":        {set: func(d *depot) { d.add("a", 8<<30, ops.Model{ID: "bee", Error: "truncated"}) }, err: "bee on a cannot be used: truncated"},
