@@ -47,6 +47,9 @@ type Spec struct {
 	// ended by itself and is started again, and nil once it can be used again.
 	// It must not wait, and may be nil.
 	Changed func(why error)
+	// Answer is given why that program has ended, and returns what requests are told
+	// of it; nil is just that.
+	Answer func(why error) error
 	// Silence is how long a program that the engine runs may say nothing to
 	// requests that wait, before it counts as hung; 0 means for ever.
 	Silence time.Duration

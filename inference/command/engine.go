@@ -58,7 +58,7 @@ func Open(ctx context.Context, s inference.Spec) (_ *Engine, err error) {
 		e.folder = folder
 	}
 	e.Server, err = process.Start(ctx, process.Options{
-		Name: filepath.Base(program), Changed: s.Changed, Silence: s.Silence, Stall: s.Stall, Waits: s.Waits, Ready: []string{"/health", "/v1/models"},
+		Name: filepath.Base(program), Changed: s.Changed, Answer: s.Answer, Silence: s.Silence, Stall: s.Stall, Waits: s.Waits, Ready: []string{"/health", "/v1/models"},
 		Prepare: func(context.Context) (process.Launch, error) {
 			return t.launch(ctx, s, program, filepath.Join(folder, process.Socket))
 		},

@@ -190,7 +190,7 @@ func TestAProgramKilledInTheMiddleOfAnAnswerIsAnErrorAndTheNextOneWorks(t *testi
 		t.Fatal(err)
 	}
 	rest, err := io.ReadAll(events)
-	if err == nil && !strings.Contains(string(rest), `"message":"llama-server ended (signal 9, killed); its last lines: `) {
+	if err == nil && !strings.Contains(string(rest), `"message":"llama-server ended (signal 9, killed); it is started again"`) {
 		t.Errorf("the rest is %s", rest)
 	}
 	var got answered

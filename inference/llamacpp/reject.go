@@ -4,25 +4,27 @@ import (
 	"context"
 	"errors"
 	"regexp"
+	"slices"
 	"strings"
 
 	"rbee.dev/rbee/inference/process"
 	"rbee.dev/rbee/ops"
 )
 
-// reasons are what the program says of models that it does not load, and what a
-// person can do then. They are llama.cpp's words (src/llama-arch.cpp,
+// reasons are what the program says of models that it does not load, the likeliest
+// cause first, and what a person can do then. They are llama.cpp's words (src/llama-arch.cpp,
 // src/llama-model-loader.cpp, ggml/src/gguf.cpp and its backends).
 var reasons = []struct {
 	words *regexp.Regexp
 	hint  string
 }{
 	{regexp.MustCompile(`unknown (model|projector) (architecture|type)|unknown pre-tokenizer`), "this llama.cpp does not know such models: `rbee engine install` brings the newest one"},
-	{regexp.MustCompile(`(?i)out of memory|failed to allocate|unable to allocate|cudaMalloc failed`), "give it less to hold: --context-length or --parallel, or take a smaller model"},
+	{regexp.MustCompile(`(?i)out of memory|insufficient memory|failed to allocate|unable to allocate|cudaMalloc failed`), "give it less to hold: --context-length or --parallel, or take a smaller model"},
 	{
-		regexp.MustCompile(`(?i)corrupted|incomplete|not within the file bounds|failed to read|invalid magic|failed to load model from|wrong number of tensors|missing tensor`),
+		regexp.MustCompile(`(?i)gguf_init_\w+: |corrupted|incomplete|not within the file bounds|failed to read|invalid magic|failed to load model from|wrong number of tensors|missing tensor`),
 		"the file may be damaged or have come in part: `rbee model delete` it, and download it again",
 	},
+	{regexp.MustCompile(`error loading model: `), "another file of the model may do, or another llama.cpp: `rbee engine install` brings the newest one"},
 }
 
 // explain says of a program that ended instead of loading a model which model
@@ -35,18 +37,34 @@ func explain(ctx context.Context, err error, program string, m model) error {
 	if _, unusable := Ask(ctx, program); unusable != nil && ctx.Err() == nil {
 		return unusable // whatever it said, that is why
 	}
-	e := ops.Errorf(ops.CodeUnavailable, "%s: %w", m.path, err)
 	if death.Why != "" {
+		e := ops.Errorf(ops.CodeUnavailable, "%s: %w", m.path, err)
 		return e.WithHint("a slow machine gets longer by RBEE_ENGINE_SILENCE; else `rbee engine install` brings another %s", Name)
 	}
-	said := strings.Join(death.Lines, "\n")
-	if strangers.MatchString(said) {
+	if strangers.MatchString(strings.Join(death.Lines, "\n")) {
 		return estranged(err)
 	}
 	for _, r := range reasons {
-		if r.words.MatchString(said) {
-			return e.WithHint("%s", r.hint)
+		if i := slices.IndexFunc(death.Lines, r.words.MatchString); i >= 0 {
+			return ops.Errorf(ops.CodeUnavailable, "%s: %s cannot load it: %w", m.path, Name, &rejection{death, death.Lines[i]}).WithHint("%s", r.hint)
 		}
 	}
-	return e
+	return ops.Errorf(ops.CodeUnavailable, "%s: %w", m.path, err)
 }
+
+// rejection is a death that a single line tells all of: the others only tell what
+// came of it.
+type rejection struct {
+	*process.Death
+	line string
+}
+
+// speaker is what llama.cpp puts before what it says: the time since its start, the
+// level and the function.
+var speaker = regexp.MustCompile(`^(\d+\.\d\d\.\d{3}\.\d{3} [A-Z] +)?((srv|cmn|slot) +)?\w+: +(error loading model: )?(llama_model_loader: )?`)
+
+// Error is what the line says.
+func (r *rejection) Error() string { return speaker.ReplaceAllString(r.line, "") }
+
+// Unwrap returns the death.
+func (r *rejection) Unwrap() error { return r.Death }

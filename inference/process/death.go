@@ -38,23 +38,27 @@ func (d *Death) Error() string {
 var (
 	// complaint is what lines that tell of a failure have in them.
 	complaint = regexp.MustCompile(`(?i)error|fail|abort|assert|exception|fatal|invalid|unsupported|out of memory|unable|mismatch|cannot|couldn't|killed`)
+	// quiet is a line of llama-server's that is for information only: such have
+	// names of files in them.
+	quiet = regexp.MustCompile(`^\d+\.\d\d\.\d{3}\.\d{3} [ID] `)
 	// stamp is what programs put before what they say: llama-server's time
 	// since its start and level, or a date and time.
 	stamp = regexp.MustCompile(`^(\d+\.\d\d\.\d{3}\.\d{3} [A-Z] +|\d{4}-\d\d-\d\d[T ][\d:.,]+Z? +)`)
 )
 
 // telling picks, of the newest lines, those that tell of a failure, or else the
-// newest two.
+// newest two. Of what somebody else has ended, these would tell nothing.
 func (d *Death) telling() []string {
 	const most, fewest = 6, 2
 	var said []string
 	for _, line := range slices.Backward(d.Lines) {
+		calm := quiet.MatchString(line)
 		line = clip(stamp.ReplaceAllString(line, ""))
-		if len(said) < most && complaint.MatchString(line) && !slices.Contains(said, line) {
+		if !calm && len(said) < most && complaint.MatchString(line) && !slices.Contains(said, line) {
 			said = append(said, line)
 		}
 	}
-	if len(said) == 0 {
+	if len(said) == 0 && !strings.HasPrefix(d.Status, signalled) {
 		for _, line := range slices.Backward(d.Lines[max(0, len(d.Lines)-fewest):]) {
 			said = append(said, clip(stamp.ReplaceAllString(line, "")))
 		}
@@ -72,6 +76,9 @@ func clip(line string) string {
 	return line
 }
 
+// signalled is how the status of a process begins that a signal has ended.
+const signalled = "signal "
+
 // status says in words how a process ended, by what Wait returned.
 func status(err error) string {
 	if err == nil {
@@ -79,7 +86,7 @@ func status(err error) string {
 	}
 	if e, ok := errors.AsType[*exec.ExitError](err); ok {
 		if w, ok := e.Sys().(syscall.WaitStatus); ok && w.Signaled() {
-			return fmt.Sprintf("signal %d, %s", w.Signal(), w.Signal())
+			return fmt.Sprintf(signalled+"%d, %s", w.Signal(), w.Signal())
 		}
 	}
 	return err.Error()

@@ -111,7 +111,7 @@ func (l *life) last(ctx context.Context, c *child) (why error) {
 	if o.Broken != nil {
 		watchers.Go(func() {
 			if o.Broken(watching) {
-				useless <- o.Explain(ops.Errorf(ops.CodeUnavailable, "%s was ended, and is started again", o.Name))
+				useless <- o.Explain(ops.Errorf(ops.CodeUnavailable, "%s was ended", o.Name))
 			}
 		})
 	}

@@ -109,9 +109,11 @@ func Refuse(w http.ResponseWriter, err error) {
 // body is an error in OpenAI's form.
 func body(err error) []byte {
 	e := ops.AsError(err)
-	text, _ := json.Marshal(map[string]any{ // strings alone
-		"error": map[string]string{"message": e.Message, "type": "server_error", "code": string(e.Code)},
-	})
+	told := map[string]string{"message": e.Message, "type": "server_error", "code": string(e.Code)}
+	if e.Hint != "" {
+		told["hint"] = e.Hint
+	}
+	text, _ := json.Marshal(map[string]any{"error": told}) // strings alone
 	return text
 }
 

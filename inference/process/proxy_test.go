@@ -42,7 +42,7 @@ func read(t *testing.T, url string) (string, error) {
 }
 
 func TestAnswersThatBreakOffDoNotEndInSilence(t *testing.T) {
-	const reason = "fake-server ended (exit status 3); its last lines: fake: out of memory"
+	const reason = "fake-server ended (exit status 3); its last lines: fake: out of memory (it is started again)"
 	for _, c := range []struct {
 		name, query string
 		text        string // what comes, at least

@@ -40,6 +40,9 @@ type Options struct {
 	// Explain is given why the program ended by itself, and returns what is said
 	// of it; nil says just that.
 	Explain func(why error) error
+	// Answer is given why the program ended that is started again, and returns what
+	// requests are told of it: whose program it was. nil is just that.
+	Answer func(why error) error
 	// Broken returns true as soon as the program cannot go on, which it does not
 	// notice by itself while it has nothing to do, and false when ctx ends. It is
 	// asked once the program can be used, which is then ended and started again.
@@ -119,6 +122,9 @@ func Start(ctx context.Context, o Options) (*Server, error) {
 	if o.Explain == nil {
 		o.Explain = func(why error) error { return why }
 	}
+	if o.Answer == nil {
+		o.Answer = func(why error) error { return why }
+	}
 	if o.Patience == 0 {
 		o.Patience = 1500 * time.Millisecond
 	}
@@ -175,11 +181,13 @@ func (s *Server) own(ctx context.Context, l *life) {
 			failures = 0
 		}
 		failures++
+		pause := s.options.Pause(failures)
+		err = startedAgain(err, pause)
 		s.options.Changed(err)
+		err = s.options.Answer(err)
 		next := s.newLife()
 		next.again = true
-		if pause := s.options.Pause(failures); pause > 0 {
-			err = fmt.Errorf("%w (it is started again %s after that)", err, pause)
+		if pause > 0 {
 			s.replace(l, s.stillborn(err), err)
 			l = s.current()
 			if !sleep(ctx, pause) {
@@ -190,6 +198,18 @@ func (s *Server) own(ctx context.Context, l *life) {
 		s.replace(l, next, err)
 		l = next
 	}
+}
+
+// startedAgain says of why the program ended what happens next.
+func startedAgain(why error, pause time.Duration) error {
+	next := "it is started again"
+	if pause > 0 {
+		next += " in " + pause.String()
+	}
+	if d, ok := errors.AsType[*Death](why); ok && len(d.telling()) > 0 {
+		return fmt.Errorf("%w (%s)", why, next) // what it said ends before that
+	}
+	return fmt.Errorf("%w; %s", why, next)
 }
 
 // replace makes next what requests see, and then says of l why it ended: who

@@ -118,7 +118,7 @@ func TestWhileItCannotBeStartedRequestsAreToldWhy(t *testing.T) {
 	}
 	status, text := ask(t, s, "GET", "/echo", "")
 	if status != http.StatusServiceUnavailable || !strings.Contains(text, "exit status 8") || !strings.Contains(text, "fatal: not twice") ||
-		!strings.Contains(text, "started again 1h0m0s after") || !strings.Contains(text, `"code":"unavailable"`) {
+		!strings.Contains(text, "(it is started again in 1h0m0s)") || !strings.Contains(text, `"code":"unavailable"`) {
 		t.Errorf("got %d %s", status, text)
 	}
 }
@@ -247,12 +247,13 @@ func TestDeathsSayWhatMatters(t *testing.T) {
 		want  string
 	}{
 		{"nothing was said", nil, "x ended (signal 9, killed)"},
-		{"no complaint", []string{"a", "0.00.014.095 I b", "c"}, "x ended (signal 9, killed); its last lines: b | c"},
+		{"no complaint of one that was killed", []string{"a", "0.00.014.095 I b", "c"}, "x ended (signal 9, killed)"},
 		{
 			"complaints",
 			[]string{"0.00.021.874 E gguf: failed to read", "ok", "2026-11-24 01:02:03,456 ERROR boom", "fine"},
 			"x ended (signal 9, killed); its last lines: gguf: failed to read | ERROR boom",
 		},
+		{"no complaint in what is for information", []string{"0.00.014.095 I load: loading 'failed.gguf'"}, "x ended (signal 9, killed)"},
 		{"one complaint many times", []string{"error 1", "error 1", "error 1"}, "x ended (signal 9, killed); its last lines: error 1"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

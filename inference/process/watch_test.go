@@ -70,7 +70,7 @@ func TestAProgramThatHangsIsEndedAndStartedAgain(t *testing.T) {
 			o := fake(t, how)
 			o.Silence, o.Progress = 200*time.Millisecond, "/progress"
 			text := hung(t, o, time.Minute)
-			if !strings.Contains(text, `"message":"fake-server hung: nothing came from it for `) || !strings.Contains(text, "though requests waited (1); it was ended, and is started again") {
+			if !strings.Contains(text, `"message":"fake-server hung: nothing came from it for `) || !strings.Contains(text, "though requests waited (1), so that it was ended; it is started again") {
 				t.Errorf("got %q", text)
 			}
 		})
@@ -131,7 +131,7 @@ func TestAProgramThatCannotGoOnIsStartedAgainThoughNobodyAsksIt(t *testing.T) {
 	first := s.PID()
 	for range 2 { // the next life is watched as well
 		breaks <- struct{}{}
-		if why := <-changed; why == nil || why.Error() != "its other half is gone: fake-server was ended, and is started again" {
+		if why := <-changed; why == nil || why.Error() != "its other half is gone: fake-server was ended; it is started again" {
 			t.Errorf("it ended for %v", why)
 		}
 		if why := <-changed; why != nil {
@@ -167,7 +167,7 @@ func TestWhoIsAnsweredByAProgramThatCannotGoOnIsToldWhy(t *testing.T) {
 	defer answer.Body.Close()
 	close(breaks)
 	text, err := io.ReadAll(answer.Body)
-	if err != nil || !strings.Contains(string(text), `"message":"fake-server was ended, and is started again"`) {
+	if err != nil || !strings.Contains(string(text), `"message":"fake-server was ended; it is started again"`) {
 		t.Errorf("it ends with %q, %v", text, err)
 	}
 }

@@ -123,9 +123,12 @@ func TestLlamaCppKilledInTheMiddleFailsTheJobAndNotTheNext(t *testing.T) {
 		}
 		return nil
 	})
-	if ops.CodeOf(err) != ops.CodeUnavailable ||
-		!strings.Contains(err.Error(), "llama-server ended (signal 9, killed); its last lines: ") && !strings.Contains(err.Error(), "broke its answer off") {
+	of := "worker w1, which runs tinybee: llama-server ended (signal 9, killed); it is started again"
+	if ops.CodeOf(err) != ops.CodeUnavailable || !strings.Contains(err.Error(), of) && !strings.Contains(err.Error(), "broke its answer off") {
 		t.Errorf("the job ends with %v (%s)", err, ops.CodeOf(err))
+	}
+	if hint := ops.AsError(err).Hint; strings.Contains(err.Error(), of) && !strings.Contains(hint, "`rbee worker get w1") {
+		t.Errorf("the hint is %q", hint)
 	}
 	if text, answer, err := infer(t, w.Client, ops.Infer{Prompt: "x", MaxTokens: 8}); err != nil || answer.CompletionTokens != 8 {
 		t.Errorf("the next one: %q, %+v, %v", text, answer, err)

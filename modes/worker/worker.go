@@ -254,7 +254,7 @@ func (w *Worker) openEngine(ctx context.Context) (engine inference.Engine, err e
 	}()
 	s := inference.Spec{
 		ModelID: w.Model, ModelPath: w.Path, Device: w.Device, Parallel: w.Parallel, ContextLength: w.ContextLength,
-		Threads: max(0, w.Threads), Flags: w.Flags, Command: w.Command, Program: w.Program, Silence: w.Silence, Stall: w.Silence / stallShare, Waits: w.engineWaits, Folder: w.Folder, Changed: w.engineChanged, Share: w.Share, PromptCache: w.PromptCache,
+		Threads: max(0, w.Threads), Flags: w.Flags, Command: w.Command, Program: w.Program, Silence: w.Silence, Stall: w.Silence / stallShare, Waits: w.engineWaits, Folder: w.Folder, Changed: w.engineChanged, Answer: w.engineLost, Share: w.Share, PromptCache: w.PromptCache,
 	}
 	if w.parts != nil {
 		s.Parts = w.parts
@@ -285,6 +285,16 @@ func (w *Worker) engineChanged(why error) {
 	}
 	w.Log.Warn().Err(why).Strs("output", lastLines(why)).Msg("the engine ended by itself and is started again")
 	w.state.change(func(i *ops.Worker) { i.State, i.Error = ops.WorkerLoading, why.Error() })
+}
+
+// engineLost is what requests are told of an engine that is started again.
+func (w *Worker) engineLost(why error) error {
+	on := ""
+	if w.Hive != ops.LocalHive {
+		on = " --hive " + w.Hive
+	}
+	return ops.AsError(fmt.Errorf("worker %s, which runs %s: %w", w.ID, w.Model, why)).
+		WithHint("ask again; `rbee worker get %s%s` shows when it is back, and where its log is", w.ID, on)
 }
 
 // lastLines are the last that a program wrote before the failure, if it was one
