@@ -129,51 +129,6 @@ type exit int
 // Error is never shown.
 func (e exit) Error() string { return fmt.Sprintf("exit %d", int(e)) }
 
-// usageError is a command line that cannot be understood.
-type usageError struct{ error }
-
-// Unwrap makes it an invalid operation, for its exit code and hint.
-func (u usageError) Unwrap() error {
-	e := ops.Errorf(ops.CodeInvalid, "%w", u.error)
-	if p, ok := errors.AsType[*kong.ParseError](u.error); ok && p.Context.Selected() != nil {
-		return e.WithHint("`rbee %s --help` shows how it is used", p.Context.Selected().Path())
-	}
-	return e.WithHint("`rbee --help` shows the commands, `rbee COMMAND --help` a command's flags")
-}
-
-// misused is the error of a command line that does not fit: kong's own, or what
-// the operation that it stands for says of its fields.
-func misused(err error) error {
-	p, ok := errors.AsType[*kong.ParseError](err)
-	if e, invalid := errors.AsType[*ops.Error](err); ok && invalid {
-		return asFlag(p.Context, e)
-	}
-	return usageError{err}
-}
-
-// asFlag names the flag that a person would set, where err names the field of an
-// operation that it stands for.
-func asFlag(parsed *kong.Context, err error) error {
-	e := ops.AsError(err)
-	if e == nil || e.Field == "" || parsed.Selected() == nil {
-		return err
-	}
-	flags, field := parsed.Selected().Flags, strings.ReplaceAll(e.Field, "_", "-")
-	at := slices.IndexFunc(flags, func(f *kong.Flag) bool {
-		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
-		return name == e.Field || name == "" && f.Name == field
-	})
-	if at < 0 {
-		at = slices.IndexFunc(flags, func(f *kong.Flag) bool { return f.Name+"s" == field }) // given once for each
-	}
-	if at < 0 {
-		return err
-	}
-	named := *e
-	named.Field = "--" + flags[at].Name
-	return &named
-}
-
 // serving is the part of the command tree that daemons are started by.
 type serving struct {
 	keeper.Flags
@@ -197,6 +152,7 @@ func serves(words []string) bool {
 
 // parse finds the command that the words are of, and the flags that all have.
 func parse(words []string, stdout, stderr io.Writer) (*kong.Context, keeper.Flags, error) {
+	words = joinNumbers(words)
 	if serves(words) { // the whole tree takes a third of the time in which a daemon starts
 		var c serving
 		parser, err := newParser(&c, stdout, stderr)

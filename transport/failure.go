@@ -50,6 +50,15 @@ func (s silence) Error() string { return ErrUnreachable.Error() + ": " + s.reaso
 // Unwrap returns both errors.
 func (s silence) Unwrap() []error { return []error{ErrUnreachable, s.reason} }
 
+// Absent is err of a daemon that does not run and cannot be started: it has
+// ErrUnreachable in its chain, but not in its words.
+func Absent(err error) error { return absent{err} }
+
+type absent struct{ error }
+
+// Unwrap returns both errors.
+func (a absent) Unwrap() []error { return []error{ErrUnreachable, a.error} }
+
 // failure reads the error that the daemon answered with. The gateway errors of
 // a proxy on the way mean that the daemon did not answer.
 func (c *Client) failure(answer *http.Response) *ops.Error {

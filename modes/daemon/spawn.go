@@ -23,6 +23,8 @@ const listensEnv = "RBEE_LISTENS_FD"
 // Child is a daemon that this process started. It outlives this process.
 type Child struct {
 	Process
+	log     string // the file that it writes to, from the byte from on
+	from    int64
 	listens chan struct{}
 	done    chan struct{}
 	err     error
@@ -46,6 +48,10 @@ func Spawn(c Command) (*Child, error) {
 		return nil, err
 	}
 	defer log.Close()
+	before, err := log.Stat()
+	if err != nil {
+		return nil, fmt.Errorf("measure the log: %w", err)
+	}
 	if err := keepFilesHere(); err != nil {
 		return nil, fmt.Errorf("start %s: %w", strings.Join(c.Args[:min(2, len(c.Args))], " "), err)
 	}
@@ -63,7 +69,10 @@ func Spawn(c Command) (*Child, error) {
 	if err := cmd.Start(); err != nil {
 		return nil, errors.Join(fmt.Errorf("start %s: %w", strings.Join(c.Args[:min(2, len(c.Args))], " "), err), here.Close())
 	}
-	child := &Child{Process: ProcessOf(cmd.Process.Pid), listens: make(chan struct{}), done: make(chan struct{})}
+	child := &Child{
+		Process: ProcessOf(cmd.Process.Pid), log: c.Log, from: before.Size(),
+		listens: make(chan struct{}), done: make(chan struct{}),
+	}
 	go func() { // ends with the process at the latest
 		defer close(child.listens)
 		_, _ = here.Read(make([]byte, 1)) // a word or the end
@@ -122,7 +131,10 @@ func (c *Child) Err() error {
 
 // Tail returns the last lines of the log at path, at most n of them and 4 KiB,
 // or "" when there is no log.
-func Tail(path string, n int) string {
+func Tail(path string, n int) string { return tail(path, 0, n) }
+
+// tail is Tail of what the log holds from the byte from on.
+func tail(path string, from int64, n int) string {
 	f, err := os.Open(path)
 	if err != nil {
 		return ""
@@ -130,7 +142,7 @@ func Tail(path string, n int) string {
 	defer f.Close()
 	const most = 4 << 10
 	if size, err := f.Seek(0, io.SeekEnd); err == nil {
-		if _, err := f.Seek(max(0, size-most), io.SeekStart); err != nil {
+		if _, err := f.Seek(max(from, size-most), io.SeekStart); err != nil {
 			return ""
 		}
 	}

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+
+	"rbee.dev/rbee/ops"
 )
 
 // Home is the three folders that rbee keeps its files in. They are one
@@ -22,6 +24,24 @@ type Home struct {
 // Directory Specification says (https://specifications.freedesktop.org/basedir-spec).
 // getenv is os.Getenv or a test's stand-in.
 func Find(getenv func(string) string) (Home, error) {
+	h, err := find(getenv)
+	if err != nil {
+		return Home{}, err
+	}
+	for _, dir := range []string{h.Config, h.State, h.Cache} {
+		if len(dir) > longest {
+			return Home{}, ops.Errorf(ops.CodeInvalid, "the path of rbee's folder is too long, %d bytes where %d are the most: %.60s…", len(dir), longest, dir).
+				WithHint("set RBEE_HOME to a shorter one")
+		}
+	}
+	return h, nil
+}
+
+// longest is how many bytes the path of a folder may have. SQLite takes 512 for a
+// file's; with those of models below it, every system has room.
+const longest = 480
+
+func find(getenv func(string) string) (Home, error) {
 	if root := getenv("RBEE_HOME"); root != "" {
 		abs, err := filepath.Abs(root)
 		if err != nil {

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"rbee.dev/rbee/modes/home"
+	"rbee.dev/rbee/ops"
 )
 
 func TestFindFollowsTheEnvironment(t *testing.T) {
@@ -67,5 +68,21 @@ func TestCreateClosesTheStateToOthers(t *testing.T) {
 		if perm := info.Mode().Perm(); perm&0o077 != 0 {
 			t.Errorf("%s is open to others: %v", dir, perm)
 		}
+	}
+}
+
+func TestAPathThatIsTooLongIsRefusedAndNothingIsMade(t *testing.T) {
+	root := filepath.Join(t.TempDir(), "home")
+	for _, env := range []map[string]string{
+		{"RBEE_HOME": filepath.Join(root, strings.Repeat("a/", 300))},
+		{"HOME": root, "XDG_CACHE_HOME": filepath.Join(root, strings.Repeat("a/", 300))},
+	} {
+		_, err := home.Find(func(name string) string { return env[name] })
+		if ops.CodeOf(err) != ops.CodeInvalid || !strings.Contains(err.Error(), "too long") || len(err.Error()) > 200 {
+			t.Errorf("%v: %v", env, err)
+		}
+	}
+	if _, err := os.Stat(root); err == nil {
+		t.Error("a folder was made")
 	}
 }

@@ -91,7 +91,7 @@ func (k *Keeper) await(ctx context.Context, child *daemon.Child, log string) (da
 	}
 	select {
 	case <-child.Done():
-		return daemon.Record{}, notStarted(log)
+		return daemon.Record{}, notStarted(child.Said(), log)
 	case <-ctx.Done():
 		return daemon.Record{}, unreachable("the queen does not answer: %v", context.Cause(ctx)).
 			WithHint("its log is %s", log)
@@ -100,8 +100,7 @@ func (k *Keeper) await(ctx context.Context, child *daemon.Child, log string) (da
 
 // notStarted is the error of a daemon that ended while it started: what it said
 // last, with its own hint where it had one.
-func notStarted(log string) error {
-	l := daemon.LastLogged(log)
+func notStarted(l daemon.LogLine, log string) error {
 	hint := "its log is " + log
 	if l.Hint != "" {
 		hint = l.Hint
@@ -112,15 +111,7 @@ func notStarted(log string) error {
 	return unreachable("%s", l).WithHint("%s", hint)
 }
 
-// noQueen is an error that makes the exit code say that there is no queen.
-type noQueen string
-
-// Error is the text alone.
-func (n noQueen) Error() string { return string(n) }
-
-// Unwrap tells what kind of error it is.
-func (noQueen) Unwrap() error { return transport.ErrUnreachable }
-
+// unreachable is an error that makes the exit code say that there is no queen.
 func unreachable(format string, args ...any) *ops.Error {
-	return ops.Errorf(ops.CodeUnavailable, "%w", noQueen(fmt.Sprintf(format, args...)))
+	return ops.Errorf(ops.CodeUnavailable, "%w", transport.Absent(fmt.Errorf(format, args...)))
 }

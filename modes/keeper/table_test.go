@@ -4,12 +4,11 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	"rbee.dev/rbee/modes/daemon"
 	"rbee.dev/rbee/ops"
 	"rbee.dev/rbee/transport"
 )
@@ -165,27 +164,23 @@ func TestThePromptIsTheArgumentAndWhatIsPiped(t *testing.T) {
 
 func TestAFailedStartIsToldInTheDaemonsWords(t *testing.T) {
 	for name, tt := range map[string]struct {
-		log, message, hint string
-		code               ops.Code
-		unreachable        bool
+		said          daemon.LogLine
+		message, hint string
+		code          ops.Code
+		unreachable   bool
 	}{
 		"with a hint of its own": {
-			`{"level":"error","code":"unavailable","error":"cannot listen on x","hint":"choose another","message":"the queen cannot start"}`,
+			daemon.LogLine{Message: "the queen cannot start", Error: "cannot listen on x", Hint: "choose another", Code: ops.CodeUnavailable},
 			"the queen cannot start: cannot listen on x", "choose another", ops.CodeUnavailable, true,
 		},
 		"a wrong setting": {
-			`{"level":"error","code":"invalid","error":"listen: must be HOST:PORT","message":"the queen cannot start"}`,
+			daemon.LogLine{Message: "the queen cannot start", Error: "listen: must be HOST:PORT", Code: ops.CodeInvalid},
 			"the queen cannot start: listen: must be HOST:PORT", "its log is ", ops.CodeInvalid, false,
 		},
-		"a panic": {"panic: ouch", "panic: ouch", "its log is ", ops.CodeUnavailable, true},
-		"nothing": {"", "it said nothing", "its log is ", ops.CodeUnavailable, true},
+		"a panic": {daemon.LogLine{Message: "panic: ouch"}, "panic: ouch", "its log is ", ops.CodeUnavailable, true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			path := filepath.Join(t.TempDir(), "queen.log")
-			if err := os.WriteFile(path, []byte(tt.log), 0o600); err != nil {
-				t.Fatal(err)
-			}
-			err := notStarted(path)
+			err := notStarted(tt.said, "queen.log")
 			e := ops.AsError(err)
 			if e.Message != tt.message || e.Code != tt.code || !strings.HasPrefix(e.Hint, tt.hint) || errors.Is(err, transport.ErrUnreachable) != tt.unreachable {
 				t.Errorf("got %s %q (%s)", e.Code, e.Message, e.Hint)

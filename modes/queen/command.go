@@ -15,6 +15,7 @@ import (
 	"rbee.dev/rbee/modes/home"
 	"rbee.dev/rbee/modes/queen/schedule"
 	"rbee.dev/rbee/ops"
+	"rbee.dev/rbee/transport"
 )
 
 // DefaultListen is where a queen listens unless told otherwise.
@@ -146,7 +147,16 @@ func (c *ServeCmd) Run(ctx context.Context, h home.Home, stderr io.Writer) (err 
 			e := ops.AsError(err)
 			log.Error().Err(err).Str("code", string(e.Code)).Str("hint", e.Hint).Msg("the queen cannot start")
 		}
-		return err
+		return notUp(err)
 	}
 	return q.Run(ctx)
+}
+
+// notUp is the error of a queen that cannot start, as a command that wanted one
+// would have it: but for what is given wrong, or another one that runs, there is none.
+func notUp(err error) error {
+	if code := ops.CodeOf(err); code == ops.CodeInvalid || code == ops.CodeConflict {
+		return err
+	}
+	return transport.Absent(err)
 }

@@ -61,8 +61,13 @@ func (q *Queen) onLoopback() bool {
 // checkListen refuses what would put the token or keys onto a network in the
 // clear: with the job API they can run commands.
 func (q *Queen) checkListen() error {
-	if _, _, err := net.SplitHostPort(q.Listen); err != nil {
-		return ops.Invalid("listen", "must be HOST:PORT, got %q", q.Listen)
+	_, port, err := net.SplitHostPort(q.Listen)
+	if err == nil {
+		_, err = net.LookupPort("tcp", port) //nolint:noctx // it asks a file at most
+	}
+	if err != nil {
+		return ops.Invalid("listen", "must be HOST:PORT with a port up to 65535, got %q", q.Listen).
+			WithHint("--listen or RBEE_LISTEN gives it, as 127.0.0.1:7833")
 	}
 	secured := q.TLS != "" || q.TLSCert != ""
 	switch {

@@ -142,7 +142,7 @@ func (l *localHive) start(ctx context.Context) error {
 	var failure *ops.Error
 	select {
 	case <-child.Done():
-		last := daemon.LastLogged(logPath)
+		last := child.Said()
 		failure = ops.Errorf(ops.CodeUnavailable, "the hive ended while starting: %v: %s", child.Err(), last)
 		if r, alive, err := daemon.Running(l.home.PIDFile("hive")); err == nil && alive {
 			return failure.WithHint("process %d is a hive that does not answer: `rbee queen restart` replaces it, its workers go on", r.PID)

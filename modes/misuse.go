@@ -1,0 +1,107 @@
+package modes
+
+import (
+	"errors"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/alecthomas/kong"
+
+	"rbee.dev/rbee/ops"
+)
+
+// usageError is a command line that cannot be understood.
+type usageError struct{ error }
+
+// Error is what is wrong, in words for a person.
+func (u usageError) Error() string { return plainly(u.error.Error()) }
+
+// Unwrap makes it an invalid operation, for its exit code and hint.
+func (u usageError) Unwrap() error {
+	e := ops.Errorf(ops.CodeInvalid, "%w", u.error)
+	if p, ok := errors.AsType[*kong.ParseError](u.error); ok && p.Context.Selected() != nil {
+		return e.WithHint("`rbee %s --help` shows how it is used", p.Context.Selected().Path())
+	}
+	return e.WithHint("`rbee --help` shows the commands, `rbee COMMAND --help` a command's flags")
+}
+
+// misused is the error of a command line that does not fit: kong's own, or what
+// the operation that it stands for says of its fields.
+func misused(err error) error {
+	p, ok := errors.AsType[*kong.ParseError](err)
+	if e, invalid := errors.AsType[*ops.Error](err); ok && invalid {
+		return asFlag(p.Context, e)
+	}
+	return usageError{err}
+}
+
+// asFlag names the flag that a person would set, where err names the field of an
+// operation that it stands for.
+func asFlag(parsed *kong.Context, err error) error {
+	e := ops.AsError(err)
+	if e == nil || e.Field == "" || parsed.Selected() == nil {
+		return err
+	}
+	flags, field := parsed.Selected().Flags, strings.ReplaceAll(e.Field, "_", "-")
+	at := slices.IndexFunc(flags, func(f *kong.Flag) bool {
+		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+		return name == e.Field || name == "" && f.Name == field
+	})
+	if at < 0 {
+		at = slices.IndexFunc(flags, func(f *kong.Flag) bool { return f.Name+"s" == field }) // given once for each
+	}
+	if at < 0 {
+		return err
+	}
+	named := *e
+	named.Field = "--" + flags[at].Name
+	return &named
+}
+
+// wordings are what the parser of command lines says of a value, and what a person
+// is told in its place.
+var wordings = []struct {
+	said *regexp.Regexp
+	told string
+}{
+	{regexp.MustCompile(`expected \w+ value but got "EOL" \(<EOL>\)|missing value, expecting ".*"`), `a value must follow it`},
+	{regexp.MustCompile(`expected \w+ value but got (".*?") \(.* flag\); perhaps try .*`), `a value must follow it, and $1 looks like a flag (as a value it is given with =)`},
+	{regexp.MustCompile(`expected a valid \d+ bit u?int but got ("-?\d+")`), `is too large a number, got $1`},
+	{regexp.MustCompile(`expected (?:an int|a valid \d+ bit u?int) but got (".*?")(?: \(\w+\))?`), `must be a whole number, got $1`},
+	{regexp.MustCompile(`expected a float but got (".*?") \(\w+\)`), `must be a number, got $1`},
+	{regexp.MustCompile(`expected duration but got (".*?"): time: .* duration ".*?"`), `must be a number and a unit as in 90s, 30m or 12h, got $1`},
+	{regexp.MustCompile(`bool value must be (.*?) but got (".*?")`), `must be $1, got $2`},
+	{regexp.MustCompile(`^(--\S+) must be one of (".*"),(".*?") but got (".*?")$`), `$1: must be one of $2 or $3, got $4`},
+	{regexp.MustCompile(` \(from envar (\w+)=".*"\)`), ` (from the variable $1)`},
+}
+
+// plainly is what the parser says, in words for a person.
+func plainly(said string) string {
+	for _, w := range wordings {
+		said = w.said.ReplaceAllString(said, w.told)
+	}
+	return said
+}
+
+var belowZero = regexp.MustCompile(`^-\.?[0-9]`)
+
+// joinNumbers puts a number below zero to the flag before it, so that it is taken
+// for the flag's value, and what is wrong with it can be told: no flag begins so.
+func joinNumbers(words []string) []string {
+	var joined []string
+	for i, word := range words {
+		last := len(joined) - 1
+		switch {
+		case i == 0 || !belowZero.MatchString(word) || slices.Contains(words[:i], "--"):
+			joined = append(joined, word)
+		case strings.HasPrefix(words[i-1], "--") && !strings.Contains(words[i-1], "="):
+			joined[last] += "=" + word
+		case len(words[i-1]) == 2 && words[i-1][0] == '-':
+			joined[last] += word
+		default:
+			joined = append(joined, word)
+		}
+	}
+	return joined
+}

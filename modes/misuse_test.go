@@ -1,0 +1,66 @@
+package modes
+
+import (
+	"io"
+	"slices"
+	"testing"
+)
+
+// TestAWrongValueIsToldInPlainWords holds the wordings against the parser that
+// they are of: a newer one that says it otherwise fails here.
+func TestAWrongValueIsToldInPlainWords(t *testing.T) {
+	for _, tt := range []struct {
+		words []string
+		want  string
+	}{
+		{[]string{"infer", "hi", "-n"}, `--max-tokens: a value must follow it`},
+		{[]string{"infer", "hi", "--stop"}, `--stop: a value must follow it`},
+		{[]string{"infer", "--model", "--raw", "hi"}, `--model: a value must follow it, and "--raw" looks like a flag (as a value it is given with =)`},
+		{[]string{"infer", "-n", "x", "hi"}, `--max-tokens: must be a whole number, got "x"`},
+		{[]string{"infer", "-n", "-1x", "hi"}, `--max-tokens: must be a whole number, got "-1x"`},
+		{[]string{"infer", "-n", "99999999999999999999", "hi"}, `--max-tokens: is too large a number, got "99999999999999999999"`},
+		{[]string{"infer", "--temperature", "warm", "hi"}, `--temperature: must be a number, got "warm"`},
+		{[]string{"infer", "--raw=perhaps", "hi"}, `--raw: must be true, 1, yes, false, 0 or no, got "perhaps"`},
+		{[]string{"infer", "-o", "xml", "hi"}, `--output: must be one of "text","json" or "events", got "xml"`},
+		{[]string{"hive", "serve", "--idle-timeout", "5"}, `--idle-timeout: must be a number and a unit as in 90s, 30m or 12h, got "5"`},
+		{[]string{"hive", "serve", "--idle-timeout", "5y"}, `--idle-timeout: must be a number and a unit as in 90s, 30m or 12h, got "5y"`},
+	} {
+		_, _, err := parse(tt.words, io.Discard, io.Discard)
+		if err == nil || err.Error() != tt.want {
+			t.Errorf("rbee %q:\n got %v\nwant %s", tt.words, err, tt.want)
+		}
+		if code := report(err, io.Discard); code != exitUsage {
+			t.Errorf("rbee %q exits with %d", tt.words, code)
+		}
+	}
+}
+
+func TestAWrongVariableIsNamed(t *testing.T) {
+	t.Setenv("RBEE_QUEUE_DEPTH", "deep")
+	t.Setenv("RBEE_IDLE_TIMEOUT", "5y")
+	for words, want := range map[string]string{
+		"queen": `--queue-depth: must be a whole number, got "deep" (from the variable RBEE_QUEUE_DEPTH)`,
+		"hive":  `--idle-timeout: must be a number and a unit as in 90s, 30m or 12h, got "5y" (from the variable RBEE_IDLE_TIMEOUT)`,
+	} {
+		if _, _, err := parse([]string{words, "serve"}, io.Discard, io.Discard); err == nil || err.Error() != want {
+			t.Errorf("%s serve:\n got %v\nwant %s", words, err, want)
+		}
+	}
+}
+
+func TestANumberBelowZeroIsAFlagsValue(t *testing.T) {
+	for _, tt := range []struct{ words, want []string }{
+		{[]string{"infer", "-n", "-1", "hi"}, []string{"infer", "-n-1", "hi"}},
+		{[]string{"infer", "--top-p", "-.5", "-n", "2"}, []string{"infer", "--top-p=-.5", "-n", "2"}},
+		{[]string{"usage", "--since", "-3d"}, []string{"usage", "--since=-3d"}},
+		{[]string{"infer", "--seed=1", "-1"}, []string{"infer", "--seed=1", "-1"}},
+		{[]string{"infer", "--", "-1"}, []string{"infer", "--", "-1"}},
+		{[]string{"infer", "-n", "1", "--", "--x", "-1"}, []string{"infer", "-n", "1", "--", "--x", "-1"}},
+		{[]string{"-1"}, []string{"-1"}},
+		{[]string{"infer", "--model", "-", "--raw"}, []string{"infer", "--model", "-", "--raw"}},
+	} {
+		if got := joinNumbers(tt.words); !slices.Equal(got, tt.want) {
+			t.Errorf("%q became %q, want %q", tt.words, got, tt.want)
+		}
+	}
+}
