@@ -200,6 +200,16 @@ func (s *Server[O]) find(id string, by Caller) (*job, error) {
 	return nil, e.WithHint("`rbee job list` shows the jobs there are; finished ones are forgotten after %s", s.Retain)
 }
 
+// Operation is the name of a job's operation, and whether there is such a job.
+func (s *Server[O]) Operation(id string) (name string, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if j, ok := s.jobs[id]; ok {
+		return j.operation, true
+	}
+	return "", false
+}
+
 // Jobs counts the jobs by state.
 func (s *Server[O]) Jobs() map[ops.JobState]int {
 	counts := map[ops.JobState]int{}

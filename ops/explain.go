@@ -22,11 +22,15 @@ type Explanation struct {
 	FoundMS   float64    `json:"found_ms,omitempty"` // how long it took to have that, downloaded if need be
 	Client    string     `json:"client"`             // whose it is: an API key's id, or a machine
 	Priority  Priority   `json:"priority"`
-	At        time.Time  `json:"at"`              // when it came
-	WaitedMS  float64    `json:"waited_ms"`       // from then to the last decision
-	Decisions []Decision `json:"decisions"`       // oldest first
-	Error     string     `json:"error,omitempty"` // why it got no worker
-	Hint      string     `json:"hint,omitempty"`  // what can be done about that
+	At        time.Time  `json:"at"`                // when it came
+	WaitedMS  float64    `json:"waited_ms"`         // from then to the last decision, or until now where it waits
+	Waits     bool       `json:"waits,omitempty"`   // it waits its turn
+	Place     int        `json:"place,omitempty"`   // in the queue: now, or when it came; 0 where it did not have to wait
+	Waiting   int        `json:"waiting,omitempty"` // how many were in the queue then
+	Spawn     bool       `json:"spawn,omitempty"`   // it wants a worker started, beside those that there are
+	Decisions []Decision `json:"decisions"`         // oldest first
+	Error     string     `json:"error,omitempty"`   // how it ended, where it was not answered
+	Hint      string     `json:"hint,omitempty"`    // what can be done about that
 }
 
 // Decided is what came out of a [Decision].
@@ -50,6 +54,8 @@ type Decision struct {
 	Coming   bool         `json:"coming,omitempty"` // it waits for workers that are being started, enough for all that wait
 	Workers  []Considered `json:"workers"`          // that run the model; the chosen one first
 	Hives    []Considered `json:"hives"`            // where one could be started; empty where none had to be
+	Failed   string       `json:"failed,omitempty"` // why nothing came of it: what the worker did, or why none could be started
+	Notes    []string     `json:"notes,omitempty"`  // what was done for it, for a person: which workers were unloaded
 	Omitted  int          `json:"omitted"`          // workers and hives that are not told of: only so many are remembered
 }
 

@@ -17,20 +17,20 @@ func explanation(w io.Writer, x ops.Explanation) {
 	pair(w, "client", whose(x.Client))
 	pair(w, "priority", string(x.Priority))
 	pair(w, "came", when(x.At))
-	if x.WaitedMS >= 1 {
-		pair(w, "waited", fmt.Sprintf("%.0f ms", x.WaitedMS))
-	}
-	pair(w, "no worker", x.Error)
+	pair(w, "waited", waited(x))
+	pair(w, "error", x.Error)
 	pair(w, "hint", x.Hint)
-	switch {
-	case len(x.Decisions) > 0 || x.Error != "":
-	case x.Asked != "" && x.Model == "":
+	if len(x.Decisions) == 0 && x.Asked != "" && x.Model == "" && x.Error == "" {
 		fmt.Fprintln(w, "\nit waits until the model is there")
-	default:
-		fmt.Fprintln(w, "\nit waits its turn, behind others")
 	}
 	for _, d := range x.Decisions {
-		fmt.Fprintf(w, "\n%s\n", decided(d))
+		fmt.Fprintf(w, "\n%s\n", d.At.Local().Format("15:04:05.000")+"  "+decided(x, d))
+		for _, note := range d.Notes {
+			fmt.Fprintln(w, "              "+note)
+		}
+		if d.Failed != "" {
+			fmt.Fprintln(w, "              it failed: "+d.Failed)
+		}
 		if len(d.Workers) > 0 {
 			row(w, "WORKER", "HIVE", "CHOSEN", "WHY")
 		}
@@ -79,28 +79,54 @@ func chosen(c ops.Considered) string {
 	return "no"
 }
 
+// waited is how long the request has waited, and where in the queue.
+func waited(x ops.Explanation) string {
+	took := time.Duration(x.WaitedMS * float64(time.Millisecond))
+	text := fmt.Sprintf("%.1f s", took.Seconds())
+	if took < time.Second {
+		text = fmt.Sprintf("%d ms", took.Milliseconds())
+	}
+	switch {
+	case x.Waits:
+		return fmt.Sprintf("%s so far, place %d of %d in the queue", text, x.Place, x.Waiting)
+	case x.Waiting > 1:
+		return fmt.Sprintf("%s, from place %d of %d in the queue", text, x.Place, x.Waiting)
+	case took >= time.Millisecond:
+		return text
+	}
+	return ""
+}
+
 // decided is a decision in a sentence.
-func decided(d ops.Decision) string {
-	at := d.At.Local().Format("15:04:05.000")
+func decided(x ops.Explanation, d ops.Decision) string {
 	switch d.Outcome {
 	case ops.DecidedWorker:
-		return fmt.Sprintf("%s  worker %s on %s got it", at, d.WorkerID, d.HiveID)
+		return fmt.Sprintf("worker %s on %s got it", d.WorkerID, d.HiveID)
 	case ops.DecidedStart:
-		return fmt.Sprintf("%s  %s: one is started on %s", at, none(d, "was"), d.HiveID)
+		if x.Spawn {
+			return "a worker is to be started: on " + d.HiveID
+		}
+		return fmt.Sprintf("%s: one is started on %s", none(d, "was"), d.HiveID)
 	case ops.DecidedRoom:
-		return fmt.Sprintf("%s  it has waited long enough: busy workers on %s make room for it", at, d.HiveID)
+		return fmt.Sprintf("it has waited long enough: busy workers on %s make room for it", d.HiveID)
 	case ops.DecidedRefused:
-		if len(d.Hives) == 0 && len(d.Workers) > 0 {
-			return at + "  no other worker runs the model, and none is started for what an engine has failed"
+		switch {
+		case x.Spawn:
+			return "no hive can start a worker: it was refused"
+		case len(d.Hives) == 0 && len(d.Workers) > 0:
+			return "no other worker runs the model, and none is started for what an engine has failed"
 		}
-		return at + "  no worker can do it, and no hive can start one: it was refused"
+		return "no worker can do it, and no hive can start one: it was refused"
 	case ops.DecidedWait:
-		if d.Coming {
-			return at + "  it waits for a worker that is being started"
+		switch {
+		case d.Coming:
+			return "it waits for a worker that is being started"
+		case x.Waits && x.Place > 1:
+			return fmt.Sprintf("it waits its turn, behind %s: %s, and no hive can start one now", either(x.Place-1, "one other", "others"), none(d, "is"))
 		}
-		return fmt.Sprintf("%s  it waits: %s, and no hive can start one now", at, none(d, "is"))
+		return fmt.Sprintf("it waits: %s, and no hive can start one now", none(d, "is"))
 	}
-	return at + "  " + string(d.Outcome)
+	return string(d.Outcome)
 }
 
 // none says that no worker was to be had, or that there is none at all.

@@ -91,10 +91,13 @@ func onceMore(ctx context.Context, w ops.Worker, err error) {
 // toChoose is the job of ctx as the scheduler takes it.
 func toChoose(ctx context.Context, o ops.Infer) schedule.Request {
 	return schedule.Request{
-		Job: ops.SinkOf(ctx).JobID(), Model: o.Model, Client: cmp.Or(ops.CallerOf(ctx), "jobs"), Priority: o.Priority,
+		Job: ops.SinkOf(ctx).JobID(), Model: o.Model, Client: whose(ctx), Priority: o.Priority,
 		Hive: o.HiveID, Engine: o.Engine, Device: o.Device, Prefixes: schedule.Prefixes([]byte(o.System + o.Prompt)),
 	}
 }
+
+// whose is the client that has sent the job of ctx.
+func whose(ctx context.Context) string { return cmp.Or(ops.CallerOf(ctx), "jobs") }
 
 // try has the job done by the worker that the scheduler lends it. One that fails
 // before it has said anything is passed over for another; one whose model is
@@ -112,12 +115,19 @@ func (q *Queen) try(ctx context.Context, r schedule.Request, o ops.Infer) (any, 
 		}
 		answer, began, err := q.askWorker(ctx, lease.Worker, o, attempt)
 		lease.Release()
+		if err != nil && ctx.Err() == nil {
+			q.schedule.Failed(r.Job, err)
+		}
 		if err == nil && len(r.Without) > 0 {
 			q.schedule.Blame(r.Without)
 		}
 		divided := len(lease.Worker.Parts) > 0
 		if err == nil || began || divided && again || attempt == attempts || ctx.Err() != nil || !passedOver(err) {
-			return answer, ofWorker(err, lease.Worker)
+			err = ofWorker(err, lease.Worker)
+			if err != nil && ctx.Err() == nil {
+				q.schedule.Refuse(r, err)
+			}
+			return answer, err
 		}
 		failed, r.Again = ofWorker(err, lease.Worker), true
 		r.Running = r.Running || ops.CodeOf(err) == ops.CodeInternal // it may be the job: none is started for it
@@ -279,11 +289,22 @@ func (q *Queen) spawn(ctx context.Context, o ops.WorkerSpawn) (any, error) {
 	if o.HiveID != "" {
 		return q.toNamed(ctx, o.HiveID, o)
 	}
-	p, err := q.schedule.Settle(ctx, schedule.Request{Job: ops.SinkOf(ctx).JobID(), Model: o.Model, Engine: o.Engine, Device: o.Device})
+	r := schedule.Request{Job: ops.SinkOf(ctx).JobID(), Client: whose(ctx), Model: o.Model, Engine: o.Engine, Device: o.Device}
+	p, err := q.schedule.Settle(ctx, r)
 	if err != nil {
 		return nil, err
 	}
 	o.Model = p.Model
+	answer, err := q.spawnAt(ctx, p, o)
+	if err != nil && ctx.Err() == nil {
+		q.schedule.Refuse(r, err)
+	}
+	return answer, err
+}
+
+// spawnAt has a worker started where the scheduler says, with the model brought
+// there first.
+func (q *Queen) spawnAt(ctx context.Context, p schedule.Plan, o ops.WorkerSpawn) (any, error) {
 	if p.From == "" && p.Get {
 		h, err := q.reach(ctx, p.Hive)
 		if err == nil {

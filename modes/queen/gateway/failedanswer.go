@@ -2,8 +2,10 @@ package gateway
 
 import (
 	"bytes"
+	"encoding/json"
 	"io"
 	"net/http"
+	"strings"
 
 	"rbee.dev/rbee/ops"
 )
@@ -13,6 +15,7 @@ import (
 type failedAnswer struct {
 	answer *http.Response
 	by     key
+	error  // says whose it is, and what it says
 }
 
 // maxKept bounds the body of an answer that is kept, in bytes.
@@ -32,22 +35,49 @@ func keep(answer *http.Response, by key) error {
 	}
 	kept := *answer
 	kept.Body = io.NopCloser(bytes.NewReader(text))
-	return &failedAnswer{&kept, by}
+	return &failedAnswer{&kept, by, answers(by, answer.Status, text)}
 }
 
-// Error says whose it is.
-func (f *failedAnswer) Error() string {
-	return "worker " + f.by.Worker + " of " + f.by.Hive + " answers " + f.answer.Status
-}
+// Unwrap is what the engine says.
+func (f *failedAnswer) Unwrap() error { return f.error }
 
 // give gives it to the client, as it is.
 func (f *failedAnswer) give(p *reply) {
-	_ = p.passOf(f.answer, f.by) // nothing of it is left to be continued
+	_ = p.pass(f.answer, f.by) // nothing of it is left to be continued
 }
 
-// passOf is pass, of the answer of that worker.
-func (p *reply) passOf(answer *http.Response, by key) error {
-	p.w.Header().Set("X-Rbee-Hive", by.Hive)
-	p.w.Header().Set("X-Rbee-Worker", by.Worker)
-	return p.pass(answer)
+// answers is the error of a worker whose engine answers with that status and body.
+func answers(by key, status string, body []byte) error {
+	said := messageIn(body)
+	if said != "" {
+		said = ": " + said
+	}
+	return ops.Errorf(ops.CodeUnavailable, "worker %s of %s answers %s%s", by.Worker, by.Hive, status, said).
+		WithHint("where it goes on failing, `rbee worker delete %s --hive %s` ends it", by.Worker, by.Hive)
+}
+
+// mostSaid bounds what is told of a body that is no error of OpenAI's, in bytes.
+const mostSaid = 300
+
+// messageIn is what an engine says in the body of an error: the message in it, or
+// its beginning.
+func messageIn(body []byte) string {
+	var f struct {
+		Error   json.RawMessage `json:"error"`
+		Message string          `json:"message"`
+	}
+	if json.Unmarshal(body, &f) == nil {
+		var inner failureBody
+		var text string
+		switch {
+		case json.Unmarshal(f.Error, &inner) == nil && inner.Message != "":
+			return inner.Message
+		case json.Unmarshal(f.Error, &text) == nil && text != "":
+			return text
+		case f.Message != "":
+			return f.Message
+		}
+	}
+	text := strings.Join(strings.Fields(string(body)), " ")
+	return strings.ToValidUTF8(text[:min(len(text), mostSaid)], "")
 }

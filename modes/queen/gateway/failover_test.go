@@ -141,3 +141,43 @@ func TestWhatAllEnginesFailIsAnsweredByTheFirst(t *testing.T) {
 		})
 	}
 }
+
+// TestWhatEachWorkerSaidIsExplained: of a request that all have failed, and of a
+// stream that broke off.
+func TestWhatEachWorkerSaidIsExplained(t *testing.T) {
+	f := newFarm(t)
+	var asked atomic.Int32
+	f.add("a", boom(&asked, http.StatusInternalServerError, `{"error":{"message":"boom a"}}`))
+	f.add("b", boom(&asked, http.StatusServiceUnavailable, `{"error":"b is stopping"}`))
+	_, header, _ := f.ask("/v1/completions", streamed)
+	x, err := f.schedule.Explain(header.Get(JobHeader))
+	if err != nil || len(x.Decisions) < 2 {
+		t.Fatalf("%+v, %v", x, err)
+	}
+	const a = "worker a of gpu1 answers 500 Internal Server Error: boom a"
+	if x.Decisions[0].Failed != a || x.Decisions[1].Failed != "worker b of gpu1 answers 503 Service Unavailable: b is stopping" || x.Error != a || x.Hint == "" {
+		t.Errorf("of one that all have failed: %+v", x)
+	}
+	f = newFarm(t)
+	f.add("a", events("hello", "BREAK"))
+	_, header, _ = f.ask("/v1/completions", streamed)
+	if x, err = f.schedule.Explain(header.Get(JobHeader)); err != nil || len(x.Decisions) != 1 || !strings.Contains(x.Decisions[0].Failed, "broke off") {
+		t.Errorf("of one that broke off: %+v, %v", x, err)
+	}
+}
+
+func TestWhatAnEngineSaysInAnErrorIsFound(t *testing.T) {
+	for body, want := range map[string]string{
+		`{"error":{"message":"boom","type":"server_error"}}`: "boom",
+		`{"error":"boom"}`:                    "boom",
+		`{"object":"error","message":"boom"}`: "boom",
+		"<html>\n  gone\n</html>":             "<html> gone </html>",
+		"":                                    "",
+		`{"detail":"boom"}`:                   `{"detail":"boom"}`,
+		strings.Repeat("x", mostSaid-1) + "\u00e9 and more of it after": strings.Repeat("x", mostSaid-1),
+	} {
+		if got := messageIn([]byte(body)); got != want {
+			t.Errorf("in %q it is %q, want %q", body, got, want)
+		}
+	}
+}

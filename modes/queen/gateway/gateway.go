@@ -204,6 +204,9 @@ func (g *Gateway) try(p *reply, r *http.Request, body []byte, want schedule.Requ
 			p.say(again.elsewhere(lease.Key()))
 		}
 		err = g.relayOn(p, r, body, lease, want.Without)
+		if why := cmp.Or(err, p.failed); why != nil && r.Context().Err() == nil {
+			g.schedule.Failed(want.Job, why)
+		}
 		if err == nil {
 			return
 		}
@@ -230,9 +233,11 @@ func (g *Gateway) try(p *reply, r *http.Request, body []byte, want schedule.Requ
 		want.Without[lease.Key()] = true
 	}
 	if kept != nil {
+		g.schedule.Refuse(want, kept)
 		kept.give(p)
 		return
 	}
+	g.schedule.Refuse(want, err)
 	p.fail(err)
 }
 
@@ -262,7 +267,7 @@ func (g *Gateway) relay(p *reply, r *http.Request, body []byte, k key, failed ma
 	defer answer.Body.Close()
 	switch answer.StatusCode {
 	case http.StatusServiceUnavailable, http.StatusBadGateway:
-		return inAnswer(answer)
+		return inAnswer(answer, k)
 	case http.StatusInternalServerError, http.StatusGatewayTimeout:
 		if err := keep(answer, k); err != nil {
 			return err
@@ -272,5 +277,5 @@ func (g *Gateway) relay(p *reply, r *http.Request, body []byte, k key, failed ma
 			g.schedule.Blame(failed)
 		}
 	}
-	return p.passOf(answer, k)
+	return p.pass(answer, k)
 }

@@ -25,6 +25,7 @@ type reply struct {
 	responses bool        // of the responses API, which has events and errors of its own
 	begun     bool        // a header was sent, and so can be no more
 	resume    *resumption // of a stream that may go on with another worker, or nil
+	failed    error       // what the answer ended with
 }
 
 func newReply(w http.ResponseWriter, path string, stream bool) *reply {
@@ -71,7 +72,7 @@ func (*reply) JobID() string { return "" }
 
 // fail ends the answer with err.
 func (p *reply) fail(err error) {
-	if p.begun {
+	if p.failed = err; p.begun {
 		event := failureEvent(err)
 		if p.responses {
 			event = responsesFailure(err)
@@ -95,12 +96,14 @@ func (p *reply) write(text []byte, flush bool) error {
 	return p.control.Flush()
 }
 
-// pass hands a worker's answer on as it comes. Its error is that of a stream
-// which another worker may continue.
-func (p *reply) pass(answer *http.Response) error {
+// pass hands the answer of that worker on as it comes. Its error is that of a
+// stream which another worker may continue.
+func (p *reply) pass(answer *http.Response, by key) error {
+	p.w.Header().Set("X-Rbee-Hive", by.Hive)
+	p.w.Header().Set("X-Rbee-Worker", by.Worker)
 	events := isEvents(answer.Header)
 	if p.begun && (answer.StatusCode != http.StatusOK || !events) {
-		p.fail(inAnswer(answer))
+		p.fail(inAnswer(answer, by))
 		return nil
 	}
 	if err := lacking(answer); err != nil {
@@ -150,12 +153,12 @@ func isEvents(h http.Header) bool {
 }
 
 // inAnswer reads the error in a worker's answer that came too late for a status.
-func inAnswer(answer *http.Response) error {
-	text, err := io.ReadAll(io.LimitReader(answer.Body, 64<<10))
-	if err != nil || len(text) == 0 {
-		return ops.Errorf(ops.CodeUnavailable, "the worker answers %s", answer.Status)
+func inAnswer(answer *http.Response, by key) error {
+	text, err := io.ReadAll(io.LimitReader(answer.Body, maxKept))
+	if err != nil {
+		text = nil
 	}
-	return ops.Errorf(ops.CodeUnavailable, "the worker answers %s: %s", answer.Status, text)
+	return answers(by, answer.Status, text)
 }
 
 // lacking is the error of an engine that has not got the route and says so in

@@ -49,10 +49,10 @@ func TestWhatIsExplainedStaysTheSameAfterABusyTime(t *testing.T) {
 func TestTheOldestAreStillForgottenAfterABusyTime(t *testing.T) {
 	var g ledger
 	for i := range keptStories + 10 {
-		g.begin(&Request{Job: fmt.Sprint("job-", i)})
+		g.begin(&Request{Job: fmt.Sprint("job-", i)}, 1, 1)
 	}
 	g.compact()
-	g.begin(&Request{Job: "another"})
+	g.begin(&Request{Job: "another"}, 1, 1)
 	for job, want := range map[string]bool{"job-9": false, "job-10": false, "job-11": true, "another": true} {
 		if got := g.stories[job] != nil; got != want {
 			t.Errorf("%s is remembered: %v", job, got)

@@ -222,7 +222,9 @@ func (s *Scheduler) started(st *start, i ops.Worker, err error) {
 		w.fresh = false
 		w.show()
 	}
+	notes := st.unloaded()
 	for _, w := range l.queue {
+		s.past.came(w.Job, Start, err, notes)
 		switch {
 		case crowded:
 		case err != nil:
@@ -233,6 +235,16 @@ func (s *Scheduler) started(st *start, i ops.Worker, err error) {
 	}
 	s.dispatch(l)
 	s.tidy(l)
+}
+
+// unloaded is what the hive has told of making room.
+func (st *start) unloaded() (told []string) {
+	for _, e := range st.said {
+		if n, ok := e.(ops.NarrationEvent); ok && n.Action == "worker_unload" {
+			told = append(told, n.Human)
+		}
+	}
+	return told
 }
 
 // fail notes that a start which w waited for has failed.
@@ -286,17 +298,23 @@ func (s *Scheduler) Settle(ctx context.Context, r Request) (Plan, error) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	r.spawn = true
 	if s.drained {
-		return Plan{}, errDrained()
+		err := errDrained()
+		s.past.fail(&r, err)
+		return Plan{}, err
 	}
 	l, err := s.find(&r)
 	if err != nil {
+		s.past.fail(&r, err)
 		return Plan{}, err
 	}
 	v := &View{places: func() []Place { return unless(s.places(l, &r), Running, Coming, Cooling, Crowded, Divided) }}
 	c := s.decide(&r, v)
 	if c.Act != Start {
-		return Plan{}, s.hopeless(l, &waiter{Request: r, line: l, arrival: s.arrived + 1}, v)
+		err := s.hopeless(l, &waiter{Request: r, line: l, arrival: s.arrived + 1}, v)
+		s.past.fail(&r, err)
+		return Plan{}, err
 	}
 	return l.plan(v.Places()[c.At]), nil
 }

@@ -18,12 +18,13 @@ type depot struct {
 	t *testing.T
 	*Scheduler
 
-	mu     sync.Mutex
-	hives  map[string]*ops.HiveSnapshot
-	plans  []Plan
-	loads  time.Duration // how long a worker takes to start
-	broken map[string]error
-	making func(Plan) // is called before a worker comes up
+	mu      sync.Mutex
+	hives   map[string]*ops.HiveSnapshot
+	plans   []Plan
+	loads   time.Duration // how long a worker takes to start
+	broken  map[string]error
+	making  func(Plan) // is called before a worker comes up
+	unloads string     // what a start says of making room, or ""
 }
 
 func newDepot(t *testing.T, o Options) *depot {
@@ -82,6 +83,9 @@ func (d *depot) Start(ctx context.Context, p Plan) (ops.Worker, error) {
 	n, loads, err := len(d.plans), d.loads, d.broken[p.Hive]
 	d.mu.Unlock()
 	ops.Narrate(ops.As(ctx, "hive"), "worker_start", "loading %s", p.Model)
+	if d.unloads != "" {
+		ops.Narrate(ops.As(ctx, "hive"), "worker_unload", "%s", d.unloads)
+	}
 	select {
 	case <-time.After(loads):
 	case <-ctx.Done():

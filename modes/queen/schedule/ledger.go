@@ -1,9 +1,7 @@
 package schedule
 
 import (
-	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"rbee.dev/rbee/ops"
@@ -34,7 +32,8 @@ type story struct {
 	asked     string    // where its model comes from, where that was named
 	found     time.Time // when that was there
 	decisions []decision
-	err       error
+	place, of int   // in the queue, when it came; 0 where it did not have to wait
+	err       error // how it ended, where it has not been answered
 }
 
 // decision is what was seen and said once.
@@ -46,12 +45,17 @@ type decision struct {
 	workers []Candidate // the chosen one first, where one was
 	places  []Place     // likewise
 	omitted int
+	failed  string   // why nothing came of it
+	notes   []string // what was done for it, as the hive tells
 }
 
-// begin notes that r has come, and waits.
-func (g *ledger) begin(r *Request) {
-	if r.Job != "" {
-		g.story(r)
+// begin notes that r has come, and waits at that place in a queue of so many.
+func (g *ledger) begin(r *Request, place, of int) {
+	if r.Job == "" {
+		return
+	}
+	if st := g.story(r); st.place == 0 {
+		st.place, st.of = place, of
 	}
 }
 
@@ -68,6 +72,15 @@ func (g *ledger) note(r *Request, v *View, c Choice) {
 			return
 		}
 	}
+	d := see(r, v, c)
+	if len(st.decisions) == keptDecisions {
+		st.decisions = slices.Delete(st.decisions, 1, 2)
+	}
+	st.decisions = append(st.decisions, d)
+}
+
+// see is a decision about r as it is made.
+func see(r *Request, v *View, c Choice) decision {
 	d := decision{at: time.Now(), act: c.Act, held: v.Held}
 	worker, at := -1, -1
 	switch c.Act {
@@ -84,10 +97,7 @@ func (g *ledger) note(r *Request, v *View, c Choice) {
 		d.places, left = seenPlaces(v.found, at)
 		d.omitted += left
 	}
-	if len(st.decisions) == keptDecisions {
-		st.decisions = slices.Delete(st.decisions, 1, 2)
-	}
-	st.decisions = append(st.decisions, d)
+	return d
 }
 
 // sees reports whether the hives are as they were when d was decided, as far as
@@ -182,7 +192,7 @@ func (g *ledger) fail(r *Request, err error) {
 }
 
 // Refuse remembers, for [Scheduler.Explain], that r was refused before it was
-// asked whom to give it to.
+// asked whom to give it to, or that all who were given it have failed.
 func (s *Scheduler) Refuse(r Request, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -200,141 +210,27 @@ func (s *Scheduler) Bring(r Request) {
 	s.past.story(&r).asked = r.Model
 }
 
-// Explain tells which workers and hives were considered for a job or a request,
-// and why each lost. One that is not remembered is not_found.
-func (s *Scheduler) Explain(job string) (ops.Explanation, error) {
+// Failed remembers, for [Scheduler.Explain], that the worker which was lent to a
+// request last has failed it.
+func (s *Scheduler) Failed(job string, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	st := s.past.stories[job]
-	if st == nil {
-		e := ops.Errorf(ops.CodeNotFound, "nothing is remembered of a choice for %q", job)
-		e.Field = "id"
-		return ops.Explanation{}, e.WithHint("the newest %d are remembered until the queen ends: jobs that name no worker (`rbee job list` shows them), and requests to the APIs (the X-Rbee-Job header of their answers)", keptStories)
-	}
-	x := ops.Explanation{
-		JobID: job, Model: st.Model, Client: st.Client, Priority: st.priority(), At: st.at.UTC(), Decisions: make([]ops.Decision, 0, len(st.decisions)),
-	}
-	for i := range st.decisions {
-		x.Decisions = append(x.Decisions, st.decisions[i].tell(&st.Request))
-	}
-	if n := len(st.decisions); n > 0 {
-		x.WaitedMS = float64(st.decisions[n-1].at.Sub(st.at).Microseconds()) / 1000
-	}
-	if x.Asked = st.asked; st.asked != "" && st.found.IsZero() {
-		x.Model = ""
-	} else if st.asked != "" {
-		x.FoundMS = float64(st.found.Sub(st.at).Microseconds()) / 1000
-	}
-	if e := ops.AsError(st.err); e != nil {
-		if x.Error = e.Message; !strings.Contains(e.Hint, "rbee explain") { // which is what this is
-			x.Hint = e.Hint
-		}
-	}
-	return x, nil
+	s.past.came(job, Use, err, nil)
 }
 
-// tell puts a decision into words.
-func (d *decision) tell(r *Request) ops.Decision {
-	x := ops.Decision{At: d.at.UTC(), Workers: []ops.Considered{}, Hives: []ops.Considered{}, Omitted: d.omitted}
-	switch d.act {
-	case Use:
-		x.Outcome, x.HiveID, x.WorkerID = ops.DecidedWorker, d.workers[0].Hive(), d.workers[0].ID()
-	case Start:
-		x.Outcome, x.HiveID = ops.DecidedStart, d.places[0].Hive()
-	case Claim:
-		x.Outcome, x.HiveID = ops.DecidedRoom, d.places[0].Hive()
-	case Wait:
-		x.Outcome, x.Coming = ops.DecidedWait, d.held
-		if d.refused {
-			x.Outcome, x.Coming = ops.DecidedRefused, false
-		}
+// came notes what has come of the last decision about a request, if it was of that
+// kind.
+func (g *ledger) came(job string, act Act, err error, notes []string) {
+	st := g.stories[job]
+	if st == nil || len(st.decisions) == 0 {
+		return
 	}
-	for i := range d.workers {
-		c := &d.workers[i]
-		why := d.whyWorker(c, i)
-		if c.Barred == Elsewhere {
-			why = r.narrowed()
-		}
-		x.Workers = append(x.Workers, ops.Considered{
-			HiveID: c.Hive(), WorkerID: c.ID(), Chosen: d.act == Use && i == 0, Reason: d.word(c), Why: why,
-		})
+	d := &st.decisions[len(st.decisions)-1]
+	if d.act != act && (act != Start || d.act != Wait || !d.held) {
+		return
 	}
-	for i := range d.places {
-		p := &d.places[i]
-		c := ops.Considered{HiveID: p.Hive(), Chosen: (d.act == Start || d.act == Claim) && i == 0, Reason: texts[p.Barred].word, Why: d.whyPlace(p, i)}
-		if p.Barred == Elsewhere {
-			c.Why = r.narrowed()
-		}
-		x.Hives = append(x.Hives, c)
+	if e := ops.AsError(err); e != nil {
+		d.failed = e.Message
 	}
-	return x
-}
-
-// word is why a worker lost, for programs.
-func (d *decision) word(c *Candidate) string {
-	switch {
-	case c.Barred != 0:
-		return texts[c.Barred].word
-	case c.Taken >= c.Slots:
-		return "full"
-	case d.act == Use && c.load(&d.workers[0]) != 0:
-		return "load"
-	case d.act == Use && c.Warm != d.workers[0].Warm:
-		return "cache"
-	}
-	return ""
-}
-
-func (d *decision) whyWorker(c *Candidate, at int) string {
-	taken := fmt.Sprintf("%d of %d slots taken", c.Taken, c.Slots)
-	first := d.act == Use && at == 0
-	switch {
-	case c.Barred != 0:
-		return c.Barred.String()
-	case first && c.Warm > 0:
-		return taken + ", and its cache likely holds the beginning"
-	case first:
-		return taken
-	case c.Taken >= c.Slots:
-		return fmt.Sprintf("all of its slots are taken, %d of %d", c.Taken, c.Slots)
-	case d.act != Use:
-		return taken
-	}
-	chosen := &d.workers[0]
-	switch {
-	case c.load(chosen) != 0:
-		return fmt.Sprintf("%s, the chosen one has %d of %d", taken, chosen.Taken, chosen.Slots)
-	case c.Warm != chosen.Warm:
-		return taken + ", but its cache holds less of the beginning"
-	case c.Slots != chosen.Slots:
-		return taken + ", the chosen one has more"
-	}
-	return taken + ", as good; the chosen one comes first by place and name"
-}
-
-func (d *decision) whyPlace(p *Place, at int) string {
-	if d.act == Claim && at == 0 {
-		return "its busy workers have had their share of time: they get no more requests, and make room"
-	}
-	if p.Barred != 0 {
-		return p.Barred.String()
-	}
-	text := "the model is on its disk"
-	if !p.OnDisk {
-		text = "it can get the model"
-	}
-	switch {
-	case p.Fast && p.Evicts:
-		text += "; its accelerators hold it once idle workers are unloaded"
-	case p.Evicts:
-		text += "; there is room once idle workers are unloaded"
-	case p.Fast:
-		text += "; its accelerators hold it"
-	case p.Free > 0:
-		text += "; there is room in its memory"
-	}
-	if d.act == Start && at > 0 {
-		text += "; the chosen one is better placed"
-	}
-	return text
+	d.notes = append(d.notes, notes...)
 }

@@ -114,13 +114,15 @@ func (s *Scheduler) enqueue(l *line, r *Request) *waiter {
 		Request: *r, line: l, arrival: s.arrived, came: time.Now(), round: l.turns(r).deal(r.Client),
 		settled: make(chan struct{}), news: make(chan struct{}, 1),
 	}
-	if s.past.begin(r); len(l.queue) == 0 {
+	if len(l.queue) == 0 {
 		l.oldest = w.came
 	}
 	for _, st := range l.starts {
 		w.join(st)
 	}
-	l.queue = slices.Insert(l.queue, l.at(w), w)
+	at := l.at(w)
+	l.queue = slices.Insert(l.queue, at, w)
+	s.past.begin(r, at+1, len(l.queue))
 	s.waiting[l] = true
 	if last := l.beyond(s.Depth); last != nil {
 		last.err = l.full(len(l.queue) - 1)

@@ -30,6 +30,7 @@ type Request struct {
 	// Running says that only workers that there are will do: none is started.
 	Running bool
 
+	spawn bool // a worker is wanted beside those that there are
 	added bool // the model was not named, and is the one added last
 }
 
