@@ -124,7 +124,15 @@ func TestErrorsSayWhatToDo(t *testing.T) {
 		{"wrong method", "PUT", "/v1/jobs", good, ops.Error{Code: ops.CodeInvalid, Message: "the route does not take this method"}},
 		{"unknown job", "DELETE", "/v1/jobs/none", good, ops.Error{
 			Code: ops.CodeNotFound, Message: `there is no job "none"`,
-			Hint: "`rbee job list` shows the jobs there are; finished ones are forgotten after 1h0m0s",
+			Hint: "`rbee job list` shows the jobs there are; finished ones are forgotten after 1h",
+		}},
+		{"a job that cannot be", "GET", "/v1/jobs/..%2F..%2Fx", good, ops.Error{
+			Code: ops.CodeNotFound, Message: `there is no job "../../x"`,
+			Hint: "`rbee job list` shows the jobs there are; finished ones are forgotten after 1h",
+		}},
+		{"a job with a percent sign", "GET", "/v1/jobs/a%252Fb", good, ops.Error{
+			Code: ops.CodeNotFound, Message: `there is no job "a%2Fb"`,
+			Hint: "`rbee job list` shows the jobs there are; finished ones are forgotten after 1h",
 		}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -167,5 +175,19 @@ func TestJobsAreListedNewestFirst(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("jobs (-want +got):\n%s", diff)
+	}
+}
+
+func TestLookupsAreNotCounted(t *testing.T) {
+	d := serve(t, nothing)
+	for _, body := range []string{`{"operation":"model_list"}`, `{"operation":"worker_get","id":"w1"}`} {
+		d.all(d.submit(body))
+	}
+	if counts := d.Jobs(); len(counts) != 0 {
+		t.Errorf("of lookups alone, %v are counted", counts)
+	}
+	d.all(d.submit(infer))
+	if counts := d.Jobs(); counts[ops.JobCompleted] != 1 || len(counts) != 1 {
+		t.Errorf("with one job, %v are counted", counts)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"net/url"
 	"os"
 	"slices"
 	"strings"
@@ -108,8 +109,17 @@ func (s *Server[O]) getJobs(c echo.Context) error {
 	return c.JSON(http.StatusOK, list)
 }
 
+// named finds the job that the path names.
+func (s *Server[O]) named(c echo.Context) (*job, error) {
+	id := c.Param("id")
+	if plain, err := url.PathUnescape(id); err == nil && c.Request().URL.RawPath != "" { // echo routes by that, where it is
+		id = plain
+	}
+	return s.find(id, callerOf(c.Request().Context()))
+}
+
 func (s *Server[O]) getJob(c echo.Context) error {
-	j, err := s.find(c.Param("id"), callerOf(c.Request().Context()))
+	j, err := s.named(c)
 	if err != nil {
 		return err
 	}
@@ -121,7 +131,7 @@ func (s *Server[O]) getJob(c echo.Context) error {
 }
 
 func (s *Server[O]) deleteJob(c echo.Context) error {
-	j, err := s.find(c.Param("id"), callerOf(c.Request().Context()))
+	j, err := s.named(c)
 	if err != nil {
 		return err
 	}
@@ -130,7 +140,7 @@ func (s *Server[O]) deleteJob(c echo.Context) error {
 }
 
 func (s *Server[O]) getStream(c echo.Context) error {
-	j, err := s.find(c.Param("id"), callerOf(c.Request().Context()))
+	j, err := s.named(c)
 	if err != nil {
 		return err
 	}

@@ -197,7 +197,7 @@ func (s *Server[O]) find(id string, by Caller) (*job, error) {
 	if near := ops.Nearest(id, ids); near != "" {
 		return nil, e.WithHint("did you mean %q? `rbee job list` shows the jobs there are", near)
 	}
-	return nil, e.WithHint("`rbee job list` shows the jobs there are; finished ones are forgotten after %s", s.Retain)
+	return nil, e.WithHint("`rbee job list` shows the jobs there are; finished ones are forgotten after %s", ops.Shortly(s.Retain))
 }
 
 // Operation is the name of a job's operation, and whether there is such a job.
@@ -210,11 +210,13 @@ func (s *Server[O]) Operation(id string) (name string, ok bool) {
 	return "", false
 }
 
-// Jobs counts the jobs by state.
+// Jobs counts the jobs that are no lookups, by state.
 func (s *Server[O]) Jobs() map[ops.JobState]int {
 	counts := map[ops.JobState]int{}
 	for _, j := range s.all() {
-		counts[j.Info().State]++
+		if info := j.Info(); !ops.IsLookup(info.Operation) {
+			counts[info.State]++
+		}
 	}
 	return counts
 }

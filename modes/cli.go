@@ -181,7 +181,23 @@ func newParser(c any, stdout, stderr io.Writer) (*kong.Kong, error) {
 		kong.Name("rbee"), kong.Description("rbee turns the machines that you have into one private LLM service.\n\nExample:\n  rbee infer \"Once upon a time\""),
 		kong.Vars{"version": "rbee " + daemon.Version}, kong.Writers(stdout, stderr),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true, WrapUpperBound: 100}),
-		kong.Exit(func(code int) { panic(exit(code)) }))
+		kong.Help(help), kong.Exit(func(code int) { panic(exit(code)) }))
+}
+
+// help shows a command's help. The parser leaves [flags] out of the usage of
+// commands that have only those which all have.
+func help(options kong.HelpOptions, ctx *kong.Context) error {
+	if selected := ctx.Selected(); selected != nil {
+		usage := selected.Summary()
+		if !strings.HasSuffix(usage, " [flags]") {
+			usage += " [flags]"
+		}
+		if _, err := fmt.Fprintf(ctx.Stdout, "Usage: %s %s\n", ctx.Model.Name, usage); err != nil {
+			return err
+		}
+		options.NoAppSummary = true
+	}
+	return kong.DefaultHelpPrinter(options, ctx)
 }
 
 // run parses the words and runs their command.

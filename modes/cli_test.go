@@ -60,6 +60,45 @@ func TestEveryCommandShowsAnExample(t *testing.T) {
 	}
 }
 
+func TestTheUsageOfEveryCommandTellsOfFlags(t *testing.T) {
+	for name, node := range commands(t) {
+		var out strings.Builder
+		var c cli
+		parser, err := newParser(&c, &out, io.Discard)
+		if err != nil {
+			t.Fatal(err)
+		}
+		func() {
+			defer func() { _ = recover() }() // where a program would exit
+			_, _ = parser.Parse(append(strings.Fields(node.Path()), "--help"))
+		}()
+		if usage, _, _ := strings.Cut(out.String(), "\n"); !strings.HasPrefix(usage, "Usage: rbee "+node.Path()) || strings.Count(usage, "[flags]") != 1 || strings.Count(out.String(), "Usage:") != 1 {
+			t.Errorf("%s: %q", name, usage)
+		}
+	}
+}
+
+func TestTheNameOfTheBinaryIsTheMode(t *testing.T) {
+	for _, tt := range []struct {
+		name        string
+		words, want []string
+	}{
+		{"rbee", []string{"infer", "x"}, []string{"infer", "x"}},
+		{"rbee", []string{"keeper", "infer", "x"}, []string{"infer", "x"}},
+		{"rbee", []string{"serve"}, []string{"serve"}},
+		{"rbee-keeper", []string{"status"}, []string{"status"}},
+		{"queen-rbee", nil, []string{"queen", "serve"}},
+		{"queen-rbee", []string{"--listen", "x"}, []string{"queen", "serve", "--listen", "x"}},
+		{"queen-rbee", []string{"serve", "--listen", "x"}, []string{"queen", "serve", "--listen", "x"}},
+		{"rbee-hive", []string{"serve"}, []string{"hive", "serve"}},
+		{"llm-worker-rbee", []string{"serve", "serve"}, []string{"worker", "serve", "serve"}},
+	} {
+		if got := called(tt.name, tt.words); !slices.Equal(got, tt.want) {
+			t.Errorf("%s %q is rbee %q, want %q", tt.name, tt.words, got, tt.want)
+		}
+	}
+}
+
 func TestEveryGroupOfCommandsShowsAnExample(t *testing.T) {
 	var c cli
 	parser, err := newParser(&c, io.Discard, io.Discard)

@@ -12,6 +12,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -43,11 +44,23 @@ var links = map[string][]string{
 func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	ctx, signals, stop := withSignals()
 	defer stop()
-	words := append(links[filepath.Base(args[0])], args[1:]...)
+	words := called(filepath.Base(args[0]), args[1:])
+	return report(run(ctx, signals, words, stdin, stdout, stderr), stderr)
+}
+
+// called are the words of a command line under the name that the binary is called
+// by: what the name says may be said again.
+func called(name string, words []string) []string {
+	if mode := links[name]; len(mode) > 0 {
+		if len(words) > 0 && words[0] == mode[1] {
+			words = words[1:]
+		}
+		return slices.Concat(mode, words)
+	}
 	if len(words) > 0 && words[0] == "keeper" {
 		words = words[1:]
 	}
-	return report(run(ctx, signals, words, stdin, stdout, stderr), stderr)
+	return words
 }
 
 // report tells the person what went wrong and returns the exit code.

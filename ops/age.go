@@ -41,3 +41,15 @@ func checkAge(field, value string) error {
 	}
 	return nil
 }
+
+// Shortly is d without units of zero behind others, for a person: 1h, not 1h0m0s.
+func Shortly(d time.Duration) string {
+	text := d.String()
+	if strings.HasSuffix(text, "m0s") {
+		text = strings.TrimSuffix(text, "0s")
+	}
+	if strings.HasSuffix(text, "h0m") {
+		text = strings.TrimSuffix(text, "0m")
+	}
+	return text
+}

@@ -22,7 +22,7 @@ type QueenReport struct {
 	Home      string           `json:"home"`     // folder of its state
 	Hives     []Hive           `json:"hives"`
 	Workers   []Worker         `json:"workers"`
-	Jobs      map[JobState]int `json:"jobs"`    // jobs remembered, by state
+	Jobs      map[JobState]int `json:"jobs"`    // jobs remembered, by state; lookups do not count
 	Waiting   map[string]int   `json:"waiting"` // requests that wait for a worker, by model
 	Drained   bool             `json:"drained"` // it takes no new work, by `rbee queen drain`
 }

@@ -43,6 +43,8 @@ type Options struct {
 	Silence time.Duration
 	// KeepIdle is how long a connection is kept that nothing needs; 0 means 90 s.
 	KeepIdle time.Duration
+	// Hint is what to do where it cannot be reached, or "".
+	Hint string
 	// OnLost, if set, is told each time that Follow loses its stream and begins
 	// to try again. Its context is Follow's.
 	OnLost func(ctx context.Context, err error)

@@ -38,7 +38,7 @@ func (c *Client) unreachable(err error) *ops.Error {
 		return ops.Errorf(ops.CodeInvalid, "%s does not encrypt, and its address says https", c.Name).
 			WithHint("http:// in place of https:// is how it is reached, if nobody else is on the way")
 	}
-	return ops.Errorf(ops.CodeUnavailable, "%s %w", c.Name, silence{err})
+	return ops.Errorf(ops.CodeUnavailable, "%s %w", c.Name, silence{err}).WithHint("%s", c.Hint)
 }
 
 // silence is ErrUnreachable with the reason why.

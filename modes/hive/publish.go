@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
-	"strings"
 	"time"
 
 	"rbee.dev/rbee/modes/daemon"
@@ -101,22 +100,10 @@ func (h *Hive) snapshot(models []ops.Model) ops.HiveSnapshot {
 		Hive: ops.Hive{
 			ID: h.Name, State: ops.HiveUp, Version: daemon.Version, Build: h.build, PID: daemon.Self().PID,
 			Devices: h.machine.list(), Problems: h.machine.wrong(), StartedAt: &started, LogPath: h.Home.Log("hive"), Workers: running, Models: usable,
-			IdleTimeout: shortly(h.IdleTimeout),
+			IdleTimeout: ops.Shortly(h.IdleTimeout),
 		},
 		Workers: workers, Models: models,
 	}
-}
-
-// shortly is a duration without units of zero behind others: 30m, not 30m0s.
-func shortly(d time.Duration) string {
-	text := d.String()
-	if strings.HasSuffix(text, "m0s") {
-		text = strings.TrimSuffix(text, "0s")
-	}
-	if strings.HasSuffix(text, "h0m") {
-		text = strings.TrimSuffix(text, "0m")
-	}
-	return text
 }
 
 // probe is the body of a POST to /v1/probe.

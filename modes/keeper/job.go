@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
-	"strings"
 
 	"rbee.dev/rbee/ops"
 	"rbee.dev/rbee/transport"
@@ -32,7 +31,7 @@ func (j JobList) Run(ctx context.Context, k *Keeper) error {
 	}
 	all := len(list.Jobs)
 	if !j.All {
-		list.Jobs = slices.DeleteFunc(list.Jobs, func(j ops.Job) bool { return isLookup(j.Operation) })
+		list.Jobs = slices.DeleteFunc(list.Jobs, func(j ops.Job) bool { return ops.IsLookup(j.Operation) })
 	}
 	if err := k.show(list); err != nil {
 		return err
@@ -41,16 +40,6 @@ func (j JobList) Run(ctx context.Context, k *Keeper) error {
 		k.say("keeper: lookups are not shown, %d of them; --all shows them", hidden)
 	}
 	return nil
-}
-
-// isLookup reports whether an operation only tells what there is: whoever looks
-// for what was done does not look for those.
-func isLookup(operation string) bool {
-	switch operation {
-	case "status", "hive_status", "model_aliases", "explain", "usage":
-		return true
-	}
-	return strings.HasSuffix(operation, "_list") || strings.HasSuffix(operation, "_get")
 }
 
 // JobGet is `rbee job get`.
@@ -96,8 +85,13 @@ func (j JobCancel) Run(ctx context.Context, k *Keeper) error {
 		return err
 	}
 	defer c.Close()
-	if _, err := c.Cancel(ctx, j.ID); err != nil {
+	before, err := c.Cancel(ctx, j.ID)
+	if err != nil {
 		return err
+	}
+	if before.State.Finished() {
+		k.say("keeper: there is nothing to cancel: the job has ended, as %s", before.State)
+		return k.show(before)
 	}
 	for r, err := range c.Follow(ctx, j.ID, 0) { // to its end
 		if err != nil {

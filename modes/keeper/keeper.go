@@ -140,8 +140,12 @@ func isLoopback(host string) bool {
 }
 
 func (k *Keeper) options(url, token string) transport.Options {
+	hint := "`rbee queen status` tells whether it runs and where its log is"
+	if k.Queen != "" {
+		hint = "is it up, and does it listen there? `rbee queen status` tells on its own machine; without --queen and RBEE_QUEEN this one's queen is used"
+	}
 	return transport.Options{
-		Name: "the queen at " + strings.TrimPrefix(url, "http://"), BaseURL: url, Token: token,
+		Name: "the queen at " + strings.TrimPrefix(url, "http://"), BaseURL: url, Token: token, Hint: hint,
 		OnLost: func(_ context.Context, err error) { k.say("keeper: lost the queen, trying again: %v", err) },
 	}
 }

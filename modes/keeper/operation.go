@@ -3,7 +3,6 @@ package keeper
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 
 	"rbee.dev/rbee/ops"
@@ -59,9 +58,6 @@ func (k *Keeper) Do(ctx context.Context, o ops.Op, id string, see func(transport
 		story.tell(r.Event)
 		return nil
 	})
-	if err != nil && errors.Is(err, transport.ErrUnreachable) && k.Queen == "" {
-		err = ops.AsError(err).WithHint("`rbee queen status` tells whether it runs and where its log is")
-	}
 	return raw, err
 }
 

@@ -12,20 +12,12 @@ import (
 func (q *Queen) Status(ctx context.Context, _ ops.Status) (ops.QueenReport, error) {
 	hives, err := q.HiveList(ctx, ops.HiveList{})
 	if err != nil {
-		jobs := q.jobs.Jobs()
-		if jobs[ops.JobRunning]--; jobs[ops.JobRunning] <= 0 { // one is this question
-			delete(jobs, ops.JobRunning)
-		}
 		return ops.QueenReport{}, err
-	}
-	jobs := q.jobs.Jobs()
-	if jobs[ops.JobRunning]--; jobs[ops.JobRunning] <= 0 { // one is this question
-		delete(jobs, ops.JobRunning)
 	}
 	return ops.QueenReport{
 		Version: daemon.Version, Build: q.build, Address: q.address, PID: daemon.Self().PID, StartedAt: q.started,
 		LogPath: q.Home.Log("queen"), Home: q.Home.State,
-		Hives: hives.Hives, Workers: q.books.workers(), Jobs: jobs,
+		Hives: hives.Hives, Workers: q.books.workers(), Jobs: q.jobs.Jobs(),
 		Waiting: q.schedule.Waiting(), Drained: q.schedule.IsDrained(),
 	}, nil
 }

@@ -11,7 +11,8 @@ import (
 	"net/url"
 	"time"
 
-	_ "modernc.org/sqlite" // the database driver "sqlite", without cgo
+	"modernc.org/sqlite" // also the database driver "sqlite", without cgo
+	sqlite3 "modernc.org/sqlite/lib"
 
 	"rbee.dev/rbee/ops"
 )
@@ -34,9 +35,26 @@ func openStore(ctx context.Context, path string) (*store, error) {
 	}
 	db.SetMaxOpenConns(1) // SQLite has one writer; one connection makes the others wait here
 	if err := migrate(ctx, db); err != nil {
-		return nil, errors.Join(fmt.Errorf("open the queen's database %s: %w", path, err), db.Close())
+		return nil, errors.Join(unopened(path, err), db.Close())
 	}
 	return &store{db: db}, nil
+}
+
+// unopened says why the database at path cannot be used, and what can be done.
+func unopened(path string, err error) error {
+	e := ops.Errorf(ops.CodeInternal, "open the queen's database %s: %w", path, err)
+	damage, ok := errors.AsType[*sqlite.Error](err)
+	if !ok {
+		return e
+	}
+	switch damage.Code() & 0xff { // the rest tells more of the same
+	case sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB:
+		return e.WithHint("it is damaged: put a copy of it back, or move it away with its -wal and -shm to begin anew, "+
+			"without the hives of other machines, API keys and aliases that it holds (`sqlite3 %s .recover` may save them)", path)
+	case sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR:
+		return e.WithHint("the file and its folder must be writable and their disk must have room")
+	}
+	return e
 }
 
 // migrate runs the migrations that the database has not seen. Their files are

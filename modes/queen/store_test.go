@@ -1,8 +1,11 @@
 package queen
 
 import (
+	"bytes"
 	"database/sql"
+	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -83,6 +86,50 @@ func TestADatabaseOfANewerRbeeIsRefused(t *testing.T) {
 	}
 	if _, err := openStore(t.Context(), path); err == nil || !strings.Contains(err.Error(), "newer rbee") {
 		t.Errorf("got %v", err)
+	}
+}
+
+func TestADatabaseThatCannotBeUsedIsToldWithWhatToDo(t *testing.T) {
+	whole := filepath.Join(t.TempDir(), "queen.db")
+	s, err := openStore(t.Context(), whole)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(whole)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, tt := range map[string]struct {
+		text []byte
+		hint string
+	}{
+		"cut short":     {text[:3000], ".recover"},
+		"another file":  {bytes.Repeat([]byte("not a database\n"), 500), ".recover"},
+		"zeroed inside": {slices.Concat(text[:100], make([]byte, 4000), text[4100:]), ".recover"},
+		"a folder":      {nil, "must be writable"},
+	} {
+		path := filepath.Join(t.TempDir(), "queen.db")
+		if tt.text == nil {
+			err = os.Mkdir(path, 0o700)
+		} else {
+			err = os.WriteFile(path, tt.text, 0o600)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, err := openStore(t.Context(), path)
+		if err == nil {
+			_ = s.Close()
+		}
+		if e := ops.AsError(err); err == nil || !strings.Contains(e.Hint, tt.hint) || !strings.Contains(e.Message, path) {
+			t.Errorf("%s: %v (%+v)", name, err, e)
+		}
+		if after, err := os.ReadFile(path); tt.text != nil && (err != nil || !bytes.Equal(after, tt.text)) {
+			t.Errorf("%s: the file was changed (%v)", name, err)
+		}
 	}
 }
 

@@ -55,7 +55,8 @@ func (c *ServeCmd) Run(ctx context.Context, h home.Home, stderr io.Writer) error
 	if err != nil {
 		return err
 	}
-	log, logFile, err := daemon.Logger("worker", filepath.Join(folder, home.WorkerLog), stderr, os.Getenv(daemon.DetachedEnv) != "")
+	detached := os.Getenv(daemon.DetachedEnv) != ""
+	log, logFile, err := daemon.Logger("worker", filepath.Join(folder, home.WorkerLog), stderr, detached)
 	if err != nil {
 		return err
 	}
@@ -63,10 +64,12 @@ func (c *ServeCmd) Run(ctx context.Context, h home.Home, stderr io.Writer) error
 	log = log.With().Str("worker", c.ID).Logger()
 	w, err := c.open(h, folder)
 	if err != nil {
-		log.Error().Err(err).Str("code", string(ops.CodeOf(err))).Msg("the worker cannot start")
+		if detached { // nobody sees what is returned
+			log.Error().Err(err).Str("code", string(ops.CodeOf(err))).Msg("the worker cannot start")
+		}
 		return err
 	}
-	w.Log = log
+	w.Log, w.Foreground = log, !detached
 	return w.Run(ctx)
 }
 

@@ -1,7 +1,9 @@
 package worker_test
 
 import (
+	"bytes"
 	"errors"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -21,6 +23,7 @@ type process struct {
 	*transport.Client
 	folder string
 	cmd    *exec.Cmd
+	said   *bytes.Buffer // on standard error; to be read once it has ended
 }
 
 // spawn starts the test binary as a worker of the model at path.
@@ -33,13 +36,14 @@ func spawn(t *testing.T, kind, path string, flags ...string) process {
 	}
 	cmd := exec.Command(os.Args[0], append([]string{"worker", "serve", "--id", "w1", "--model", "tinybee", "--path", path}, flags...)...) //nolint:noctx // ended below
 	cmd.Env = append(os.Environ(), "RBEE_HOME="+root, asWorker+"="+kind)
-	cmd.Stderr = os.Stderr
+	said := new(bytes.Buffer)
+	cmd.Stderr = io.MultiWriter(os.Stderr, said)
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
 	folder := h.Worker("w1")
 	options := transport.Unix(filepath.Join(folder, home.WorkerSocket))
-	p := process{Client: transport.New(options), folder: folder, cmd: cmd}
+	p := process{Client: transport.New(options), folder: folder, cmd: cmd, said: said}
 	t.Cleanup(func() {
 		p.Close()
 		if cmd.ProcessState == nil {
@@ -109,13 +113,19 @@ func TestAModelThatCannotBeLoadedIsAnExitStatusAndALogLine(t *testing.T) {
 	if err := os.WriteFile(path, testdata.Tinybee()[:1000], 0o600); err != nil {
 		t.Fatal(err)
 	}
-	w := spawn(t, "builtin", path)
-	if err := w.cmd.Wait(); err == nil {
-		t.Error("it exits with 0")
-	}
-	log, err := os.ReadFile(filepath.Join(w.folder, home.WorkerLog))
-	if err != nil || !strings.Contains(string(log), `"error":"load tinybee: open the model: `) {
-		t.Errorf("the log says %s, %v", log, err)
+	const reason = "load tinybee: open the model: "
+	for detached, want := range map[string]string{
+		"1": `"error":"` + reason, // of a daemon nobody sees what it returns
+		"":  "rbee: " + reason,    // by hand it is told once
+	} {
+		t.Setenv(daemon.DetachedEnv, detached)
+		w := spawn(t, "builtin", path)
+		if err := w.cmd.Wait(); err == nil {
+			t.Error("it exits with 0")
+		}
+		if said := w.said.String(); !strings.Contains(said, want) || detached == "" && strings.Count(said, reason) != 1 {
+			t.Errorf("detached %q, it says %s", detached, said)
+		}
 	}
 }
 

@@ -51,6 +51,10 @@ type Options struct {
 	Build         string // that binary's identity
 	Log           zerolog.Logger
 
+	// Foreground says that what Run returns is told to a person, who need not find it in
+	// the log too.
+	Foreground bool
+
 	Silence time.Duration // how long an engine may say nothing before it counts as hung; 0 is for ever
 }
 
@@ -227,7 +231,11 @@ func (w *Worker) load(ctx context.Context) {
 		w.Log.Info().Err(err).Msg("loading was given up")
 	case err != nil:
 		w.failure = fmt.Errorf("load %s: %w", w.Model, err)
-		w.Log.Error().Err(w.failure).Str("code", string(ops.CodeOf(err))).Str("hint", ops.AsError(err).Hint).Strs("output", lastLines(err)).Msg("the model cannot be loaded")
+		said := w.failure
+		if w.Foreground {
+			said = nil
+		}
+		w.Log.Error().Err(said).Str("code", string(ops.CodeOf(err))).Str("hint", ops.AsError(err).Hint).Strs("output", lastLines(err)).Msg("the model cannot be loaded")
 		w.state.change(func(i *ops.Worker) { i.State, i.Error, i.Waiting = ops.WorkerFailed, w.failure.Error(), "" })
 		time.AfterFunc(tellFailure, func() { w.stopper.Ask(daemon.ScopeAll) })
 	default:

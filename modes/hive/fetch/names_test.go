@@ -57,17 +57,6 @@ func TestWhatIsMissingIsWhatWasNotAdded(t *testing.T) {
 	}
 }
 
-func TestALengthOfTimeIsShownWithoutItsZeros(t *testing.T) {
-	for d, want := range map[time.Duration]string{
-		time.Hour: "1h", 90 * time.Minute: "1h30m", 30 * time.Second: "30s", 10 * time.Second: "10s", time.Minute: "1m", 10 * time.Hour: "10h",
-		3601 * time.Second: "1h0m1s", 270 * time.Second: "4m30s",
-	} {
-		if got := lasting(d); got != want {
-			t.Errorf("%v is %q, want %q", d, got, want)
-		}
-	}
-}
-
 func TestAServerSaysHowLongItWantsToBeLeftAlone(t *testing.T) {
 	now := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
 	for value, want := range map[string]time.Duration{

@@ -154,7 +154,7 @@ func busy(answer *http.Response, shown string) error {
 	if after == 0 {
 		return &again{err: err}
 	}
-	err = ops.Errorf(ops.CodeUnavailable, "%w and asks to be left alone for %s", err, lasting(after))
+	err = ops.Errorf(ops.CodeUnavailable, "%w and asks to be left alone for %s", err, ops.Shortly(after.Round(time.Second)))
 	if after > longestPause {
 		return err.WithHint("rbee does not wait that long: give the same command again then")
 	}
@@ -173,18 +173,6 @@ func retryAfter(value string, now time.Time) time.Duration {
 		return 0
 	}
 	return min(max(0, at.Sub(now)), most*time.Second)
-}
-
-// lasting is a length of time for a person: 1h, 4m30s.
-func lasting(d time.Duration) string {
-	text := d.Round(time.Second).String()
-	if strings.HasSuffix(text, "m0s") {
-		text = strings.TrimSuffix(text, "0s")
-	}
-	if strings.HasSuffix(text, "h0m") {
-		text = strings.TrimSuffix(text, "0m")
-	}
-	return text
 }
 
 // contentRange reads "bytes FROM-LAST/TOTAL" (RFC 9110, 14.4); total is -1 for

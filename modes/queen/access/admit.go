@@ -69,7 +69,7 @@ func (k *key) usedUp(of string, perMinute int, wait time.Duration) *ops.Error {
 // check refuses a key that is not known or not taken any more; scope is what
 // there should be one for.
 func (a *Access) check(k *key, secret string, scope ops.Scope) error {
-	message, hint := "", "`rbee key list` shows the keys, `rbee key create` makes one"
+	message, hint := "", "`rbee key list` shows the keys, `rbee key create` makes one: on the queen's machine, without --token and RBEE_TOKEN"
 	switch {
 	case secret == "" && scope == ops.ScopeInference:
 		message, hint = "an API key is wanted", "send \"Authorization: Bearer KEY\" or \"x-api-key: KEY\" (rbee: --token or RBEE_TOKEN); `rbee key create` makes one on the queen's machine"

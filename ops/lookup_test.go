@@ -1,4 +1,4 @@
-package keeper
+package ops_test
 
 import (
 	"testing"
@@ -12,7 +12,7 @@ func TestLookupsAreToldFromWhatChangesAnything(t *testing.T) {
 		"model_list": true, "model_get": true, "model_aliases": true, "engine_list": true, "key_list": true, "usage": true, "explain": true,
 	}
 	for _, o := range ops.All() {
-		if got := isLookup(o.Name()); got != lookups[o.Name()] {
+		if got := ops.IsLookup(o.Name()); got != lookups[o.Name()] {
 			t.Errorf("%s is a lookup: %t", o.Name(), got)
 		}
 	}
