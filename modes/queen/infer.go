@@ -110,6 +110,7 @@ func (q *Queen) try(ctx context.Context, r schedule.Request, o ops.Infer) (any, 
 		if err != nil {
 			if failed != nil && ops.CodeOf(err) == ops.CodeUnavailable {
 				err = failed // says more than that there is no other
+				q.schedule.Refuse(r, err)
 			}
 			return nil, err
 		}

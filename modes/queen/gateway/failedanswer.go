@@ -43,7 +43,8 @@ func (f *failedAnswer) Unwrap() error { return f.error }
 
 // give gives it to the client, as it is.
 func (f *failedAnswer) give(p *reply) {
-	_ = p.pass(f.answer, f.by) // nothing of it is left to be continued
+	p.resume = nil
+	_ = p.pass(f.answer, f.by) // which cannot be continued
 }
 
 // answers is the error of a worker whose engine answers with that status and body.

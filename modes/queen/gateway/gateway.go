@@ -269,13 +269,17 @@ func (g *Gateway) relay(p *reply, r *http.Request, body []byte, k key, failed ma
 	case http.StatusServiceUnavailable, http.StatusBadGateway:
 		return inAnswer(answer, k)
 	case http.StatusInternalServerError, http.StatusGatewayTimeout:
-		if err := keep(answer, k); err != nil {
-			return err
+		err = keep(answer, k)
+	case http.StatusOK:
+		if isEvents(answer.Header) {
+			err = open(answer, k)
 		}
-	default:
-		if len(failed) > 0 && answer.StatusCode < http.StatusInternalServerError {
-			g.schedule.Blame(failed)
-		}
+	}
+	if err != nil {
+		return err
+	}
+	if len(failed) > 0 && answer.StatusCode < http.StatusInternalServerError {
+		g.schedule.Blame(failed)
 	}
 	return p.pass(answer, k)
 }

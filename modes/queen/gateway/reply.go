@@ -170,7 +170,9 @@ func lacking(answer *http.Response) error {
 		return nil
 	}
 	text, err := io.ReadAll(io.LimitReader(answer.Body, 64<<10))
-	var f failure
+	var f struct {
+		Error struct{ Message, Code string } // a code that is a number is not of OpenAI's
+	}
 	if err == nil && json.Unmarshal(text, &f) == nil && f.Error.Message != "" {
 		answer.Body = io.NopCloser(bytes.NewReader(text)) // whoever opened the other closes it
 		return nil

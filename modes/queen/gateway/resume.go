@@ -147,7 +147,7 @@ func (s *resumption) frame(frame []byte) ([]byte, error) {
 // elsewhere, too.
 func (s *resumption) failed(frame, text []byte) ([]byte, error) {
 	var f failureBody
-	if json.Unmarshal(text, &f) != nil || f.Type != "invalid_request_error" {
+	if json.Unmarshal(text, &f) != nil || !f.ofRequest() {
 		return nil, brokenOff{ops.Errorf(ops.CodeUnavailable, "%s", f.Message)}
 	}
 	s.over = true

@@ -1,0 +1,91 @@
+package gateway
+
+import (
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"testing"
+)
+
+// tallied counts how often h is asked.
+func tallied(n *atomic.Int32, h http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		n.Add(1)
+		h(w, r)
+	}
+}
+
+func TestAStreamThatBeginsWithAnErrorIsAskedForElsewhere(t *testing.T) {
+	const hello = `{"id":"1","choices":[{"delta":{"content":"hello"},"text":"hello","finish_reason":"stop"}]}`
+	for name, h := range map[string]http.HandlerFunc{
+		"as vLLM says it":                 events(`{"error": {"message":"engine core is dead","type":"InternalServerError","param":null,"code":500}}`, "[DONE]"),
+		"as llama.cpp says it":            events(`{"error":{"code":500,"message":"Compute error.","type":"server_error"}}`),
+		"in words of its own":             events(`{"error":"engine core is dead"}`),
+		"at the top":                      events(`{"object":"error","message":"engine core is dead","code":500}`),
+		"in the responses API's words":    events(`{"type":"error","code":"server_error","message":"engine core is dead"}`),
+		"by breaking off before anything": events("BREAK"),
+		"by ending before anything":       events(),
+	} {
+		for _, path := range []string{"/v1/completions", "/v1/messages", "/api/generate"} {
+			t.Run(name+path, func(t *testing.T) {
+				f := newFarm(t)
+				var a, b atomic.Int32
+				f.add("a", tallied(&a, h))
+				f.add("b", tallied(&b, events(hello, "[DONE]")))
+				for range 3 {
+					status, header, text := f.ask(path, `{"model":"bee","stream":true,"max_tokens":9,"prompt":"hi","messages":[{"role":"user","content":"hi"}]}`)
+					if status != 200 || !strings.Contains(text, "hello") || strings.Contains(text, "error") || header.Get("X-Rbee-Worker") != "b" {
+						t.Errorf("%d %q by %s", status, text, header.Get("X-Rbee-Worker"))
+					}
+				}
+				if a.Load() != 1 || b.Load() != 3 {
+					t.Errorf("they were asked %d and %d times", a.Load(), b.Load())
+				}
+			})
+		}
+	}
+}
+
+func TestAnErrorOfTheRequestIsNotAskedForElsewhere(t *testing.T) {
+	for _, e := range []string{
+		`{"error":{"message":"too long","type":"BadRequestError","code":400}}`, `{"error":{"message":"too long","type":"invalid_request_error","code":"invalid"}}`,
+	} {
+		f := newFarm(t)
+		var b atomic.Int32
+		f.add("a", events(e))
+		f.add("b", tallied(&b, events("hello", "[DONE]")))
+		if status, _, text := f.ask("/v1/completions", streamed); status != 200 || text != "data: "+e+"\n\n" || b.Load() != 0 {
+			t.Errorf("%d %q, the other one was asked %d times", status, text, b.Load())
+		}
+		if status, _, text := f.ask("/v1/messages", `{"model":"bee","stream":true,"max_tokens":9,"messages":[{"role":"user","content":"hi"}]}`); status != 400 || !strings.Contains(text, "too long") {
+			t.Errorf("by Anthropic's API %d %q", status, text)
+		}
+	}
+}
+
+func TestAnErrorThatAllStreamsBeginWithIsAnsweredAsItIs(t *testing.T) {
+	const first, second = `{"error":{"message":"a is dead","code":500}}`, `{"error":{"message":"b is dead","code":500}}`
+	for _, resume := range []string{"false", "true"} {
+		f := newFarm(t)
+		f.add("a", events(first))
+		f.add("b", events(second))
+		status, h, text := f.send(http.MethodPost, "/v1/completions", `{"model":"bee","stream":true,"temperature":0}`, http.Header{ResumeHeader: {resume}})
+		if status != 200 || text != "data: "+first+"\n\n" {
+			t.Errorf("with resuming %s: %d %q", resume, status, text)
+		}
+		x, err := f.schedule.Explain(h.Get(JobHeader))
+		if err != nil || x.Error != "worker a of gpu1 answers with an error: a is dead" || x.Decisions[1].Failed != "worker b of gpu1 answers with an error: b is dead" {
+			t.Errorf("it is explained by %+v, %v", x, err)
+		}
+	}
+}
+
+// TestALongBeginningPassesWhole: one that does not fit into what is looked at.
+func TestALongBeginningPassesWhole(t *testing.T) {
+	f := newFarm(t)
+	long := `{"choices":[{"text":"` + strings.Repeat("x", 10_000) + `"}],"error":null}`
+	f.add("a", events(long, "[DONE]"))
+	if _, _, text := f.ask("/v1/completions", streamed); text != "data: "+long+"\n\ndata: [DONE]\n\n" {
+		t.Errorf("it has %d bytes", len(text))
+	}
+}
