@@ -73,7 +73,10 @@ func (h *Hive) unfinishedEngines() (list []ops.Engine) {
 			continue // another one of that name is what its id means
 		}
 		e := ops.Engine{ID: u.ID, HiveID: h.Name, Name: llamaCpp, Accelerators: u.Accelerator, Origin: ops.EngineInstalled, Path: u.Folder, Size: u.Have}
-		line := fmt.Sprintf("rbee engine install%s %s --accelerator %s", on, u.Tag, u.Accelerator)
+		line := "rbee engine install" + on
+		if u.Tag != "" {
+			line += " " + u.Tag + " --accelerator " + u.Accelerator
+		}
 		if u.From != "" {
 			line += " --from " + u.From
 		}

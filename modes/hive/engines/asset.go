@@ -26,6 +26,7 @@ type asset struct {
 	os, arch    string // ubuntu, x64
 	accelerator string // cpu, vulkan, cuda, rocm or metal
 	toolkit     string // version of CUDA or ROCm, or ""
+	called      string // its id, where its name says nothing of this
 }
 
 // assetName is how llama.cpp's release workflow (its .github/workflows/release.yml)
@@ -51,6 +52,9 @@ func readAsset(name string) (asset, bool) {
 
 // id is what the archive is called once it is installed: b11669-cuda-13.4.
 func (a asset) id() string {
+	if a.called != "" {
+		return a.called
+	}
 	parts := []string{a.tag, a.accelerator}
 	if a.toolkit != "" {
 		parts = append(parts, a.toolkit)

@@ -39,14 +39,7 @@ func (s *Store) Install(ctx context.Context, w Wanted) (Installed, error) {
 	if from == "" {
 		from = Releases
 	}
-	o, single := alone(from)
-	if !single {
-		var err error
-		if o, err = (source{f, from}).find(ctx, w.Version); err != nil {
-			return Installed{}, err
-		}
-	}
-	a, err := pick(ctx, o, w, single)
+	o, a, err := find(ctx, source{f, from}, w)
 	if err != nil {
 		return Installed{}, err
 	}
@@ -74,6 +67,20 @@ func (s *Store) Install(ctx context.Context, w Wanted) (Installed, error) {
 	}
 	ops.Narrate(ctx, "engine_ready", "%s is installed", a.id())
 	return s.Get(a.id())
+}
+
+// find finds the archive that is wanted, and what is offered beside it.
+func find(ctx context.Context, s source, w Wanted) (o offer, a asset, err error) {
+	o, a, single := alone(s.base, w.SHA256)
+	if !single {
+		if o, err = s.find(ctx, w.Version); err != nil {
+			return o, a, err
+		}
+	}
+	if a.called == "" {
+		a, err = pick(ctx, o, w, single)
+	}
+	return o, a, err
 }
 
 // pick chooses among what a release offers, and says why.
@@ -191,7 +198,11 @@ func (s *Store) settle(ctx context.Context, temp string, a asset, m manifest) er
 		return ops.Errorf(ops.CodeOf(err), "%s does not run on this machine, and is not kept: %w", a.id(), err).
 			WithHint("another build may run: --accelerator, or an older VERSION; or take llama.cpp from the system's packages")
 	}
-	if kinds, err := llamacpp.Accelerators(ctx, program); err == nil && kinds == "cpu" && a.accelerator != "cpu" {
+	kinds, err := llamacpp.Accelerators(ctx, program)
+	switch {
+	case a.called != "":
+		m.Tag, m.Accelerator = v.String(), kinds
+	case err == nil && kinds == "cpu" && a.accelerator != "cpu":
 		ops.Warn(ctx, "engine_cpu", "%s finds nothing to compute on but the CPU: is the driver for %s installed?", a.id(), a.accelerator)
 	}
 	ops.Narrate(ctx, "engine_try", "%s runs here: it is %s, %s", llamacpp.Name, v, humanize.IBytes(uint64(m.Size))) //nolint:gosec // a size

@@ -207,6 +207,9 @@ func TestWhatCannotBeInstalledLeavesNothing(t *testing.T) {
 		{"a program that cannot run", release(map[string][]byte{}, "b6000", map[string][]byte{name1: tarball(t, []thing{{name: "llama-server", text: "#!/bin/sh\necho GLIBC_2.99 not found; exit 1", mode: 0o755}})}), Wanted{Version: "b6000"}, ops.CodeUnavailable, "it says: GLIBC_2.99 not found", "another build may run"},
 		{"one that is too old", release(map[string][]byte{}, "b400", map[string][]byte{"llama-b400-bin-ubuntu-x64.tar.gz": tarball(t, llama(400))}), Wanted{Version: "b400"}, ops.CodeUnsupported, "is too old", ""},
 		{"an archive alone that nothing vouches for", map[string][]byte{"/" + name1: good}, Wanted{From: "/" + name1}, ops.CodeDenied, "nothing tells what the SHA-256", "--sha256"},
+		{"an archive alone of another name", map[string][]byte{"/My build.TGZ": good}, Wanted{From: "/My%20build.TGZ", SHA256: sum}, "", "", ""},
+		{"one that nothing vouches for", map[string][]byte{"/mine.zip": good}, Wanted{From: "/mine.zip"}, ops.CodeDenied, "nothing tells what the SHA-256", "--sha256"},
+		{"what may be one, by its address", nil, Wanted{From: "/mine"}, ops.CodeNotFound, "nightly-tag.txt", "ends in .tar.gz or .zip"},
 		{"an archive alone", map[string][]byte{"/" + name1: good}, Wanted{From: "/" + name1, SHA256: strings.ToUpper(sum)}, "", "", ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -227,6 +230,46 @@ func TestWhatCannotBeInstalledLeavesNothing(t *testing.T) {
 				t.Errorf("it leaves %v", names)
 			}
 		})
+	}
+}
+
+func TestArchivesOfAnyNameAreInstalledByTheirsAndTheirSum(t *testing.T) {
+	files := map[string][]byte{"/a/mine.tar.gz": tarball(t, llama(6000)), "/b/mine.tar.gz": tarball(t, llama(7000))}
+	m, s := newMirror(t, files), newStore(t)
+	for path, want := range map[string]struct{ name, tag string }{"/a/mine.tar.gz": {"mine-", "b6000"}, "/b/mine.tar.gz": {"mine-", "b7000"}} {
+		sum := fmt.Sprintf("%x", sha256.Sum256(files[path]))
+		w := Wanted{From: m.URL + path + "?from=me", SHA256: strings.ToUpper(sum), Machine: linux, Fetch: quickly()}
+		got, err := s.Install(t.Context(), w)
+		if err != nil || got.ID != want.name+sum[:8] || got.Tag != want.tag || got.Accelerator != "cpu" || got.SHA256 != sum {
+			t.Errorf("%s gives %+v, %v", path, got, err)
+		}
+		if again, err := s.Install(t.Context(), w); err != nil || again.ID != got.ID {
+			t.Errorf("again: %+v, %v", again, err)
+		}
+	}
+	if len(s.List()) != 2 || len(m.asked) > 4 {
+		t.Errorf("there are %+v, asked for were %v", s.List(), m.asked)
+	}
+}
+
+func TestAnArchiveOfAnyNameThatWasCutGoesOn(t *testing.T) {
+	noise := llama(6000)
+	noise[1].text = string(noiseOf(300_000)) // which does not pack
+	m, s := newMirror(t, map[string][]byte{"/llama-bees.zip": zipped(t, noise)}), newStore(t)
+	m.cut = 200_000
+	sum := fmt.Sprintf("%x", sha256.Sum256(m.files["/llama-bees.zip"]))
+	w := Wanted{From: m.URL + "/llama-bees.zip", SHA256: sum, Machine: linux, Fetch: quickly()}
+	w.Fetch.Tries = 1
+	if _, err := s.Install(t.Context(), w); ops.CodeOf(err) != ops.CodeUnavailable {
+		t.Fatalf("got %v", err)
+	}
+	id := "llama-bees-" + sum[:8]
+	want := Unfinished{ID: id, Have: 200_000, Size: int64(len(m.files["/llama-bees.zip"])), Folder: s.dir, From: w.From, SHA256: sum}
+	if list := s.Unfinished(); len(list) != 1 || list[0] != want {
+		t.Errorf("it says %+v, want %+v", list, want)
+	}
+	if got, err := s.Install(t.Context(), w); err != nil || got.ID != id || len(s.Unfinished()) > 0 {
+		t.Errorf("got %+v, %v", got, err)
 	}
 }
 

@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"maps"
 	"net/url"
-	"path"
 	"regexp"
 	"slices"
 	"strings"
@@ -84,7 +83,7 @@ func (s source) follow(ctx context.Context, version string) (string, error) {
 	if err != nil {
 		e := about(err)
 		if e.Code == ops.CodeNotFound {
-			return "", e.WithHint("`rbee engine install bNUMBER` takes a build by its number: %s lists them", s.base)
+			return "", e.WithHint("`rbee engine install bNUMBER` takes a build by its number: %s lists them; the URL of an archive ends in .tar.gz or .zip", s.base)
 		}
 		return "", e.WithHint("where a machine does not reach it, --from takes a mirror")
 	}
@@ -157,21 +156,6 @@ func (s source) mirrored(ctx context.Context, tag string) (offer, error) {
 		}
 	}
 	return o, nil
-}
-
-// alone is the offer of an archive that was given by its own URL.
-func alone(from string) (offer, bool) {
-	u, err := url.Parse(from)
-	if err != nil {
-		return offer{}, false
-	}
-	a, ok := readAsset(path.Base(u.Path))
-	if !ok {
-		return offer{}, false
-	}
-	o := newOffer(a.tag)
-	o.urls[a.name], o.size[a.name] = from, -1
-	return o, true
 }
 
 // about is an error of a download as one of where the releases are.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 
 	"rbee.dev/rbee/modes/hive/fetch"
@@ -23,7 +24,7 @@ type Unfinished struct {
 	Underway    bool
 }
 
-// Unfinished lists the releases that have come in part.
+// Unfinished lists the releases that have come in part, by id.
 func (s *Store) Unfinished() []Unfinished {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -38,6 +39,7 @@ func (s *Store) Unfinished() []Unfinished {
 		u.From, u.SHA256 = releasesOf(a, from, sum)
 		list = append(list, u)
 	}
+	slices.SortFunc(list, func(a, b Unfinished) int { return strings.Compare(a.ID, b.ID) })
 	return list
 }
 
@@ -76,7 +78,7 @@ func (s *Store) arrived() map[asset][]string {
 	}
 	found := map[asset][]string{}
 	for _, name := range all {
-		if a, ok := readAsset(name); ok {
+		if a, ok := readArrived(name); ok {
 			found[a] = []string{name}
 			if c := a.companion(all); c != "" {
 				found[a] = append(found[a], c)
