@@ -282,7 +282,13 @@ func TestACopyIsMadeOnceAndEndsWhenItIsCancelled(t *testing.T) {
 	w.put("gpu1", "big", files)
 	w.rbee("hive", "status", "gpu1") // whose model was copied in a moment ago
 	ctx, cancel := context.WithCancelCause(t.Context())
-	err := w.copying(ctx, func() { cancel(ops.Errorf(ops.CodeCancelled, "enough")) })
+	err := w.copying(ctx, func() {
+		_, err := transport.Call(t.Context(), w.queen(), ops.ModelDelete{OnHive: ops.OnHive{HiveID: "gpu1"}, ID: "big"})
+		if ops.CodeOf(err) != ops.CodeConflict || !strings.Contains(err.Error(), "big is being copied to hive gpu2") || !strings.Contains(ops.AsError(err).Hint, "rbee job cancel ") {
+			t.Errorf("deleted under the copy: %v (hint %q)", err, ops.AsError(err).Hint)
+		}
+		cancel(ops.Errorf(ops.CodeCancelled, "enough"))
+	})
 	if ops.CodeOf(err) != ops.CodeCancelled {
 		t.Errorf("cancelled: %v", err)
 	}
@@ -308,4 +314,5 @@ func TestACopyIsMadeOnceAndEndsWhenItIsCancelled(t *testing.T) {
 		t.Errorf("brought %d times: %s", n, said)
 	}
 	w.wantFiles("gpu2", "big", files)
+	w.rbee("model", "delete", "big", "--hive", "gpu1") // which nobody copies any more
 }

@@ -12,7 +12,8 @@ const (
 	AnswersPath = "/v1/answers/"
 	// FilesPath and a model's name is where its [ModelFiles] are; with a slash and
 	// a file's name behind it, that file, of which parts can be asked for; with
-	// ?sum=1, its [FileSum].
+	// ?sum=1, its [FileSum]. ?for and ?job may name the hive that it is for and its
+	// job there.
 	FilesPath = "/v1/files/"
 )
 
@@ -36,6 +37,8 @@ type Want struct {
 	// Range and IfRange are the headers of those names (RFC 9110).
 	Range   string `json:"range,omitempty"`
 	IfRange string `json:"if_range,omitempty"`
+	// JobID is the job that it is wanted for, or "".
+	JobID string `json:"job_id,omitempty"`
 }
 
 // ModelFiles is the files of a model on a hive: the parts of the model in their

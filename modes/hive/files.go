@@ -144,6 +144,7 @@ func (m *models) serveFiles(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer f.Close() //nolint:errcheck // it was only read
+	defer m.lend(id, loan{r.URL.Query().Get("for"), r.URL.Query().Get("job")})()
 	if r.URL.Query().Get("sum") != "" {
 		sum, err := m.sum(r.Context(), f, info)
 		answer(w, ops.FileSum{Name: name, Size: info.Size(), SHA256: sum}, err)

@@ -48,6 +48,9 @@ func (h *Hive) ModelDelete(ctx context.Context, o ops.ModelDelete) (ops.ModelDel
 				WithHint("`rbee worker delete %s%s` ends it", w.ID, onHive(h.Name))
 		}
 	}
+	if err := h.models.unlent(m.ID); err != nil {
+		return ops.ModelDeleted{}, err
+	}
 	if err := h.models.remove(m.ID); err != nil {
 		return ops.ModelDeleted{}, err
 	}

@@ -44,6 +44,9 @@ func newWants() *wants {
 // the answer's beginning; its body comes as it is read. The end of ctx ends both.
 func (w *wants) ask(ctx context.Context, want ops.Want) (*http.Response, error) {
 	want.ID = rand.Text()
+	if sink := ops.SinkOf(ctx); sink != nil {
+		want.JobID = sink.JobID()
+	}
 	a := &asked{want: want, answered: make(chan *http.Response), lost: make(chan struct{}, 1), gone: ctx.Done()}
 	defer w.take(want.ID)
 	for {

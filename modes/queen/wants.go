@@ -23,7 +23,7 @@ const wantsRetry = 200 * time.Millisecond
 // of what passes is kept here: a slow receiver slows the sender down.
 func (q *Queen) serveWants(ctx context.Context, id string, c *transport.Client) {
 	for ctx.Err() == nil {
-		known, err := q.readWants(ctx, c)
+		known, err := q.readWants(ctx, id, c)
 		if !known || ctx.Err() != nil {
 			return
 		}
@@ -32,9 +32,9 @@ func (q *Queen) serveWants(ctx context.Context, id string, c *transport.Client) 
 	}
 }
 
-// readWants is one connection of that. It reports false for a hive of a build
+// readWants is one connection of that, with hive id. It reports false for a hive of a build
 // that wants nothing.
-func (q *Queen) readWants(ctx context.Context, c *transport.Client) (known bool, err error) {
+func (q *Queen) readWants(ctx context.Context, id string, c *transport.Client) (known bool, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	var answering sync.WaitGroup
 	defer answering.Wait()
@@ -53,18 +53,18 @@ func (q *Queen) readWants(ctx context.Context, c *transport.Client) (known bool,
 			return true, err
 		}
 		answering.Go(func() {
-			if err := q.answer(ctx, c, w); err != nil {
+			if err := q.answer(ctx, id, c, w); err != nil {
 				q.Log.Debug().Err(err).Msg("a hive did not take an answer")
 			}
 		})
 	}
 }
 
-// answer gets what a hive wants and passes it on.
-func (q *Queen) answer(ctx context.Context, c *transport.Client, w ops.Want) error {
+// answer gets what hive id wants and passes it on.
+func (q *Queen) answer(ctx context.Context, id string, c *transport.Client, w ops.Want) error {
 	ctx, cancel := context.WithCancel(ctx) // whichever end breaks off, the other does
 	defer cancel()
-	got, err := q.obtain(ctx, w)
+	got, err := q.obtain(ctx, id, w)
 	if err != nil {
 		got = told(ops.AsError(err).Code.HTTPStatus(), ops.AsError(err))
 	}
@@ -92,8 +92,8 @@ func (q *Queen) answer(ctx context.Context, c *transport.Client, w ops.Want) err
 	return taken.Body.Close()
 }
 
-// obtain gets what is wanted from the hive that has it, or from the books.
-func (q *Queen) obtain(ctx context.Context, w ops.Want) (*http.Response, error) {
+// obtain gets what hive by wants from the hive that has it, or from the books.
+func (q *Queen) obtain(ctx context.Context, by string, w ops.Want) (*http.Response, error) {
 	if w.HiveID == "" {
 		return told(http.StatusOK, ops.Models{Models: q.books.having(w.Source, w.SHA256)}), nil
 	}
@@ -109,9 +109,11 @@ func (q *Queen) obtain(ctx context.Context, w ops.Want) (*http.Response, error) 
 	if w.File != "" {
 		path += "/" + url.PathEscape(w.File)
 	}
+	query := url.Values{"for": {by}, "job": {strings.TrimSuffix(w.JobID, bringSuffix)}}
 	if w.Sum {
-		path += "?sum=1"
+		query.Set("sum", "1")
 	}
+	path += "?" + query.Encode()
 	header := http.Header{}
 	for name, value := range map[string]string{"Range": w.Range, "If-Range": w.IfRange} {
 		if value != "" {
