@@ -19,7 +19,7 @@ type Model struct {
 	// known.
 	Memory  int64     `json:"memory_bytes"`
 	Source  string    `json:"source"` // where it came from: a path, a URL, or "built-in"
-	SHA256  string    `json:"sha256,omitempty"`
+	SHA256  string    `json:"sha256,omitempty"` // of its file, in hex; a model of several parts has one for each, in Files
 	Path    string    `json:"path"` // on the hive's machine
 	AddedAt time.Time `json:"added_at"`
 	Error   string    `json:"error,omitempty"` // why it cannot be used, as one that has come in part only
@@ -31,6 +31,10 @@ type Model struct {
 	Pinned  bool     `json:"pinned,omitempty"`  // its workers are not unloaded by themselves
 	// Abilities is what its file says that it can do; empty is not known.
 	Abilities []Ability `json:"abilities,omitempty"`
+	// Files is the parts of a model that is split, and what belongs to a model
+	// beside its file, as they came; empty where there is nothing but one file, or
+	// a person has copied them in.
+	Files []FileSum `json:"files,omitempty"`
 }
 
 // Ability is something that a model can do, as Ollama's API calls it.

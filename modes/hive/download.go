@@ -228,10 +228,12 @@ func (m *models) fetchFiles(ctx context.Context, f *fetch.Fetcher, d *download, 
 		from = "hive " + p.hive
 	}
 	ops.Narrate(ctx, "model_download", "bringing the model %s from %s", id, from)
-	all, missing := p.size(), int64(0)
+	all, missing, here := p.size(), int64(0), int64(0)
 	for i, file := range p.files {
-		missing += file.Size - fetch.Have(filepath.Join(temp, p.names[i]), file)
+		have := fetch.Have(filepath.Join(temp, p.names[i]), file)
+		here, missing = here+have, missing+file.Size-have
 	}
+	fetch.TellHere(ctx, here)
 	if err := fetch.CheckRoom(m.dir, missing); err != nil {
 		return err
 	}

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -150,6 +151,61 @@ func TestAllPartsOfASplitModelComeFromAFolderOrAServer(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestASplitModelThatWasCutGoesOnAndSaysTwiceTheSameOfWhatIsThere(t *testing.T) {
+	folder := inParts(t, "big", 3)
+	var left atomic.Int64 // of the second part, before the server breaks off
+	left.Store(900_000)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("ETag", `"one"`)
+		if strings.Contains(r.URL.Path, "00002") && r.Method == http.MethodGet {
+			w = &cutter{w, &left}
+		}
+		http.FileServer(http.Dir(folder)).ServeHTTP(w, r)
+	}))
+	t.Cleanup(server.Close)
+	m := newModels(t)
+	var before, after story
+	_, err := m.download(before.told(t.Context()), server.URL+"/big-00001-of-00003.gguf", "")
+	wantCode(t, err, ops.CodeUnavailable)
+	left.Store(1 << 40)
+	got, err := m.download(after.told(t.Context()), server.URL+"/big-00001-of-00003.gguf", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	kept, _, _ := strings.Cut(before.lines[len(before.lines)-1], " of it are kept")
+	here, _, _ := strings.Cut(after.lines[1], " of it are here already")
+	if kept != here || !strings.HasSuffix(kept, "MiB") || strings.Count(strings.Join(after.lines, ""), "here already") != 1 {
+		t.Errorf("kept are %q, here %q: %q", kept, here, after.lines)
+	}
+	for i, f := range got.Files {
+		text, err := os.ReadFile(filepath.Join(folder, f.Name))
+		if err != nil || f.SHA256 != fmt.Sprintf("%x", sha256.Sum256(text)) || f.Size != int64(len(text)) {
+			t.Errorf("part %d is %+v, %v", i, f, err)
+		}
+	}
+	if len(got.Files) != 3 || got.SHA256 != "" {
+		t.Errorf("it is %+v", got)
+	}
+}
+
+// cutter breaks answers off after so many bytes of all of them.
+type cutter struct {
+	http.ResponseWriter
+	left *atomic.Int64
+}
+
+// Write writes what may still come.
+func (c *cutter) Write(b []byte) (int, error) {
+	if left := c.left.Load(); int64(len(b)) > left {
+		c.left.Store(0)
+		_, _ = c.ResponseWriter.Write(b[:left])
+		_ = http.NewResponseController(c.ResponseWriter).Flush()
+		panic(http.ErrAbortHandler)
+	}
+	c.left.Add(-int64(len(b)))
+	return c.ResponseWriter.Write(b)
 }
 
 func TestASplitModelOfWhichAPartIsMissingIsRefusedBeforeAnyComes(t *testing.T) {

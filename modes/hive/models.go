@@ -253,6 +253,9 @@ func (m *models) describe(id, path string, info fs.FileInfo) (_ ops.Model, _ fit
 	// A good file of another size is one that a person put in its place.
 	if about := m.manifest(id); about.Source != "" && (about.Size == info.Size() || err != nil) {
 		model.Source, model.SHA256, model.AddedAt = about.Source, about.SHA256, about.AddedAt
+		if len(about.Files) > 1 {
+			model.Files = about.Files
+		}
 	}
 	return model, shape, refused
 }

@@ -278,6 +278,9 @@ func model(w io.Writer, m ops.Model) {
 	}
 	pair(w, "from", m.Source)
 	pair(w, "sha256", m.SHA256)
+	for _, f := range m.Files {
+		pair(w, "its file", fmt.Sprintf("%s, %s, sha256 %s", f.Name, size(f.Size), f.SHA256))
+	}
 	pair(w, "added", when(m.AddedAt))
 	pair(w, "file", m.Path)
 }

@@ -178,6 +178,7 @@ func (s *Store) download(ctx context.Context, f *fetch.Fetcher, o offer, name, w
 	}
 	file := fetch.File{URL: o.urls[name], Size: o.size[name], SHA256: want, Begins: begins, Kind: "release archive"}
 	ops.Narrate(ctx, "engine_download", "bringing %s", where)
+	fetch.TellHere(ctx, fetch.Have(s.archive(name), file))
 	tell := newTeller(ctx)
 	got, err := f.Fetch(ctx, file, s.archive(name), tell.seen)
 	if err != nil {

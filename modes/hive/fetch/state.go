@@ -1,12 +1,17 @@
 package fetch
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"strings"
+
+	"github.com/dustin/go-humanize"
+
+	"rbee.dev/rbee/ops"
 )
 
 // stateSuffix is what a file's state is called, after the file.
@@ -79,6 +84,13 @@ func Have(path string, what File) (n int64) {
 		return 0
 	}
 	return n
+}
+
+// TellHere narrates that n bytes of what is to come are there, if any are.
+func TellHere(ctx context.Context, n int64) {
+	if n > 0 {
+		ops.Narrate(ctx, "model_resume", "%s of it are here already: going on from there", humanize.IBytes(uint64(n)))
+	}
 }
 
 // Begun is how many bytes of the file at path have come, and of how many; zeros

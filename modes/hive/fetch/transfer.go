@@ -8,8 +8,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/dustin/go-humanize"
-
 	"rbee.dev/rbee/ops"
 )
 
@@ -91,9 +89,6 @@ func (t *transfer) leave(err error) error {
 
 // run downloads, however many tries it takes as long as they bring something.
 func (t *transfer) run(ctx context.Context) error {
-	if n := t.have.sum(); n > 0 {
-		ops.Narrate(ctx, "model_resume", "%s of it are here already: going on from there", humanize.IBytes(uint64(n))) //nolint:gosec // a length
-	}
 	t.hush = t.Fetcher.hush(ctx, t.what.URL)
 	defer t.hush.Stop()
 	pauses, best, failed, changed := t.o.Backoff(), t.have.sum(), 0, 0
