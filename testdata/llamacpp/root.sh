@@ -11,7 +11,8 @@ set -euo pipefail
 root=${1:?usage: root.sh FOLDER}
 source=$(dirname "$0")/rpc-server.c
 sum=$(sha256sum <"$source" | cut -c 1-16)
-if [ -e "$root/.complete" ] && [ "$(cat "$root/.rpc-server" 2>/dev/null)" = "$sum" ]; then
+split=$root/usr/bin/llama-gguf-split
+if [ -e "$root/.complete" ] && [ -x "$split" ] && [ "$(cat "$root/.rpc-server" 2>/dev/null)" = "$sum" ]; then
   exit 0
 fi
 log() { "$@" >>"$root.log" 2>&1 || { tail -n 20 "$root.log"; exit 1; }; }
@@ -27,11 +28,11 @@ if ! chroot "$root" llama-server --version >/dev/null 2>&1; then
   log debootstrap --variant=minbase sid "$root" ${mirror:+"$mirror"}
   log chroot "$root" apt-get install -y -qq --no-install-recommends llama.cpp-tools
 fi
-if ! [ -e "$root/.complete" ]; then
+if ! [ -e "$root/.complete" ] || ! [ -x "$split" ]; then
   # All of the same build: where the mirror has newer ones than an older root's
   # lists name, llama.cpp is brought up to date with them.
   install() {
-    chroot "$root" apt-get install -y -qq --no-install-recommends llama.cpp-tools libggml0-backend-rpc libggml-dev gcc libc6-dev \
+    chroot "$root" apt-get install -y -qq --no-install-recommends llama.cpp-tools llama.cpp-tools-extra libggml0-backend-rpc libggml-dev gcc libc6-dev \
       openssh-server openssh-sftp-server procps
   }
   install >>"$root.log" 2>&1 || { log chroot "$root" apt-get update -qq && log install; }
