@@ -39,7 +39,7 @@ func Open(ctx context.Context, spec inference.Spec) (_ *Engine, err error) {
 	if spec.Device != "" && spec.Device != "auto" && spec.Device != "cpu" {
 		return nil, ops.Errorf(ops.CodeUnsupported, "the builtin engine runs on the cpu only, not on %q", spec.Device)
 	}
-	file, err := gguf.Open(spec.ModelPath)
+	file, err := gguf.OpenWhole(spec.ModelPath)
 	if err != nil {
 		return nil, fmt.Errorf("open the model: %w", err)
 	}

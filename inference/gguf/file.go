@@ -1,6 +1,7 @@
 package gguf
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"math"
@@ -14,6 +15,7 @@ type Tensor struct {
 	Shape  []uint64 // the length of a row first
 	Offset uint64   // of its data in the file
 	Size   uint64   // of its data, in bytes
+	part   int      // of a split model, counted from 0
 }
 
 // Elements is how many values the tensor holds.
@@ -34,6 +36,7 @@ type File struct {
 	meta    map[string]any
 	tensors []Tensor
 	byName  map[string]int
+	further []*File // the other parts of a split model
 }
 
 // Error says what is wrong with a file.
@@ -51,18 +54,20 @@ func (e *Error) Error() string {
 // Close gives the mapping up. Nothing that the file handed out may be used
 // afterwards.
 func (f *File) Close() error {
+	var errs []error
+	for _, part := range f.further {
+		errs = append(errs, part.Close())
+	}
 	if f.unmap == nil {
-		return nil
+		return errors.Join(errs...)
 	}
 	unmap := f.unmap
 	f.unmap, f.data = nil, nil
-	return unmap()
+	return errors.Join(append(errs, unmap())...)
 }
 
-// Size is the file's length in bytes.
-func (f *File) Size() int64 { return int64(len(f.data)) }
-
-// Tensors lists the tensors in the file's order.
+// Tensors lists the tensors in the file's order, those of a split model's parts one
+// after the other.
 func (f *File) Tensors() []Tensor { return f.tensors }
 
 // Tensor returns the tensor called name.
@@ -75,7 +80,13 @@ func (f *File) Tensor(name string) (Tensor, bool) {
 }
 
 // Data is the tensor's data as it lies in the file; it must not be written to.
-func (f *File) Data(t Tensor) []byte { return f.data[t.Offset : t.Offset+t.Size : t.Offset+t.Size] }
+func (f *File) Data(t Tensor) []byte {
+	data := f.data
+	if t.part > 0 {
+		data = f.further[t.part-1].data
+	}
+	return data[t.Offset : t.Offset+t.Size : t.Offset+t.Size]
+}
 
 // Keys lists the metadata's keys, sorted.
 func (f *File) Keys() []string { return slices.Sorted(maps.Keys(f.meta)) }

@@ -280,17 +280,31 @@ func also(err, cleanup error) error {
 	return errors.Join(err, cleanup)
 }
 
+// checkPart refuses a file that came alone and is a part of a model.
+func checkPart(path, source string) error {
+	f, err := gguf.Open(path)
+	if err != nil {
+		return nil //nolint:nilerr // checkModel says what is wrong
+	}
+	defer f.Close() //nolint:errcheck // it was only read
+	if parts, _ := f.Uint("split.count"); parts > 1 {
+		return ops.Invalid("model", "%s is one of %d parts of a model, and does not say by its name where the others are", source, parts).
+			WithHint("name the parts as gguf-split does, NAME-00001-of-%05d.gguf, all beside each other", parts)
+	}
+	return nil
+}
+
 // checkModel refuses what is no model before it gets a model's name: the first of
 // so many files.
 func checkModel(path, source string, files int) error {
-	f, err := gguf.Open(path)
-	if err == nil {
-		defer f.Close() //nolint:errcheck // it was only read
-		if parts, _ := f.Uint("split.count"); parts > 1 && files == 1 {
-			return ops.Invalid("model", "%s is one of %d parts of a model, and does not say by its name where the others are", source, parts).
-				WithHint("name the parts as gguf-split does, NAME-00001-of-%05d.gguf, all beside each other", parts)
+	if files == 1 {
+		if err := checkPart(path, source); err != nil {
+			return err
 		}
-		return nil
+	}
+	f, err := gguf.OpenWhole(path)
+	if err == nil {
+		return f.Close()
 	}
 	if _, ok := errors.AsType[*gguf.Error](err); ok && filepath.IsAbs(source) {
 		return ops.Invalid("model", "%s is no model: %w", source, err)

@@ -1,7 +1,10 @@
 package hive_test
 
 import (
+	"net/http"
+	"net/http/httptest"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -10,6 +13,7 @@ import (
 	"rbee.dev/rbee/inference/llamacpp"
 	"rbee.dev/rbee/inference/llamacpp/llamacpptest"
 	"rbee.dev/rbee/ops"
+	"rbee.dev/rbee/testdata"
 )
 
 func TestAWorkerOfLlamaCppIsSpawnedAndUsed(t *testing.T) {
@@ -51,6 +55,44 @@ func TestAWorkerOfACommandLineIsSpawnedAndUsed(t *testing.T) {
 	}
 }
 
+// TestAModelThatLlamaCppHasSplitIsOneForBothEngines: its parts come from a server, and
+// the answers are those of the whole.
+func TestAModelThatLlamaCppHasSplitIsOneForBothEngines(t *testing.T) {
+	t.Setenv(realEngine, "1")
+	t.Setenv(llamacpp.PathEnv, llamacpptest.Program(t))
+	folder := t.TempDir()
+	whole := filepath.Join(folder, "tinybee.gguf")
+	if err := os.WriteFile(whole, testdata.Tinybee(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, flags := range map[string][]string{"even": {"--split-max-tensors", "20"}, "bare": {"--split-max-tensors", "20", "--no-tensor-first-split"}} {
+		args := append(append([]string{"--split"}, flags...), whole, filepath.Join(folder, name))
+		if said, err := exec.CommandContext(t.Context(), llamacpptest.Splitter(t), args...).CombinedOutput(); err != nil {
+			t.Fatalf("%v: %s", err, said)
+		}
+	}
+	server := httptest.NewServer(http.FileServer(http.Dir(folder)))
+	t.Cleanup(server.Close)
+	h := start(t)
+	zero := 0.0
+	for _, first := range []string{"even-00001-of-00003.gguf", "bare-00001-of-00004.gguf"} {
+		m := do(t, h.Client, ops.ModelDownload{Model: server.URL + "/" + first})
+		like := do(t, h.Client, ops.ModelGet{ID: testdata.TinybeeName})
+		if m.Error != "" || m.Parameters != like.Parameters || m.Quantization != like.Quantization || m.Context != like.Context || len(m.Files) < 3 {
+			t.Errorf("%s is %+v", first, m)
+		}
+		for _, engine := range []string{"builtin", "llamacpp"} {
+			o := ops.Infer{Prompt: "Once upon a time", MaxTokens: 24, Temperature: &zero, Engine: engine}
+			o.Model = testdata.TinybeeName
+			want := do(t, h.Client, o)
+			o.Model = m.ID
+			if got := do(t, h.Client, o); got.Text != want.Text || got.CompletionTokens != 24 || got.Model != m.ID {
+				t.Errorf("%s of %s says %q, and of the whole %q", engine, first, got.Text, want.Text)
+			}
+		}
+	}
+}
+
 func TestWithoutLlamaCppItsWorkersAreRefusedWithAHint(t *testing.T) {
 	h := start(t)
 	e := fails(t, h.Client, ops.WorkerSpawn{Engine: "llamacpp"}, ops.CodeNotFound, "there is no llama-server that can be run", "on hive localhost")
@@ -76,7 +118,7 @@ func TestAModelThatLlamaCppRejectsSaysWhyAndWhatToDo(t *testing.T) {
 		t.Fatal(err)
 	}
 	fails(t, h.Client, ops.WorkerSpawn{Model: "odd", Engine: "llamacpp"}, ops.CodeUnavailable,
-		path+": llama-server ended (exit status 1)", "unknown model architecture: 'warp9'", "`rbee engine install` brings the newest one", "its log was")
+		path+": llama-server cannot load it: unknown model architecture: 'warp9'", "`rbee engine install` brings the newest one", "its log was")
 }
 
 // TestALlamaServerThatIsNamedInVainIsTold: for one that asks for it that is an error,

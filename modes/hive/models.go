@@ -173,21 +173,6 @@ func (m *models) unusable(id string, err error) ops.Model {
 	return model
 }
 
-// parameters counts the weights of the further parts of a split model whose first
-// is at path.
-func parameters(path string) (n int64) {
-	for i, part := range fetch.Parts(filepath.Base(path)) {
-		if i == 0 {
-			continue
-		}
-		if f, err := gguf.Open(filepath.Join(filepath.Dir(path), part)); err == nil { // the engine says why not
-			n += int64(f.Parameters()) //nolint:gosec // the file holds them
-			_ = f.Close()              // it was only read
-		}
-	}
-	return n
-}
-
 // shape is what decides how much memory a model takes, which get has described.
 func (m *models) shape(id string) fit.Model {
 	m.mu.Lock()
@@ -234,12 +219,12 @@ func (m *models) describe(id, path string, info fs.FileInfo) (_ ops.Model, _ fit
 		model.AddedAt = folder.ModTime().UTC()
 	}
 	shape := fit.Model{Weights: uint64(max(0, info.Size()))} //nolint:gosec // a size
-	f, err := gguf.Open(path)
+	f, err := gguf.OpenWhole(path)
 	if err == nil {
 		defer f.Close() //nolint:errcheck // it was only read
 		shape = fit.Read(f, info.Size())
 		model.Architecture, model.Quantization = f.Architecture(), f.Quantization()
-		model.Parameters = int64(f.Parameters()) + parameters(path) //nolint:gosec // the file holds them
+		model.Parameters = int64(f.Parameters()) //nolint:gosec // the file holds them
 		model.Abilities = abilities(f)
 		if err := engine.Refusal(f); err != nil {
 			refused = err.Error()

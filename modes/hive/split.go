@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"rbee.dev/rbee/modes/hive/fetch"
-	"rbee.dev/rbee/ops"
 )
 
 // partsOf is how many parts the split model has of which name is one, or 0.
@@ -58,8 +57,7 @@ func (s splitInfo) Size() int64 { return s.size }
 // ModTime is when the last of the parts was written.
 func (s splitInfo) ModTime() time.Time { return s.mtime }
 
-// splitFile finds the first part of a split model, which engines that know how
-// to load one are given.
+// splitFile finds the first part of a split model, which engines are given.
 func (m *models) splitFile(id string, names []string) (string, fs.FileInfo, error) {
 	var all splitInfo
 	for i, name := range names {
@@ -79,13 +77,4 @@ func (m *models) splitFile(id string, names []string) (string, fs.FileInfo, erro
 		}
 	}
 	return names[0], all, nil
-}
-
-// refuseSplit refuses a split model for the engine that loads one file only.
-func refuseSplit(m ops.Model) error {
-	if parts := partsOf(filepath.Base(m.Path)); parts > 1 {
-		return ops.Errorf(ops.CodeUnsupported, "the builtin engine cannot load %s, which is split into %d files", m.ID, parts).
-			WithHint("llama.cpp can: `rbee worker spawn %s --engine llamacpp%s`", m.ID, onHive(m.HiveID))
-	}
-	return nil
 }

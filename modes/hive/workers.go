@@ -91,9 +91,7 @@ func (h *Hive) resolve(ctx context.Context, model, engine, device string) (want,
 	if err != nil {
 		return w, err
 	}
-	if w.model, err = h.models.choose(ctx, model); err == nil && w.engine == builtin {
-		err = refuseSplit(w.model)
-	}
+	w.model, err = h.models.choose(ctx, model)
 	return w, err
 }
 

@@ -26,7 +26,7 @@ type tensor struct {
 	data  []byte
 }
 
-// Set adds a metadata entry: a string, bool, uint32, uint64, int32, float32, or a
+// Set adds a metadata entry: a string, bool, uint16, uint32, uint64, int32, float32, or a
 // slice of strings, float32, int32 or bool.
 func (b *Builder) Set(key string, value any) {
 	b.keys++
@@ -37,6 +37,8 @@ func (b *Builder) Set(key string, value any) {
 		b.text(&b.meta, v)
 	case bool:
 		b.put(uint32(7), v)
+	case uint16:
+		b.put(uint32(2), v)
 	case uint32:
 		b.put(uint32(4), v)
 	case uint64:

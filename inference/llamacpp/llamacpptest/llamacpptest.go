@@ -27,6 +27,12 @@ func RPC(t testing.TB) string {
 	return program(t, "rpc-server")
 }
 
+// Splitter is [Program] for llama-gguf-split, which divides a model's file.
+func Splitter(t testing.TB) string {
+	t.Helper()
+	return program(t, "llama-gguf-split")
+}
+
 // Root returns the folder, which is a whole system with a real llama.cpp and an
 // SSH server. Without it the test is skipped, but in CI it fails.
 func Root(t testing.TB) string {
