@@ -18,9 +18,9 @@ type Model struct {
 	// parallel requests that a worker gets where nobody asks for others; 0 is not
 	// known.
 	Memory  int64     `json:"memory_bytes"`
-	Source  string    `json:"source"` // where it came from: a path, a URL, or "built-in"
+	Source  string    `json:"source"`           // where it came from: a path, a URL, or "built-in"
 	SHA256  string    `json:"sha256,omitempty"` // of its file, in hex; a model of several parts has one for each, in Files
-	Path    string    `json:"path"` // on the hive's machine
+	Path    string    `json:"path"`             // on the hive's machine
 	AddedAt time.Time `json:"added_at"`
 	Error   string    `json:"error,omitempty"` // why it cannot be used, as one that has come in part only
 	Hint    string    `json:"hint,omitempty"`  // what to do about that
