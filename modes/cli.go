@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -181,7 +182,21 @@ func newParser(c any, stdout, stderr io.Writer) (*kong.Kong, error) {
 		kong.Name("rbee"), kong.Description("rbee turns the machines that you have into one private LLM service.\n\nExample:\n  rbee infer \"Once upon a time\""),
 		kong.Vars{"version": "rbee " + daemon.Version}, kong.Writers(stdout, stderr),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true, WrapUpperBound: 100}),
-		kong.Help(help), kong.Exit(func(code int) { panic(exit(code)) }))
+		kong.NamedMapper("source", kong.MapperFunc(source)), kong.Help(help), kong.Exit(func(code int) { panic(exit(code)) }))
+}
+
+// source takes where a model comes from.
+func source(ctx *kong.DecodeContext, target reflect.Value) error {
+	var given string
+	if err := ctx.Scan.PopValueInto("source", &given); err != nil {
+		return err
+	}
+	path, err := keeper.Source(given)
+	if err != nil {
+		return fmt.Errorf("%q is no path: %w", given, err)
+	}
+	target.SetString(path)
+	return nil
 }
 
 // help shows a command's help. The parser leaves [flags] out of the usage of

@@ -2,6 +2,7 @@ package modes
 
 import (
 	"io"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -155,6 +156,35 @@ func TestRunsAskOnlyForWhatIsBound(t *testing.T) {
 			if in := run.Type().In(i); !bound[in.String()] {
 				t.Errorf("%s asks for a %s, which nobody binds", name, in)
 			}
+		}
+	}
+}
+
+// TestPathsAreThoseOfThePersonsFolder: the queen, which may read them, is in
+// another.
+func TestPathsAreThoseOfThePersonsFolder(t *testing.T) {
+	dir := t.TempDir()
+	t.Chdir(dir)
+	for _, tt := range []struct {
+		words []string
+		given func(cli) string
+		want  string
+	}{
+		{[]string{"model", "download", "a.gguf"}, func(c cli) string { return c.Model.Download.Op.Model }, filepath.Join(dir, "a.gguf")},
+		{[]string{"model", "download", "../a.gguf"}, func(c cli) string { return c.Model.Download.Op.Model }, filepath.Join(filepath.Dir(dir), "a.gguf")},
+		{[]string{"model", "download", "hf:a/b"}, func(c cli) string { return c.Model.Download.Op.Model }, "hf:a/b"},
+		{[]string{"model", "download", "https://a/b.gguf"}, func(c cli) string { return c.Model.Download.Op.Model }, "https://a/b.gguf"},
+		{[]string{"model", "download", "hive:gpu1/bee"}, func(c cli) string { return c.Model.Download.Op.Model }, "hive:gpu1/bee"},
+		{[]string{"hive", "install", "--binary", "./rbee"}, func(c cli) string { return c.Hive.Install.Op.BinaryPath }, filepath.Join(dir, "rbee")},
+		{[]string{"hive", "update", "gpu1", "--binary", "rbee"}, func(c cli) string { return c.Hive.Update.Op.BinaryPath }, filepath.Join(dir, "rbee")},
+	} {
+		var c cli
+		parser, err := newParser(&c, io.Discard, io.Discard)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := parser.Parse(tt.words); err != nil || tt.given(c) != tt.want {
+			t.Errorf("rbee %q: %q, %v, want %q", tt.words, tt.given(c), err, tt.want)
 		}
 	}
 }

@@ -16,12 +16,6 @@ func checkAlias(value string) error {
 	return nil
 }
 
-// IsModelReference reports whether name says where a model comes from, in place
-// of what it is called on the hives: hf:OWNER/REPO….
-func IsModelReference(name string) bool {
-	return strings.HasPrefix(name, "hf:")
-}
-
 // Alias is another name for a model, for every client of the queen.
 type Alias struct {
 	Alias string `json:"alias"`
@@ -53,7 +47,7 @@ func (ModelAlias) Name() string { return "model_alias" }
 
 // Validate wants both names.
 func (o ModelAlias) Validate() error {
-	return firstError(checkRequired("alias", o.Alias), checkAlias(o.Alias), checkRequired("model", o.Model), checkModel("model", o.Model))
+	return firstError(checkRequired("alias", o.Alias), checkAlias(o.Alias), checkRequired("model", o.Model), checkModelName(o.Model))
 }
 
 func (o ModelAlias) onQueen(ctx context.Context, h QueenHandler) (any, error) {

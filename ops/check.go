@@ -3,6 +3,7 @@ package ops
 import (
 	"cmp"
 	"math"
+	"path"
 	"regexp"
 	"slices"
 	"strings"
@@ -108,6 +109,16 @@ func checkCommand(engine, line string) error {
 		return Invalid(name, "is for the engine called command alone: add --engine command")
 	case len(line) > 4096 || strings.IndexFunc(line, unicode.IsControl) >= 0:
 		return Invalid(name, "must be at most 4096 bytes without control characters, got %q", clip(line))
+	case line != "" && !strings.Contains(line, "{socket}") && !strings.Contains(line, "{port}"):
+		return Invalid(name, "must say where to listen: either {socket} or {port}")
+	}
+	return nil
+}
+
+// checkPath accepts "" and absolute paths: where a daemon is, nobody knows.
+func checkPath(field, value string) error {
+	if value != "" && (!path.IsAbs(value) || strings.ContainsFunc(value, unicode.IsControl)) {
+		return Invalid(field, "must be an absolute path, got %q", clip(value))
 	}
 	return nil
 }

@@ -140,9 +140,9 @@ type HiveInstall struct {
 	// Port makes the hive listen on TCP as well, on every address of its machine
 	// and with a token, 1 to 65535; 0 is not.
 	Port int `json:"port,omitempty" help:"TCP port to listen on as well, for those who want TCP; it wants a token."`
-	// BinaryPath is a binary to install in place of the queen's own, on the
-	// queen's machine.
-	BinaryPath string `json:"binary_path,omitempty" name:"binary" placeholder:"FILE" help:"Binary to install, in place of the queen's own."`
+	// BinaryPath is a binary to install in place of the queen's own, an absolute
+	// path on the queen's machine.
+	BinaryPath string `json:"binary_path,omitempty" name:"binary" type:"path" placeholder:"FILE" help:"Binary to install, in place of the queen's own."`
 	// AddKey lets the queen's own key into the account, so that the queen gets
 	// in when the person's agent is gone; uninstalling takes it back.
 	AddKey bool `json:"add_key,omitempty" help:"Let the queen's own key into the account, for when your agent is gone."`
@@ -154,9 +154,9 @@ type HiveInstall struct {
 // Name returns "hive_install".
 func (HiveInstall) Name() string { return "hive_install" }
 
-// Validate checks the name, the address, the port and the idle timeout.
+// Validate checks the name, the address, the port, the binary and the idle timeout.
 func (o HiveInstall) Validate() error {
-	return firstError(checkName("hive_id", o.HiveID), o.validate(), checkRange("port", o.Port, 0, 65535), checkIdle(o.IdleTimeout))
+	return firstError(checkName("hive_id", o.HiveID), o.validate(), checkRange("port", o.Port, 0, 65535), checkPath("binary_path", o.BinaryPath), checkIdle(o.IdleTimeout))
 }
 
 func (o HiveInstall) onQueen(ctx context.Context, h QueenHandler) (any, error) {
@@ -197,9 +197,9 @@ type HiveUpdate struct {
 	// NewName is what the hive is called from now on; empty leaves its name.
 	NewName string `json:"new_name,omitempty" name:"name" placeholder:"NAME" help:"New name for the hive."`
 	SSHAddress
-	// BinaryPath is a binary to install in place of the queen's own, on the
-	// queen's machine.
-	BinaryPath string `json:"binary_path,omitempty" name:"binary" placeholder:"FILE" help:"Binary to install, in place of the queen's own."`
+	// BinaryPath is a binary to install in place of the queen's own, an absolute
+	// path on the queen's machine.
+	BinaryPath string `json:"binary_path,omitempty" name:"binary" type:"path" placeholder:"FILE" help:"Binary to install, in place of the queen's own."`
 	// RefreshCapabilities reads the machine's devices again.
 	RefreshCapabilities bool `json:"refresh_capabilities,omitempty" help:"Read the devices again."`
 	// IdleTimeout is as of [HiveInstall]; empty leaves it.
@@ -222,7 +222,7 @@ func (HiveUpdate) Name() string { return "hive_update" }
 
 // Validate wants a hive and checks what is to change.
 func (o HiveUpdate) Validate() error {
-	return firstError(checkRequired("hive_id", o.HiveID), checkName("hive_id", o.HiveID), checkName("new_name", o.NewName), o.validate(), checkIdle(o.IdleTimeout))
+	return firstError(checkRequired("hive_id", o.HiveID), checkName("hive_id", o.HiveID), checkName("new_name", o.NewName), o.validate(), checkPath("binary_path", o.BinaryPath), checkIdle(o.IdleTimeout))
 }
 
 func (o HiveUpdate) onQueen(ctx context.Context, h QueenHandler) (any, error) {

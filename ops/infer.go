@@ -78,7 +78,7 @@ func (Infer) Name() string { return "infer" }
 // Validate wants a prompt and checks ranges.
 func (o Infer) Validate() error {
 	return firstError(
-		checkName("hive_id", o.HiveID), checkModel("model", o.Model), o.checkPrompt(),
+		checkName("hive_id", o.HiveID), checkModelName(o.Model), o.checkPrompt(),
 		checkRange("max_tokens", o.MaxTokens, 0, 1<<20),
 		checkOptional("temperature", o.Temperature, 0, 2), o.checkTopP(),
 		checkOptional("top_k", o.TopK, 0, 1_000_000), checkOptional("min_p", o.MinP, 0, 1),

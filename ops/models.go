@@ -72,7 +72,7 @@ type ModelDownload struct {
 	// http(s) URL of a GGUF file, or a repository on Hugging Face, as
 	// hf:OWNER/REPO, hf:OWNER/REPO:QUANTISATION or hf:OWNER/REPO:FILE.gguf, or
 	// another hive's model, as hive:NAME/MODEL.
-	Model string `json:"model" arg:"" help:"Path of a GGUF file, an http(s) URL, or hf:OWNER/REPO[:QUANT|:FILE]."`
+	Model string `json:"model" arg:"" type:"source" help:"Path of a GGUF file, an http(s) URL, or hf:OWNER/REPO[:QUANT|:FILE]."`
 	// ID is the name it gets; empty takes the file's name without .gguf.
 	ID string `json:"id,omitempty" name:"name" placeholder:"NAME" help:"Name for the model (default: the file's)."`
 }
@@ -80,9 +80,9 @@ type ModelDownload struct {
 // Name returns "model_download".
 func (ModelDownload) Name() string { return "model_download" }
 
-// Validate wants a source and checks the name.
+// Validate wants what can be a source and checks the name.
 func (o ModelDownload) Validate() error {
-	return firstError(checkName("hive_id", o.HiveID), checkRequired("model", o.Model), checkModel("model", o.Model), checkModelID(o.ID))
+	return firstError(checkName("hive_id", o.HiveID), checkSource(o.Model), checkModelID(o.ID))
 }
 
 func (o ModelDownload) onHive(ctx context.Context, h HiveHandler) (any, error) {

@@ -59,6 +59,9 @@ func TestValidateTakesEachSampleAndRefusesWhatIsOutOfRange(t *testing.T) {
 		{ops.HiveInstall{HiveID: "gpu1\n"}, "hive_id"},
 		{ops.HiveInstall{SSHAddress: address("-x", "", 0)}, "ssh_host"},
 		{ops.HiveInstall{Port: -1}, "port"},
+		{ops.HiveInstall{BinaryPath: "./rbee"}, "binary_path"},
+		{ops.HiveUpdate{HiveID: "gpu1", BinaryPath: "rbee"}, "binary_path"},
+		{ops.HiveUpdate{HiveID: "gpu1", BinaryPath: "/opt/rbee"}, ""},
 		{ops.HiveInstall{Port: 65536}, "port"},
 
 		{ops.HiveUninstall{HiveID: "gpu1"}, ""},
@@ -121,6 +124,11 @@ func TestValidateTakesEachSampleAndRefusesWhatIsOutOfRange(t *testing.T) {
 		{ops.WorkerSpawn{OnHive: onHive("A")}, "hive_id"},
 		{ops.WorkerSpawn{Model: strings.Repeat("m", 4097)}, "model"},
 		{ops.WorkerSpawn{Model: "a\x00b"}, "model"},
+		{ops.WorkerSpawn{Model: "../x"}, "model"},
+		{ops.WorkerSpawn{Model: "./x.gguf"}, "model"},
+		{ops.WorkerSpawn{Model: "openai/gpt-4o"}, ""},
+		{ops.WorkerSpawn{Model: "hf:Qwen/Qwen3-0.6B-GGUF:Q8_0"}, ""},
+		{ops.WorkerSpawn{Model: "hf:Qwen"}, "model"},
 		{ops.WorkerSpawn{Engine: "Built In"}, "worker"},
 		{ops.WorkerSpawn{Engine: "builtn"}, "worker"},
 		{ops.Infer{Prompt: "x", Engine: "vllm"}, "worker"},
@@ -138,6 +146,8 @@ func TestValidateTakesEachSampleAndRefusesWhatIsOutOfRange(t *testing.T) {
 		{ops.WorkerSpawn{Engine: "command"}, "command"},
 		{ops.WorkerSpawn{Command: "vllm"}, "command"},
 		{ops.WorkerSpawn{Engine: "command", Command: "a\nb"}, "command"},
+		{ops.WorkerSpawn{Engine: "command", Command: "vllm serve {model}"}, "command"},
+		{ops.WorkerSpawn{Engine: "command", Command: "serve --port {port}"}, ""},
 		{ops.WorkerSpawn{Flags: make([]string, 65)}, "flags"},
 		{ops.WorkerSpawn{Flags: []string{"--"}}, "flags"},
 		{ops.WorkerSpawn{Flags: []string{"a\nb"}}, "flags"},
@@ -180,9 +190,27 @@ func TestValidateTakesEachSampleAndRefusesWhatIsOutOfRange(t *testing.T) {
 		{ops.ModelDownload{Model: "/models/a.gguf"}, ""},
 		{ops.ModelDownload{Model: "https://example.org/a.gguf", ID: "Qwen3-0.6B.Q8_0"}, ""},
 		{ops.ModelDownload{}, "model"},
+		{ops.ModelDownload{Model: "hf:Qwen/Qwen3-0.6B-GGUF"}, ""},
+		{ops.ModelDownload{Model: "hf:Qwen/Qwen3-0.6B-GGUF:sub/x y.gguf"}, ""},
+		{ops.ModelDownload{Model: "hive:gpu1/qwen3"}, ""},
 		{ops.ModelDownload{Model: "a\nb"}, "model"},
-		{ops.ModelDownload{Model: "a", ID: "a/b"}, "id"},
-		{ops.ModelDownload{OnHive: onHive("gpu 1"), Model: "a"}, "hive_id"},
+		{ops.ModelDownload{Model: "a.gguf"}, "model"},
+		{ops.ModelDownload{Model: "../a.gguf"}, "model"},
+		{ops.ModelDownload{Model: "http://"}, "model"},
+		{ops.ModelDownload{Model: "http:///a.gguf"}, "model"},
+		{ops.ModelDownload{Model: "http://a b/c"}, "model"},
+		{ops.ModelDownload{Model: "file:///a.gguf"}, "model"},
+		{ops.ModelDownload{Model: "hf:"}, "model"},
+		{ops.ModelDownload{Model: "hf:bees"}, "model"},
+		{ops.ModelDownload{Model: "hf:a/b/c"}, "model"},
+		{ops.ModelDownload{Model: "hf:a/../b"}, "model"},
+		{ops.ModelDownload{Model: "hf:a/b.."}, "model"},
+		{ops.ModelDownload{Model: "hf:" + strings.Repeat("a", 97) + "/b"}, "model"},
+		{ops.ModelDownload{Model: "hive:gpu1"}, "model"},
+		{ops.ModelDownload{Model: "hive:/qwen3"}, "model"},
+		{ops.ModelDownload{Model: "hive:gpu1/../x"}, "model"},
+		{ops.ModelDownload{Model: "/a", ID: "a/b"}, "id"},
+		{ops.ModelDownload{OnHive: onHive("gpu 1"), Model: "/a"}, "hive_id"},
 		{ops.ModelList{}, ""},
 		{ops.ModelList{OnHive: onHive("gpu 1")}, "hive_id"},
 		{ops.ModelGet{ID: strings.Repeat("m", 128)}, ""},
@@ -217,6 +245,8 @@ func TestValidateTakesEachSampleAndRefusesWhatIsOutOfRange(t *testing.T) {
 		{infer(func(*ops.Infer) {}), ""},
 		{infer(func(o *ops.Infer) { o.HiveID = "GPU" }), "hive_id"},
 		{infer(func(o *ops.Infer) { o.Model = "a\tb" }), "model"},
+		{infer(func(o *ops.Infer) { o.Model = "/etc/passwd" }), "model"},
+		{infer(func(o *ops.Infer) { o.Model = "a/../../b" }), "model"},
 		{infer(func(o *ops.Infer) { o.Prompt = "" }), "prompt"},
 		{infer(func(o *ops.Infer) { o.Prompt = " \n\t" }), "prompt"},
 		{infer(func(o *ops.Infer) { o.Prompt = strings.Repeat("a", ops.MaxPromptBytes) }), ""},
@@ -279,6 +309,13 @@ func TestAnEngineThatIsMistypedIsToldTheNearest(t *testing.T) {
 	for engine, hint := range map[string]string{"builtn": `did you mean "builtin"?`, "vllm": "the engines are builtin, llamacpp, command"} {
 		err := ops.WorkerSpawn{Engine: engine}.Validate()
 		wantInvalid(t, err, "worker", "there is no engine", hint)
+	}
+}
+
+func TestAPasswordInAWrongURLIsNotToldAgain(t *testing.T) {
+	err := ops.ModelDownload{Model: "ftp://bee:honey@example.org/x.gguf"}.Validate()
+	if err == nil || strings.Contains(err.Error(), "honey") || !strings.Contains(err.Error(), "example.org") {
+		t.Errorf("got %v", err)
 	}
 }
 

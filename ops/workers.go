@@ -91,7 +91,7 @@ func (WorkerSpawn) Name() string { return "worker_spawn" }
 // Validate checks names and ranges.
 func (o WorkerSpawn) Validate() error {
 	return firstError(
-		checkName("hive_id", o.HiveID), checkModel("model", o.Model), checkEngine(o.Engine), checkDevice(o.Device),
+		checkName("hive_id", o.HiveID), checkModelName(o.Model), checkEngine(o.Engine), checkDevice(o.Device),
 		checkCount("parallel", o.Parallel, 64), checkCount("context_length", o.Context, 1<<20),
 		checkFlags(o.Flags), checkCommand(o.Engine, o.Command), o.check(o.HiveID, o.Engine))
 }

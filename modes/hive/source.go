@@ -61,7 +61,7 @@ func (m *models) resolve(ctx context.Context, f *fetch.Fetcher, from string) (pl
 		}
 	case strings.HasPrefix(from, "http://") || strings.HasPrefix(from, "https://"):
 		return fromServer(ctx, f, from)
-	case filepath.IsAbs(from):
+	default: // a path: it was checked
 		p.paths, p.names = []string{from}, []string{modelFile}
 		if parts := fetch.Parts(filepath.Base(from)); len(parts) > 1 {
 			p.split(parts)
@@ -71,8 +71,6 @@ func (m *models) resolve(ctx context.Context, f *fetch.Fetcher, from string) (pl
 			}
 			p.source = p.paths[0]
 		}
-	default:
-		return plan{}, ops.Invalid("model", "must be an absolute path or an http(s) URL or hf:OWNER/REPOSITORY, got %q", from)
 	}
 	return p, nil
 }

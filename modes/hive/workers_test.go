@@ -79,7 +79,7 @@ func TestWhatCannotBeSpawnedIsRefusedByName(t *testing.T) {
 		{"an engine mistyped", ops.WorkerSpawn{Engine: "builtn"}, ops.CodeInvalid, "worker", []string{`no engine "builtn"`, `did you mean "builtin"`}},
 		{"a device there is not", ops.WorkerSpawn{Device: "rocm:7"}, ops.CodeNotFound, "device", []string{`no device "rocm:7"`, "it has: cpu"}},
 		{"a model there is not", ops.WorkerSpawn{Model: "tinybeee"}, ops.CodeNotFound, "", []string{`no model "tinybeee"`, `did you mean "tinybee"`}},
-		{"a path for a model", ops.WorkerSpawn{Model: "../../etc/passwd"}, ops.CodeNotFound, "", []string{"no model"}},
+		{"a path for a model", ops.WorkerSpawn{Model: "../../etc/passwd"}, ops.CodeInvalid, "model", []string{"must be a model's name"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			if e := fails(t, h.Client, c.op, c.code, c.says...); e.Field != c.field {

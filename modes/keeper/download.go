@@ -26,17 +26,21 @@ func (c *ModelDownload) Help() string {
 
 // Run sends the operation and shows its result.
 func (c *ModelDownload) Run(ctx context.Context, k *Keeper) error {
-	if m := c.Op.Model; m != "" && !strings.Contains(m, "://") && !strings.HasPrefix(m, "hf:") && !strings.HasPrefix(m, ops.HiveScheme) {
-		path, err := filepath.Abs(m)
-		if err != nil {
-			return ops.Invalid("model", "%q is no path: %w", m, err)
-		}
-		if err := k.missingFile(m, path, c.Op.HiveID); err != nil {
+	if filepath.IsAbs(c.Op.Model) {
+		if err := k.missingFile(c.Op.Model, c.Op.HiveID); err != nil {
 			return err
 		}
-		c.Op.Model = path
 	}
 	return do(ctx, k, c.Op)
+}
+
+// Source is where a model comes from, as a person gives it: a path is one from the
+// folder that the person is in.
+func Source(given string) (string, error) {
+	if given == "" || strings.Contains(given, "://") || ops.IsModelReference(given) || strings.HasPrefix(given, ops.HiveScheme) {
+		return given, nil
+	}
+	return filepath.Abs(given)
 }
 
 // repository is how a repository on Hugging Face is called, which people may give
@@ -45,7 +49,7 @@ var repository = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Z
 
 // missingFile is the error of a file that is not on this machine, where it is to
 // come from here. Those of other machines are theirs to find.
-func (k *Keeper) missingFile(given, path, hive string) error {
+func (k *Keeper) missingFile(path, hive string) error {
 	if hive != "" && hive != ops.LocalHive || k.Queen != "" {
 		return nil
 	}
@@ -53,7 +57,11 @@ func (k *Keeper) missingFile(given, path, hive string) error {
 		return nil
 	}
 	e := ops.Errorf(ops.CodeNotFound, "there is no file %s on this machine", path)
-	if repository.MatchString(given) {
+	here, err := os.Getwd()
+	if err != nil {
+		return e
+	}
+	if given, err := filepath.Rel(here, path); err == nil && repository.MatchString(given) {
 		return e.WithHint("a repository on Hugging Face is given as hf:%s", given)
 	}
 	return e

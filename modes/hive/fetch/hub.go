@@ -35,9 +35,6 @@ const maxListing = 16 << 20
 // maxPages bounds how many pages such a list has.
 const maxPages = 100
 
-// repository is OWNER/NAME, each of 96 characters at most.
-var repository = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*$`)
-
 // Chosen is the model that a reference means.
 type Chosen struct {
 	Source string   // hf:OWNER/REPO:FILE.gguf
@@ -50,10 +47,9 @@ type Chosen struct {
 // Hub reads a repository's file list and chooses the model that ref means: what
 // it names, or else what fits into the room, Q4_K_M by preference.
 func (f *Fetcher) Hub(ctx context.Context, ref string, room Room) (Chosen, error) {
-	repo, wanted, _ := strings.Cut(strings.TrimPrefix(ref, HubPrefix), ":")
-	owner, name, _ := strings.Cut(repo, "/")
-	if !repository.MatchString(repo) || len(owner) > 96 || len(name) > 96 || strings.Contains(repo, "..") {
-		return Chosen{}, ops.Invalid("model", "must be hf:OWNER/REPOSITORY, with :QUANTISATION or :FILE.gguf if you like, got %q", ref)
+	repo, wanted, err := ops.HubReference(ref)
+	if err != nil {
+		return Chosen{}, err
 	}
 	endpoint, err := f.endpoint()
 	if err != nil {

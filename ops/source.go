@@ -1,0 +1,76 @@
+package ops
+
+import (
+	"net/url"
+	"path"
+	"regexp"
+	"strings"
+)
+
+// hubPrefix begins a reference to a repository of the Hugging Face Hub.
+const hubPrefix = "hf:"
+
+// repository is OWNER/NAME, each of 96 characters at most.
+var repository = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*$`)
+
+// IsModelReference reports whether name says where a model comes from, in place
+// of what it is called on the hives: hf:OWNER/REPO….
+func IsModelReference(name string) bool {
+	return strings.HasPrefix(name, hubPrefix)
+}
+
+// HubReference takes a reference to a repository of the Hugging Face Hub apart,
+// hf:OWNER/REPO, hf:OWNER/REPO:QUANTISATION or hf:OWNER/REPO:FILE.gguf; wanted is
+// what follows the repository, or "". What is none is an invalid model.
+func HubReference(ref string) (repo, wanted string, err error) {
+	repo, wanted, _ = strings.Cut(strings.TrimPrefix(ref, hubPrefix), ":")
+	owner, name, _ := strings.Cut(repo, "/")
+	if !IsModelReference(ref) || !repository.MatchString(repo) || len(owner) > 96 || len(name) > 96 || strings.Contains(repo, "..") {
+		return "", "", Invalid("model", "must be hf:OWNER/REPOSITORY, with :QUANTISATION or :FILE.gguf if you like, got %q", clip(ref))
+	}
+	return repo, wanted, nil
+}
+
+// checkSource wants what says where a model can be had.
+func checkSource(from string) error {
+	if err := firstError(checkRequired("model", from), checkModel("model", from)); err != nil {
+		return err
+	}
+	switch {
+	case IsModelReference(from):
+		_, _, err := HubReference(from)
+		return err
+	case strings.HasPrefix(from, HiveScheme):
+		hive, id, _ := strings.Cut(strings.TrimPrefix(from, HiveScheme), "/")
+		if firstError(checkRequired("model", hive), checkName("model", hive), CheckModelID(id)) != nil {
+			return Invalid("model", "must be hive:NAME/MODEL, got %q", clip(from))
+		}
+	case strings.Contains(from, "://"):
+		u, err := url.Parse(from)
+		if err != nil || u.Host == "" || !strings.HasPrefix(from, "http://") && !strings.HasPrefix(from, "https://") {
+			return Invalid("model", "must be a URL of a GGUF file, as http://HOST/PATH or https://HOST/PATH, got %q", clip(string(Redact([]byte(from)))))
+		}
+	case !path.IsAbs(from):
+		return Invalid("model", "must be an absolute path, an http(s) URL or hf:OWNER/REPOSITORY, got %q", clip(from))
+	}
+	return nil
+}
+
+// checkModelName accepts "" and what a model may be called by its users: its name,
+// an alias, or where it comes from.
+func checkModelName(value string) error {
+	switch {
+	case value == "":
+		return nil
+	case IsModelReference(value):
+		_, _, err := HubReference(value)
+		return err
+	case alias.MatchString(value) && !strings.Contains(value, ".."):
+		return nil
+	}
+	e := Invalid("model", "must be a model's name, an alias or hf:OWNER/REPOSITORY, got %q", clip(value))
+	if strings.HasSuffix(strings.ToLower(value), ".gguf") {
+		return e.WithHint("`rbee model download FILE` makes a model of a file; `rbee model list` shows the models there are")
+	}
+	return e.WithHint("`rbee model list` shows the models there are")
+}
