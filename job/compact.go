@@ -106,7 +106,7 @@ func (j *job) compacted(s *shelf, logger zerolog.Logger) *job {
 func (l *eventLog) compacted(s *shelf) *eventLog {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if !l.ended || l.readers > 0 || l.written != l.last {
+	if !l.ended || l.readers > 0 || l.written != l.last || l.name != "" {
 		return nil
 	}
 	s.logs = append(s.logs, eventLog{path: s.text(l.path), tailBytes: l.tailBytes, whole: l.whole, written: l.written, last: l.last, ended: true})

@@ -21,12 +21,20 @@ func (d *daemon) run(body string) (id string) {
 	return id
 }
 
-// known checks that the job is remembered.
+// known checks that the job is remembered, or is forgotten: a job counts as
+// finished a moment after the readers of its stream have seen its end.
 func (d *daemon) known(id string, want bool) {
 	d.t.Helper()
-	status, text := d.request(http.MethodGet, "/v1/jobs/"+id, "")
-	if known := status == http.StatusOK; known != want {
-		d.t.Errorf("job %s: %d %s, want it remembered: %t", id, status, text, want)
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+		status, text := d.request(http.MethodGet, "/v1/jobs/"+id, "")
+		known := status == http.StatusOK
+		if known == want {
+			return
+		}
+		if want || time.Now().After(deadline) {
+			d.t.Errorf("job %s: %d %s, want it remembered: %t", id, status, text, want)
+			return
+		}
 	}
 }
 

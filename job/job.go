@@ -131,6 +131,13 @@ func unwritable(err error) *ops.Error {
 		WithHint("make room on the disk of the state folder, then try again")
 }
 
+// settle gives the job's log its name.
+func (j *job) settle() {
+	if err := j.log.settle(); err != nil {
+		j.logger.Warn().Err(err).Msg("the job's log keeps another name until the next start")
+	}
+}
+
 // begin marks the job as running.
 func (j *job) begin() {
 	j.mu.Lock()
@@ -227,7 +234,11 @@ func (j *job) whole() (ops.Job, error) {
 	if info.Op != nil {
 		return info, nil
 	}
-	head, err := readHeader(j.log.where())
+	lines, err := j.log.lines(0)
+	if err != nil {
+		return info, fmt.Errorf("open the job's log: %w", err)
+	}
+	head, err := readHeader(lines)
 	if err != nil {
 		return info, fmt.Errorf("read the operation from the job's log: %w", err)
 	}

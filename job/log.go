@@ -1,6 +1,7 @@
 package job
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -54,7 +55,8 @@ type eventLog struct {
 	tailBytes int
 
 	mu      sync.Mutex
-	path    string
+	path    string        // where the file is
+	name    string        // where it belongs while it is not there yet, or ""
 	file    *os.File      // nil once no more is written
 	whole   int64         // bytes of whole lines in the file
 	written uint64        // id of the newest event in the file
@@ -84,9 +86,35 @@ func createLog(path string, head header, tailBytes int, ready *spares) (*eventLo
 		_, err = f.Write(append(line, '\n'))
 	}
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("write the job's log: %w", err), f.Close(), os.Remove(path))
+		return nil, errors.Join(fmt.Errorf("write the job's log: %w", err), f.Close(), os.Remove(f.Name()))
 	}
-	return &eventLog{path: path, tailBytes: tailBytes, file: f, whole: int64(len(line) + 1)}, nil
+	l := &eventLog{path: f.Name(), tailBytes: tailBytes, file: f, whole: int64(len(line) + 1)}
+	if l.path != path {
+		l.name = path
+	}
+	return l, nil
+}
+
+// settle gives the file of a job that has just begun its name, unless it has it.
+// A file that keeps its old one gets it at the next start.
+func (l *eventLog) settle() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.name == "" {
+		return nil
+	}
+	if err := os.Rename(l.path, l.name); err != nil {
+		return fmt.Errorf("name the job's log: %w", err)
+	}
+	l.path, l.name = l.name, ""
+	return nil
+}
+
+// lines opens the file for reading, at an offset at which a line begins.
+func (l *eventLog) lines(offset int64) (*lineReader, error) {
+	l.mu.Lock() // while it is opened nothing moves it
+	defer l.mu.Unlock()
+	return openLines(l.path, offset)
 }
 
 // append adds an event, with where it came from if it was forwarded. An event
@@ -160,7 +188,7 @@ func (l *eventLog) writeEnd(lines ...record) error {
 	if err == nil {
 		return nil
 	}
-	aside := l.path + asideSuffix
+	aside := cmp.Or(l.name, l.path) + asideSuffix
 	if moved := os.Rename(l.path, aside); moved != nil {
 		return errors.Join(err, moved)
 	}

@@ -91,7 +91,7 @@ func wait(ctx context.Context, there <-chan struct{}, beat time.Duration, idle f
 // the one called until: the lines behind may be half-written yet.
 func (r *reader) fromFile(until uint64) ([]event, error) {
 	if r.file == nil {
-		file, err := openLines(r.log.where(), r.offset)
+		file, err := r.log.lines(r.offset)
 		if err != nil {
 			return nil, fmt.Errorf("open the job's log: %w", err)
 		}

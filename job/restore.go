@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -27,6 +28,9 @@ func (s *Server[O]) restore() (unfinished []*job, err error) {
 			s.discard(path, "its job failed, and the log could not be written to the end")
 		}
 		id, ok := strings.CutSuffix(f.Name(), logSuffix)
+		if strings.HasPrefix(f.Name(), sparePrefix) {
+			id, path, ok = s.adopt(path)
+		}
 		if !ok {
 			continue
 		}
@@ -45,13 +49,44 @@ func (s *Server[O]) restore() (unfinished []*job, err error) {
 	return unfinished, nil
 }
 
+// adopt gives a job's log its name whose daemon was killed before it could, and
+// returns both. Of a spare that no job has begun it says no.
+func (s *Server[O]) adopt(spare string) (id, path string, ok bool) {
+	lines, err := openLines(spare, 0)
+	if err != nil {
+		s.Log.Error().Err(err).Str("file", spare).Msg("this may be a job's log and cannot be read")
+		return "", "", false
+	}
+	head, err := readHeader(lines)
+	if err == nil {
+		err = ops.CheckJobID(head.ID)
+	}
+	path = filepath.Join(s.Dir, head.ID+logSuffix)
+	if err == nil {
+		_, err = os.Lstat(path)
+	}
+	if !errors.Is(err, fs.ErrNotExist) { // nobody has been told of a job that is not there in full
+		s.Log.Debug().AnErr("remove", os.Remove(spare)).AnErr("why", err).Str("file", spare).Msg("removing a log that no job has")
+		return "", "", false
+	}
+	if err := os.Rename(spare, path); err != nil {
+		s.Log.Error().Err(err).Str("file", spare).Msg("a job's log cannot be given its name")
+		return "", "", false
+	}
+	return head.ID, path, true
+}
+
 // discard removes the log of a job that is not known any more.
 func (s *Server[O]) discard(path, why string) {
 	s.Log.Warn().Err(os.Remove(path)).Str("file", path).Str("why", why).Msg("removing a job's log")
 }
 
 func (s *Server[O]) restoreJob(id, path string) (*job, error) {
-	head, err := readHeader(path)
+	lines, err := openLines(path, 0)
+	if err != nil {
+		return nil, err
+	}
+	head, err := readHeader(lines)
 	if err != nil {
 		return nil, fmt.Errorf("read the first line: %w", err)
 	}
@@ -84,14 +119,10 @@ func (s *Server[O]) resume(j *job) {
 	s.start(j, o)
 }
 
-// readHeader reads the first line of a job's log. io.EOF says that the line is
-// not there in full.
-func readHeader(path string) (header, error) {
+// readHeader reads the first line of a job's log and closes it. io.EOF says that
+// the line is not there in full.
+func readHeader(lines *lineReader) (header, error) {
 	var head header
-	lines, err := openLines(path, 0)
-	if err != nil {
-		return head, err
-	}
 	defer lines.Close()
 	first, err := lines.next()
 	if err != nil {

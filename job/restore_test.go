@@ -224,6 +224,50 @@ func TestAJobsOwnWordsSurviveALongError(t *testing.T) {
 	}
 }
 
+func TestAJobWhoseLogHadNoNameYetIsTakenUp(t *testing.T) {
+	dir := t.TempDir()
+	put := func(name, text string) {
+		t.Helper()
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	const one, two = "the-first-job-of-it", "the-second-job-of-it"
+	head := func(id, prompt string) string {
+		return `{"job_id":"` + id + `","operation":"infer","op":{"operation":"infer","prompt":"` + prompt + `"},"created_at":"2026-01-02T03:04:05Z"}` + "\n"
+	}
+	put(".spare-1", head(one, "a")+`{"id":1,"kind":"token","data":{"text":"said before"}}`+"\n")
+	put(".spare-2", "")
+	put(".spare-3", head(two, "b")[:40])                     // torn
+	put(".spare-4", head("../../outside-of-here", "c"))      // nobody's id
+	put(two+".jsonl", head(two, "the older one has the id")) // and keeps it
+	put(".spare-5", head(two, "d"))
+	d := serve(t, func(ctx context.Context, o ops.HiveOp) (any, error) {
+		ops.Emit(ctx, ops.TokenEvent{Text: "said now"})
+		return o.(ops.Infer).Prompt, nil
+	}, func(o *job.Options[ops.HiveOp]) { o.Dir = dir })
+	for id, want := range map[string][]string{
+		one: {`{"text":"said before"}`, `{"text":"said now"}`, `"a"`, "[DONE]"},
+		two: {`{"text":"said now"}`, `"the older one has the id"`, "[DONE]"},
+	} {
+		var got []string
+		for _, f := range d.all(id) {
+			got = append(got, f.data)
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("job %s (-want +got):\n%s", id, diff)
+		}
+	}
+	if jobs := d.list(); len(jobs) != 2 {
+		t.Errorf("there are %d jobs: %v", len(jobs), jobs)
+	}
+	d.Close()
+	files, err := os.ReadDir(dir)
+	if err != nil || len(files) != 2 {
+		t.Errorf("the folder holds %v, %v", files, err)
+	}
+}
+
 func TestALogThatWasNeverBegunMakesRoomForItsID(t *testing.T) {
 	for name, text := range map[string]string{"empty": "", "half a first line": `{"job_id":"` + leftID} {
 		t.Run(name, func(t *testing.T) {

@@ -174,6 +174,7 @@ func (s *Server[O]) submit(o O, id string, by Caller) (*job, error) {
 	}
 	j := newJob(head, log, s.Log)
 	s.jobs[id] = j
+	s.work.Go(j.settle) // begun first, it runs beside the job or after it
 	s.start(j, o)
 	return j, nil
 }

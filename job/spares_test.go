@@ -1,10 +1,17 @@
 package job
 
 import (
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"rbee.dev/rbee/ops"
 )
 
 func TestASpareBecomesALogOnce(t *testing.T) {
@@ -14,21 +21,78 @@ func TestASpareBecomesALogOnce(t *testing.T) {
 		t.Fatal("there is a spare that nobody made")
 	}
 	s.prepare(1)
-	f := s.take(path)
-	if f == nil {
-		t.Fatal("there is no spare")
-	}
-	if _, err := f.WriteString("a line\n"); err != nil {
+	l, err := createLog(path, header{ID: "one"}, 1000, &s)
+	if err != nil {
 		t.Fatal(err)
-	}
-	if err := f.Close(); err != nil {
-		t.Fatal(err)
-	}
-	if text, err := os.ReadFile(path); err != nil || string(text) != "a line\n" {
-		t.Errorf("the log holds %q, %v", text, err)
 	}
 	if s.take(filepath.Join(s.dir, "two.jsonl")) != nil {
 		t.Error("one spare was taken twice")
+	}
+	if err := l.settle(); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.settle(); err != nil {
+		t.Errorf("a log that has its name: %v", err)
+	}
+	l.say(t, 3)
+	if err := l.leave(); err != nil {
+		t.Fatal(err)
+	}
+	left, err := os.ReadDir(s.dir)
+	if err != nil || len(left) != 1 || left[0].Name() != "one.jsonl" {
+		t.Fatalf("the folder holds %v, %v", left, err)
+	}
+	again, end, err := openLog(path, 1000)
+	if err != nil || end != nil {
+		t.Fatal(end, err)
+	}
+	if _, last := again.position(); last != 3 {
+		t.Errorf("the log holds %d events", last)
+	}
+	if err := again.leave(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestALogIsReadAndEndsBeforeItHasItsName(t *testing.T) {
+	s := spares{dir: t.TempDir()}
+	s.prepare(1)
+	path := filepath.Join(s.dir, "one.jsonl")
+	l, err := createLog(path, header{ID: "one"}, 1, &s) // which keeps one event in memory
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.say(t, 5)
+	r, err := l.reader(0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	now := time.Now()
+	if err := l.end(ops.KindResult, []byte(`{}`), "[DONE]", ending{State: ops.JobCompleted, FinishedAt: &now}); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.settle(); err != nil {
+		t.Fatal(err)
+	}
+	var got []uint64
+	for {
+		events, err := r.next(t.Context(), time.Minute, nil)
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range events {
+			got = append(got, e.id)
+		}
+	}
+	if diff := cmp.Diff([]uint64{1, 2, 3, 4, 5, 6, 7}, got); diff != "" {
+		t.Error(diff)
+	}
+	if _, end, err := openLog(path, 1); err != nil || end == nil {
+		t.Errorf("the log of the finished job tells %v, %v", end, err)
 	}
 }
 
@@ -69,7 +133,7 @@ func TestSparesAreKeptForAsManyJobsAsMayBeginTogether(t *testing.T) {
 			if f == nil {
 				t.Fatalf("round %d: the spare number %d is not there", round, i)
 			}
-			if _, err := f.WriteString(f.Name()); err != nil {
+			if _, err := f.WriteString("a line"); err != nil {
 				t.Fatal(err)
 			}
 			if err := f.Close(); err != nil {

@@ -21,10 +21,10 @@ func (s *Server[O]) start(j *job, o O) {
 	s.work.Go(func() {
 		defer s.idle.ended()
 		defer cancel(nil)
-		j.logger.Info().Msg("job started")
 		result, err := s.perform(ctx, j, o)
 		s.conclude(ctx, j, result, err)
 	})
+	j.logger.Info().Msg("job started") // which the job need not wait for
 }
 
 // perform does the operation and encodes its result. A panic is an error, so

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"reflect"
 	"slices"
 	"strings"
@@ -57,7 +56,7 @@ func Decode[O Op](body []byte) (o O, jobID string, err error) {
 		return o, "", err
 	}
 	value := reflect.New(reflect.TypeOf(proto))
-	if err := decodeFields(proto, fields, value.Interface()); err != nil {
+	if err := decodeFields(proto, body, fields, value.Interface()); err != nil {
 		return o, "", err
 	}
 	o = value.Elem().Interface().(O)
@@ -144,24 +143,21 @@ func takeJobID(fields map[string]json.RawMessage) (string, error) {
 	return id, CheckJobID(id)
 }
 
-// decodeFields fills dst, a pointer to an operation, field by field.
-func decodeFields(proto Op, fields map[string]json.RawMessage, dst any) error {
+// decodeFields fills dst, a pointer to an operation, from its JSON, of which
+// fields are the members.
+func decodeFields(proto Op, body []byte, fields map[string]json.RawMessage, dst any) error {
 	known := FieldNames(proto)
-	for _, key := range slices.Sorted(maps.Keys(fields)) {
-		if !slices.Contains(known, key) {
-			e := Invalid(clip(key), "is no field of %s", proto.Name())
-			if near := Nearest(key, known); near != "" {
-				e = e.WithHint("did you mean %q?", near)
-			}
-			return e
-		}
+	if err := refuseUnknown(proto, known, fields); err != nil {
+		return err
 	}
-	for _, key := range known {
+	if json.Unmarshal(body, dst) == nil {
+		return nil
+	}
+	for _, key := range known { // one member at a time, so that the error is known to be this one's
 		raw, ok := fields[key]
 		if !ok {
 			continue
 		}
-		// One member at a time, so that an error is known to be this one's.
 		one, err := json.Marshal(map[string]json.RawMessage{key: raw})
 		if err != nil {
 			return Invalid(key, "is not JSON: %w", err)
@@ -171,6 +167,25 @@ func decodeFields(proto Op, fields map[string]json.RawMessage, dst any) error {
 		}
 	}
 	return nil
+}
+
+// refuseUnknown names the first of fields that is not one of known.
+func refuseUnknown(proto Op, known []string, fields map[string]json.RawMessage) error {
+	var unknown []string
+	for key := range fields {
+		if !slices.Contains(known, key) {
+			unknown = append(unknown, key)
+		}
+	}
+	if len(unknown) == 0 {
+		return nil
+	}
+	key := slices.Min(unknown)
+	e := Invalid(clip(key), "is no field of %s", proto.Name())
+	if near := Nearest(key, known); near != "" {
+		e = e.WithHint("did you mean %q?", near)
+	}
+	return e
 }
 
 func wrongType(key string, err error) error {
@@ -200,11 +215,15 @@ func kindName(t reflect.Type) string {
 }
 
 // FieldNames lists the JSON names of o's fields in the order of declaration.
-func FieldNames(o Op) []string {
-	var names []string
-	for _, f := range reflect.VisibleFields(reflect.TypeOf(o)) {
+func FieldNames(o Op) []string { return fieldNames(nil, reflect.TypeOf(o)) }
+
+func fieldNames(names []string, t reflect.Type) []string {
+	for f := range t.Fields() {
 		tag, _, _ := strings.Cut(f.Tag.Get("json"), ",")
-		if tag != "" && tag != "-" {
+		switch {
+		case tag == "" && f.Anonymous:
+			names = fieldNames(names, f.Type)
+		case tag != "" && tag != "-":
 			names = append(names, tag)
 		}
 	}
