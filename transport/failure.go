@@ -45,7 +45,12 @@ func (c *Client) unreachable(err error) *ops.Error {
 type silence struct{ reason error }
 
 // Error is both texts on one line.
-func (s silence) Error() string { return ErrUnreachable.Error() + ": " + s.reason.Error() }
+func (s silence) Error() string {
+	if errors.Is(s.reason, io.EOF) || errors.Is(s.reason, io.ErrUnexpectedEOF) {
+		return ErrUnreachable.Error() + ": it closed the connection before its answer was whole"
+	}
+	return ErrUnreachable.Error() + ": " + s.reason.Error()
+}
 
 // Unwrap returns both errors.
 func (s silence) Unwrap() []error { return []error{ErrUnreachable, s.reason} }

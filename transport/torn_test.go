@@ -2,6 +2,7 @@ package transport_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -107,4 +108,29 @@ func FuzzFollow(f *testing.F) {
 			t.Fatal("neither the last event nor an error came")
 		}
 	})
+}
+
+// TestAnAnswerThatIsCutAnywhereIsNoAnswer: whatever of it has come, the caller is
+// told that there was none, in words, and that the daemon may be asked again.
+func TestAnAnswerThatIsCutAnywhereIsNoAnswer(t *testing.T) {
+	const whole = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 18\r\n\r\n{\"jobs\": [], \"\": 1}"
+	for _, cut := range []int{0, 1, 9, 30, len(whole) - 19, len(whole) - 18, len(whole) - 2} {
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			conn, _, err := http.NewResponseController(w).Hijack()
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			_, _ = io.WriteString(conn, whole[:cut])
+			_ = conn.Close()
+		}))
+		c := transport.New(transport.Options{Name: "the queen", BaseURL: server.URL, Hint: "look at its log"})
+		_, err := c.Jobs(t.Context())
+		e := ops.AsError(err)
+		if !errors.Is(err, transport.ErrUnreachable) || e.Hint != "look at its log" || strings.Contains(err.Error(), "EOF") || !strings.HasPrefix(err.Error(), "the queen cannot be reached: ") {
+			t.Errorf("cut after %d bytes: %v (%+v)", cut, err, e)
+		}
+		c.Close()
+		server.Close()
+	}
 }

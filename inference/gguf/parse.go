@@ -133,8 +133,12 @@ func (p *parser) parse(f *File) error {
 		p.fail("begins with %q, not with \"GGUF\"", magic)
 	}
 	f.Version = p.uint32()
-	if p.err == nil && f.Version != 2 && f.Version != 3 {
-		p.fail("has version %d; 2 and 3 are known (a large number is a big-endian file)", f.Version)
+	switch turned := bits.ReverseBytes32(f.Version); {
+	case p.err != nil || f.Version == 2 || f.Version == 3:
+	case turned == 2 || turned == 3:
+		p.fail("is of a big-endian file, which is not known: take the usual, little-endian one")
+	default:
+		p.fail("has version %d; 2 and 3 are known", f.Version)
 	}
 	tensors, keys := p.uint64(), p.uint64()
 	switch {

@@ -54,9 +54,22 @@ func Parse(source, bos, eos string) (t *Template, err error) {
 	}
 	compiled, err := exec.NewTemplate(name, settings, loader, environment())
 	if err != nil {
-		return nil, fmt.Errorf("read the chat template: %w", err)
+		return nil, fmt.Errorf("read the chat template: %w", reason(err))
 	}
 	return &Template{compiled: compiled, bos: bos, eos: eos}, nil
+}
+
+// reason is what is wrong with a template: the library's error without the whole of
+// the template, which it begins with, and without what follows the place.
+func reason(err error) error {
+	if inner := errors.Unwrap(err); inner != nil {
+		err = inner
+	}
+	text, near, ok := strings.Cut(err.Error(), ", near ")
+	if !ok {
+		return err
+	}
+	return fmt.Errorf("%s, near %.40s…", text, near)
 }
 
 // Render writes the conversation as the model wants it, up to where its answer

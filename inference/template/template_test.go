@@ -64,6 +64,8 @@ func TestFaultyTemplatesAreErrors(t *testing.T) {
 		{"raise_exception", "{{ raise_exception('roles must alternate') }}", "roles must alternate"},
 		{"reads a file", "{% include '/etc/passwd' %}", ""},
 		{"includes itself", "{% include '/chat_template' %}", ""},
+		{"a long one", "{% if x %}" + strings.Repeat("word ", 2000) + "{% elsif %}", "controlStructure"},
+		{"long in the middle", "{{ " + strings.Repeat("'word' ~ ", 2000) + "}}", ""},
 		{"endless range", "{% for i in range(0, 1000000000) %}x{% endfor %}", "range"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -71,8 +73,8 @@ func TestFaultyTemplatesAreErrors(t *testing.T) {
 			if err == nil {
 				_, err = tmpl.Render(conversation)
 			}
-			if err == nil || !strings.Contains(err.Error(), tt.want) {
-				t.Errorf("got %v, want an error with %q", err, tt.want)
+			if err == nil || !strings.Contains(err.Error(), tt.want) || len(err.Error()) > 300 {
+				t.Errorf("got %v, want a short error with %q", err, tt.want)
 			}
 		})
 	}

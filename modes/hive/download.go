@@ -307,9 +307,9 @@ func checkModel(path, source string, files int) error {
 		return f.Close()
 	}
 	if _, ok := errors.AsType[*gguf.Error](err); ok && filepath.IsAbs(source) {
-		return ops.Invalid("model", "%s is no model: %w", source, err)
+		return ops.Invalid("model", "%s is %w", source, err)
 	} else if ok {
-		return ops.Errorf(ops.CodeUnavailable, "what came from %s is no model: %w", source, err).
+		return ops.Errorf(ops.CodeUnavailable, "what came from %s is %w", source, err).
 			WithHint("the file is damaged or cut short where it comes from: take another")
 	}
 	return fmt.Errorf("check the model: %w", err)

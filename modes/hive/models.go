@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	engine "rbee.dev/rbee/inference/builtin"
@@ -203,13 +204,16 @@ func (m *models) file(id string) (name string, info fs.FileInfo, err error) {
 	return names[0], info, regular(names[0], info)
 }
 
-// linkError says of a link out of the folder what a person understands. A link
-// to nothing is as good as no file.
+// linkError says of what cannot be opened inside the folder what a person
+// understands. A link to nothing is as good as no file.
 func linkError(err error) error {
 	if errors.Is(err, fs.ErrNotExist) {
 		return fs.ErrNotExist
 	}
-	return fmt.Errorf("it cannot be opened inside the models' folder (a link that leads out of it?): %w", err)
+	if reason, ok := errors.AsType[syscall.Errno](err); ok {
+		return fmt.Errorf("it cannot be opened: %w", reason)
+	}
+	return errors.New("it is a link that leads out of the models' folder") // else os.Root opens everything
 }
 
 // describe reads what the file and its manifest say.
