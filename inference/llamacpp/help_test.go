@@ -1,17 +1,11 @@
 package llamacpp
 
 import (
-	"regexp"
 	"strings"
 	"testing"
 
 	"rbee.dev/rbee/inference/llamacpp/llamacpptest"
 )
-
-// helpLine is a line of --help that begins with names: "-t,    --threads N
-// number of CPU threads". The value's name follows the last of them after one
-// space.
-var helpLine = regexp.MustCompile(`^((?:--?[A-Za-z][\w.-]*,\s+)*--?[A-Za-z][\w.-]*)(?: (\S.*?))?(?:\s{2,}.*)?$`)
 
 // TestEveryFlagOfTheRealProgramIsAllowedOrRefused: one that is new in it is to be
 // put on one of the lists.
@@ -31,7 +25,7 @@ func TestEveryFlagOfTheRealProgramIsAllowedOrRefused(t *testing.T) {
 			t.Errorf("the line %q is of no known form", line)
 			continue
 		}
-		for _, name := range regexp.MustCompile(`,\s+`).Split(m[1], -1) {
+		for _, name := range comma.Split(m[1], -1) {
 			seen++
 			kind, passed := allowed[name]
 			if _, not := refused[name]; passed == not {
@@ -44,5 +38,50 @@ func TestEveryFlagOfTheRealProgramIsAllowedOrRefused(t *testing.T) {
 	}
 	if seen < 300 {
 		t.Errorf("only %d flags were found in its help", seen)
+	}
+}
+
+func TestTheRealProgramSaysWhatItsFlagsAreFor(t *testing.T) {
+	words, err := AskFlags(t.Context(), llamacpptest.Program(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range Flags() {
+		if strings.Contains(words[name].Text, "(env: ") || len(words[name].Text) > 200 {
+			t.Errorf("of %s it says %q", name, words[name].Text)
+		}
+	}
+	if len(words) < len(Flags())*9/10 || words["batch-size"].Value != "N" || !strings.HasPrefix(words["batch-size"].Text, "logical maximum batch size") {
+		t.Errorf("it tells of %d of %d: %q", len(words), len(Flags()), words["batch-size"])
+	}
+}
+
+func TestAHelpIsTakenApart(t *testing.T) {
+	const help = `----- common params -----
+
+-h,    --help                           print usage
+-ctk,  --cache-type-k TYPE              KV cache data type for K
+                                        allowed values: f32, f16
+                                        (env: LLAMA_ARG_CACHE_TYPE_K)
+--sampler-seq, --sampling-seq SEQUENCE
+                                        simplified sequence [(more
+                                        info)](https://example.org/x)
+--perf, --no-perf                       timings
+
+----- other params -----
+
+--bare
+`
+	got := readHelp(help)
+	for name, want := range map[string]Words{
+		"cache-type-k": {"TYPE", "KV cache data type for K allowed values: f32, f16"},
+		"sampler-seq":  {"SEQUENCE", "simplified sequence"},
+		"sampling-seq": {"SEQUENCE", "simplified sequence"},
+		"no-perf":      {"", "timings"},
+		"bare":         {},
+	} {
+		if got[name] != want {
+			t.Errorf("%s: %q, want %q", name, got[name], want)
+		}
 	}
 }

@@ -194,7 +194,7 @@ func TestWhatCannotBeRightIsRefusedAndNothingStays(t *testing.T) {
 		{"withheld", answering(http.StatusUnavailableForLegalReasons), ops.CodeUnavailable, "answers 451"},
 		{"no content", answering(http.StatusNoContent), ops.CodeUnavailable, "answers 204"},
 		{"always busy", answering(http.StatusServiceUnavailable), ops.CodeUnavailable, "503"},
-		{"always cut without ranges", func(s *server, _ *fetch.File) { s.noRange, s.cut, s.cuts = true, 5000, 1000 }, ops.CodeUnavailable, "broke off at 5000 of 300000"},
+		{"always cut without ranges", func(s *server, _ *fetch.File) { s.noRange, s.cut, s.cuts = true, 5000, 1000 }, ops.CodeUnavailable, "has 300000 bytes, as the server says, and ends after 5000 of them each time"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := newServer(t, 300_000)

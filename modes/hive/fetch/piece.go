@@ -162,7 +162,7 @@ func (t *transfer) write(in io.Reader, s span) error {
 func (t *transfer) broken(err error) error {
 	sum := t.have.sum()
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-		return &again{err: ops.Errorf(ops.CodeUnavailable, "the download broke off at %d of %d bytes", sum, t.state.Size)}
+		return &again{err: ops.Errorf(ops.CodeUnavailable, "the download broke off at %d of %d bytes", sum, t.state.Size), short: true}
 	}
 	return &again{err: ops.Errorf(ops.CodeUnavailable, "the download broke off at %d bytes: %w", sum, err)}
 }

@@ -21,6 +21,7 @@ const maxRedirects = 10
 type again struct {
 	err   error
 	after time.Duration // that the server wants to be left alone for
+	short bool          // the answer ended, and not by an error, before all had come
 }
 
 func (a *again) Error() string { return a.err.Error() }
@@ -158,7 +159,7 @@ func busy(answer *http.Response, shown string) error {
 	if after > longestPause {
 		return err.WithHint("rbee does not wait that long: give the same command again then")
 	}
-	return &again{err, after}
+	return &again{err: err, after: after}
 }
 
 // retryAfter reads the header of that name: seconds, or a date (RFC 9110,

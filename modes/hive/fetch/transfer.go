@@ -36,6 +36,9 @@ type transfer struct {
 	at    string // where the URL led to, "" before that is known
 	state state
 	kept  int64 // bytes that were there when the state was kept last
+
+	shortAt    int64 // bytes after which answers have ended too early
+	shortTimes int   // in a row
 }
 
 // Fetch brings a file to path and goes on with what is there already, if the
@@ -120,6 +123,10 @@ func (t *transfer) run(ctx context.Context) error {
 		if !ok {
 			return err
 		}
+		if a.short && t.endsHere() {
+			return ops.Errorf(ops.CodeUnavailable, "%s has %d bytes, as the server says, and ends after %d of them each time", Shown(t.what.URL), t.state.Size, t.shortAt).
+				WithHint(elsewhere)
+		}
 		if failed >= t.o.Tries {
 			return hinted(a.err)
 		}
@@ -132,6 +139,20 @@ func (t *transfer) run(ctx context.Context) error {
 			return err
 		}
 	}
+}
+
+// mostShort is after how many answers that end at the same byte too early no
+// further one is asked for: connections break here and there.
+const mostShort = 4
+
+// endsHere notes that an answer has ended too early, and reports whether they always
+// do so there.
+func (t *transfer) endsHere() bool {
+	if n := t.have.sum(); n != t.shortAt {
+		t.shortAt, t.shortTimes = n, 0
+	}
+	t.shortTimes++
+	return t.shortAt > 0 && t.shortTimes >= mostShort
 }
 
 // hinted is err with what to do about a server that has failed too often, where
