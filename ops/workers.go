@@ -71,10 +71,10 @@ type WorkerSpawn struct {
 	// Device is what to run it on: auto, cpu, cuda:0, ….
 	Device string `json:"device,omitempty" placeholder:"DEVICE" help:"Device: auto, cpu, cuda:0, …"`
 	// Parallel is how many requests it runs at once, 1 to 64; 0 means 4.
-	Parallel int `json:"parallel,omitempty" placeholder:"N" help:"Requests run at once, 1 to 64 (default: 4)."`
+	Parallel int `json:"parallel,omitempty" placeholder:"N" help:"Requests run at once, 1 to 64; 0 is the default, 4."`
 	// Context is how many tokens each request may hold, prompt and answer
 	// together; 0 means the model's own length, but at most 4096.
-	Context int `json:"context_length,omitempty" name:"context-length" placeholder:"TOKENS" help:"Tokens per request, prompt and answer together (default: the model's, at most 4096)."`
+	Context int `json:"context_length,omitempty" name:"context-length" placeholder:"TOKENS" help:"Tokens per request, prompt and answer together; 0 is the default, the model's, at most 4096."`
 	// Flags are settings of the engine's own, each name or name=value, 64 at
 	// most; an engine refuses those that it does not take.
 	Flags []string `json:"flags,omitempty" name:"flag" sep:"none" placeholder:"NAME=VALUE" help:"Setting of the engine's own, as flash-attn=on; once for each."`

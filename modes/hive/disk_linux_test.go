@@ -42,11 +42,13 @@ func TestADiskThatFillsUpLeavesNoHalfModel(t *testing.T) {
 	// Of this one nobody knows the size before.
 	_, err := m.download(t.Context(), s.URL+"/chunked.gguf", "bee")
 	e, ok := errors.AsType[*ops.Error](err)
-	if !ok || e.Code != ops.CodeUnavailable || !errors.Is(err, syscall.ENOSPC) || e.Hint == "" {
+	if !ok || e.Code != ops.CodeUnavailable || !errors.Is(err, syscall.ENOSPC) || e.Message != "there is no room for the model bee on the disk of "+m.dir+": no space left on device" {
 		t.Errorf("download() = %v", err)
 	}
-	if _, err := m.download(t.Context(), s.URL+"/tiny.gguf", "bee"); ops.CodeOf(err) != ops.CodeConflict {
-		t.Errorf("one whose size is known: %v", err)
+	_, known := m.download(t.Context(), s.URL+"/tiny.gguf", "bee")
+	if ops.CodeOf(known) != ops.CodeConflict || !strings.HasPrefix(known.Error(), "there is no room for the model bee on the disk of "+m.dir+": it takes 1.7 MiB") ||
+		ops.AsError(known).Hint != e.Hint || !strings.Contains(e.Hint, m.dir) {
+		t.Errorf("one whose size is known: %v", known)
 	}
 	if left, err := os.ReadDir(m.dir); err != nil || len(left) > 0 {
 		t.Errorf("left on the disk: %v, %v", left, err)

@@ -72,6 +72,7 @@ func (m *models) lead(ctx context.Context, f *fetch.Fetcher, d *download, p plan
 		}()
 		d.err = errors.New("the download was not finished") // should bring panic
 		d.model, d.err = m.bring(ctx, f, d, p, id)
+		d.err = fetch.NoRoom(d.err, "the model "+id, m.dir)
 	}()
 	meter.Wait()
 	return d.model, d.err

@@ -213,8 +213,11 @@ func linkError(err error) error {
 	if reason, ok := errors.AsType[syscall.Errno](err); ok {
 		return fmt.Errorf("it cannot be opened: %w", reason)
 	}
-	return errors.New("it is a link that leads out of the models' folder") // else os.Root opens everything
+	return errLeadsOut // else os.Root opens everything
 }
+
+// errLeadsOut is the error of a link that is not followed.
+var errLeadsOut = errors.New("it is a link that leads out of the models' folder")
 
 // describe reads what the file and its manifest say.
 func (m *models) describe(id, path string, info fs.FileInfo) (_ ops.Model, _ fit.Model, refused string) {

@@ -40,6 +40,8 @@ func (m *models) mend(id string, err error) string {
 		return fmt.Sprintf("leave the one that is meant in %s, and move the others into folders of their own beside it: a model is called as its folder is", folder)
 	case errors.Is(err, errLacking):
 		return fmt.Sprintf("put the missing parts into %s, or `%s` removes it", folder, m.line("delete", id))
+	case errors.Is(err, errLeadsOut):
+		return fmt.Sprintf("`%s` removes the link, and `rbee model download%s FILE.gguf --name %s` brings the file itself", m.line("delete", id), onHive(m.hive), id)
 	}
 	return fmt.Sprintf("`%s` removes it", m.line("delete", id))
 }

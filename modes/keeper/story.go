@@ -36,6 +36,10 @@ func (s *story) tell(e ops.Event) {
 	}
 }
 
+// barTemplate is how a bar looks: who, how much of how much, how fast once that is
+// known.
+const barTemplate pb.ProgressBarTemplate = `{{string . "prefix"}}{{counters . }} {{bar . }} {{percent . }} {{speed . "%s/s" " "}}`
+
 func (s *story) progress(e ops.ProgressEvent) {
 	if file, ok := s.k.Stderr.(*os.File); !ok || s.k.Quiet || !term.IsTerminal(int(file.Fd())) {
 		return // a log has no use for a bar
@@ -43,7 +47,7 @@ func (s *story) progress(e ops.ProgressEvent) {
 	if s.bar == nil || s.of != e.Action {
 		s.close()
 		s.of = e.Action
-		s.bar = pb.New64(e.Total)
+		s.bar = pb.New64(e.Total).SetTemplate(barTemplate)
 		s.bar.Set(pb.Bytes, e.Unit == "bytes")
 		s.bar.SetWriter(s.k.Stderr)
 		s.bar.Set("prefix", fmt.Sprintf("%s: ", e.Actor))

@@ -36,7 +36,7 @@ func TestADiskThatFillsUpLeavesNoHalfEngine(t *testing.T) {
 			m := newMirror(t, release(map[string][]byte{}, "b6000", map[string][]byte{name1: tarball(t, c.things)}))
 			s := onSmallDisk(t, c.disk)
 			_, err := s.Install(t.Context(), Wanted{Version: "b6000", From: m.URL, Machine: linux, Fetch: quickly()})
-			if e := ops.AsError(err); ops.CodeOf(err) != c.code || !strings.Contains(e.Hint, "make room on the disk of") {
+			if e := ops.AsError(err); ops.CodeOf(err) != c.code || e.Hint != "make room on the disk of "+s.dir+", and give the same command again" || !strings.HasPrefix(e.Message, "there is no room for the engine b6000-cpu on the disk of "+s.dir+": ") {
 				t.Errorf("got %v, %+v", err, e)
 			}
 			if names := left(t, s); len(names) > 0 || len(s.List()) > 0 {

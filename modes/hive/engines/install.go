@@ -63,7 +63,7 @@ func (s *Store) Install(ctx context.Context, w Wanted) (Installed, error) {
 		return s.Get(old.ID)
 	}
 	if err := s.bring(ctx, f, o, a, w.SHA256); err != nil {
-		return Installed{}, err
+		return Installed{}, fetch.NoRoom(err, "the engine "+a.id(), s.dir)
 	}
 	ops.Narrate(ctx, "engine_ready", "%s is installed", a.id())
 	return s.Get(a.id())

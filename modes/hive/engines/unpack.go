@@ -68,9 +68,6 @@ func unpack(ctx context.Context, file, folder string, flat bool, most int64) err
 	if _, ok := errors.AsType[*ops.Error](err); ok {
 		return err
 	}
-	if fetch.Full(err) {
-		return ops.Errorf(ops.CodeUnavailable, "unpack the archive: %w", err).WithHint("nothing is kept of it; make room on the disk of %s and try again", folder)
-	}
 	return ops.Errorf(ops.CodeUnavailable, "unpack %s: %w", strings.TrimPrefix(filepath.Base(file), partial), err).
 		WithHint("the archive is damaged or no release of llama.cpp: take another VERSION, or another place with --from")
 }

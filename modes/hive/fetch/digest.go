@@ -152,7 +152,7 @@ func Copy(ctx context.Context, in io.Reader, path string, seen func(done int64))
 	for ctx.Err() == nil {
 		n, err := in.Read(buf)
 		if _, failed := out.Write(buf[:n]); failed != nil {
-			return size, "", writeError(failed, path)
+			return size, "", writeError(failed)
 		}
 		h.Write(buf[:n])
 		size += int64(n)

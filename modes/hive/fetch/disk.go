@@ -2,7 +2,7 @@ package fetch
 
 import (
 	"errors"
-	"path/filepath"
+	"fmt"
 	"syscall"
 
 	"github.com/dustin/go-humanize"
@@ -17,8 +17,30 @@ func CheckRoom(folder string, size int64) error {
 	if !ok || size <= 0 || uint64(size) <= free {
 		return nil
 	}
-	return ops.Errorf(ops.CodeConflict, "it takes %s, and the disk has %s free", humanize.IBytes(uint64(size)), humanize.IBytes(free)).
-		WithHint("make room on the disk of %s", folder)
+	return ops.Errorf(ops.CodeConflict, "%w", &tooLittle{uint64(size), free}).WithHint("make room on the disk of %s", folder)
+}
+
+// tooLittle is how much is wanted of a disk, and how much it has, in bytes.
+type tooLittle struct{ wanted, free uint64 }
+
+func (t *tooLittle) Error() string {
+	return fmt.Sprintf("it takes %s, and the disk has %s free", humanize.IBytes(t.wanted), humanize.IBytes(t.free))
+}
+
+// NoRoom says of an error that came of a disk, or a share of it, that is full what
+// has no room there and on the disk of which folder. Any other it leaves as it is.
+func NoRoom(err error, what, folder string) error {
+	var why error
+	code := ops.CodeConflict
+	if t, ok := errors.AsType[*tooLittle](err); ok {
+		why = t
+	} else if number, ok := errors.AsType[syscall.Errno](err); ok && full(err) {
+		why, code = number, ops.CodeUnavailable
+	} else {
+		return err
+	}
+	return ops.Errorf(code, "there is no room for %s on the disk of %s: %w", what, folder, why).
+		WithHint("make room on the disk of %s, and give the same command again", folder)
 }
 
 // diskFree is how many bytes this account can still write to the disk of dir.
@@ -30,17 +52,8 @@ func diskFree(dir string) (uint64, bool) {
 	return s.Bavail * uint64(s.Bsize), true //nolint:gosec,unconvert // the types differ between systems
 }
 
-// Full says whether err came of a disk, or a share of it, that is full.
-func Full(err error) bool { return full(err) }
-
 // full says whether err came of a disk, or a share of it, that is full.
 func full(err error) bool { return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) }
 
-// writeError is err, which came of writing the file at path, for a person.
-func writeError(err error, path string) error {
-	e := ops.Errorf(ops.CodeUnavailable, "write the model: %w", err)
-	if full(err) {
-		return e.WithHint("nothing is kept of it; make room on the disk of %s and try again", filepath.Dir(path))
-	}
-	return e
-}
+// writeError is err, which came of writing a file, for a person.
+func writeError(err error) error { return ops.Errorf(ops.CodeUnavailable, "write the file: %w", err) }

@@ -135,7 +135,7 @@ func (t *transfer) write(in io.Reader, s span) error {
 		_, failed := t.out.WriteAt(buf[:n], at)
 		t.writing.Unlock()
 		if failed != nil {
-			return writeError(failed, t.path)
+			return writeError(failed)
 		}
 		t.have.add(at, at+int64(n))
 		buf = t.digest.offer(chunk{buf, at, n})

@@ -171,7 +171,7 @@ func (t *transfer) reset() error {
 	t.state = begin(t.what)
 	t.kept = 0
 	if err := t.out.Truncate(0); err != nil {
-		return writeError(err, t.path)
+		return writeError(err)
 	}
 	return nil
 }
@@ -288,7 +288,7 @@ func (t *transfer) finish() error {
 			WithHint("download it again; if it happens again, the server or a proxy on the way changes the file")}
 	}
 	if err := t.out.Sync(); err != nil {
-		return writeError(err, t.path)
+		return writeError(err)
 	}
 	t.state.SHA256 = sum
 	if t.state.Validator == "" {

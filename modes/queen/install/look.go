@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -107,10 +108,10 @@ func devices(one map[string]string, gpus, amd []string) []ops.Device {
 		cpu.Name = one["arch"]
 	}
 	var sets []string
-	for flag := range strings.FieldsSeq(one["flags"]) {
-		switch flag {
-		case "avx2", "fma", "avx512f", "avx512_vnni", "asimd", "asimddp":
-			sets = append(sets, flag)
+	has := strings.Fields(one["flags"])
+	for _, set := range []string{"avx2", "fma", "avx512f", "avx512_vnni", "asimd", "asimddp"} { // as hives tell of them
+		if slices.Contains(has, set) {
+			sets = append(sets, set)
 		}
 	}
 	cpu.InstructionSets = strings.Join(sets, " ")
