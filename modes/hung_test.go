@@ -2,6 +2,7 @@ package modes_test
 
 import (
 	"encoding/json"
+	"net"
 	"os"
 	"strings"
 	"syscall"
@@ -32,6 +33,76 @@ func TestARestartReplacesAHiveThatHangs(t *testing.T) {
 	}
 	if list := p.workers(); len(list) != 1 || list[0].PID != worker.PID {
 		t.Errorf("the worker was not kept: %+v, was %+v", list, worker)
+	}
+}
+
+func TestAStopEndsWhatHangs(t *testing.T) {
+	p := newPlace(t)
+	p.rbee("infer", "-n", "1", "hi")
+	p.rbee("worker", "spawn", "tinybee")
+	hung := []int{p.record("hive").PID}
+	for _, w := range p.workers() {
+		hung = append(hung, w.PID)
+	}
+	for _, pid := range hung {
+		if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p.rbee("queen", "stop")
+	p.nothingRuns()
+}
+
+// TestAHiveIsStoppedWithoutAQueen: a queen that was killed has left its hive and
+// workers behind, and none is started to stop them.
+func TestAHiveIsStoppedWithoutAQueen(t *testing.T) {
+	p := newPlace(t)
+	p.rbee("infer", "-n", "1", "hi")
+	p.kill(p.record("queen").PID)
+	for range 2 { // the second finds nothing
+		if out := p.rbee("hive", "stop"); !strings.Contains(out, "down") {
+			t.Errorf("it says %s", out)
+		}
+		p.nothingRuns()
+	}
+}
+
+func TestARestartThatCouldNotBeginLeavesTheQueen(t *testing.T) {
+	p := newPlace(t)
+	p.rbee("queen", "start")
+	before := p.record("queen")
+	taken, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	for _, tt := range []struct{ set, says string }{
+		{"RBEE_LISTEN=" + taken.Addr().String(), "another program has the port"},
+		{"RBEE_LISTEN=nowhere", "must be HOST:PORT"},
+		{"RBEE_HOST_NAMES=llm.example.org", "wants an API key"},
+		{"RBEE_QUEUE_DEPTH=-1", "must be at least 1"},
+		{"RBEE_IDLE_TIMEOUT=soon", "idle-timeout"},
+	} {
+		cmd := p.command("queen", "restart")
+		cmd.Env = append(cmd.Env, tt.set)
+		if out, err := cmd.CombinedOutput(); err == nil || !strings.Contains(string(out), "the queen that runs goes on") || !strings.Contains(string(out), tt.says) {
+			t.Errorf("%s: %v, %s", tt.set, err, out)
+		}
+		if now := p.record("queen"); now.PID != before.PID || !now.Alive() {
+			t.Fatalf("%s: the queen is %+v, was %+v", tt.set, now, before)
+		}
+	}
+	// What could begin does, with the keys and at the address of now.
+	p.rbee("key", "create", "--name", "a")
+	free := freePort(t)
+	cmd := p.command("queen", "restart")
+	cmd.Env = append(cmd.Env, "RBEE_LISTEN="+free, "RBEE_HOST_NAMES=llm.example.org")
+	if out, err := cmd.CombinedOutput(); err != nil || p.record("queen").Address != free {
+		t.Errorf("%v, %s: it listens on %s, not on %s", err, out, p.record("queen").Address, free)
+	}
+	p.rbee("queen", "restart")
+	if now := p.record("queen"); now.Address != free {
+		t.Errorf("a restart that names no port listens on %s, not on %s", now.Address, free)
 	}
 }
 

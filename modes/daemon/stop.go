@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sync"
 	"syscall"
 	"time"
 
@@ -57,15 +58,17 @@ func HasWorkers(h home.Home) bool {
 func KillLeftovers(h home.Home) error {
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
-	var errs []error
 	files := append([]string{h.PIDFile("hive")}, workerRecords(h)...)
-	for _, file := range files {
+	errs := make([]error, len(files))
+	var ending sync.WaitGroup // all at once: each may take its time
+	for i, file := range files {
 		r, alive, err := Running(file)
 		if err != nil || !alive {
 			continue
 		}
-		errs = append(errs, Kill(ctx, r.Process, 5*time.Second))
+		ending.Go(func() { errs[i] = Kill(ctx, r.Process, 5*time.Second) })
 	}
+	ending.Wait()
 	for _, file := range workerRecords(h) {
 		errs = append(errs, os.RemoveAll(filepath.Dir(file)))
 	}

@@ -273,6 +273,10 @@ func (m *models) missing(id string) error {
 		return ops.Errorf(ops.CodeNotFound, "the folder %s of the models on hive %s holds no GGUF file", id, m.hive).
 			WithHint("put one there, or remove the folder: %s", filepath.Join(m.dir, id))
 	}
+	ids = slices.DeleteFunc(ids, func(id string) bool {
+		_, _, err := m.file(id)
+		return errors.Is(err, fs.ErrNotExist) // nobody means an empty folder
+	})
 	if near := ops.Nearest(id, ids); near != "" {
 		return e.WithHint("did you mean %q? `rbee model list` shows the models there are", near)
 	}

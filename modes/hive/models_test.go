@@ -128,6 +128,21 @@ func TestWhatCannotBeUsedIsListedWithTheReasonAndRefused(t *testing.T) {
 	}
 }
 
+func TestTheNearestModelIsOneThatIsThere(t *testing.T) {
+	m := newModels(t)
+	m.put(t, "badman2/.keep", nil)
+	m.put(t, "badmen22/notes.txt", []byte("no model"))
+	_, err := m.get("badman")
+	if hint := ops.AsError(err).Hint; err == nil || strings.Contains(hint, "badm") {
+		t.Errorf("of folders without a model: %v (%s)", err, hint)
+	}
+	m.put(t, "badmen22/a.gguf", testdata.Tinybee())
+	_, err = m.get("badman2x")
+	if hint := ops.AsError(err).Hint; err == nil || !strings.Contains(hint, `did you mean "badmen22"`) {
+		t.Errorf("with one a little further off: %v (%s)", err, hint)
+	}
+}
+
 func TestNoNameAndNoLinkLeadsOutOfTheModelsFolder(t *testing.T) {
 	m := newModels(t)
 	outside := t.TempDir()

@@ -3,6 +3,7 @@ package keeper
 import (
 	"context"
 
+	"rbee.dev/rbee/modes/daemon"
 	"rbee.dev/rbee/ops"
 )
 
@@ -136,10 +137,36 @@ func (c *HiveStop) Help() string { return "Example:\n  " + examples[c.Op.Name()]
 
 // Run stops the hive.
 func (c *HiveStop) Run(ctx context.Context, k *Keeper) error {
+	if k.canStopAlone(c.Op.HiveID) {
+		return k.stopAlone()
+	}
 	if err := k.helpLink(ctx, c.Op.HiveID, c.Trust); err != nil {
 		return err
 	}
 	return do(ctx, k, c.Op)
+}
+
+// canStopAlone reports whether the hive can be stopped without a queen, where none
+// runs: it is this machine's, and no service that would start it again.
+func (k *Keeper) canStopAlone(hive string) bool {
+	if _, running := k.running(); running || k.Queen != "" || hive != "" && hive != ops.LocalHive {
+		return false
+	}
+	record, err := daemon.Read(k.Home.PIDFile("hive"))
+	return err != nil || !record.Service
+}
+
+// stopAlone ends this machine's hive and its workers. No queen is started for that.
+func (k *Keeper) stopAlone() error {
+	_, running, _ := daemon.Running(k.Home.PIDFile("hive")) // what cannot be read runs as little as what is not there
+	if err := daemon.KillLeftovers(k.Home); err != nil {
+		return err
+	}
+	why := "no hive was running on this machine, and no queen is"
+	if running {
+		why = "stopped by `rbee hive stop`, without a queen"
+	}
+	return k.show(ops.Hive{ID: ops.LocalHive, State: ops.HiveDown, Error: why, LogPath: k.Home.Log("hive")})
 }
 
 // HiveUninstall is `rbee hive uninstall`.

@@ -216,7 +216,7 @@ func (QueenRestart) Run(ctx context.Context, k *Keeper) error {
 	}
 	listen, args := k.Listen, []string(nil)
 	if record, running := k.running(); running {
-		listen, args = record.Address, kept(record.Args)
+		listen, args = address(record.Address), kept(record.Args)
 		if err := k.couldStart(ctx, listen, args); err != nil {
 			return err
 		}
@@ -236,7 +236,7 @@ func (QueenRestart) Run(ctx context.Context, k *Keeper) error {
 }
 
 // couldStart refuses to end a queen for one that could not start: with a variable
-// that is wrong, or a certificate that has expired.
+// that is wrong, a certificate that has expired, or where another program listens.
 func (k *Keeper) couldStart(ctx context.Context, listen string, args []string) error {
 	cmd := exec.CommandContext(ctx, k.Binary, append([]string{"queen", "serve", "--check", "--listen", listen}, args...)...)
 	said, err := cmd.CombinedOutput()

@@ -1,6 +1,7 @@
 package keeper
 
 import (
+	"net"
 	"os"
 	"slices"
 	"strings"
@@ -22,4 +23,14 @@ func kept(args []string) []string {
 		_, set := os.LookupEnv(settings[flag])
 		return settings[flag] != "" && set
 	})
+}
+
+// address is where a queen that takes another's place listens: where that one did,
+// unless RBEE_LISTEN names a port now.
+func address(before string) string {
+	wanted := os.Getenv("RBEE_LISTEN")
+	if _, port, err := net.SplitHostPort(wanted); wanted == "" || err == nil && port == "0" { // any free one: so is the one it has
+		return before
+	}
+	return wanted
 }

@@ -13,7 +13,6 @@ import (
 	"rbee.dev/rbee/inference/slice"
 	"rbee.dev/rbee/modes/daemon"
 	"rbee.dev/rbee/modes/home"
-	"rbee.dev/rbee/modes/queen/schedule"
 	"rbee.dev/rbee/ops"
 	"rbee.dev/rbee/transport"
 )
@@ -97,20 +96,6 @@ func (o Options) args() []string {
 		list = append(list, "--insecure-http")
 	}
 	return list
-}
-
-// check says whether a queen could start like that, as far as it can be told while
-// another runs.
-func check(o Options) error {
-	q := &Queen{Options: o}
-	if _, err := schedule.PolicyNamed(o.Policy); err != nil {
-		return err
-	}
-	if err := q.checkListen(); err != nil {
-		return err
-	}
-	_, _, err := q.certificate()
-	return err
 }
 
 // Run serves until the context ends or somebody asks for the end.

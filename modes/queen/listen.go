@@ -21,12 +21,8 @@ func (q *Queen) occupy() error {
 	if err := q.checkKeys(); err != nil {
 		return err
 	}
-	if q.ln, err = net.Listen("tcp", q.Listen); err != nil { //nolint:noctx // there is no context before Run
-		hint := "choose another address by --listen or RBEE_LISTEN (port 0 takes any free one)"
-		if errors.Is(err, syscall.EADDRINUSE) {
-			hint = "another program has the port: " + hint
-		}
-		return ops.Errorf(ops.CodeUnavailable, "cannot listen on %s: %w", q.Listen, without(err)).WithHint("%s", hint)
+	if q.ln, err = bind(q.Listen); err != nil {
+		return err
 	}
 	q.address, q.fingerprint, q.names = q.ln.Addr().String(), fingerprint, slices.Clone(q.Hosts)
 	if cert != nil {
@@ -41,6 +37,19 @@ func (q *Queen) occupy() error {
 		q.names = append(q.names, machineNames(q.Listen)...)
 	}
 	return nil
+}
+
+// bind opens an address.
+func bind(address string) (net.Listener, error) {
+	ln, err := net.Listen("tcp", address) //nolint:noctx // there is no context before Run
+	if err == nil {
+		return ln, nil
+	}
+	hint := "choose another address by --listen or RBEE_LISTEN (port 0 takes any free one)"
+	if errors.Is(err, syscall.EADDRINUSE) {
+		hint = "another program has the port: " + hint
+	}
+	return nil, ops.Errorf(ops.CodeUnavailable, "cannot listen on %s: %w", address, without(err)).WithHint("%s", hint)
 }
 
 // scheme is that of the queen's URLs.

@@ -18,6 +18,10 @@ import (
 // startWithin is how long a hive may take from its start to its first answer.
 const startWithin = 20 * time.Second
 
+// hungAfter is how long a hive that runs may say nothing at all before it is shown
+// as down: two of its heartbeats, and some more.
+const hungAfter = 35 * time.Second
+
 // hearWithin is how long a hive that runs may take to answer.
 const hearWithin = 5 * time.Second
 
@@ -47,7 +51,7 @@ func newLocalHive(h home.Home, binary, build string, log zerolog.Logger) *localH
 		starting: make(chan struct{}, 1), came: make(chan struct{}, 1),
 	}
 	options := transport.Unix(h.HiveSocket())
-	options.Name = "the hive " + ops.LocalHive
+	options.Name, options.Silence = "the hive "+ops.LocalHive, hungAfter
 	options.OnLost = func(ctx context.Context, err error) {
 		ops.Warn(ctx, "hive_lost", "lost the hive %s, taking the job up again: %v", ops.LocalHive, err)
 	}
@@ -230,7 +234,7 @@ func (l *localHive) shutdown(ctx context.Context, scope daemon.Scope) error {
 	asking, cancel := context.WithTimeout(ctx, hearWithin)
 	defer cancel()
 	if err := l.raw.Post(asking, daemon.ShutdownPath, daemon.Shutdown{Scope: scope}, nil); err != nil {
-		return daemon.Kill(ctx, record.Process, hearWithin)
+		return daemon.Kill(ctx, record.Process, time.Second) // who is deaf for so long will not hear a signal either
 	}
 	return daemon.WaitEnd(ctx, record.Process)
 }

@@ -50,7 +50,7 @@ type remoteHive struct {
 func newRemoteHive(id string, r record, link *ssh.Link, log zerolog.Logger) *remoteHive {
 	h := &remoteHive{id: id, link: link, record: r, poke: make(chan struct{}, 1), log: log.With().Str("hive", id).Logger()}
 	options := transport.Options{
-		Name: "the hive " + id,
+		Name: "the hive " + id, Silence: hungAfter,
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 			return link.DialContext(ctx, h.now().Site.Socket())
 		},
