@@ -18,19 +18,22 @@ const (
 
 // Worker is one process that runs one model on one engine.
 type Worker struct {
-	ID        string      `json:"id"`
-	HiveID    string      `json:"hive_id"`
-	Model     string      `json:"model"`
-	Engine    string      `json:"worker"` // the engine's name: builtin, …
-	Device    string      `json:"device"`
-	State     WorkerState `json:"state"`
-	PID       int         `json:"pid,omitempty"`
-	Slots     int         `json:"slots"`                    // requests it runs at once
-	Running   int         `json:"running"`                  // requests it runs now
-	Context   int         `json:"context_length,omitempty"` // tokens a slot holds; 0 until loaded
-	Error     string      `json:"error,omitempty"`
-	Waiting   string      `json:"waiting,omitempty"` // what loading waits for, where it takes long; for a person
-	StartedAt time.Time   `json:"started_at"`
+	ID      string      `json:"id"`
+	HiveID  string      `json:"hive_id"`
+	Model   string      `json:"model"`
+	Engine  string      `json:"worker"` // the engine's name: builtin, …
+	Device  string      `json:"device"`
+	State   WorkerState `json:"state"`
+	PID     int         `json:"pid,omitempty"`
+	Slots   int         `json:"slots"`                    // requests it runs at once
+	Running int         `json:"running"`                  // requests it runs now
+	Context int         `json:"context_length,omitempty"` // tokens a slot holds; 0 until loaded
+	Error   string      `json:"error,omitempty"`
+	// FailedStarts is how often in a row its engine, which had run before, could not
+	// be started again; 0 once it can be used.
+	FailedStarts int       `json:"failed_starts,omitempty"`
+	Waiting      string    `json:"waiting,omitempty"` // what loading waits for, where it takes long; for a person
+	StartedAt    time.Time `json:"started_at"`
 	// UnloadsAt is when it is unloaded if it gets nothing to do; absent is never.
 	UnloadsAt *time.Time `json:"unloads_at,omitempty"`
 	LogPath   string     `json:"log_path,omitempty"` // on the hive's machine
@@ -46,6 +49,17 @@ type Worker struct {
 	PartOf string `json:"part_of,omitempty"`
 	// PartBytes is how much memory the part is to hold, in bytes; 0 is not known.
 	PartBytes uint64 `json:"part_bytes,omitempty"`
+}
+
+// brokenAfter is how often in a row an engine that has ended may fail to start
+// before others are to do without it.
+const brokenAfter = 2
+
+// Broken reports whether the worker's engine cannot be started again, as far as
+// one can tell: it is tried on, and until then nobody should wait for it. A divided
+// model, which waits for its parts, is not broken.
+func (w *Worker) Broken() bool {
+	return w.State == WorkerLoading && w.FailedStarts >= brokenAfter && len(w.Parts) == 0
 }
 
 // Workers is the answer to [WorkerList].

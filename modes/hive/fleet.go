@@ -128,7 +128,7 @@ func (f *fleet) best(w want) *member {
 func (m *member) load(w want) (int, bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.asked || m.parting || m.info.State == ops.WorkerFailed || !w.fits(m.info) {
+	if m.asked || m.parting || m.info.State == ops.WorkerFailed || m.info.Broken() || !w.fits(m.info) {
 		return 0, false
 	}
 	jobs := max(m.given, m.info.Running)

@@ -139,5 +139,5 @@ func (m *member) retire(ctx context.Context) bool {
 func (m *member) isIdle() bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.info.State == ops.WorkerReady && m.info.Running == 0 && m.given == 0 && !m.asked && !m.parting && m.info.PartOf == ""
+	return (m.info.State == ops.WorkerReady || m.info.Broken()) && m.info.Running == 0 && m.given == 0 && !m.asked && !m.parting && m.info.PartOf == ""
 }

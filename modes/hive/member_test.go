@@ -70,6 +70,7 @@ func TestOfTheWorkersThatFitTheIdlestIsPicked(t *testing.T) {
 	add("another-device", func(m *member) { m.info.Device, m.info.Running = "cuda:0", 0 })
 	add("failed", func(m *member) { m.info.State, m.info.Running = ops.WorkerFailed, 0 })
 	add("stopping", func(m *member) { m.asked, m.info.Running = true, 0 })
+	add("broken", func(m *member) { m.info.State, m.info.FailedStarts, m.info.Running = ops.WorkerLoading, 2, 0 })
 	add("loading", func(m *member) { m.info.State, m.info.Running = ops.WorkerLoading, 0 })
 	add("busier", func(m *member) { m.info.State, m.info.Running = ops.WorkerBusy, 3 })
 	add("idlest", func(*member) {})

@@ -286,6 +286,7 @@ func TestTheWorkerThatWasIdleForLongestGoesFirst(t *testing.T) {
 	ago("busy", 90, func(m *member) { m.info.Running = 1 })
 	ago("given", 90, func(m *member) { m.given = 1 })
 	ago("loading", 90, func(m *member) { m.info.State = ops.WorkerLoading })
+	ago("broken", 25, func(m *member) { m.info.State, m.info.FailedStarts = ops.WorkerLoading, 2 })
 	ago("failed", 90, func(m *member) { m.info.State = ops.WorkerFailed })
 	here := spot{pools: []string{processor}}
 	ago("pinned", 90, func(m *member) { m.info.Model = "kept" })
@@ -300,7 +301,7 @@ func TestTheWorkerThatWasIdleForLongestGoesFirst(t *testing.T) {
 	for m := f.spare(may); m != nil; m = f.spare(may) {
 		order = append(order, m.id)
 	}
-	if got := strings.Join(order, " "); got != "oldest old recent" {
+	if got := strings.Join(order, " "); got != "oldest broken old recent" {
 		t.Errorf("they go in the order %q", got)
 	}
 }

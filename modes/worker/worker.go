@@ -288,11 +288,16 @@ func (w *Worker) engineWaits(what string) {
 func (w *Worker) engineChanged(why error) {
 	if why == nil {
 		w.Log.Info().Msg("the engine is back")
-		w.state.change(func(i *ops.Worker) { i.State, i.Error, i.Waiting = ops.WorkerReady, "", "" })
+		w.state.change(func(i *ops.Worker) { i.State, i.Error, i.Waiting, i.FailedStarts = ops.WorkerReady, "", "", 0 })
 		return
 	}
 	w.Log.Warn().Err(why).Strs("output", lastLines(why)).Msg("the engine ended by itself and is started again")
-	w.state.change(func(i *ops.Worker) { i.State, i.Error = ops.WorkerLoading, why.Error() })
+	w.state.change(func(i *ops.Worker) {
+		if i.State == ops.WorkerLoading {
+			i.FailedStarts++
+		}
+		i.State, i.Error = ops.WorkerLoading, why.Error()
+	})
 }
 
 // engineLost is what requests are told of an engine that is started again.

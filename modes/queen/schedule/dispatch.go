@@ -96,6 +96,9 @@ func (s *Scheduler) hopeless(l *line, w *waiter, v *View) error {
 	}
 	for i := range v.Workers {
 		c := &v.Workers[i]
+		if c.Barred == Broken {
+			failed = c.worker.errBroken()
+		}
 		if c.Barred > waitable {
 			continue
 		}

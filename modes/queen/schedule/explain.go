@@ -134,6 +134,8 @@ func (d *decision) whyWorker(c *Candidate, at int) string {
 	taken := fmt.Sprintf("%d of %d slots taken", c.Taken, c.Slots)
 	first := d.act == Use && at == 0
 	switch {
+	case (c.Barred == Loading || c.Barred == Broken) && c.worker.info.Error != "":
+		return c.Barred.String() + ": " + c.worker.info.Error
 	case c.Barred != 0:
 		return c.Barred.String()
 	case first && c.Warm > 0:

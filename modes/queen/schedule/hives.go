@@ -276,6 +276,8 @@ func (w *worker) show() {
 		k.barred = Part
 	case w.hive.drained:
 		k.barred = Drained
+	case w.info.Broken():
+		k.barred = Broken
 	case w.info.State == ops.WorkerLoading || w.fresh:
 		k.barred = Loading
 	case w.leaving():
@@ -287,7 +289,21 @@ func (w *worker) show() {
 		w.since = time.Now()
 	}
 	w.line.regroup(w, k)
-	w.count(k.barred != Failed && k.barred != Part)
+	w.count(k.barred != Failed && k.barred != Part && k.barred != Broken)
+}
+
+// errBroken is why a request cannot have such a worker.
+func (w *worker) errBroken() error {
+	return ops.Errorf(ops.CodeUnavailable, "worker %s of %s, which runs %s, cannot start its engine again: %s", w.info.ID, w.hive.id, w.line.model, w.info.Error).
+		WithHint("`rbee worker get %s%s` names its log, `rbee worker delete %s%s` ends it", w.info.ID, onHive(w.hive.id), w.info.ID, onHive(w.hive.id))
+}
+
+// onHive is the flag that names a hive, where a command would take another.
+func onHive(id string) string {
+	if id == ops.LocalHive {
+		return ""
+	}
+	return " --hive " + id
 }
 
 // count has the worker be counted among those that run at its site, or not.

@@ -257,6 +257,7 @@ func (s *Scheduler) relay(ctx context.Context, w *waiter) {
 	s.mu.Unlock()
 	for _, e := range events {
 		ops.Emit(ctx, e)
+		w.heardAt = time.Now()
 	}
 }
 
@@ -264,12 +265,30 @@ func (s *Scheduler) relay(ctx context.Context, w *waiter) {
 func (s *Scheduler) tellPlace(ctx context.Context, w *waiter) {
 	s.mu.Lock()
 	text := s.placeOf(w)
+	if text == "" && time.Since(w.heardAt) >= tellAgain {
+		text = w.line.loads(&w.Request)
+	}
 	s.mu.Unlock()
 	if text == "" || text == w.told && time.Since(w.toldAt) < tellAgain {
 		return
 	}
 	w.told, w.toldAt = text, time.Now()
 	ops.Narrate(ops.As(ctx, "queen"), "queue_position", "%s", text)
+}
+
+// loads is which worker that reads its model r waits for, in words, or "".
+func (l *line) loads(r *Request) string {
+	for _, w := range l.workers {
+		if w.group.barred != Loading || w.fresh && w.info.State != ops.WorkerLoading || !r.mayBe(w.hive) || !r.fits(w.info.Engine, w.info.Device) {
+			continue
+		}
+		text := fmt.Sprintf("worker %s of %s is loading %s", w.info.ID, w.hive.id, l.model)
+		if w.info.Error != "" {
+			text += " again: " + w.info.Error
+		}
+		return text
+	}
+	return ""
 }
 
 // placeOf is w's place in its queue in words, and what of a divided model it waits

@@ -22,12 +22,13 @@ type waiter struct {
 	lease   *Lease
 	err     error
 
-	news   chan struct{}   // holds a token when a start has said something
-	starts []heard         // those that it waits for
-	failed map[*hive]error // starts that have failed since it came
-	behind string          // a hive that has to take work again first, or ""
-	told   string          // what was told last of its place in the queue
-	toldAt time.Time
+	news    chan struct{}   // holds a token when a start has said something
+	starts  []heard         // those that it waits for
+	failed  map[*hive]error // starts that have failed since it came
+	behind  string          // a hive that has to take work again first, or ""
+	told    string          // what was told last of its place in the queue
+	toldAt  time.Time
+	heardAt time.Time // when a start has said something last
 }
 
 // heard is a start, and how much of it was passed on.

@@ -19,6 +19,7 @@ const (
 	waitable                    // the last of those
 	Running                     // the hive runs the model already
 	Failed                      // the worker has ended
+	Broken                      // its engine cannot be started again
 	Part                        // the worker holds a part of another one's model
 	Tried                       // it has failed this request
 	Drained                     // by `rbee hive drain`
@@ -44,6 +45,7 @@ var texts = map[Reason]struct{ word, human string }{
 	Failing:   {"failing", "it failed a request a moment ago that another worker could do"},
 	Running:   {"running", "it runs the model already"},
 	Failed:    {"failed", "it has ended"},
+	Broken:    {"broken", "its engine has ended and cannot be started again"},
 	Part:      {"part", "it holds a part of another worker's model"},
 	Tried:     {"tried", "it has failed this request"},
 	Drained:   {"drained", "the hive is drained"},

@@ -63,7 +63,7 @@ func (h *hive) full(t *site) bool {
 func (h *hive) weigh() {
 	h.used, h.held, h.pinned = 0, 0, 0
 	for _, w := range h.workers {
-		if w.info.State == ops.WorkerFailed {
+		if w.info.State == ops.WorkerFailed || w.info.Broken() {
 			continue
 		}
 		m := h.models[w.info.Model]

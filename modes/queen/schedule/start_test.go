@@ -12,6 +12,10 @@ import (
 
 func TestWorkersAreStartedWhereTheyFit(t *testing.T) {
 	big := ops.Model{ID: "bee", Size: 1 << 30, Memory: 6 << 30}
+	broken := ops.Worker{
+		ID: "w", HiveID: "a", Model: "bee", Engine: "builtin", Device: "cpu", Slots: 4,
+		State: ops.WorkerLoading, Error: "it ended", FailedStarts: 2,
+	}
 	for name, tt := range map[string]struct {
 		set  func(*depot)
 		r    Request
@@ -34,6 +38,19 @@ func TestWorkersAreStartedWhereTheyFit(t *testing.T) {
 		"on the one that is named":                      {set: func(d *depot) { d.add("a", 8<<30, big); d.add("b", 8<<30, big) }, r: Request{Hive: "b"}, want: []string{"b"}},
 		"on another engine than the one that runs":      {set: func(d *depot) { d.add("a", 64<<30, big); d.run("a", "w", "bee", 4) }, r: Request{Engine: "llamacpp"}, want: []string{"a"}},
 		"not again where it comes up on another device": {set: func(d *depot) { d.add("a", 8<<30, big) }, r: Request{Device: "cuda:7"}, want: []string{"a"}, err: "the hive a runs bee on builtin, cpu"},
+		"beside one whose engine cannot be started again, as if it were not there": {set: func(d *depot) {
+			d.add("a", 8<<30, big)
+			d.place(broken)
+		}, want: []string{"a"}},
+		"nowhere when that fails, too": {set: func(d *depot) {
+			d.add("a", 8<<30, big)
+			d.place(broken)
+			d.broken["a"] = ops.Errorf(ops.CodeUnavailable, "no driver on a")
+		}, want: []string{"a"}, err: "no driver on a"},
+		"nowhere when only a broken one is asked for": {set: func(d *depot) {
+			d.add("a", 2<<30, big)
+			d.place(broken)
+		}, err: "worker w of a, which runs bee, cannot start its engine again: it ended"},
 		"elsewhere when one fails": {set: func(d *depot) {
 			d.add("a", 8<<30, big)
 			d.add("b", 8<<30, big)
@@ -138,10 +155,61 @@ func TestAWorkerThatSomebodyElseStartsIsWaitedFor(t *testing.T) {
 			s.Workers = []ops.Worker{{ID: "w", Model: "bee", State: ops.WorkerLoading, Slots: 4}}
 		})
 		a := d.ask(Request{Model: "bee"})
+		time.Sleep(tellEvery + 2*tellAgain)
+		synctest.Wait()
 		d.change("a", func(s *ops.HiveSnapshot) { s.Workers[0].State = ops.WorkerReady })
 		if <-a.done; a.err != nil || a.lease.Worker.ID != "w" || len(d.started()) != 0 {
 			t.Errorf("it got %+v, %v; %d were started", a.lease, a.err, len(d.started()))
 		}
+		a.lease.Release()
+		told := "queen: worker w of a is loading bee"
+		if got := a.said.all(); !slices.Equal(got, []string{told, told, told}) {
+			t.Errorf("meanwhile it was told %q", got)
+		}
+	})
+}
+
+func TestAWorkerThatBreaksWhileItIsWaitedForIsReplaced(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDepot(t, Options{})
+		defer d.Close()
+		d.add("a", 8<<30, bee)
+		d.run("a", "w", "bee", 4)
+		fail := func(times int) {
+			d.change("a", func(s *ops.HiveSnapshot) {
+				s.Workers[0].State, s.Workers[0].Error, s.Workers[0].FailedStarts = ops.WorkerLoading, "it ended", times
+			})
+		}
+		fail(0)
+		a := d.ask(Request{Job: "j", Model: "bee"})
+		time.Sleep(tellEvery)
+		synctest.Wait()
+		if got := a.said.all(); !slices.Equal(got, []string{"queen: worker w of a is loading bee again: it ended"}) {
+			t.Errorf("it was told %q", got)
+		}
+		if fail(1); a.has() || len(d.started()) != 0 {
+			t.Fatal("another was started at the first failure")
+		}
+		fail(2)
+		if <-a.done; a.err != nil || a.lease.Worker.ID == "w" || len(d.started()) != 1 {
+			t.Fatalf("it got %+v, %v; %d were started", a.lease, a.err, len(d.started()))
+		}
+		x, err := d.Explain("j")
+		if err != nil || !slices.ContainsFunc(x.Decisions, func(c ops.Decision) bool {
+			return slices.ContainsFunc(c.Workers, func(w ops.Considered) bool {
+				return w.Reason == "broken" && w.Why == "its engine has ended and cannot be started again: it ended"
+			})
+		}) {
+			t.Errorf("it is explained as %+v, %v", x.Decisions, err)
+		}
+		d.change("a", func(s *ops.HiveSnapshot) {
+			s.Workers[0].State, s.Workers[0].Error, s.Workers[0].FailedStarts = ops.WorkerReady, "", 0
+		})
+		back := d.get(Request{Model: "bee"})
+		if back.Worker.ID != "w" {
+			t.Errorf("once it is back, %s has the next request", back.Worker.ID)
+		}
+		back.Release()
 		a.lease.Release()
 	})
 }
