@@ -46,6 +46,20 @@ func (f fleet) Models(ctx context.Context) []ops.Model {
 	return list
 }
 
+// JustPut reports whether the hive of this machine has the model by now, though it
+// has not said so yet, and takes in what it has.
+func (f fleet) JustPut(ctx context.Context, model string) bool {
+	if _, up := f.books.snapshot(ops.LocalHive); !up {
+		return false
+	}
+	snapshot, err := f.probe(ctx, ops.LocalHive, false)
+	if err != nil || !slices.ContainsFunc(snapshot.Models, func(m ops.Model) bool { return m.ID == model }) {
+		return false // that it is not known is what is told
+	}
+	f.note(ops.LocalHive, snapshot)
+	return true
+}
+
 // Dial connects to a worker's socket, the hive not in between.
 func (f fleet) Dial(ctx context.Context, hive, worker string) (net.Conn, error) {
 	if err := ops.CheckModelID(worker); err != nil { // it becomes part of a path, as a model's name does

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"slices"
 
 	"rbee.dev/rbee/modes/queen/schedule"
 	"rbee.dev/rbee/ops"
@@ -40,24 +39,10 @@ func (q *Queen) assign(ctx context.Context, o ops.Infer) (any, error) {
 	if o.HiveID != "" {
 		return q.toNamed(ctx, o.HiveID, o)
 	}
-	if q.justPut(ctx, o.Model) {
+	if (fleet{q}).JustPut(ctx, o.Model) {
 		return q.try(ctx, r, o)
 	}
 	return answer, err
-}
-
-// justPut reports whether the hive of this machine has the model by now, and takes
-// in what it has.
-func (q *Queen) justPut(ctx context.Context, model string) bool {
-	if _, up := q.books.snapshot(ops.LocalHive); !up {
-		return false
-	}
-	snapshot, err := q.probe(ctx, ops.LocalHive, false)
-	if err != nil || !slices.ContainsFunc(snapshot.Models, func(m ops.Model) bool { return m.ID == model }) {
-		return false // that it is not known is what is told
-	}
-	q.note(ops.LocalHive, snapshot)
-	return true
 }
 
 // toWorker has the worker answer that a job names. One whose model is divided is

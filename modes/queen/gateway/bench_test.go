@@ -90,8 +90,9 @@ type single string
 func (single) Workers() []ops.Worker {
 	return []ops.Worker{{HiveID: "localhost", ID: "w", Model: "bee", State: ops.WorkerReady, Slots: 2 * manyStreams}}
 }
-func (single) Models(context.Context) []ops.Model { return nil }
-func (single) Aliases() map[string]string         { return nil }
+func (single) Models(context.Context) []ops.Model   { return nil }
+func (single) Aliases() map[string]string           { return nil }
+func (single) JustPut(context.Context, string) bool { return false }
 func (single) Bring(context.Context, string) (ops.Model, error) {
 	return ops.Model{}, ops.Errorf(ops.CodeUnavailable, "there is one model only")
 }

@@ -16,6 +16,9 @@ type Fleet interface {
 	// Aliases returns the other names of models, and what each means. Nobody may
 	// change it.
 	Aliases() map[string]string
+	// JustPut looks whether a model has come that no hive has told of yet, as one that
+	// a person has copied in, and has it known then.
+	JustPut(ctx context.Context, model string) bool
 	// Bring returns the model that a reference means (see
 	// [ops.IsModelReference]). One that no hive has is downloaded, if that may be.
 	Bring(ctx context.Context, reference string) (ops.Model, error)

@@ -193,6 +193,9 @@ func (g *Gateway) try(p *reply, r *http.Request, body []byte, want schedule.Requ
 	var kept *failedAnswer
 	for range attempts {
 		lease, failed := g.schedule.Acquire(ctx, want)
+		if ops.CodeOf(failed) == ops.CodeNotFound && g.fleet.JustPut(r.Context(), want.Model) {
+			lease, failed = g.schedule.Acquire(ctx, want)
+		}
 		if failed != nil {
 			err = g.named(r.Context(), want.Model, failed)
 			break

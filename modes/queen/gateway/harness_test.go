@@ -32,6 +32,7 @@ type farm struct {
 	bring   func(ctx context.Context, reference string) (ops.Model, error)
 	start   func(ctx context.Context, model string) (ops.Worker, error)
 	dialled []string
+	put     string // a model that nobody has told of yet
 }
 
 func newFarm(t *testing.T) *farm {
@@ -82,6 +83,18 @@ func (f *farm) Workers() []ops.Worker {
 func (f *farm) Models(context.Context) []ops.Model { return f.models }
 
 func (f *farm) Aliases() map[string]string { return f.aliases }
+
+func (f *farm) JustPut(_ context.Context, model string) bool {
+	if f.put != model {
+		return false
+	}
+	f.models = append(f.models, ops.Model{ID: model})
+	f.mu.Lock()
+	f.workers[0].Model = model
+	f.mu.Unlock()
+	f.tell()
+	return true
+}
 
 func (f *farm) Bring(ctx context.Context, reference string) (ops.Model, error) {
 	return f.bring(ctx, reference)

@@ -94,8 +94,13 @@ func (g *Gateway) serveShow(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	name := untagged(cmp.Or(o.Model, o.Name))
+	called := func(m ops.Model) bool { return (m.ID == name || slices.Contains(m.Aliases, name)) && m.Error == "" }
 	list := g.fleet.Models(r.Context())
-	i := slices.IndexFunc(list, func(m ops.Model) bool { return (m.ID == name || slices.Contains(m.Aliases, name)) && m.Error == "" })
+	i := slices.IndexFunc(list, called)
+	if i < 0 && g.fleet.JustPut(r.Context(), name) {
+		list = g.fleet.Models(r.Context())
+		i = slices.IndexFunc(list, called)
+	}
 	if i < 0 {
 		refuse(w, &ollama{}, g.unknown(r.Context(), name))
 		return
