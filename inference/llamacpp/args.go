@@ -1,6 +1,7 @@
 package llamacpp
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
@@ -35,7 +36,7 @@ func arguments(s inference.Spec, m model) ([]string, error) {
 	if n := layers(s, m); n > 0 {
 		args = append(args, "--gpu-layers", strconv.Itoa(n))
 	}
-	if m.projector != "" {
+	if m.projector != "" && !slices.Contains(own, "--no-mmproj") {
 		args = append(args, "--mmproj", m.projector)
 	}
 	switch m.pooling {

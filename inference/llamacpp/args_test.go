@@ -34,6 +34,7 @@ func TestASpecBecomesArguments(t *testing.T) {
 		},
 		{"the processor", inference.Spec{Device: "cpu", Parallel: 1}, m, "--parallel 1 --ctx-size 4096 --device none"},
 		{"images", inference.Spec{Parallel: 1}, model{path: "/m/x.gguf", projector: "/m/mmproj.gguf"}, "--parallel 1 --ctx-size 4096 --mmproj /m/mmproj.gguf"},
+		{"no images", inference.Spec{Parallel: 1, Flags: []string{"no-mmproj"}}, model{path: "/m/x.gguf", projector: "/m/mmproj.gguf"}, "--parallel 1 --ctx-size 4096 --no-mmproj"},
 		{
 			"vectors",
 			inference.Spec{Parallel: 1},

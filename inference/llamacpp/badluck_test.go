@@ -45,6 +45,26 @@ func TestAModelThatTheProgramRejectsIsNamedWithItsReason(t *testing.T) {
 	}
 }
 
+func TestAProjectorThatTheProgramRejectsIsNamedAndCanBeLeftOut(t *testing.T) {
+	program, folder := llamacpptest.Program(t), t.TempDir()
+	path := filepath.Join(folder, "bee.gguf")
+	write(t, path, testdata.Tinybee())
+	write(t, filepath.Join(folder, "mmproj-bee.gguf"), testdata.Tinybee())
+	s := inference.Spec{ModelPath: path, Device: "cpu", Threads: 1, Parallel: 1, ContextLength: 256}
+	_, err := Open(t.Context(), s, Options{Path: program})
+	if err == nil || !strings.Contains(err.Error(), "bee.gguf: llama-server cannot load it: error: Failed to load CLIP model from ") || !strings.Contains(ops.AsError(err).Hint, "`--flag no-mmproj`") {
+		t.Errorf("got %v (hint %q)", err, ops.AsError(err).Hint)
+	}
+	s.Flags = []string{"no-mmproj"}
+	e, err := Open(t.Context(), s, Options{Path: program})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := e.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestAProgramThatIsTooOldIsWhyNothingLoads(t *testing.T) {
 	old := program(t, `test "$1" = --version && echo 'version: 4000 (abc)' || { echo 'error: invalid host'; exit 1; }`)
 	_, err := Open(t.Context(), inference.Spec{ModelPath: tinybee(t)}, Options{Path: old})

@@ -21,6 +21,10 @@ var reasons = []struct {
 	{regexp.MustCompile(`unknown (model|projector) (architecture|type)|unknown pre-tokenizer`), "this llama.cpp does not know such models: `rbee engine install` brings the newest one"},
 	{regexp.MustCompile(`(?i)out of memory|insufficient memory|failed to allocate|unable to allocate|cudaMalloc failed`), "give it less to hold: --context-length or --parallel, or take a smaller model"},
 	{
+		regexp.MustCompile(`Failed to load CLIP model|failed to load multimodal model`),
+		"the projector beside the model, by which it takes images, is damaged or another model's: `--flag no-mmproj` runs the model without",
+	},
+	{
 		regexp.MustCompile(`(?i)gguf_init_\w+: |corrupted|incomplete|not within the file bounds|failed to read|invalid magic|failed to load model from|wrong number of tensors|missing tensor`),
 		"the file may be damaged or have come in part: `rbee model delete` it, and download it again",
 	},

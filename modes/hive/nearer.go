@@ -1,9 +1,11 @@
 package hive
 
 import (
+	"cmp"
 	"context"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -46,14 +48,23 @@ func (m *models) resolveOr(ctx context.Context, f *fetch.Fetcher, from string) (
 	if ops.CodeOf(err) != ops.CodeUnavailable || !strings.HasPrefix(from, fetch.HubPrefix) || ctx.Err() != nil {
 		return p, err
 	}
-	for _, other := range m.having(ctx, from, "") {
-		ops.Narrate(ctx, "model_choose", "the Hub is not reached (%v), and hive %s has %s: taking that", err, other.hive, other.source)
-		file := other.source[strings.LastIndex(other.source, ":")+1:]
-		name, _, _ := fetch.SplitName(path.Base(file))
-		other.name = nameOf(name)
-		return other, nil
+	others := m.having(ctx, from, "")
+	if len(others) == 0 {
+		return p, err
 	}
-	return p, err
+	other := usualOf(others)
+	ops.Narrate(ctx, "model_choose", "the Hub is not reached (%v), and hive %s has %s: taking that", err, other.hive, other.source)
+	name, _, _ := fetch.SplitName(path.Base(other.file()))
+	other.name = nameOf(name)
+	return other, nil
+}
+
+// file is the one of a repository that a plan's source names.
+func (p plan) file() string { return p.source[strings.LastIndex(p.source, ":")+1:] }
+
+// usualOf is the plan that brings the most usual quantisation, of one repository's.
+func usualOf(plans []plan) plan {
+	return slices.MinFunc(plans, func(a, b plan) int { return cmp.Compare(fetch.Rank(a.file()), fetch.Rank(b.file())) })
 }
 
 // nearer is the plan by which a model comes sooner, of the one from its source and

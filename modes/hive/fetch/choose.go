@@ -127,6 +127,13 @@ func (m hubModel) rank() int {
 	return len(order)
 }
 
+// Rank is the place of a repository's file, by what its name says of its quantisation,
+// among those that are taken where nobody names one: the usual one has 0.
+func Rank(file string) int {
+	name, _, _ := SplitName(file)
+	return hubModel{quant: quantOf(name)}.rank()
+}
+
 // compare puts the better of two first.
 func (m hubModel) compare(other hubModel) int {
 	return cmp.Or(cmp.Compare(m.rank(), other.rank()), cmp.Compare(other.size, m.size))
