@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 
 	"rbee.dev/rbee/ops"
@@ -30,8 +31,39 @@ func (c *ModelDownload) Run(ctx context.Context, k *Keeper) error {
 		if err := k.missingFile(c.Op.Model, c.Op.HiveID); err != nil {
 			return err
 		}
+	} else if c.Op.HiveID == "" || c.Op.HiveID == ops.LocalHive {
+		k.compareEnvironment(ctx)
 	}
 	return do(ctx, k, c.Op)
+}
+
+// downloading are the variables that decide where models come from, and how.
+var downloading = []string{ops.SecretVariable, "HF_ENDPOINT", "HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY"}
+
+// compareEnvironment tells of variables for downloads that are set here, and not
+// where this machine's hive runs: it was started before, with another environment.
+func (k *Keeper) compareEnvironment(ctx context.Context) {
+	if k.Queen != "" || !slices.ContainsFunc(downloading, func(name string) bool { return os.Getenv(name) != "" }) {
+		return
+	}
+	client, err := k.client(ctx)
+	if err != nil {
+		return // the download says so
+	}
+	defer client.Close()
+	var has ops.Variables
+	if client.Post(ctx, ops.EnvironmentPath, ops.Environment{HiveID: ops.LocalHive}, &has) != nil {
+		return // it is only a hint
+	}
+	for _, name := range downloading {
+		value := os.Getenv(name)
+		same := func(v ops.Variable) bool {
+			return v.Name == name && (name == ops.SecretVariable || v.Value == string(ops.Redact([]byte(value))))
+		}
+		if value != "" && !slices.ContainsFunc(has.Variables, same) {
+			k.say("keeper: %s is set here, and another or none where the hive localhost runs: `rbee hive env localhost %s` gives it this one", name, name)
+		}
+	}
 }
 
 // Source is where a model comes from, as a person gives it: a path is one from the
