@@ -93,3 +93,34 @@ func TestAnthropicsClientHasToolsCalled(t *testing.T) {
 		}
 	}
 }
+
+// TestAnthropicsClientIsGivenWhatAModelThinks: as thinking blocks, which it gives back
+// in the conversation.
+func TestAnthropicsClientIsGivenWhatAModelThinks(t *testing.T) {
+	p := newPlace(t)
+	c := newAnthropic(p)
+	p.withToolbee()
+	ask := anthropic.MessageNewParams{
+		Model: toolbee, MaxTokens: 2000, Thinking: anthropic.ThinkingConfigParamOfEnabled(1024),
+		Messages: []anthropic.MessageParam{anthropic.NewUserMessage(anthropic.NewTextBlock("Think"))},
+	}
+	stream := c.Messages.NewStreaming(t.Context(), ask)
+	var message anthropic.Message
+	for stream.Next() {
+		if err := message.Accumulate(stream.Current()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := stream.Err(); err != nil || len(message.Content) != 2 || message.Content[0].Thinking != "Hm, so. " || message.Content[1].Text != "It is Think." {
+		t.Fatalf("as a stream: %+v, %v", message.Content, err)
+	}
+	ask.Messages = append(ask.Messages, message.ToParam(), anthropic.NewUserMessage(anthropic.NewTextBlock("Think again")))
+	whole, err := c.Messages.New(t.Context(), ask)
+	if err != nil || len(whole.Content) != 2 || whole.Content[0].Thinking != "Hm, Hm, so. so." {
+		t.Errorf("with its thoughts in the conversation: %+v, %v", whole, err)
+	}
+	ask.Thinking = anthropic.ThinkingConfigParamUnion{OfDisabled: &anthropic.ThinkingConfigDisabledParam{}}
+	if whole, err = c.Messages.New(t.Context(), ask); err != nil || len(whole.Content) != 1 {
+		t.Errorf("where it is not to think: %+v, %v", whole, err)
+	}
+}

@@ -86,3 +86,45 @@ func TestASignalEndsAChatThatWaitsForALine(t *testing.T) {
 		t.Errorf("code %d: %s", code, text)
 	}
 }
+
+// TestThoughtsAreNoPartOfAConversation: they are on standard error, dim at a terminal,
+// and not said to the model again.
+func TestThoughtsAreNoPartOfAConversation(t *testing.T) {
+	var turns []string
+	queen := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var body struct{ Messages []struct{ Content string } }
+		if err := json.NewDecoder(r.Body).Decode(&body); err == nil {
+			for _, m := range body.Messages {
+				turns = append(turns, m.Content)
+			}
+		}
+		for _, delta := range []string{`"reasoning_content":"I "`, `"reasoning_content":"see.\x1b[2J"`, `"content":"Hello"`} {
+			_, _ = fmt.Fprintf(w, "data: {\"choices\":[{\"delta\":{%s}}]}\n\n", strings.ReplaceAll(delta, "\x1b", `\u001b`))
+		}
+		_, _ = fmt.Fprint(w, "data: [DONE]\n\n")
+	}))
+	defer queen.Close()
+	chat := func() *exec.Cmd {
+		cmd := exec.Command(binary, "chat")
+		cmd.Env = append(os.Environ(), "RBEE_HOME="+t.TempDir(), "RBEE_QUEEN="+queen.URL, "RBEE_TOKEN=x", "NO_COLOR=")
+		return cmd
+	}
+	cmd := chat()
+	cmd.Stdin = strings.NewReader("one\ntwo\n")
+	var said, told strings.Builder
+	cmd.Stdout, cmd.Stderr = &said, &told
+	const thought = "thinks: I see.\\x1b[2J"
+	if err := cmd.Run(); err != nil || said.String() != "Hello\nHello\n" || told.String() != thought+"\n"+thought+"\n" {
+		t.Errorf("%v: said is %q, told %q", err, said.String(), told.String())
+	}
+	if want := []string{"one", "one", "Hello", "two"}; !slices.Equal(turns, want) {
+		t.Errorf("the model is told %q", turns)
+	}
+	cmd = chat()
+	s := sitWhole(t, cmd)
+	s.press("\x1b[?2004h", "one\r")
+	s.press("\x1b[2m"+thought+"\x1b[0m\r\nHello\r\n> ", "\x04")
+	if text, code := s.end(cmd); code != 0 {
+		t.Errorf("code %d: %q", code, text)
+	}
+}

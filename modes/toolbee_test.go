@@ -33,8 +33,14 @@ func serveToolbee(socket string) int {
 // said is what the engine looks at of a request.
 type said struct {
 	Stream   bool
-	Messages []struct{ Role, Content string }
-	Tools    []struct{ Function struct{ Name string } }
+	Messages []struct {
+		Role, Content string
+		Reasoning     string `json:"reasoning_content"`
+	}
+	Template struct {
+		Thinks *bool `json:"enable_thinking"`
+	} `json:"chat_template_kwargs"`
+	Tools []struct{ Function struct{ Name string } }
 }
 
 // callTool calls the first tool there is, and answers with what it said.
@@ -52,9 +58,13 @@ func callTool(w http.ResponseWriter, r *http.Request) {
 		text, finish = "", "tool_calls"
 		calls = []map[string]any{{"index": 0, "id": "call_7", "type": "function", "function": map[string]any{"name": ask.Tools[0].Function.Name, "arguments": `{"city":"Paris"}`}}}
 	}
+	thought := ""
+	if strings.HasPrefix(last.Content, "Think") && (ask.Template.Thinks == nil || *ask.Template.Thinks) {
+		thought = "Hm, " + ask.thoughts() + "so."
+	}
 	if !ask.Stream {
 		w.Header().Set("Content-Type", "application/json")
-		message := map[string]any{"role": "assistant", "content": text}
+		message := map[string]any{"role": "assistant", "content": text, "reasoning_content": thought}
 		if calls != nil {
 			message["tool_calls"] = calls
 		}
@@ -74,6 +84,9 @@ func callTool(w http.ResponseWriter, r *http.Request) {
 		_, _ = fmt.Fprintf(w, "data: %s\n\n", chunk)
 		_ = http.NewResponseController(w).Flush()
 	}
+	for piece := range strings.FieldsSeq(thought) {
+		send(map[string]any{"reasoning_content": piece + " "}, nil)
+	}
 	send(map[string]any{"role": "assistant", "content": text}, nil)
 	if strings.Contains(last.Content, "Break off") {
 		breakOff(w, send, last.Content)
@@ -89,6 +102,14 @@ func callTool(w http.ResponseWriter, r *http.Request) {
 	}
 	send(map[string]any{}, finish)
 	_, _ = fmt.Fprint(w, "data: [DONE]\n\n")
+}
+
+// thoughts are those of the conversation.
+func (s said) thoughts() (all string) {
+	for _, m := range s.Messages {
+		all += m.Reasoning
+	}
+	return all
 }
 
 // breakOff ends a stream as engines do that die: how is in what is asked.

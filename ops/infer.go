@@ -62,6 +62,7 @@ const MaxPromptBytes = 4 << 20
 // Answer is the result of [Infer].
 type Answer struct {
 	Text             string  `json:"text"`
+	Reasoning        string  `json:"reasoning,omitempty"` // what the model has thought before; no part of Text
 	Model            string  `json:"model"`
 	HiveID           string  `json:"hive_id"`
 	WorkerID         string  `json:"worker_id"`

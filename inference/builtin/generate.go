@@ -64,7 +64,7 @@ func (e *Engine) prompt(r openai.Request) ([]int32, error) {
 			list[i] = template.Message(m)
 		}
 		var err error
-		if text, err = e.chat.Render(list); err != nil {
+		if text, err = e.chat.Render(list, r.Template); err != nil {
 			return nil, ops.Invalid("messages", "%w", err)
 		}
 		field, special = "messages", true

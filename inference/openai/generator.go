@@ -21,6 +21,9 @@ var ErrEnough = errors.New("enough text")
 type Request struct {
 	Messages []Message // a conversation; the chat template makes the prompt
 	Prompt   string    // a text to continue, where there are no messages
+	// Template is what the chat template is given beside the messages, as
+	// enable_thinking: its own variables.
+	Template map[string]any
 	// MaxTokens bounds the answer; 0 is up to the end of the context.
 	MaxTokens   int
 	Temperature float64

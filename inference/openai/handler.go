@@ -62,6 +62,7 @@ type form struct {
 var chatForm = form{
 	id: "chatcmpl-", whole: "chat.completion", chunk: "chat.completion.chunk",
 	read: func(c call, r *Request) (err error) {
+		r.Template = c.Template
 		r.Messages, err = c.messages()
 		return err
 	},

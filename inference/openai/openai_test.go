@@ -108,8 +108,8 @@ func TestAFailureIsNeverSilent(t *testing.T) {
 
 func TestValuesArriveAndBadOnesAreNamed(t *testing.T) {
 	g := &says{}
-	post(t, g, "/v1/chat/completions", `{"messages":[{"role":"user","content":[{"type":"text","text":"a"},{"type":"text","text":"b"}]}],"max_completion_tokens":7,"temperature":0,"top_k":3,"seed":9,"unknown":1}`)
-	if r := g.got; r.Messages[0].Content != "ab" || r.MaxTokens != 7 || r.Temperature != 0 || r.TopK != 3 || r.Seed != 9 || r.TopP != ops.DefaultTopP {
+	post(t, g, "/v1/chat/completions", `{"messages":[{"role":"user","content":[{"type":"text","text":"a"},{"type":"text","text":"b"}]}],"max_completion_tokens":7,"temperature":0,"top_k":3,"seed":9,"unknown":1,"chat_template_kwargs":{"enable_thinking":false}}`)
+	if r := g.got; r.Messages[0].Content != "ab" || r.MaxTokens != 7 || r.Temperature != 0 || r.TopK != 3 || r.Seed != 9 || r.TopP != ops.DefaultTopP || r.Template["enable_thinking"] != false {
 		t.Errorf("got %+v", r)
 	}
 	for body, want := range map[string]string{

@@ -14,7 +14,7 @@ import (
 )
 
 // call is the body of /v1/chat/completions and /v1/completions: OpenAI's
-// fields, and top_k and min_p, which llama.cpp and vLLM take too.
+// fields, and top_k, min_p and chat_template_kwargs, which llama.cpp and vLLM take too.
 type call struct {
 	Model               string          `json:"model"`
 	Messages            []wireMessage   `json:"messages"`
@@ -30,6 +30,7 @@ type call struct {
 	Seed                *int64          `json:"seed"`
 	Stop                json.RawMessage `json:"stop"`
 	N                   *int            `json:"n"`
+	Template            map[string]any  `json:"chat_template_kwargs"`
 
 	// What would make another answer, and is refused for that.
 	ToolChoice json.RawMessage `json:"tool_choice"`

@@ -73,17 +73,17 @@ func reason(err error) error {
 }
 
 // Render writes the conversation as the model wants it, up to where its answer
-// begins.
-func (t *Template) Render(messages []Message) (prompt string, err error) {
+// begins. The template's own variables, as enable_thinking, are set to what more has.
+func (t *Template) Render(messages []Message, more map[string]any) (prompt string, err error) {
 	defer recovered(&err)
 	list := make([]map[string]any, len(messages))
 	for i, m := range messages {
 		list[i] = map[string]any{"role": m.Role, "content": m.Content}
 	}
 	out := &bounded{}
-	err = t.compiled.Execute(out, exec.NewContext(map[string]any{
+	err = t.compiled.Execute(out, exec.EmptyContext().Update(exec.NewContext(more)).Update(exec.NewContext(map[string]any{
 		"messages": list, "bos_token": t.bos, "eos_token": t.eos, "add_generation_prompt": true,
-	}))
+	})))
 	if err != nil {
 		return "", fmt.Errorf("render the chat template: %w", err)
 	}

@@ -47,7 +47,7 @@ func TestRender(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			got, err := tmpl.Render(conversation)
+			got, err := tmpl.Render(conversation, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -71,11 +71,25 @@ func TestFaultyTemplatesAreErrors(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			tmpl, err := template.Parse(tt.source, "", "")
 			if err == nil {
-				_, err = tmpl.Render(conversation)
+				_, err = tmpl.Render(conversation, nil)
 			}
 			if err == nil || !strings.Contains(err.Error(), tt.want) || len(err.Error()) > 300 {
 				t.Errorf("got %v, want a short error with %q", err, tt.want)
 			}
 		})
+	}
+}
+
+func TestATemplateIsGivenItsOwnVariables(t *testing.T) {
+	tmpl, err := template.Parse("{{ messages[1].content }}{% if enable_thinking is defined and enable_thinking is false %}<think></think>{% endif %}", "", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for want, more := range map[string]map[string]any{
+		"Hi": nil, "Hi<think></think>": {"enable_thinking": false, "messages": "no others"},
+	} {
+		if got, err := tmpl.Render(conversation, more); err != nil || got != want {
+			t.Errorf("with %v it is %q, %v", more, got, err)
+		}
 	}
 }

@@ -2,6 +2,7 @@ package keeper
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -186,6 +187,8 @@ func (c *conversation) say(ctx context.Context, line string) error {
 
 // read prints the text of an event stream; comments are what happens meanwhile.
 func (c *conversation) read(body io.Reader, out io.Writer) error {
+	mind := &thoughts{k: c.keeper}
+	defer mind.end()
 	lines := bufio.NewScanner(body)
 	lines.Buffer(nil, 16<<20)
 	for lines.Scan() {
@@ -203,7 +206,11 @@ func (c *conversation) read(body io.Reader, out io.Writer) error {
 		}
 		var chunk struct {
 			Choices []struct {
-				Delta struct{ Content string }
+				Delta struct {
+					Content   string
+					Reasoning string `json:"reasoning_content"`
+					Thought   string `json:"reasoning"` // the same, as vLLM has it by now
+				}
 			}
 			Error *ops.Error
 		}
@@ -214,6 +221,10 @@ func (c *conversation) read(body io.Reader, out io.Writer) error {
 			return transport.Apart(chunk.Error)
 		}
 		for _, choice := range chunk.Choices {
+			mind.show(cmp.Or(choice.Delta.Reasoning, choice.Delta.Thought))
+			if choice.Delta.Content != "" {
+				mind.end()
+			}
 			if _, err := io.WriteString(out, choice.Delta.Content); err != nil {
 				return brokenPipe(err)
 			}

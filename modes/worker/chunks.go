@@ -18,7 +18,9 @@ import (
 type chunk struct {
 	Choices []struct {
 		Delta struct {
-			Content string `json:"content"`
+			Content   string `json:"content"`
+			Reasoning string `json:"reasoning_content"` // what the model thinks, as llama.cpp has it
+			Thought   string `json:"reasoning"`         // the same, as vLLM has it by now
 		} `json:"delta"`
 		Text         string  `json:"text"`
 		FinishReason *string `json:"finish_reason"`
@@ -43,6 +45,9 @@ type engineError struct {
 func (e engineError) asError(status int) *ops.Error {
 	var word string
 	code := ops.CodeInternal
+	if status == 0 {
+		_ = json.Unmarshal(e.Code, &status) // some engines have it there
+	}
 	if json.Unmarshal(e.Code, &word) == nil && ops.Code(word).HTTPStatus() != http.StatusInternalServerError {
 		code = ops.Code(word)
 	} else {

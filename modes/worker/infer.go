@@ -2,6 +2,7 @@ package worker
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -92,7 +93,10 @@ func (w *Worker) infer(ctx context.Context, o ops.Infer) (any, error) {
 		}
 		return nil, err
 	}
-	r.answer.Text = r.text.String()
+	r.answer.Text, r.answer.Reasoning = r.text.String(), r.mind.all.String()
+	if r.answer.Text == "" && r.answer.Reasoning != "" && r.answer.FinishReason == "length" {
+		ops.Warn(ctx, "thought_long", "the model has used all its tokens to think: --max-tokens gives it more")
+	}
 	r.answer.Model, r.answer.HiveID, r.answer.WorkerID = w.Model, w.Hive, w.ID
 	r.answer.DurationMS = milliseconds(time.Since(r.began))
 	return r.answer, nil
@@ -103,6 +107,7 @@ type run struct {
 	began  time.Time
 	silent bool
 	text   strings.Builder
+	mind   thoughts
 	answer ops.Answer
 }
 
@@ -135,6 +140,7 @@ func (w *Worker) ask(ctx context.Context, r *run, o ops.Infer) error {
 		}
 		r.take(ctx, c)
 	}
+	r.mind.tell(ctx)
 	if r.answer.FinishReason == "" {
 		return errBroken
 	}
@@ -150,10 +156,12 @@ func (r *run) take(ctx context.Context, c chunk) {
 		if choice.FinishReason != nil && *choice.FinishReason != "" {
 			r.answer.FinishReason = *choice.FinishReason
 		}
+		r.mind.take(ctx, cmp.Or(choice.Delta.Reasoning, choice.Delta.Thought))
 		text := choice.Delta.Content + choice.Text // only one of them is there
 		if text == "" {
 			continue
 		}
+		r.mind.tell(ctx)
 		if r.text.Len() == 0 {
 			r.answer.FirstTokenMS = milliseconds(time.Since(r.began))
 		}

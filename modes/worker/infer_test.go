@@ -126,6 +126,9 @@ func TestAnEngineThatFailsFailsTheJob(t *testing.T) {
 		{"by an error chunk", "out of memory", ops.CodeUnsupported, func(w http.ResponseWriter, _ *http.Request) {
 			_, _ = io.WriteString(w, "data: {\"choices\":[{\"text\":\"a\"}]}\n\ndata: {\"error\":{\"message\":\"out of memory\",\"code\":\"unsupported\"}}\n\n")
 		}},
+		{"by an error chunk of the request's", "too long", ops.CodeInvalid, func(w http.ResponseWriter, _ *http.Request) {
+			_, _ = io.WriteString(w, "data: {\"error\":{\"message\":\"too long\",\"type\":\"BadRequestError\",\"code\":400}}\n\n")
+		}},
 		{"by just ending", "the engine broke its answer off", ops.CodeUnavailable, func(w http.ResponseWriter, _ *http.Request) {
 			_, _ = io.WriteString(w, "data: {\"choices\":[{\"text\":\"a\",\"finish_reason\":\"stop\"}]}\n\n")
 		}},
@@ -195,5 +198,35 @@ func TestAnotherModelThanTheWorkersIsRefused(t *testing.T) {
 	_, _, err := infer(t, w.Client, ops.Infer{Prompt: "x", Model: "other"})
 	if ops.CodeOf(err) != ops.CodeNotFound || !strings.Contains(err.Error(), "worker w1 runs fake, not other") {
 		t.Errorf("got %v", err)
+	}
+}
+
+// TestWhatAModelThinksIsNoPartOfItsAnswer: it is narrated by the line, and apart in the
+// result.
+func TestWhatAModelThinksIsNoPartOfItsAnswer(t *testing.T) {
+	const first, second, end = `{"choices":[{"delta":{"reasoning_content":"I see.\n\nA b"}}]}`, `{"choices":[{"delta":{"reasoning":"ee."}}]}`, `{"choices":[{"delta":{"content":"%s"},"finish_reason":"length"}]}`
+	for said, warned := range map[string]bool{"Hello": false, "": true} {
+		w := start(t, answering(func(rw http.ResponseWriter, _ *http.Request) {
+			for _, chunk := range []string{first, second, strings.Replace(end, "%s", said, 1), "[DONE]"} {
+				_, _ = io.WriteString(rw, "data: "+chunk+"\n\n")
+			}
+		}))
+		var told []string
+		var answer ops.Answer
+		raw, err := w.Client.Do(t.Context(), ops.Infer{Prompt: "x"}, "", func(r transport.Received) error {
+			if n, ok := r.Event.(ops.NarrationEvent); ok && strings.HasPrefix(n.Action, "thought") {
+				told = append(told, n.Human)
+			}
+			return nil
+		})
+		if err == nil {
+			err = json.Unmarshal(raw, &answer)
+		}
+		if err != nil || answer.Text != said || answer.Reasoning != "I see.\n\nA bee." {
+			t.Errorf("%+v, %v", answer, err)
+		}
+		if len(told) < 2 || told[0] != "thinks: I see." || told[1] != "thinks: A bee." || (len(told) == 3) != warned {
+			t.Errorf("told is %q", told)
+		}
 	}
 }

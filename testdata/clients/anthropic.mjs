@@ -36,6 +36,14 @@ const streamed = await client.messages.stream(question).finalMessage();
 assert.deepEqual(streamed.content.find((block) => block.type === "tool_use").input, { city: "Paris" });
 assert.equal(streamed.stop_reason, "tool_use");
 
+const puzzle = { model: "toolbee", max_tokens: 2000, thinking: { type: "enabled", budget_tokens: 1024 }, messages: [{ role: "user", content: "Think" }] };
+const thought = await client.messages.stream(puzzle).finalMessage();
+assert.deepEqual(thought.content.map((block) => block.thinking ?? block.text), ["Hm, so. ", "It is Think."]);
+const further = await client.messages.create({ ...puzzle, messages: [...puzzle.messages, { role: "assistant", content: thought.content }, { role: "user", content: "Think" }] });
+assert.equal(further.content[0].thinking, "Hm, Hm, so. so.");
+assert.equal((await client.messages.create({ ...puzzle, thinking: { type: "disabled" } })).content.length, 1);
+await assert.rejects(client.messages.create({ ...puzzle, max_tokens: 9 }), (e) => e instanceof BadRequestError && /budget_tokens/.test(e.message));
+
 const counted = await client.messages.countTokens({ model: "tinybee", messages: story.messages });
 assert.equal(counted.input_tokens, whole.usage.input_tokens);
 

@@ -37,6 +37,17 @@ const calls = [];
 for await (const part of await client.chat({ ...question, stream: true })) calls.push(...(part.message.tool_calls ?? []));
 assert.deepEqual(calls[0].function, { name: "weather", arguments: { city: "Paris" } });
 
+const puzzle = { model: "toolbee", messages: [{ role: "user", content: "Think" }] };
+const thought = (await client.chat(puzzle)).message;
+assert.deepEqual([thought.thinking, thought.content], ["Hm, so.", "It is Think."]);
+let thoughts = "";
+for await (const part of await client.chat({ ...puzzle, messages: [...puzzle.messages, thought, ...puzzle.messages], stream: true })) thoughts += part.message.thinking ?? "";
+assert.equal(thoughts, "Hm, Hm, so.so. ");
+assert.equal((await client.chat({ ...puzzle, think: false })).message.thinking, undefined);
+assert.equal((await client.generate({ model: "toolbee", prompt: "Think" })).thinking, "Hm, so.");
+await assert.rejects(client.chat({ ...story, think: true }), (e) => e.status_code === 400 && /does not support thinking/.test(e.error));
+await assert.rejects(client.chat({ ...puzzle, think: "much" }), (e) => e.status_code === 400 && /think: must be/.test(e.error));
+
 const vectors = await client.embed({ model: "tinybee", input: ["a bee", "a flower"] });
 assert.equal(vectors.embeddings.length, 2);
 const old = await client.embeddings({ model: "tinybee", prompt: "a flower" });

@@ -25,9 +25,10 @@ type anthropicRequest struct {
 		Description string          `json:"description"`
 		Schema      json.RawMessage `json:"input_schema"`
 	} `json:"tools"`
-	Thinking *struct {
-		Type string `json:"type"` // enabled, adaptive, disabled
-	} `json:"thinking"`
+	Thinking *anthropicThinking `json:"thinking"`
+	Output   struct {
+		Effort string `json:"effort"` // of thinking
+	} `json:"output_config"`
 	ToolChoice *struct {
 		Type string `json:"type"` // auto, any, tool, none
 		Name string `json:"name"`
@@ -45,6 +46,7 @@ type anthropicContent []anthropicBlock
 type anthropicBlock struct {
 	Type      string           `json:"type"`
 	Text      string           `json:"text"`
+	Thinking  string           `json:"thinking"`
 	ID        string           `json:"id"`
 	Name      string           `json:"name"`
 	Input     json.RawMessage  `json:"input"`
@@ -92,14 +94,21 @@ func (g *Gateway) serveAnthropic(w http.ResponseWriter, r *http.Request) {
 	if err == nil {
 		err = a.untold()
 	}
-	d := &anthropic{model: a.Model, tools: map[int]bool{}, thinking: a.Thinking != nil && a.Thinking.Type != "disabled"}
+	var t thinking
+	if err == nil && !count {
+		able, _ := g.ableToThink(r.Context(), a.Model)
+		t, err = a.thinks(able)
+	}
+	d := &anthropic{model: a.Model, tools: map[int]bool{}, thinking: t.asked != nil && *t.asked}
 	switch {
 	case err != nil:
 		refuse(w, d, err)
 	case count:
 		g.translate(w, r, "/v1/chat/completions", a.openAI(), &anthropicCount{d})
 	default:
-		g.translate(w, r, "/v1/chat/completions", a.openAI(), d)
+		body := a.openAI()
+		t.put(body)
+		g.translate(w, r, "/v1/chat/completions", body, d)
 	}
 }
 
@@ -110,10 +119,10 @@ func (a anthropicRequest) untold() error {
 		for _, b := range m.Content {
 			for _, inner := range append(b.Content, b) {
 				switch inner.Type {
-				case "text", "image", "tool_use", "tool_result", "thinking", "redacted_thinking":
+				case "text", "image", "tool_use", "tool_result", "thinking":
 				default:
 					return ops.Invalid(fmt.Sprintf("messages.%d.content", i), "blocks of type %q are not taken here", inner.Type).
-						WithHint("there are text, image, tool_use and tool_result")
+						WithHint("there are text, image, tool_use, tool_result and thinking")
 				}
 				if inner.Type == "image" && b.Type == "tool_result" {
 					return ops.Invalid(fmt.Sprintf("messages.%d.content", i), "a tool_result can hold text only here")
@@ -169,6 +178,8 @@ func (m anthropicMessage) openAI() []message {
 	images := false
 	for _, b := range m.Content {
 		switch b.Type {
+		case "thinking":
+			out.Reasoning += b.Thinking
 		case "text":
 			parts = append(parts, map[string]any{"type": "text", "text": b.Text})
 		case "image":
@@ -195,6 +206,8 @@ func (m anthropicMessage) openAI() []message {
 		out.Content = parts
 	case len(parts) > 0:
 		out.Content = m.Content.text()
+	case out.Reasoning != "" && len(out.ToolCalls) == 0:
+		out.Content = "" // engines want one
 	case len(out.ToolCalls) == 0:
 		return results
 	}

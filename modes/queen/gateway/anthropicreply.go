@@ -53,7 +53,7 @@ func (a *anthropic) piece(c chunk) []byte {
 		if choice.FinishReason != "" {
 			a.reason = choice.FinishReason
 		}
-		if thought := choice.Delta.Reasoning; thought != "" && a.thinking {
+		if thought := choice.Delta.thought(); thought != "" && a.thinking {
 			if a.open != "thinking" {
 				out = append(out, a.next(map[string]any{"type": "thinking", "thinking": "", "signature": ""})...)
 			}
@@ -144,7 +144,7 @@ func (a *anthropic) whole(text []byte) ([]byte, error) {
 	content := []map[string]any{}
 	for _, choice := range c.Choices {
 		a.reason = choice.FinishReason
-		if thought := choice.Message.Reasoning; thought != "" && a.thinking {
+		if thought := choice.Message.thought(); thought != "" && a.thinking {
 			content = append(content, map[string]any{"type": "thinking", "thinking": thought, "signature": ""})
 		}
 		if said := choice.Message.text(); said != "" {

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"net/http"
 	"strings"
@@ -71,7 +72,8 @@ type usage struct {
 type message struct {
 	Role       string     `json:"role,omitempty"`
 	Content    any        `json:"content,omitempty"`
-	Reasoning  string     `json:"reasoning_content,omitempty"` // what the model thinks, as llama.cpp and vLLM have it
+	Reasoning  string     `json:"reasoning_content,omitempty"` // what the model thinks, as llama.cpp has it
+	Thought    string     `json:"reasoning,omitempty"`         // the same, as vLLM has it by now
 	ToolCalls  []toolCall `json:"tool_calls,omitempty"`
 	ToolCallID string     `json:"tool_call_id,omitempty"`
 }
@@ -81,6 +83,9 @@ func (m message) text() string {
 	s, _ := m.Content.(string)
 	return s
 }
+
+// thought is what the model thinks.
+func (m message) thought() string { return cmp.Or(m.Reasoning, m.Thought) }
 
 type toolCall struct {
 	Index    int      `json:"index"`

@@ -225,7 +225,7 @@ func TestWhatAModelThinksIsTranslated(t *testing.T) {
 	}{
 		{"ollama", "/api/chat", `{"model":"bee","messages":[{"role":"user","content":"x"}]}`, []string{`"content":"","thinking":"hm"`, `"content":"so"`}, ""},
 		{
-			"anthropic, asked for", "/v1/messages", `{"model":"bee","max_tokens":9,"stream":true,"thinking":{"type":"enabled","budget_tokens":1024},"messages":[]}`,
+			"anthropic, asked for", "/v1/messages", `{"model":"bee","max_tokens":2000,"stream":true,"thinking":{"type":"enabled","budget_tokens":1024},"messages":[]}`,
 			[]string{
 				`"content_block":{"signature":"","thinking":"","type":"thinking"},"index":0`, `"thinking":"hm","type":"thinking_delta"`, `"type":"content_block_stop"`, `"text":"so"`,
 			},

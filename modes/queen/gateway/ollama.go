@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -19,6 +20,7 @@ type ollamaRequest struct {
 	Messages []struct {
 		Role      string           `json:"role"`
 		Content   string           `json:"content"`
+		Thinking  string           `json:"thinking"`
 		Images    []string         `json:"images"` // base64
 		ToolCalls []ollamaToolCall `json:"tool_calls"`
 		ToolName  string           `json:"tool_name"`
@@ -99,7 +101,30 @@ func (g *Gateway) serveTalk(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	body, path := o.openAI(d.generate)
+	if err := g.think(r.Context(), o, body); err != nil {
+		refuse(w, d, err)
+		return
+	}
 	g.translate(w, r, path, body, d)
+}
+
+// think has the model think or not, as the request says; one that cannot is not asked
+// to.
+func (g *Gateway) think(ctx context.Context, o ollamaRequest, body map[string]any) error {
+	t, err := o.thinks()
+	if err != nil || t.asked == nil {
+		return err
+	}
+	able, told := g.ableToThink(ctx, o.Model)
+	switch _, chat := body["messages"]; {
+	case *t.asked && told && !able:
+		return ops.Invalid("think", "%q does not support thinking", o.Model)
+	case *t.asked && !chat:
+		return ops.Invalid("think", "goes with a chat template, which raw leaves out")
+	case chat:
+		t.put(body)
+	}
+	return nil
 }
 
 // serveNothing answers a request that says nothing, by which Ollama's clients have a
@@ -197,7 +222,7 @@ func (o ollamaRequest) conversation() []message {
 	var list []message
 	var open []toolCall
 	for _, m := range o.Messages {
-		out := message{Role: m.Role, Content: withImages(m.Content, m.Images)}
+		out := message{Role: m.Role, Content: withImages(m.Content, m.Images), Reasoning: m.Thinking}
 		for i, c := range m.ToolCalls {
 			call := toolCall{
 				Index: i, ID: fmt.Sprintf("call_%d_%d", len(list), i), Type: "function",
@@ -227,9 +252,6 @@ func (o ollamaRequest) settings(body map[string]any) {
 	put(body, "seed", o.Options.Seed)
 	if n := o.Options.Predict; n != nil && *n > 0 { // -1 is no bound
 		body["max_tokens"] = *n
-	}
-	if string(o.Think) == "false" { // as llama.cpp and vLLM take it
-		body["chat_template_kwargs"] = map[string]bool{"enable_thinking": false}
 	}
 	if len(o.Options.Stop) > 0 {
 		body["stop"] = o.Options.Stop

@@ -56,13 +56,13 @@ func (o *ollama) piece(c chunk) []byte {
 		}
 		o.collect(choice.Delta.ToolCalls)
 		text := choice.Text + choice.Delta.text()
-		if text == "" && choice.Delta.Reasoning == "" {
+		if text == "" && choice.Delta.thought() == "" {
 			continue
 		}
 		if o.first.IsZero() {
 			o.first = time.Now()
 		}
-		out = append(append(out, marshal(o.answer(text, choice.Delta.Reasoning, nil))...), '\n')
+		out = append(append(out, marshal(o.answer(text, choice.Delta.thought(), nil))...), '\n')
 	}
 	return out
 }
@@ -164,7 +164,7 @@ func (o *ollama) whole(text []byte) ([]byte, error) {
 	said, thought, calls := "", "", []toolCall(nil)
 	for _, choice := range c.Choices {
 		said += choice.Text + choice.Message.text()
-		thought += choice.Message.Reasoning
+		thought += choice.Message.thought()
 		calls = append(calls, choice.Message.ToolCalls...)
 		o.reason = choice.FinishReason
 	}
