@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"strings"
 
 	"rbee.dev/rbee/modes/queen/schedule"
 	"rbee.dev/rbee/ops"
@@ -99,6 +100,9 @@ func (q *Queen) try(ctx context.Context, r schedule.Request, o ops.Infer) (any, 
 			}
 			return nil, err
 		}
+		if failed != nil && !again {
+			ops.Warn(ctx, "worker_failed", "%v; worker %s of %s is asked in its place", failed, lease.Worker.ID, lease.Worker.HiveID)
+		}
 		answer, began, err := q.askWorker(ctx, lease.Worker, o, attempt)
 		lease.Release()
 		if err != nil && ctx.Err() == nil {
@@ -121,7 +125,6 @@ func (q *Queen) try(ctx context.Context, r schedule.Request, o ops.Infer) (any, 
 			onceMore(ctx, lease.Worker, err)
 			continue
 		}
-		ops.Warn(ctx, "worker_failed", "worker %s of %s could not do it, looking for another: %v", lease.Worker.ID, lease.Worker.HiveID, err)
 		if r.Without == nil {
 			r.Without = map[schedule.Key]bool{}
 		}
@@ -164,7 +167,12 @@ func ofWorker(err error, w ops.Worker) error {
 	if e == nil || e.Code != ops.CodeInternal {
 		return err
 	}
-	return ops.Errorf(e.Code, "worker %s of %s has failed: %w", w.ID, w.HiveID, err).
+	if says, ok := strings.CutPrefix(e.Message, "worker "+w.ID+","); ok { // it names itself, but not its hive
+		err = ops.Errorf(e.Code, "worker %s of %s,%s", w.ID, w.HiveID, says)
+	} else {
+		err = ops.Errorf(e.Code, "worker %s of %s has failed: %w", w.ID, w.HiveID, err)
+	}
+	return ops.AsError(err).
 		WithHint("%s", cmp.Or(e.Hint, fmt.Sprintf("where it goes on failing, `rbee worker delete %s --hive %s` ends it", w.ID, w.HiveID)))
 }
 

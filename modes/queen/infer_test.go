@@ -166,7 +166,7 @@ func TestAJobThatAnEngineHasFailedGoesToAnotherWorkerThatThereIs(t *testing.T) {
 			if tt.err == "" && err != nil || tt.err != "" && (err == nil || err.Error() != tt.err || !strings.Contains(ops.AsError(err).Hint, "rbee worker delete whole2 --hive gpu1")) {
 				t.Errorf("it fails with %v", err)
 			}
-			if told := strings.Join(sink.said, "\n"); !strings.Contains(told, "worker whole of gpu1 could not do it, looking for another: boom") {
+			if told := strings.Join(sink.said, "\n"); !strings.Contains(told, "worker whole of gpu1 has failed: boom; worker whole2 of gpu1 is asked in its place") {
 				t.Errorf("it says %q", told)
 			}
 		})
@@ -182,6 +182,20 @@ func TestAJobThatNamesAWorkerIsToldWhichHasFailed(t *testing.T) {
 	_, err := q.assign(ops.WithSink(t.Context(), &noted{}), ops.Infer{WorkerID: "whole", Prompt: "Tell"})
 	if err == nil || err.Error() != "worker whole of gpu1 has failed: boom" || ops.AsError(err).Hint != "mend it" || asked != 1 {
 		t.Errorf("asked %d times, it fails with %v", asked, err)
+	}
+}
+
+func TestAWorkerThatNamesItselfIsNotNamedTwice(t *testing.T) {
+	w := ops.Worker{ID: "w1", HiveID: "gpu1"}
+	for said, want := range map[string]string{
+		"boom":                             "worker w1 of gpu1 has failed: boom",
+		"worker w1, which runs bee: boom":  "worker w1 of gpu1, which runs bee: boom",
+		"worker w12, which runs bee: boom": "worker w1 of gpu1 has failed: worker w12, which runs bee: boom",
+	} {
+		err := ofWorker(ops.Errorf(ops.CodeInternal, "%s", said).WithHint("ask again"), w)
+		if err.Error() != want || ops.CodeOf(err) != ops.CodeInternal || ops.AsError(err).Hint != "ask again" {
+			t.Errorf("of %q it says %v (%s)", said, err, ops.AsError(err).Hint)
+		}
 	}
 }
 
