@@ -13,6 +13,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"rbee.dev/rbee/modes/daemon"
+	"rbee.dev/rbee/modes/daemons"
 	"rbee.dev/rbee/modes/hive"
 	"rbee.dev/rbee/modes/home"
 	"rbee.dev/rbee/modes/keeper"
@@ -133,16 +134,7 @@ func (e exit) Error() string { return fmt.Sprintf("exit %d", int(e)) }
 // serving is the part of the command tree that daemons are started by.
 type serving struct {
 	keeper.Flags
-
-	Queen struct {
-		Serve queen.ServeCmd `cmd:""`
-	} `cmd:""`
-	Hive struct {
-		Serve hive.ServeCmd `cmd:""`
-	} `cmd:""`
-	Worker struct {
-		Serve worker.ServeCmd `cmd:""`
-	} `cmd:""`
+	daemons.Commands
 }
 
 // serves reports whether the words start a daemon and ask for nothing else.

@@ -12,7 +12,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -145,10 +144,7 @@ func environment(env []string, device string) []string {
 		}
 	}
 	if len(cuda) > 0 {
-		env = append(env, cudaVisible+"="+strings.Join(cuda, ","))
-		if !slices.ContainsFunc(env, func(v string) bool { return strings.HasPrefix(v, "CUDA_DEVICE_ORDER=") }) {
-			env = append(env, "CUDA_DEVICE_ORDER=PCI_BUS_ID")
-		}
+		env = process.ByBus(append(env, cudaVisible+"="+strings.Join(cuda, ",")))
 	}
 	if len(rocm) > 0 {
 		env = append(env, rocmVisible+"="+strings.Join(rocm, ","))

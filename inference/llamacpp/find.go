@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"rbee.dev/rbee/inference"
+	"rbee.dev/rbee/inference/process"
 	"rbee.dev/rbee/ops"
 )
 
@@ -105,18 +106,7 @@ func environment(env []string, program string) []string {
 	if folder != "" {
 		kept = append(kept, variable+"="+folder)
 	}
-	return byBus(patient(kept))
-}
-
-// byBus has CUDA count cards as nvidia-smi does, by the bus, and not the fastest
-// first (CUDA programming guide, "CUDA environment variables"), where the
-// environment does not say itself how to count.
-func byBus(env []string) []string {
-	const variable = "CUDA_DEVICE_ORDER="
-	if slices.ContainsFunc(env, func(v string) bool { return strings.HasPrefix(v, variable) }) {
-		return env
-	}
-	return append(env, variable+"PCI_BUS_ID")
+	return process.ByBus(patient(kept))
 }
 
 // remember adds to an environment how much memory prompts that were seen may take,

@@ -2,23 +2,16 @@ package hive_test
 
 import (
 	"context"
-	"fmt"
 	"os"
-	"os/signal"
-	"syscall"
 	"testing"
 	"time"
 
-	"github.com/alecthomas/kong"
 	"go.uber.org/goleak"
 
 	"rbee.dev/rbee/inference"
 	"rbee.dev/rbee/inference/enginetest"
 	"rbee.dev/rbee/inference/llamacpp"
-	"rbee.dev/rbee/modes/daemon"
-	"rbee.dev/rbee/modes/hive"
-	"rbee.dev/rbee/modes/home"
-	"rbee.dev/rbee/modes/worker"
+	"rbee.dev/rbee/modes/daemons"
 	"rbee.dev/rbee/ops"
 )
 
@@ -44,44 +37,12 @@ func TestMain(m *testing.M) {
 
 // serve is the binary's main as a hive or a worker.
 func serve() int {
-	ctx, cancel := context.WithCancelCause(context.Background())
-	defer cancel(nil)
-	signals := make(chan os.Signal, 1)
-	signal.Notify(signals, syscall.SIGTERM, os.Interrupt)
-	go func() { cancel(daemon.Signal{Signal: <-signals}) }()
-	h, err := home.Find(os.Getenv)
-	if err != nil {
-		panic(err)
-	}
-	var commands struct {
-		Hive struct {
-			Serve hive.ServeCmd `cmd:""`
-		} `cmd:""`
-		Worker struct {
-			Serve worker.ServeCmd `cmd:""`
-		} `cmd:""`
-	}
+	var c daemons.Commands
 	if os.Getenv(realEngine) == "" {
-		commands.Worker.Serve.Engines = map[string]worker.Open{"builtin": paced, ops.EngineRPC: paced}
+		c.Engine("builtin", paced)
+		c.Engine(ops.EngineRPC, paced)
 	}
-	parser, err := kong.New(&commands)
-	if err != nil {
-		panic(err)
-	}
-	words, err := parser.Parse(os.Args[1:])
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 2
-	}
-	if words.Command() == "hive serve" {
-		err = commands.Hive.Serve.Run(ctx, h, os.Stderr)
-	} else {
-		err = commands.Worker.Serve.Run(ctx, h, os.Stderr)
-	}
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "rbee:", err)
-	}
-	return ops.CodeOf(err).ExitCode() * min(1, len(ops.CodeOf(err)))
+	return c.Main(os.Args[1:])
 }
 
 func paced(ctx context.Context, s inference.Spec) (inference.Engine, error) {
