@@ -72,9 +72,12 @@ func (c *Client) failure(answer *http.Response) *ops.Error {
 	if err == nil && json.Unmarshal(text, &e) == nil && e.Code != "" {
 		return &e
 	}
-	var openAI struct{ Error ops.Error }
-	if err == nil && json.Unmarshal(text, &openAI) == nil && openAI.Error.Message != "" {
-		return Apart(&openAI.Error)
+	if e := openAI(text, answer.StatusCode); err == nil && e != nil {
+		return Apart(e)
+	}
+	if worker := answer.Header.Get("X-Rbee-Worker"); worker != "" { // the queen is right, and passes an engine's words on
+		return ops.Errorf(codeOf(answer.StatusCode), "the engine of worker %s on %s answers %s%s", worker, answer.Header.Get("X-Rbee-Hive"), answer.Status, said(text)).
+			WithHint("`rbee worker get %s` tells of it", worker)
 	}
 	if bytes.Contains(text, []byte("HTTP request to an HTTPS server")) { // as net/http says it
 		return ops.Errorf(ops.CodeInvalid, "%s encrypts, and its address does not say https", c.Name).
@@ -85,6 +88,55 @@ func (c *Client) failure(answer *http.Response) *ops.Error {
 		return c.unreachable(fmt.Errorf("a proxy on the way says %s", answer.Status))
 	}
 	return c.foreign(answer, fmt.Errorf("it answers %s", answer.Status))
+}
+
+// openAI is the error in a body of OpenAI's form, or nil. Engines differ in what they
+// put into code: a word, a status, nothing.
+func openAI(body []byte, status int) *ops.Error {
+	var e struct {
+		Error struct {
+			Message, Param, Hint string
+			Code                 json.RawMessage
+		}
+	}
+	if json.Unmarshal(body, &e) != nil || e.Error.Message == "" {
+		return nil
+	}
+	failed := &ops.Error{Code: codeOf(status), Message: e.Error.Message, Hint: e.Error.Hint}
+	var word ops.Code
+	if json.Unmarshal(e.Error.Code, &word) == nil && word != "" {
+		failed.Code = word
+	}
+	return failed
+}
+
+// codeOf is what a status means that somebody else's error has.
+func codeOf(status int) ops.Code {
+	switch status {
+	case http.StatusBadRequest, http.StatusRequestEntityTooLarge, http.StatusUnprocessableEntity:
+		return ops.CodeInvalid
+	case http.StatusNotFound:
+		return ops.CodeNotFound
+	case http.StatusNotImplemented:
+		return ops.CodeUnsupported
+	case http.StatusTooManyRequests:
+		return ops.CodeBusy
+	case http.StatusServiceUnavailable:
+		return ops.CodeUnavailable
+	}
+	return ops.CodeInternal
+}
+
+// mostSaid bounds what is told of a body that nobody knows, in bytes.
+const mostSaid = 300
+
+// said is a body that nobody knows, for the end of a sentence.
+func said(body []byte) string {
+	text := strings.Join(strings.Fields(string(body)), " ")
+	if text == "" {
+		return ""
+	}
+	return ": " + strings.ToValidUTF8(text[:min(len(text), mostSaid)], "")
 }
 
 // Apart takes the hint off the message, at whose end the gateway puts it for

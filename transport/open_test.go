@@ -61,3 +61,35 @@ func TestAnAddressOfTheOtherSchemeIsToldAtOnce(t *testing.T) {
 		}
 	}
 }
+
+// TestWhatAnEngineAnswersIsNotTakenForAStranger: it is the queen that passes it on.
+func TestWhatAnEngineAnswersIsNotTakenForAStranger(t *testing.T) {
+	for name, tt := range map[string]struct {
+		status int
+		says   string
+		code   ops.Code
+		want   string
+	}{
+		"a number for its code": {400, `{"error":{"message":"too long","code":400}}`, ops.CodeInvalid, "too long"},
+		"no code":               {429, `{"error":{"message":"too many"}}`, ops.CodeBusy, "too many"},
+		"a text":                {413, "too\nlarge", ops.CodeInvalid, "the engine of worker w on gpu1 answers 413 Request Entity Too Large: too large"},
+		"nothing":               {503, "", ops.CodeUnavailable, "the engine of worker w on gpu1 answers 503 Service Unavailable"},
+		"another shape":         {422, `{"detail":[]}`, ops.CodeInvalid, `answers 422 Unprocessable Entity: {"detail":[]}`},
+		"not implemented":       {501, "", ops.CodeUnsupported, "answers 501"},
+		"not found":             {404, "", ops.CodeNotFound, "answers 404"},
+		"a teapot":              {418, "", ops.CodeInternal, "answers 418"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := &daemon{Server: httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				w.Header().Set("X-Rbee-Hive", "gpu1")
+				w.Header().Set("X-Rbee-Worker", "w")
+				w.WriteHeader(tt.status)
+				_, _ = io.WriteString(w, tt.says)
+			}))}
+			defer d.Close()
+			if _, err := d.client(t).Open(t.Context(), "/v1/chat/completions", nil); ops.CodeOf(err) != tt.code || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("%v (%s), want %q (%s)", err, ops.CodeOf(err), tt.want, tt.code)
+			}
+		})
+	}
+}

@@ -94,7 +94,7 @@ func (q *Queen) try(ctx context.Context, r schedule.Request, o ops.Infer) (any, 
 	for attempt := 1; ; attempt++ {
 		lease, err := q.schedule.Acquire(ctx, r)
 		if err != nil {
-			if failed != nil && ops.CodeOf(err) == ops.CodeUnavailable {
+			if failed != nil && (r.Running || ops.CodeOf(err) == ops.CodeUnavailable) {
 				err = failed // says more than that there is no other
 				q.schedule.Refuse(r, err)
 			}
@@ -113,14 +113,20 @@ func (q *Queen) try(ctx context.Context, r schedule.Request, o ops.Infer) (any, 
 		}
 		divided := len(lease.Worker.Parts) > 0
 		if err == nil || began || divided && again || attempt == attempts || ctx.Err() != nil || !passedOver(err) {
-			err = ofWorker(err, lease.Worker)
+			if err = ofWorker(err, lease.Worker); err != nil && r.Running && !began && ctx.Err() == nil && passedOver(err) {
+				err = failed
+			}
 			if err != nil && ctx.Err() == nil {
 				q.schedule.Refuse(r, err)
 			}
 			return answer, err
 		}
-		failed, r.Again = ofWorker(err, lease.Worker), true
-		r.Running = r.Running || ops.CodeOf(err) == ops.CodeInternal // it may be the job: none is started for it
+		code := ops.CodeOf(err)
+		engine := code == ops.CodeInternal || code == ops.CodeBusy
+		if r.Again = true; !r.Running { // what the first engine says that has failed is told in the end
+			failed = ofWorker(err, lease.Worker)
+		}
+		r.Running = r.Running || engine // it may be the job: none is started for it
 		if again = divided; divided {
 			onceMore(ctx, lease.Worker, err)
 			continue
@@ -137,7 +143,7 @@ func passedOver(err error) bool {
 	switch ops.CodeOf(err) {
 	case ops.CodeUnavailable, ops.CodeNotFound: // it has ended, or is not there any more
 		return true
-	case ops.CodeInternal: // its engine has failed
+	case ops.CodeInternal, ops.CodeBusy: // its engine has failed, or does too much already
 		return true
 	}
 	return false

@@ -58,7 +58,9 @@ func (e engineError) asError(status int) *ops.Error {
 			code = ops.CodeNotFound
 		case http.StatusNotImplemented:
 			code = ops.CodeUnsupported
-		case http.StatusTooManyRequests, http.StatusServiceUnavailable:
+		case http.StatusTooManyRequests:
+			code = ops.CodeBusy
+		case http.StatusServiceUnavailable:
 			code = ops.CodeUnavailable
 		}
 	}
@@ -77,7 +79,7 @@ func (e engineError) asError(status int) *ops.Error {
 const maxChunk = 16 << 20
 
 // errBroken is the failure of an engine whose answer ends without its [DONE].
-var errBroken = ops.Errorf(ops.CodeUnavailable, "the engine broke its answer off")
+var errBroken = ops.Errorf(ops.CodeUnavailable, "the engine broke its answer off").WithHint("ask again; `rbee worker list` shows what is left")
 
 // chunks yields the events of an engine's stream up to its [DONE]. A stream
 // that ends without one, or holds an error, yields an error as its last.
@@ -122,10 +124,16 @@ func chunks(body io.Reader) iter.Seq2[chunk, error] {
 func refusal(answer *http.Response) *ops.Error {
 	text, err := io.ReadAll(io.LimitReader(answer.Body, 64<<10))
 	var body struct {
-		Error *engineError `json:"error"`
+		Error       *engineError `json:"error"`
+		engineError              // as vLLM had it
 	}
-	if err == nil && json.Unmarshal(text, &body) == nil && body.Error != nil {
-		return body.Error.asError(answer.StatusCode)
+	if err == nil && json.Unmarshal(text, &body) == nil {
+		switch {
+		case body.Error != nil:
+			return body.Error.asError(answer.StatusCode)
+		case body.Message != "":
+			return body.asError(answer.StatusCode)
+		}
 	}
 	if e, ok := errors.AsType[*ops.Error](err); ok {
 		return e

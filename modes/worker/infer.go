@@ -88,7 +88,7 @@ func (w *Worker) infer(ctx context.Context, o ops.Infer) (any, error) {
 		if cause := context.Cause(ctx); cause != nil {
 			return nil, cause
 		}
-		if ops.CodeOf(err) == ops.CodeInternal {
+		if code := ops.CodeOf(err); code == ops.CodeInternal || code == ops.CodeUnavailable || code == ops.CodeBusy {
 			err = fmt.Errorf("worker %s, which runs %s: %w", w.ID, w.Model, err)
 		}
 		return nil, err

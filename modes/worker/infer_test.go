@@ -117,6 +117,14 @@ func TestAnEngineThatFailsFailsTheJob(t *testing.T) {
 			w.WriteHeader(http.StatusBadRequest)
 			_, _ = io.WriteString(w, `{"error":{"message":"messages: is 9 tokens long","code":"invalid","param":"messages"}}`)
 		}},
+		{"by a status and the error of vLLM's older kind", "too long", ops.CodeInvalid, func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(http.StatusBadRequest)
+			_, _ = io.WriteString(w, `{"object":"error","message":"too long","code":400}`)
+		}},
+		{"by having too much to do", "too many", ops.CodeBusy, func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(http.StatusTooManyRequests)
+			_, _ = io.WriteString(w, `{"error":{"message":"too many","code":429}}`)
+		}},
 		{"by a status alone", "the engine answers 503 Service Unavailable", ops.CodeUnavailable, func(w http.ResponseWriter, _ *http.Request) {
 			w.WriteHeader(http.StatusServiceUnavailable)
 		}},

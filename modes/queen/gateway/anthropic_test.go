@@ -51,7 +51,7 @@ func TestAnthropicsClientsListModelsInTheirShape(t *testing.T) {
 
 func TestARefusalHasTheKindOfItsStatus(t *testing.T) {
 	for status, want := range map[int]string{
-		400: "invalid_request_error", 401: "authentication_error", 403: "permission_error", 404: "not_found_error", 413: "request_too_large",
+		400: "invalid_request_error", 404: "not_found_error", 413: "request_too_large",
 		429: "rate_limit_error", 500: "api_error", 504: "timeout_error",
 	} {
 		f := newFarm(t)

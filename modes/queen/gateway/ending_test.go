@@ -27,7 +27,7 @@ func TestAnAnswerThatBreaksOffNeverEndsInSilence(t *testing.T) {
 		h    http.HandlerFunc
 		want []string
 	}{
-		"in a stream": {events("hello", "BREAK"), []string{"data: hello\n\n", `data: {"error":{"message":"the worker's answer broke off`}},
+		"in a stream": {events("hello", "BREAK"), []string{"data: hello\n\n", `data: {"error":{"message":"worker w of gpu1 broke its answer off`}},
 		"in the middle of a frame": {func(w http.ResponseWriter, r *http.Request) {
 			events()(w, r)
 			_, _ = io.WriteString(w, "data: {\"a\"")
@@ -79,7 +79,7 @@ func TestTheResponsesAPIEndsInItsOwnWords(t *testing.T) {
 	}
 	f = newFarm(t)
 	f.add("w", response("created", "output_text.delta"))
-	if _, _, text := f.ask("/v1/responses", streamed); !strings.Contains(text, "\n\nevent: error\ndata: {\"code\":\"unavailable\",\"message\":\"the worker's answer broke off") {
+	if _, _, text := f.ask("/v1/responses", streamed); !strings.Contains(text, "\n\nevent: error\ndata: {\"code\":\"unavailable\",\"message\":\"worker w of gpu1 broke its answer off") {
 		t.Errorf("one that breaks off: %s", text)
 	}
 }
@@ -131,7 +131,7 @@ func TestAnEngineThatDiesLateIsNeverTakenForOneThatIsDone(t *testing.T) {
 				if !strings.Contains(before, "hel") || strings.Contains(text, d.done) || strings.Contains(failure, d.failure) {
 					t.Errorf("it has lost what was said, ends as if all were well, or twice: %s", text)
 				}
-				if !strings.Contains(failure, "out of memory") && !strings.Contains(failure, "broke off") {
+				if !strings.Contains(failure, "out of memory") && !strings.Contains(failure, "broke its answer off") {
 					t.Errorf("it does not say why: %s", failure)
 				}
 			})

@@ -161,7 +161,7 @@ func TestWhatEachWorkerSaidIsExplained(t *testing.T) {
 	f = newFarm(t)
 	f.add("a", events("hello", "BREAK"))
 	_, header, _ = f.ask("/v1/completions", streamed)
-	if x, err = f.schedule.Explain(header.Get(JobHeader)); err != nil || len(x.Decisions) != 1 || !strings.Contains(x.Decisions[0].Failed, "broke off") {
+	if x, err = f.schedule.Explain(header.Get(JobHeader)); err != nil || len(x.Decisions) != 1 || !strings.Contains(x.Decisions[0].Failed, "broke its answer off") {
 		t.Errorf("of one that broke off: %+v, %v", x, err)
 	}
 }
@@ -179,5 +179,44 @@ func TestWhatAnEngineSaysInAnErrorIsFound(t *testing.T) {
 		if got := messageIn([]byte(body)); got != want {
 			t.Errorf("in %q it is %q, want %q", body, got, want)
 		}
+	}
+}
+
+// TestWhatAnEngineSaysIsNotTakenForWhatTheQueenSays: that it wants a key of its own,
+// that it has no such model, or that its route is not there.
+func TestWhatAnEngineSaysIsNotTakenForWhatTheQueenSays(t *testing.T) {
+	for name, tt := range map[string]struct {
+		path, body string
+		status     int // of the engine's
+		says       string
+		want       int
+		told       string
+	}{
+		"a key is wanted":              {"/v1/chat/completions", "{}", 401, `{"error":{"message":"no key","code":401}}`, 500, "worker a of gpu1 answers 401 Unauthorized: no key (its engine wants a key of its own"},
+		"it has no such model":         {"/v1/chat/completions", "{}", 404, `{"error":{"message":"The model does not exist.","code":404}}`, 404, `"The model does not exist."`},
+		"it has no such route":         {"/v1/rerank", "{}", 404, `{"error":{"message":"File Not Found","type":"not_found_error","code":404}}`, 404, "the model's engine has no /v1/rerank"},
+		"it was not started for that":  {"/v1/embeddings", "{}", 501, `{"error":{"message":"no embeddings","type":"not_supported_error","code":501}}`, 404, "--flag embeddings"},
+		"the request is too long":      {"/v1/messages", `{"max_tokens":9,"messages":[]}`, 400, `{"error":{"message":"too long","type":"invalid_request_error","code":400}}`, 400, `"message":"too long"`},
+		"the request is too long, too": {"/api/chat", `{"messages":[{"role":"user","content":"x"}]}`, 400, `{"error":{"message":"too long","type":"invalid_request_error","code":400}}`, 400, `{"error":"too long"}`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFarm(t)
+			var asked atomic.Int32
+			f.add("a", boom(&asked, tt.status, tt.says))
+			body := strings.Replace(tt.body, "{", `{"model":"bee",`, 1)
+			if status, _, text := f.ask(tt.path, strings.Replace(body, ",}", "}", 1)); status != tt.want || !strings.Contains(text, tt.told) {
+				t.Errorf("%d %s, want %d %s", status, text, tt.want, tt.told)
+			}
+		})
+	}
+	f := newFarm(t)
+	var asked atomic.Int32
+	f.add("a", boom(&asked, 429, `{"error":{"message":"too many"}}`))
+	if status, _, text := f.ask("/v1/completions", streamed); status != 429 || !strings.Contains(text, "too many") {
+		t.Errorf("one that has too much to do, alone: %d %s", status, text)
+	}
+	f.add("b", events("hello", "[DONE]"))
+	if status, _, text := f.ask("/v1/completions", streamed); status != 200 || !strings.Contains(text, "hello") {
+		t.Errorf("one that has too much to do, beside another: %d %s", status, text)
 	}
 }

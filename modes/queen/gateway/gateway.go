@@ -189,7 +189,7 @@ func (g *Gateway) find(w http.ResponseWriter, r *http.Request, body []byte, a as
 func (g *Gateway) try(p *reply, r *http.Request, body []byte, want schedule.Request) {
 	ctx := ops.WithSink(r.Context(), p)
 	once := false
-	var err error
+	var err, first error // first is the first of an engine's
 	var kept *failedAnswer
 	for range attempts {
 		lease, failed := g.schedule.Acquire(ctx, want)
@@ -222,6 +222,8 @@ func (g *Gateway) try(p *reply, r *http.Request, body []byte, want schedule.Requ
 		want.Again = true
 		if f, ok := errors.AsType[*failedAnswer](err); ok {
 			kept, want.Running = cmp.Or(kept, f), true // it may be the request: none is started for it
+		} else if ops.CodeOf(err) == ops.CodeInternal {
+			first, want.Running = cmp.Or(first, err), true
 		}
 		if len(lease.Worker.Parts) > 0 { // there is no other, and its error names the machine
 			if once || kept != nil {
@@ -240,6 +242,7 @@ func (g *Gateway) try(p *reply, r *http.Request, body []byte, want schedule.Requ
 		kept.give(p)
 		return
 	}
+	err = cmp.Or(first, err)
 	g.schedule.Refuse(want, err)
 	p.fail(err)
 }
@@ -271,7 +274,10 @@ func (g *Gateway) relay(p *reply, r *http.Request, body []byte, k key, failed ma
 	switch answer.StatusCode {
 	case http.StatusServiceUnavailable, http.StatusBadGateway:
 		return inAnswer(answer, k)
-	case http.StatusInternalServerError, http.StatusGatewayTimeout:
+	case http.StatusUnauthorized, http.StatusForbidden, http.StatusProxyAuthRequired: // the client's own key is good
+		return ops.Errorf(ops.CodeInternal, "%w", inAnswer(answer, k)).
+			WithHint("its engine wants a key of its own: spawn it so that it wants none")
+	case http.StatusInternalServerError, http.StatusGatewayTimeout, http.StatusTooManyRequests:
 		err = keep(answer, k)
 	case http.StatusOK:
 		if isEvents(answer.Header) {

@@ -116,7 +116,7 @@ func (p *reply) pass(answer *http.Response, by key) error {
 		p.begun = true
 	}
 	if p.resume != nil && events && answer.StatusCode == http.StatusOK {
-		return p.passOn(answer.Body)
+		return p.passOn(answer.Body, by)
 	}
 	end := ending{responses: p.responses}
 	err := p.copy(answer.Body, events || answer.ContentLength < 0, &end)
@@ -127,7 +127,7 @@ func (p *reply) pass(answer *http.Response, by key) error {
 	case err == nil || errors.Is(err, errGone):
 	case events:
 		_ = p.write([]byte("\n\n"), false) // the frame before may be torn
-		p.fail(cmp.Or(whyEnded(answer.Request.Context()), broke(err)))
+		p.fail(cmp.Or(whyEnded(answer.Request.Context()), broke(by, err)))
 	default:
 		panic(http.ErrAbortHandler) // a broken connection is the only sign left
 	}
@@ -135,8 +135,8 @@ func (p *reply) pass(answer *http.Response, by key) error {
 }
 
 // passOn hands a stream on that may go on with another worker.
-func (p *reply) passOn(body io.Reader) error {
-	err := p.continued(body)
+func (p *reply) passOn(body io.Reader, by key) error {
+	err := p.continued(body, by)
 	if again, ok := errors.AsType[brokenOff](err); ok {
 		p.resume.goOn()
 		return again
@@ -170,10 +170,8 @@ func lacking(answer *http.Response) error {
 		return nil
 	}
 	text, err := io.ReadAll(io.LimitReader(answer.Body, 64<<10))
-	var f struct {
-		Error struct{ Message, Code string } // a code that is a number is not of OpenAI's
-	}
-	if err == nil && json.Unmarshal(text, &f) == nil && f.Error.Message != "" {
+	var f failure
+	if err == nil && json.Unmarshal(text, &f) == nil && f.Error.Message != "" && !f.Error.lacksRoute(answer.StatusCode) {
 		answer.Body = io.NopCloser(bytes.NewReader(text)) // whoever opened the other closes it
 		return nil
 	}
@@ -189,6 +187,12 @@ func lacking(answer *http.Response) error {
 		return e.WithHint("%s, with --flag embeddings", other)
 	}
 	return e.WithHint(other)
+}
+
+// lacksRoute reports whether the error is llama.cpp's for a route that it has not got,
+// or has only when it is started for that.
+func (f failureBody) lacksRoute(status int) bool {
+	return f.status == status && (status == http.StatusNotImplemented || f.Message == "File Not Found")
 }
 
 // errGone says that the client takes no more.

@@ -70,7 +70,7 @@ var errOther = ops.Errorf(ops.CodeUnavailable, "the worker's answer broke off, a
 
 // continued passes a stream on, event by event, so that none is torn. An error of
 // the kind brokenOff says that it can go on elsewhere.
-func (p *reply) continued(body io.Reader) error {
+func (p *reply) continued(body io.Reader, by key) error {
 	lines := bufio.NewReader(body)
 	var frame []byte
 	for {
@@ -79,12 +79,12 @@ func (p *reply) continued(body io.Reader) error {
 			if errors.Is(err, io.EOF) && p.resume.over {
 				return nil
 			}
-			return brokenOff{broke(io.ErrUnexpectedEOF)}
+			return brokenOff{broke(by, io.ErrUnexpectedEOF)}
 		}
 		if frame = append(frame, line...); len(bytes.TrimSpace(line)) > 0 {
 			continue
 		}
-		out, err := p.resume.frame(frame)
+		out, err := p.resume.frame(frame, by)
 		if err != nil {
 			return err
 		}
@@ -95,14 +95,14 @@ func (p *reply) continued(body io.Reader) error {
 	}
 }
 
-// broke is the error of a stream that broke off.
-func broke(err error) error {
-	return ops.Errorf(ops.CodeUnavailable, "the worker's answer broke off: %w", err).
+// broke is the error of a worker's stream that broke off.
+func broke(by key, err error) error {
+	return ops.Errorf(ops.CodeUnavailable, "worker %s of %s broke its answer off: %w", by.Worker, by.Hive, err).
 		WithHint("ask again; `rbee worker list` shows what is left")
 }
 
 // frame takes an event and returns what of it the client has not got.
-func (s *resumption) frame(frame []byte) ([]byte, error) {
+func (s *resumption) frame(frame []byte, by key) ([]byte, error) {
 	data, ok := bytes.CutPrefix(bytes.TrimSpace(frame), []byte("data:"))
 	data = bytes.TrimSpace(data)
 	if !ok || s.over {
@@ -117,7 +117,7 @@ func (s *resumption) frame(frame []byte) ([]byte, error) {
 	}
 	var chunk map[string]json.RawMessage
 	if err := json.Unmarshal(data, &chunk); err != nil {
-		return nil, brokenOff{broke(err)}
+		return nil, brokenOff{broke(by, err)}
 	}
 	if failed, ok := chunk["error"]; ok && string(failed) != "null" {
 		return s.failed(frame, failed)

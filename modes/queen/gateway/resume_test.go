@@ -181,7 +181,7 @@ func TestWhatCannotGoOnEndsWithAnError(t *testing.T) {
 		asked         int
 		says          string
 	}{
-		{"it would be another each time", streamed, begun, nil, 1, "broke off"},
+		{"it would be another each time", streamed, begun, nil, 1, "broke its answer off"},
 		{"the other one says something else", greedy, begun, events(append(chunks("2", "Once", " after"), finish, "[DONE]")...), 2, "another worker answers otherwise"},
 		{"the other one says less", greedy, begun, events(append(chunks("2", "Once"), finish, "[DONE]")...), 2, "another worker answers otherwise"},
 		{"the request is wrong", greedy, events(append(chunks("1", "Once"), `{"error":{"message":"too long","type":"invalid_request_error"}}`)...), nil, 1, "too long"},
