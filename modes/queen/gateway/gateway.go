@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"rbee.dev/rbee/modes/queen/schedule"
 	"rbee.dev/rbee/ops"
@@ -69,6 +70,8 @@ type Gateway struct {
 	life     context.Context //nolint:containedctx // of the arrivals, which outlive requests
 	end      context.CancelFunc
 
+	quietAfter time.Duration // see there
+
 	present     presence
 	requests    context.Context //nolint:containedctx // ends all requests, see [Gateway.End]
 	endRequests context.CancelCauseFunc
@@ -76,7 +79,7 @@ type Gateway struct {
 
 // New makes a gateway whose requests s gives to workers; the caller closes it.
 func New(f Fleet, s *schedule.Scheduler) *Gateway {
-	g := &Gateway{fleet: permitted{f}, schedule: s}
+	g := &Gateway{fleet: permitted{f}, schedule: s, quietAfter: quietAfter}
 	g.life, g.end = context.WithCancel(context.Background())
 	g.requests, g.endRequests = context.WithCancelCause(context.Background())
 	g.pool.dial = f.Dial
@@ -266,16 +269,31 @@ func (g *Gateway) relayOn(p *reply, r *http.Request, body []byte, lease *schedul
 // relay has a worker answer what others have failed. Its error says that another
 // may do so, or go on.
 func (g *Gateway) relay(p *reply, r *http.Request, body []byte, k key, failed map[key]bool) error {
-	answer, err := g.pool.ask(r.Context(), k, r, body)
+	waits := p.atWork(k, g.quietAfter)
+	answer, err := g.hear(r, body, k)
+	waits.end()
 	if err != nil {
-		return ops.Errorf(ops.CodeUnavailable, "worker %s of %s cannot be reached: %w", k.Worker, k.Hive, err)
+		return err
 	}
 	defer answer.Body.Close()
+	if len(failed) > 0 && answer.StatusCode < http.StatusInternalServerError {
+		g.schedule.Blame(failed)
+	}
+	return p.pass(answer, k)
+}
+
+// hear waits for the beginning of a worker's answer. Its error says that another
+// may do what this one has not.
+func (g *Gateway) hear(r *http.Request, body []byte, k key) (*http.Response, error) {
+	answer, err := g.pool.ask(r.Context(), k, r, body)
+	if err != nil {
+		return nil, ops.Errorf(ops.CodeUnavailable, "worker %s of %s cannot be reached: %w", k.Worker, k.Hive, err)
+	}
 	switch answer.StatusCode {
 	case http.StatusServiceUnavailable, http.StatusBadGateway:
-		return inAnswer(answer, k)
+		err = inAnswer(answer, k)
 	case http.StatusUnauthorized, http.StatusForbidden, http.StatusProxyAuthRequired: // the client's own key is good
-		return ops.Errorf(ops.CodeInternal, "%w", inAnswer(answer, k)).
+		err = ops.Errorf(ops.CodeInternal, "%w", inAnswer(answer, k)).
 			WithHint("its engine wants a key of its own: spawn it so that it wants none")
 	case http.StatusInternalServerError, http.StatusGatewayTimeout, http.StatusTooManyRequests:
 		err = keep(answer, k)
@@ -285,10 +303,8 @@ func (g *Gateway) relay(p *reply, r *http.Request, body []byte, k key, failed ma
 		}
 	}
 	if err != nil {
-		return err
+		_ = answer.Body.Close() // it was read as far as it matters
+		return nil, err
 	}
-	if len(failed) > 0 && answer.StatusCode < http.StatusInternalServerError {
-		g.schedule.Blame(failed)
-	}
-	return p.pass(answer, k)
+	return answer, nil
 }

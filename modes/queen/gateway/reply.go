@@ -96,11 +96,16 @@ func (p *reply) write(text []byte, flush bool) error {
 	return p.control.Flush()
 }
 
+// from names the worker in the answer's header, as long as that is not sent.
+func (p *reply) from(by key) {
+	p.w.Header().Set("X-Rbee-Hive", by.Hive)
+	p.w.Header().Set("X-Rbee-Worker", by.Worker)
+}
+
 // pass hands the answer of that worker on as it comes. Its error is that of a
 // stream which another worker may continue.
 func (p *reply) pass(answer *http.Response, by key) error {
-	p.w.Header().Set("X-Rbee-Hive", by.Hive)
-	p.w.Header().Set("X-Rbee-Worker", by.Worker)
+	p.from(by)
 	events := isEvents(answer.Header)
 	if p.begun && (answer.StatusCode != http.StatusOK || !events) {
 		p.fail(inAnswer(answer, by))
@@ -157,6 +162,12 @@ func inAnswer(answer *http.Response, by key) error {
 	text, err := io.ReadAll(io.LimitReader(answer.Body, maxKept))
 	if err != nil {
 		text = nil
+	}
+	switch answer.StatusCode {
+	case http.StatusBadRequest, http.StatusRequestEntityTooLarge, http.StatusUnprocessableEntity:
+		if said := messageIn(text); said != "" {
+			return ops.Invalid("", "%s", said) // the request is what is wrong, not the worker
+		}
 	}
 	return answers(by, answer.Status, text)
 }
