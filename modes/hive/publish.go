@@ -122,6 +122,7 @@ func (h *Hive) serveProbe(w http.ResponseWriter, r *http.Request) {
 		h.machine.look(r.Context())
 		h.changed()
 	}
+	h.stocked.Store(false) // what is published next must not take back what this tells of
 	w.Header().Set("Content-Type", "application/json")
 	if err := json.NewEncoder(w).Encode(h.snapshot(h.models.list())); err != nil {
 		h.Log.Debug().Err(err).Msg("a probe's answer did not arrive")
