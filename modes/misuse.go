@@ -51,12 +51,34 @@ func asFlag(parsed *kong.Context, err error) error {
 	if at < 0 {
 		at = slices.IndexFunc(flags, func(f *kong.Flag) bool { return f.Name+"s" == field }) // given once for each
 	}
-	if at < 0 {
+	named := *e
+	switch given := asArgument(parsed.Selected(), e); {
+	case at >= 0:
+		named.Field = "--" + flags[at].Name
+	case given != "":
+		named.Field = given
+	default:
 		return err
 	}
-	named := *e
-	named.Field = "--" + flags[at].Name
+	if named.Hint == "" && named.Code == ops.CodeInvalid {
+		named.Hint = "`rbee " + parsed.Selected().Path() + " --help` shows how it is used"
+	}
 	return &named
+}
+
+// asArgument is what --help calls the argument that stands for the field that e
+// says is not given, or "".
+func asArgument(command *kong.Node, e *ops.Error) string {
+	if e.Message != "must be given" {
+		return ""
+	}
+	for _, a := range command.Positional {
+		name, _, _ := strings.Cut(a.Tag.Get("json"), ",")
+		if name == e.Field || name == "" && a.Name == e.Field {
+			return "<" + a.Name + ">"
+		}
+	}
+	return ""
 }
 
 // wordings are what the parser of command lines says of a value, and what a person

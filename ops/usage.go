@@ -14,6 +14,11 @@ type Usage struct {
 	Since string `json:"since,omitempty" placeholder:"AGE" help:"How far to look back, as 30m, 12h, 7d or 4w (default: 7d); use is kept by the minute for a day, then by the hour."`
 	// By sums up by key or by model; empty tells each pair.
 	By string `json:"by,omitempty" placeholder:"WHAT" help:"Sum up by key or by model (default: each key and model)."`
+	// Key is a key's id or name, token for the queen's token, or none for no key; empty
+	// is all.
+	Key string `json:"key,omitempty" placeholder:"KEY" help:"Only what was used with this key: its id or name, token for the queen's own, or none."`
+	// Model is a model's own name; empty is all.
+	Model string `json:"model,omitempty" placeholder:"NAME" help:"Only what was used of this model."`
 }
 
 // UsageReport is the answer to [Usage].

@@ -195,6 +195,9 @@ func texts(raw json.RawMessage, field string, most int) ([]string, error) {
 	if err := json.Unmarshal(raw, &list); err != nil {
 		return nil, ops.Invalid(field, "must be a text or a list of texts")
 	}
+	if len(list) > most && most == 1 {
+		return nil, ops.Invalid(field, "must be one text, got %d: ask for each by itself", len(list))
+	}
 	if len(list) > most {
 		return nil, ops.Invalid(field, "takes at most %d texts, got %d", most, len(list))
 	}

@@ -53,6 +53,7 @@ func (q *Queen) infer(ctx context.Context, o ops.Infer) (any, error) {
 	size := len(o.Prompt) + len(o.System)
 	if sink.Cursor().Target == "" { // after a restart it was let in already
 		if err := guest.Reserve(gateway.PromptTokens(size) + cmp.Or(o.MaxTokens, gateway.UsualAnswer)); err != nil {
+			guest.Refused()
 			return nil, err
 		}
 	}

@@ -83,11 +83,11 @@ func (q *Queen) checkListen() error {
 	case q.TLS != "" && q.TLS != selfSigned:
 		return ops.Invalid("tls", "must be self, got %q", q.TLS).WithHint("a certificate of your own is given by --tls-cert and --tls-key")
 	case q.TLS != "" && q.TLSCert != "":
-		return ops.Invalid("tls", "is given together with tls-cert: choose one")
+		return ops.Invalid("tls", "goes not with --tls-cert: choose one")
 	case (q.TLSCert == "") != (q.TLSKey == ""):
-		return ops.Invalid("tls-cert", "and tls-key belong together")
+		return ops.Invalid("tls-cert", "goes with --tls-key: give both, or none")
 	case !q.onLoopback() && !secured && !q.InsecureHTTP:
-		return ops.Invalid("listen", "is no loopback address: on %q, keys would cross the network in the clear", q.Listen).
+		return ops.Invalid("listen", "must be a loopback address where nothing encrypts, got %q: keys would cross the network in the clear", q.Listen).
 			WithHint("--tls self or --tls-cert encrypts; --insecure-http says that something else does; or forward the port: ssh -L 7833:127.0.0.1:7833 HOST")
 	}
 	for _, host := range q.Hosts {

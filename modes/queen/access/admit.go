@@ -92,7 +92,13 @@ func (a *Access) as(r *http.Request, k *key, id string) *http.Request {
 	ctx := r.Context()
 	caller := job.Caller{}
 	if k != nil {
-		caller = job.Caller{ID: id, Own: !k.opens(ops.ScopeAdmin), May: func(o ops.Op) error { return k.mayDo(o, a.Model) }}
+		caller = job.Caller{ID: id, Own: !k.opens(ops.ScopeAdmin), May: func(o ops.Op) error {
+			err := k.mayDo(o, a.Model)
+			if err != nil {
+				k.requests.back(a.Now())
+			}
+			return err
+		}}
 	}
 	if id != byNone { // whose requests take turns by the machines they come from
 		ctx = gateway.WithClient(ctx, id)

@@ -73,6 +73,17 @@ func (b *bucket) settle(now time.Time, held, used int) {
 	b.level = min(b.most, b.level+float64(held-used))
 }
 
+// back gives back one that was used for nothing.
+func (b *bucket) back(now time.Time) {
+	if b == nil {
+		return
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.flow(now)
+	b.level = min(b.most, b.level+1)
+}
+
 // reading is how full a bucket is, as it is written down.
 type reading struct {
 	Level float64 `json:"level"`

@@ -91,23 +91,6 @@ func TestARequestLargerThanAMinutesWorthIsLetInAndOwed(t *testing.T) {
 	}
 }
 
-func TestARequestRefusedForItsTokensDoesNotCountAsOne(t *testing.T) {
-	o := newOffice(t)
-	k, secret := o.key(ops.KeyCreate{RequestsPerMinute: 2, TokensPerMinute: 60})
-	if got, err := o.ask(chat, secret); got != 200 {
-		t.Fatal(got, err)
-	}
-	o.Guest(k.ID).Used(gateway.Use{TokensIn: 60})
-	for range 5 {
-		if got, err := o.ask(chat, secret); got != 200 {
-			t.Fatal(got, err)
-		}
-		if later(t, o.Guest(k.ID).Reserve(1)) == 0 {
-			t.Fatal("let in")
-		}
-	}
-}
-
 func TestTheMinuteGoesOnThroughARestart(t *testing.T) {
 	o := newOffice(t)
 	k, secret := o.key(ops.KeyCreate{RequestsPerMinute: 3, TokensPerMinute: 60})
@@ -161,5 +144,22 @@ func TestAForgottenKeysJobIsCountedAndBoundByNothing(t *testing.T) {
 	g.Used(gateway.Use{Model: "bee", TokensIn: 1})
 	if got, err := o.Usage(t.Context(), ops.Usage{}); err != nil || len(got.Usage) != 1 || got.Usage[0].Key != "kforgotten" {
 		t.Errorf("%+v, %v", got, err)
+	}
+}
+
+func TestWhatIsRefusedDoesNotCountAsARequest(t *testing.T) {
+	o := newOffice(t)
+	k, secret := o.key(ops.KeyCreate{RequestsPerMinute: 1})
+	for range 3 {
+		if got, err := o.ask(chat, secret); got != 200 {
+			t.Fatalf("after those that were refused: %d, %v", got, err)
+		}
+		o.Guest(k.ID).(*guest).Refused()
+	}
+	if got, _ := o.ask(chat, secret); got != 200 {
+		t.Errorf("the first that is not refused: %d", got)
+	}
+	if got, _ := o.ask(chat, secret); got != 429 {
+		t.Errorf("the second: %d", got)
 	}
 }

@@ -23,7 +23,7 @@ func (g *guest) May(model string) error {
 }
 
 // Reserve holds the tokens that the request may use, until it is told what it has
-// used. It refuses where the key has none left, and takes its request back.
+// used. It refuses where the key has none left.
 func (g *guest) Reserve(tokens int) error {
 	if g.key == nil {
 		return nil
@@ -31,11 +31,17 @@ func (g *guest) Reserve(tokens int) error {
 	now := g.access.Now()
 	held, wait := g.key.tokens.hold(now, tokens)
 	if wait > 0 {
-		g.key.requests.settle(now, 1, 0)
 		return gateway.LaterError{Err: g.key.usedUp("tokens", g.key.TokensPerMinute, wait), After: wait}
 	}
 	g.held = held
 	return nil
+}
+
+// Refused takes the request back, for which nothing was done.
+func (g *guest) Refused() {
+	if g.key != nil {
+		g.key.requests.back(g.access.Now())
+	}
 }
 
 // Used counts what the request has used.

@@ -32,8 +32,9 @@ func (a *Access) Usage(ctx context.Context, o ops.Usage) (ops.UsageReport, error
 	by := map[string]string{"": "u.key, u.model", "key": "u.key, ''", "model": "'', u.model"}[o.By]
 	rows, err := a.DB.QueryContext(ctx, //nolint:gosec // by is one of three
 		`SELECT `+by+`, coalesce(max(k.name), ''), sum(requests), sum(errors), sum(tokens_in), sum(tokens_out), sum(estimated), sum(millis)
-		 FROM usage u LEFT JOIN keys k ON k.id = u.key WHERE minute >= ? GROUP BY 1, 2 ORDER BY sum(tokens_in + tokens_out) DESC, 1, 2`,
-		since.Unix()/60)
+		 FROM usage u LEFT JOIN keys k ON k.id = u.key
+		 WHERE minute >= ? AND ? IN ('', u.key, k.name) AND ? IN ('', u.model) GROUP BY 1, 2 ORDER BY sum(tokens_in + tokens_out) DESC, 1, 2`,
+		since.Unix()/60, o.Key, o.Model)
 	if err != nil {
 		return report, fmt.Errorf("read what was used: %w", err)
 	}

@@ -62,6 +62,9 @@ func (a *Access) Inference(route string) {
 // one of OpenAI's API that there is not. A method that no route takes there does
 // not matter: who asks speaks that API.
 func (a *Access) IsInference(path string) bool {
+	if path == "/v1" {
+		return true
+	}
 	if rest, ok := strings.CutPrefix(path, "/v1/"); ok {
 		first, _, _ := strings.Cut(rest, "/")
 		return !slices.Contains(queens, first)
@@ -101,7 +104,7 @@ func (k *key) mayDo(o ops.Op, named func(string) string) error {
 		wants = ops.ScopeAdmin // a command line runs whatever it says on the hive
 	}
 	if !k.opens(wants) {
-		return ops.Errorf(ops.CodeDenied, "the API key %s is not for %s", k.called(), o.Name()).
+		return ops.Errorf(ops.CodeDenied, "the API key %s is not for `rbee %s`", k.called(), strings.ReplaceAll(o.Name(), "_", " ")).
 			WithHint("it opens %s; this wants a key with --scope %s, or the queen's token", list(k.Scopes), wants)
 	}
 	if infer, ok := o.(ops.Infer); ok {

@@ -48,6 +48,32 @@ func TestUsageIsSummedUpByKeyAndModel(t *testing.T) {
 	}
 }
 
+func TestUsageOfOneKeyOrModelIsTold(t *testing.T) {
+	o := newOffice(t)
+	k, _ := o.key(ops.KeyCreate{Label: "web"})
+	for _, model := range []string{"bee", "wasp"} {
+		o.Guest(k.ID).Used(gateway.Use{Model: model, TokensIn: 1})
+		o.Guest("").Used(gateway.Use{Model: model, TokensIn: 10})
+	}
+	for _, tt := range []struct {
+		by   ops.Usage
+		want int64
+		rows int
+	}{
+		{ops.Usage{Key: k.ID}, 2, 2},
+		{ops.Usage{Key: "web"}, 2, 2},
+		{ops.Usage{Key: "token", By: "key"}, 20, 1},
+		{ops.Usage{Key: "none"}, 0, 0},
+		{ops.Usage{Model: "bee"}, 11, 2},
+		{ops.Usage{Key: "web", Model: "wasp"}, 1, 1},
+		{ops.Usage{Key: "web", Model: "hornet"}, 0, 0},
+	} {
+		if got, err := o.Usage(t.Context(), tt.by); err != nil || got.Total.TokensIn != tt.want || len(got.Usage) != tt.rows {
+			t.Errorf("%+v: %+v, %v", tt.by, got, err)
+		}
+	}
+}
+
 func TestUsageOutlivesARestartAndTheKey(t *testing.T) {
 	o := newOffice(t)
 	k, _ := o.key(ops.KeyCreate{Label: "web"})

@@ -55,7 +55,7 @@ var Routes = []struct{ Method, Path string }{
 }
 
 // routesHint names what there is of OpenAI's API.
-const routesHint = "there are chat/completions, completions, embeddings, responses, rerank and models"
+const routesHint = "there are chat/completions, completions, embeddings, responses, rerank, messages and models"
 
 // elsewhere is the beginnings of the paths that no engine has.
 var elsewhere = []string{"/v1/audio/", "/v1/images/", "/v1/moderations", "/v1/files", "/v1/batches"}
@@ -124,7 +124,7 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (g *Gateway) serve(w http.ResponseWriter, r *http.Request) {
 	body, err := readBody(w, r)
 	if err != nil {
-		fail(w, err)
+		refuseFor(r.Context(), w, err)
 		return
 	}
 	g.answer(w, r, body)
@@ -141,16 +141,15 @@ const ModelHeader = "X-Rbee-Model"
 func (g *Gateway) answer(w http.ResponseWriter, r *http.Request, body []byte) {
 	a, err := scan(body)
 	if err != nil {
-		fail(w, ops.Invalid("", "%w", err))
+		refuseFor(r.Context(), w, ops.Invalid("", "%w", err))
 		return
 	}
 	a, body = g.alias(r.Context(), a, body)
-	if err := permits(r.Context(), a.model); err != nil {
-		fail(w, err)
-		return
+	if err = permits(r.Context(), a.model); err == nil {
+		err = reserve(r, a, len(body))
 	}
-	if err := reserve(r, a, len(body)); err != nil {
-		fail(w, err)
+	if err != nil {
+		refuseFor(r.Context(), w, err)
 		return
 	}
 	w, used := metered(w, r, a, len(body))

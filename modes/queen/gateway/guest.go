@@ -18,6 +18,8 @@ type Guest interface {
 	// [LaterError] where that is a matter of time. It is called before the request
 	// is answered, and Used after it.
 	Reserve(tokens int) error
+	// Refused is told that the request was refused before anything was done for it.
+	Refused()
 	// Used is told what an answer has cost, once it has ended.
 	Used(u Use)
 }
@@ -61,6 +63,14 @@ func permits(ctx context.Context, model string) error {
 		return g.May(model)
 	}
 	return nil
+}
+
+// refuseFor refuses a request before anything was done for it: it does not count.
+func refuseFor(ctx context.Context, w http.ResponseWriter, err error) {
+	if g := guestOf(ctx); g != nil {
+		g.Refused()
+	}
+	fail(w, err)
 }
 
 // UsualAnswer is how many tokens an answer is taken to have where the request sets

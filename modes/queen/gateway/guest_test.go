@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -22,6 +23,7 @@ type visitor struct {
 	mu       sync.Mutex
 	used     []Use
 	reserved []int
+	refused  int           // requests that were
 	refuses  error         // to reserve anything
 	counted  chan struct{} // is told of each use, unless it is nil
 }
@@ -33,6 +35,12 @@ func (v *visitor) Reserve(tokens int) error {
 		v.reserved = append(v.reserved, tokens)
 	}
 	return v.refuses
+}
+
+func (v *visitor) Refused() {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.refused++
 }
 
 func (v *visitor) May(model string) error {
@@ -351,5 +359,28 @@ func TestWhoGoesAwayHasNotMetAnError(t *testing.T) {
 				t.Errorf("counted %+v", got)
 			}
 		})
+	}
+}
+
+func TestWhatIsRefusedAtOnceDoesNotCountForAGuest(t *testing.T) {
+	f := newFarm(t)
+	f.add("w", events("hello", "[DONE]"))
+	v := &visitor{model: "bee"}
+	f.visit(v)
+	for _, body := range []string{`{"model":"wasp"}`, "nonsense"} {
+		if status, _, text := f.ask("/v1/completions", body); status != 403 && status != 400 {
+			t.Errorf("%d %s", status, text)
+		}
+	}
+	v.mu.Lock()
+	v.refuses = LaterError{Err: errors.New("no tokens are left"), After: time.Second}
+	v.mu.Unlock()
+	_, _, _ = f.ask("/v1/completions", streamed)
+	v.mu.Lock()
+	v.refuses = nil
+	v.mu.Unlock()
+	_, _, _ = f.ask("/v1/completions", streamed)
+	if v.refused != 3 || len(v.used) != 1 {
+		t.Errorf("%d were refused, %d have used something", v.refused, len(v.used))
 	}
 }

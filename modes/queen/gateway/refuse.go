@@ -10,7 +10,7 @@ import (
 // Refuse answers a request that was not let in, in the words of the API that it
 // is for, with a status that says more than the error's code.
 func Refuse(w http.ResponseWriter, r *http.Request, status int, e *ops.Error) {
-	if status == http.StatusNotFound && e.Hint == "" && strings.HasPrefix(r.URL.Path, "/v1/") {
+	if status == http.StatusNotFound && e.Hint == "" && strings.HasPrefix(r.URL.Path+"/", "/v1/") {
 		e = ops.Errorf(e.Code, "rbee has no %s", r.URL.Path).WithHint(routesHint)
 	}
 	_, f := failureOf(e)

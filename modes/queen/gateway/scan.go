@@ -48,6 +48,9 @@ func scan(body []byte) (a asked, err error) {
 		if !s.value() {
 			return a, errNotObject
 		}
+		if bytes.IndexByte(key, '\\') >= 0 {
+			key = unescaped(key)
+		}
 		switch value := body[from:s.at]; string(key) {
 		case `"model"`:
 			a.from, a.to = from, s.at
@@ -77,6 +80,15 @@ func scan(body []byte) (a asked, err error) {
 			return a, errNotObject
 		}
 	}
+}
+
+// unescaped is a member's name, with its quotes, as JSON reads it.
+func unescaped(key []byte) []byte {
+	var name string
+	if json.Unmarshal(key, &name) != nil {
+		return key // which the engine will say
+	}
+	return []byte(`"` + name + `"`)
 }
 
 // amount is a whole number of things, 0 for whatever else a member holds.

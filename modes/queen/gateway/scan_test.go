@@ -20,6 +20,7 @@ func TestABodysModelAndStreamAreFound(t *testing.T) {
 		{"deeper ones are not it", `{"a":{"model":"x","stream":true},"b":[{"model":"y"}]}`, asked{}},
 		{"the last one counts", `{"model":"a","model":"b"}`, asked{model: "b"}},
 		{"numbers and words between", `{"n":-1.5e3,"t":true,"z":null,"model":"m"}`, asked{model: "m"}},
+		{"names with escapes", `{"mod\u0065l":"m","\u0073tream":true,"\x":1}`, asked{model: "m", stream: true}},
 		{"greedy", `{"temperature":0.0,"seed":null}`, asked{greedy: true}},
 		{"seeded", `{"temperature":0.7,"seed":7}`, asked{seeded: true}},
 		{"neither greedy nor seeded", `{"temperature":null,"seed":-1}`, asked{}},
@@ -51,6 +52,7 @@ func FuzzScan(f *testing.F) {
 	} {
 		f.Add([]byte(seed))
 	}
+	f.Add([]byte(`{"mod\u0065l":"m"}`))
 	f.Fuzz(func(t *testing.T, body []byte) {
 		got, err := scan(body)
 		var want map[string]json.RawMessage
