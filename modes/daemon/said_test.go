@@ -29,7 +29,11 @@ func TestADaemonThatEndsHasSaidWhyInItsLog(t *testing.T) {
 		},
 		"how it went, where nothing failed":   {`echo '{"level":"info","message":"up"}'`, daemon.LogLine{Message: "up"}},
 		"the last words of what is no daemon": {`echo one; echo two; exit 1`, daemon.LogLine{Message: "two"}},
-		"nothing":                             {`exit 3`, daemon.LogLine{Message: "it said nothing"}},
+		"the end of very much": {
+			`head -c 900000 /dev/zero | tr '\\0' 'x'; echo; seq 1000; echo 'rbee: it is too much'; exit 1`,
+			daemon.LogLine{Message: "it is too much"},
+		},
+		"nothing": {`exit 3`, daemon.LogLine{Message: "it said nothing"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			log := filepath.Join(t.TempDir(), "x.log")

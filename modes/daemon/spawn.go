@@ -129,11 +129,8 @@ func (c *Child) Err() error {
 	return c.err
 }
 
-// Tail returns the last lines of the log at path, at most n of them and 4 KiB,
-// or "" when there is no log.
-func Tail(path string, n int) string { return tail(path, 0, n) }
-
-// tail is Tail of what the log holds from the byte from on.
+// tail returns the last lines of what the log at path holds from the byte from on,
+// at most n of them and 4 KiB, or "" when there is no log.
 func tail(path string, from int64, n int) string {
 	f, err := os.Open(path)
 	if err != nil {

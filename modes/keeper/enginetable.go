@@ -27,7 +27,7 @@ func engines(w io.Writer, list []ops.Engine) {
 func (k *Keeper) engineHints(list []ops.Engine) {
 	for _, e := range list {
 		if e.Hint != "" {
-			k.say("%s: %s", e.ID, e.Hint)
+			k.say("%s: %s", cell(e.ID), cell(e.Hint))
 		}
 	}
 }

@@ -24,12 +24,12 @@ func explanation(w io.Writer, x ops.Explanation) {
 		fmt.Fprintln(w, "\nit waits until the model is there")
 	}
 	for _, d := range x.Decisions {
-		fmt.Fprintf(w, "\n%s\n", d.At.Local().Format("15:04:05.000")+"  "+decided(x, d))
+		fmt.Fprintf(w, "\n%s\n", d.At.Local().Format("15:04:05.000")+"  "+cell(decided(x, d)))
 		for _, note := range d.Notes {
-			fmt.Fprintln(w, "              "+note)
+			fmt.Fprintln(w, "              "+cell(note))
 		}
 		if d.Failed != "" {
-			fmt.Fprintln(w, "              it failed: "+d.Failed)
+			fmt.Fprintln(w, "              it failed: "+cell(d.Failed))
 		}
 		if len(d.Workers) > 0 {
 			row(w, "WORKER", "HIVE", "CHOSEN", "WHY")

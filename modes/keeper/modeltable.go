@@ -50,7 +50,7 @@ func models(w io.Writer, list []ops.Model) {
 func (k *Keeper) hints(list []ops.Model) {
 	for _, m := range list {
 		if m.Hint != "" {
-			k.say("%s: %s", m.ID, m.Hint)
+			k.say("%s: %s", cell(m.ID), cell(m.Hint))
 		}
 	}
 }

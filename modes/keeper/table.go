@@ -68,10 +68,17 @@ func (k *Keeper) table(result any) error {
 	return w.Flush()
 }
 
+// breaks are what would begin a line or a column.
+var breaks = strings.NewReplacer("\r\n", " ", "\n", " ", "\t", " ")
+
+// cell is text from elsewhere as it may stand in a table: it begins no line and no
+// column of its own, and plays no tricks.
+func cell(text string) string { return ops.Printable(breaks.Replace(text)) }
+
 // row prints cells with tabs between; empty ones show as a dash.
 func row(w io.Writer, cells ...string) {
 	for i, c := range cells {
-		if cells[i] = ops.Printable(c); c == "" {
+		if cells[i] = cell(c); c == "" {
 			cells[i] = "-"
 		}
 	}
@@ -331,6 +338,7 @@ func oneJob(w io.Writer, j ops.Job) {
 	pair(w, "state", string(j.State))
 	if j.Error != nil {
 		pair(w, "error", j.Error.Error())
+		pair(w, "what to do", j.Error.Hint)
 	}
 	pair(w, "events", strconv.FormatUint(j.Events, 10))
 	pair(w, "created", when(j.CreatedAt))
