@@ -82,7 +82,7 @@ func find(getenv func(string) string) (Home, error) {
 func (h Home) Create() error {
 	for _, dir := range []string{h.State, h.Cache, h.Logs(), h.Workers(), h.Models(), h.Binaries()} {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
-			return fmt.Errorf("make rbee's folder: %w", err)
+			return ops.Errorf(ops.CodeUnavailable, "make rbee's folder: %w", err).WithHint("it must be where you may write; RBEE_HOME names another place")
 		}
 	}
 	if err := os.Chmod(h.State, 0o700); err != nil { //nolint:gosec // a folder needs its x bit

@@ -71,6 +71,17 @@ func TestCreateClosesTheStateToOthers(t *testing.T) {
 	}
 }
 
+func TestAFolderThatCannotBeMadeIsToldWithWhatHelps(t *testing.T) {
+	root := t.TempDir()
+	if err := os.WriteFile(filepath.Join(root, "cache"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	err := home.Home{Config: root, State: filepath.Join(root, "state"), Cache: filepath.Join(root, "cache")}.Create()
+	if e := ops.AsError(err); err == nil || !strings.Contains(e.Message, filepath.Join(root, "cache")) || !strings.Contains(e.Hint, "RBEE_HOME") {
+		t.Errorf("got %v (%+v)", err, e)
+	}
+}
+
 func TestAPathThatIsTooLongIsRefusedAndNothingIsMade(t *testing.T) {
 	root := filepath.Join(t.TempDir(), "home")
 	for _, env := range []map[string]string{
