@@ -54,7 +54,7 @@ func samples() []ops.Op {
 		},
 		ops.WorkerList{OnHive: onHive},
 		ops.WorkerGet{OnHive: onHive, ID: "tinybee-1"},
-		ops.WorkerDelete{OnHive: onHive, ID: "tinybee-1"},
+		ops.WorkerDelete{OnHive: onHive, ID: "tinybee-1", IfIdle: true},
 		ops.ModelCopy{Model: "qwen3", From: "gpu1", To: "gpu2", ID: "qwen"},
 		ops.ModelDownload{OnHive: onHive, Model: "https://example.org/tinybee.gguf", ID: "tinybee"},
 		ops.ModelList{OnHive: onHive},

@@ -159,6 +159,9 @@ type WorkerDelete struct {
 	OnHive
 	// ID is the worker's id.
 	ID string `json:"id" arg:"" help:"Worker's id."`
+	// IfIdle ends it only where it has nothing to do and its model is not pinned; else
+	// that is a conflict.
+	IfIdle bool `json:"if_idle,omitempty" help:"Only where it has nothing to do, and its model is not pinned."`
 }
 
 // Name returns "worker_delete".

@@ -419,3 +419,15 @@ func TestThoseThatAreBusyAreNamedWhereTheyLeaveNoRoom(t *testing.T) {
 		t.Errorf("of one that is larger than the memory: %v", ops.AsError(err).Hint)
 	}
 }
+
+func TestOneThatIsBusyIsNotRetiredAsIdle(t *testing.T) {
+	var free uint64
+	h := roomy(t, &free)
+	w, takes := h.bee(t, builtin, processor)
+	free = takes
+	m, err := h.place(t.Context(), w, func() bool { return false }, h.loading(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantCode(t, h.retireIdle(t.Context(), m), ops.CodeConflict, "worker w0 stays: it has something to do")
+}

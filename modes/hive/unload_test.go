@@ -108,3 +108,19 @@ func TestAModelThatAPinnedOneLeavesNoRoomForIsToldOfIt(t *testing.T) {
 	do(t, c, ops.ModelUnpin{ID: "tinybee"})
 	do(t, c, ops.WorkerSpawn{})
 }
+
+func TestAWorkerIsEndedOnlyIfItIsIdleWhereThatIsAsked(t *testing.T) {
+	h := newHome(t)
+	c := client(t, h)
+	stop := run(t, h)
+	defer stop(daemon.ScopeAll)
+	w := do(t, c, ops.WorkerSpawn{})
+	do(t, c, ops.ModelPin{ID: "tinybee"})
+	fails(t, c, ops.WorkerDelete{ID: w.ID, IfIdle: true}, ops.CodeConflict, "its model tinybee is pinned", "rbee model unpin tinybee")
+	do(t, c, ops.ModelUnpin{ID: "tinybee"})
+	await(t, c, func(s ops.HiveSnapshot) bool { return len(s.Workers) == 1 && s.Workers[0].State == ops.WorkerReady })
+	do(t, c, ops.WorkerDelete{ID: w.ID, IfIdle: true})
+	if list := do(t, c, ops.WorkerList{}).Workers; len(list) != 0 {
+		t.Errorf("left are %+v", list)
+	}
+}

@@ -58,11 +58,17 @@ func (h *Hive) WorkerGet(_ context.Context, o ops.WorkerGet) (ops.Worker, error)
 	return w, nil
 }
 
-// WorkerDelete ends a worker and forgets it. What it is answering fails.
+// WorkerDelete ends a worker and forgets it. What it is answering fails, unless it is
+// to be ended only where it answers nothing.
 func (h *Hive) WorkerDelete(ctx context.Context, o ops.WorkerDelete) (ops.WorkerDeleted, error) {
 	m, err := h.fleet.find(o.ID)
 	if err != nil {
 		return ops.WorkerDeleted{}, err
+	}
+	if o.IfIdle {
+		if err := h.retireIdle(ctx, m); err != nil {
+			return ops.WorkerDeleted{}, err
+		}
 	}
 	if !m.dead() {
 		ops.Narrate(ctx, "worker_stop", "stopping worker %s", m.id)

@@ -60,6 +60,16 @@ func (f fleet) JustPut(ctx context.Context, model string) bool {
 	return true
 }
 
+// Unload ends a worker that has nothing to do; its hive sees to that.
+func (f fleet) Unload(ctx context.Context, w ops.Worker) error {
+	h, err := f.reach(ctx, w.HiveID)
+	if err != nil {
+		return err
+	}
+	_, err = transport.Call(ctx, h.jobs(), ops.WorkerDelete{OnHive: ops.OnHive{HiveID: w.HiveID}, ID: w.ID, IfIdle: true})
+	return err
+}
+
 // Dial connects to a worker's socket, the hive not in between.
 func (f fleet) Dial(ctx context.Context, hive, worker string) (net.Conn, error) {
 	if err := ops.CheckModelID(worker); err != nil { // it becomes part of a path, as a model's name does

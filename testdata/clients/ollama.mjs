@@ -61,6 +61,12 @@ const running = await client.ps();
 assert.ok(running.models.some((model) => model.name === "tinybee" && model.expires_at), JSON.stringify(running));
 assert.match((await client.version()).version, /^\d+\.\d+\.\d+$/);
 
+assert.equal((await client.generate({ model: "tinybee", prompt: "", keep_alive: 0 })).done_reason, "unload");
+for (let tries = 0; (await client.ps()).models.some((model) => model.name === "tinybee"); tries++) {
+  assert.ok(tries < 200, "it is not unloaded");
+  await new Promise((later) => setTimeout(later, 50));
+}
+
 await assert.rejects(client.chat({ ...story, model: "tinybea" }), (e) => e.status_code === 404 && /tinybee/.test(e.error));
 await assert.rejects(client.show({ model: "tinybea" }), (e) => e.status_code === 404 && /tinybee/.test(e.error));
 await assert.rejects(client.copy({ source: "tinybee", destination: "other" }), (e) => e.status_code === 404 && /api\/copy/.test(e.error));

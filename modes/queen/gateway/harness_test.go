@@ -100,6 +100,17 @@ func (f *farm) Bring(ctx context.Context, reference string) (ops.Model, error) {
 	return f.bring(ctx, reference)
 }
 
+// Unload takes a worker out that has no requests.
+func (f *farm) Unload(_ context.Context, w ops.Worker) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if w.Running > 0 {
+		return ops.Errorf(ops.CodeConflict, "it has something to do")
+	}
+	f.workers = slices.DeleteFunc(f.workers, func(x ops.Worker) bool { return x.ID == w.ID })
+	return nil
+}
+
 func (f *farm) Dial(ctx context.Context, hive, worker string) (net.Conn, error) {
 	f.mu.Lock()
 	f.dialled = append(f.dialled, hive+"/"+worker)

@@ -106,6 +106,30 @@ func (g *Gateway) serveTalk(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	g.translate(w, r, path, body, d)
+	if o.unloads() {
+		g.unload(context.WithoutCancel(r.Context()), d.model)
+	}
+}
+
+// unloadWithin is how long a request to unload a model takes at most.
+const unloadWithin = 10 * time.Second
+
+// unload ends the workers of a model that have nothing to do. One that has, or whose
+// hive does not answer, stays until the hive unloads it by itself.
+func (g *Gateway) unload(ctx context.Context, name string) {
+	if model, ok := g.fleet.Aliases()[name]; ok && !g.has(ctx, name) {
+		name = model
+	}
+	if name == "" || permits(ctx, name) != nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, unloadWithin)
+	defer cancel()
+	for _, w := range g.fleet.Workers() {
+		if w.Model == name && w.State == ops.WorkerReady {
+			_ = g.fleet.Unload(ctx, w) // then it stays
+		}
+	}
 }
 
 // think has the model think or not, as the request says; one that cannot is not asked
@@ -138,6 +162,7 @@ func (g *Gateway) serveNothing(w http.ResponseWriter, r *http.Request, o ollamaR
 	case !slices.ContainsFunc(g.models(r.Context()), func(m model) bool { return m.ID == o.Model }):
 		refuse(w, d, g.unknown(r.Context(), o.Model))
 	default:
+		g.unload(r.Context(), o.Model)
 		tell(w, d.unload())
 	}
 }

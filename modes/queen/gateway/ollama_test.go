@@ -144,3 +144,33 @@ func TestAnAnswerOfUnknownLengthHasItsHead(t *testing.T) {
 		}
 	}
 }
+
+// TestAModelThatIsNotKeptIsUnloaded: by a request that says nothing else, and after one
+// that is answered; a worker that has something to do stays.
+func TestAModelThatIsNotKeptIsUnloaded(t *testing.T) {
+	for name, body := range map[string]string{
+		"at once":         `{"model":"bee","keep_alive":0}`,
+		"by another name": `{"model":"fast","keep_alive":0}`,
+		"after an answer": `{"model":"bee","prompt":"x","stream":false,"keep_alive":0}`,
+		"not at all":      `{"model":"bee","prompt":"x","stream":false,"keep_alive":"5m"}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFarm(t)
+			f.aliases = map[string]string{"fast": "bee"}
+			f.models[0].Aliases = []string{"fast"}
+			f.add("idle", says(`{"id":"1","choices":[{"message":{"content":"so"}}]}`))
+			f.add("busy", nil)
+			f.mu.Lock()
+			f.workers[1].Running, f.workers[1].Slots = 4, 4
+			f.mu.Unlock()
+			f.tell()
+			if status, _, text := f.ask("/api/generate", body); status != 200 {
+				t.Errorf("%d %s", status, text)
+			}
+			left := f.Workers()
+			if gone := len(left) == 1 && left[0].ID == "busy"; gone != (name != "not at all") {
+				t.Errorf("left are %+v", left)
+			}
+		})
+	}
+}

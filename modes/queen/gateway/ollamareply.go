@@ -138,8 +138,8 @@ func (o *ollama) times(a *ollamaAnswer) {
 
 func milliseconds(n float64) time.Duration { return time.Duration(n * float64(time.Millisecond)) }
 
-// unload is the answer to a request to unload a model, which is a hive's to
-// decide: where the memory is wanted, or after its idle time.
+// unload is the answer to a request to unload a model, of which workers that have
+// something to do stay.
 func (o *ollama) unload() ollamaAnswer {
 	a := o.answer("", "", nil)
 	a.Done, a.DoneReason = true, "unload"
