@@ -28,6 +28,7 @@ type ollamaRequest struct {
 	Think   json.RawMessage `json:"think"`      // true, false, or how much
 	Keep    json.RawMessage `json:"keep_alive"` // seconds, or a text as 5m
 	Prompt  string          `json:"prompt"`
+	Suffix  string          `json:"suffix"`
 	System  string          `json:"system"`
 	Images  []string        `json:"images"`
 	Raw     bool            `json:"raw"`
@@ -41,6 +42,16 @@ type ollamaRequest struct {
 		Seed        *int     `json:"seed"`
 		Predict     *int     `json:"num_predict"`
 		Stop        []string `json:"stop"`
+
+		// What llama.cpp takes by the same names.
+		RepeatPenalty    *float64 `json:"repeat_penalty"`
+		RepeatLastN      *int     `json:"repeat_last_n"`
+		PresencePenalty  *float64 `json:"presence_penalty"`
+		FrequencyPenalty *float64 `json:"frequency_penalty"`
+		TypicalP         *float64 `json:"typical_p"`
+		Mirostat         *int     `json:"mirostat"`
+		MirostatTau      *float64 `json:"mirostat_tau"`
+		MirostatEta      *float64 `json:"mirostat_eta"`
 	} `json:"options"`
 }
 
@@ -101,7 +112,11 @@ func (g *Gateway) serveTalk(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	body, path := o.openAI(d.generate)
-	if err := g.think(r.Context(), o, body); err != nil {
+	err := o.untold()
+	if err == nil {
+		err = g.think(r.Context(), o, body)
+	}
+	if err != nil {
 		refuse(w, d, err)
 		return
 	}
@@ -109,6 +124,18 @@ func (g *Gateway) serveTalk(w http.ResponseWriter, r *http.Request) {
 	if o.unloads() {
 		g.unload(context.WithoutCancel(r.Context()), d.model)
 	}
+}
+
+// untold refuses what OpenAI's API has no words for: without it the answer would be
+// to another question.
+func (o ollamaRequest) untold() error {
+	if o.Suffix != "" {
+		return ops.Invalid("suffix", "is not taken here: no text is put between two")
+	}
+	if f := string(o.Format); strings.HasPrefix(f, `"`) && f != `""` && f != `"json"` {
+		return ops.Invalid("format", `must be "json" or a schema, got %s`, f)
+	}
+	return nil
 }
 
 // unloadWithin is how long a request to unload a model takes at most.
@@ -275,6 +302,14 @@ func (o ollamaRequest) settings(body map[string]any) {
 	put(body, "top_k", o.Options.TopK)
 	put(body, "min_p", o.Options.MinP)
 	put(body, "seed", o.Options.Seed)
+	put(body, "repeat_penalty", o.Options.RepeatPenalty)
+	put(body, "repeat_last_n", o.Options.RepeatLastN)
+	put(body, "presence_penalty", o.Options.PresencePenalty)
+	put(body, "frequency_penalty", o.Options.FrequencyPenalty)
+	put(body, "typical_p", o.Options.TypicalP)
+	put(body, "mirostat", o.Options.Mirostat)
+	put(body, "mirostat_tau", o.Options.MirostatTau)
+	put(body, "mirostat_eta", o.Options.MirostatEta)
 	if n := o.Options.Predict; n != nil && *n > 0 { // -1 is no bound
 		body["max_tokens"] = *n
 	}

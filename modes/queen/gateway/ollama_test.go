@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"encoding/json"
 	"io"
 	"net/http"
 	"strings"
@@ -172,5 +173,32 @@ func TestAModelThatIsNotKeptIsUnloaded(t *testing.T) {
 				t.Errorf("left are %+v", left)
 			}
 		})
+	}
+}
+
+func TestOllamasOptionsAreHandedOnOrRefused(t *testing.T) {
+	f := newFarm(t)
+	var got map[string]any
+	f.add("w", func(w http.ResponseWriter, r *http.Request) {
+		if err := json.NewDecoder(r.Body).Decode(&got); err != nil {
+			t.Error(err)
+		}
+		_, _ = io.WriteString(w, `{"id":"1","choices":[{"message":{"content":"so"}}]}`)
+	})
+	options := map[string]any{
+		"repeat_penalty": 1.1, "repeat_last_n": 64.0, "presence_penalty": 0.1, "frequency_penalty": 0.2, "typical_p": 0.9, "mirostat": 2.0, "mirostat_tau": 5.0, "mirostat_eta": 0.1,
+	}
+	if status, _, text := f.ask("/api/generate", string(marshal(map[string]any{"model": "bee", "prompt": "x", "stream": false, "options": options}))); status != 200 {
+		t.Fatalf("%d %s", status, text)
+	}
+	for name, want := range options {
+		if got[name] != want {
+			t.Errorf("%s is %v, want %v", name, got[name], want)
+		}
+	}
+	for body, want := range map[string]string{`"suffix":"end"`: "suffix: is not taken here", `"format":"xml"`: `format: must be`} {
+		if status, _, text := f.ask("/api/generate", `{"model":"bee","prompt":"x",`+body+`}`); status != 400 || !strings.Contains(text, want) {
+			t.Errorf("%s: %d %s", body, status, text)
+		}
 	}
 }
