@@ -3,35 +3,41 @@ package modes_test
 import (
 	"bytes"
 	"crypto/sha256"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/openai/openai-go/v3"
 
+	"rbee.dev/rbee/ops"
 	"rbee.dev/rbee/testdata"
 )
 
-// hub serves a repository bees/tiny with one model, as Hugging Face does, and
-// counts what is fetched of it.
+// hub serves a repository bees/tiny with one model, and wasps/tiny with another in
+// a file of the same name, as Hugging Face does, and counts what is fetched of them.
 func hub(t *testing.T) (url string, fetched *atomic.Int32) {
 	t.Helper()
 	fetched = new(atomic.Int32)
-	sum := fmt.Sprintf("%x", sha256.Sum256(testdata.Tinybee()))
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /api/models/bees/tiny/tree/main", func(w http.ResponseWriter, _ *http.Request) {
-		fetched.Add(1)
-		_, _ = fmt.Fprintf(w, `[{"type":"file","path":"tiny-Q8_0.gguf","size":%d,"lfs":{"oid":%q}}]`, len(testdata.Tinybee()), sum)
-	})
-	mux.HandleFunc("GET /bees/tiny/resolve/main/", func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("ETag", `"`+sum+`"`)
-		http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(testdata.Tinybee()))
-	})
+	other := bytes.Replace(testdata.Tinybee(), []byte("tinybee"), []byte("tinywas"), 1)
+	for repository, file := range map[string][]byte{"bees/tiny": testdata.Tinybee(), "wasps/tiny": other} {
+		sum := fmt.Sprintf("%x", sha256.Sum256(file))
+		mux.HandleFunc("GET /api/models/"+repository+"/tree/main", func(w http.ResponseWriter, _ *http.Request) {
+			fetched.Add(1)
+			_, _ = fmt.Fprintf(w, `[{"type":"file","path":"tiny-Q8_0.gguf","size":%d,"lfs":{"oid":%q}}]`, len(file), sum)
+		})
+		mux.HandleFunc("GET /"+repository+"/resolve/main/", func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("ETag", `"`+sum+`"`)
+			http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(file))
+		})
+	}
 	s := httptest.NewServer(mux)
 	t.Cleanup(s.Close)
 	return s.URL, fetched
@@ -88,6 +94,40 @@ func TestAModelIsBroughtByTheRequestForIt(t *testing.T) {
 	_, err = c.Completions.New(t.Context(), openai.CompletionNewParams{Model: "hf:bees/none", Prompt: openai.CompletionNewParamsPromptUnion{OfString: openai.String("Once")}})
 	if refused, ok := errors.AsType[*openai.Error](err); !ok || refused.StatusCode != http.StatusNotFound || !strings.Contains(refused.Message, "bees/none") {
 		t.Errorf("what the hub has not: %v", err)
+	}
+}
+
+func TestTwoModelsOfOneNameAreBroughtByTheirRequests(t *testing.T) {
+	url, _ := hub(t)
+	t.Setenv("HF_ENDPOINT", url)
+	t.Setenv("RBEE_AUTO_DOWNLOAD", "1")
+	p := newPlace(t)
+	c := newOpenAI(p)
+	var asking sync.WaitGroup
+	for range 2 { // the second time they are there
+		for _, repository := range []string{"bees/tiny", "wasps/tiny"} {
+			asking.Go(func() {
+				_, err := c.Completions.New(t.Context(), openai.CompletionNewParams{
+					Model: openai.CompletionNewParamsModel("hf:" + repository), MaxTokens: openai.Int(3), Prompt: openai.CompletionNewParamsPromptUnion{OfString: openai.String("Once")},
+				})
+				if err != nil {
+					t.Errorf("%s: %v", repository, err)
+				}
+			})
+		}
+		asking.Wait()
+	}
+	var list ops.Models
+	if err := json.Unmarshal([]byte(p.rbee("model", "list", "-o", "json")), &list); err != nil {
+		t.Fatal(err)
+	}
+	from := map[string]string{}
+	for _, m := range list.Models {
+		from[m.ID] = m.Source
+	}
+	first, second := "hf:bees/tiny:tiny-Q8_0.gguf", "hf:wasps/tiny:tiny-Q8_0.gguf"
+	if !(from["tiny-Q8_0"] == first && from["wasps-tiny"] == second || from["tiny-Q8_0"] == second && from["bees-tiny"] == first) {
+		t.Errorf("the models are from %v", from)
 	}
 }
 

@@ -69,16 +69,42 @@ func (c *KeyCreate) Run(ctx context.Context, k *Keeper) error {
 	if err := json.Unmarshal(raw, &made.Key); err != nil {
 		return fmt.Errorf("read the result of key_create: %w", err)
 	}
+	if err := k.showKey(made); err != nil {
+		return k.lost(ctx, made, err)
+	}
+	return nil
+}
+
+// showKey prints a key that was made, with its secret.
+func (k *Keeper) showKey(made newKey) error {
 	if k.Output == "json" {
 		return k.printJSON(made)
 	}
 	k.say("keeper: the key %s: %s", called(made.ID, made.Name), allowed(made.Key))
-	if secret == "" {
+	if made.Secret == "" {
 		return k.table(made.Key)
 	}
 	k.say("keeper: this is its secret, which is shown this once")
-	_, err = fmt.Fprintln(k.Stdout, secret)
+	_, err := fmt.Fprintln(k.Stdout, made.Secret)
 	return err
+}
+
+// undoWithin is how long the queen may take to revoke a key that nobody can use.
+const undoWithin = 5 * time.Second
+
+// lost revokes a key whose secret could not be shown, and returns why.
+func (k *Keeper) lost(ctx context.Context, made newKey, why error) error {
+	if made.Secret == "" {
+		return why // it is somebody's own, who has it
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoWithin)
+	defer cancel()
+	if _, err := k.Do(ctx, ops.KeyRevoke{ID: made.ID, Forget: true}, "", nil); err != nil {
+		return ops.AsError(fmt.Errorf("show the secret of the key %s: %w", made.ID, why)).
+			WithHint("nobody has it: `rbee key revoke %s --forget` takes the key back, which failed just now: %v", made.ID, err)
+	}
+	return ops.AsError(fmt.Errorf("show the secret of the key %s: %w", made.ID, why)).
+		WithHint("nobody has it, and so the key was taken back")
 }
 
 // called is what a key is called: its id, and the name that a person gave it.

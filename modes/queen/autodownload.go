@@ -38,11 +38,23 @@ func (q *Queen) bring(ctx context.Context, reference, hive string) (ops.Model, e
 		return ops.Model{}, err
 	}
 	ops.Narrate(ctx, "model_bring", "no hive has %s: downloading it onto %s", reference, hive)
-	m, err := transport.Call(ctx, h.jobs(), ops.ModelDownload{OnHive: ops.OnHive{HiveID: hive}, Model: reference})
+	o := ops.ModelDownload{OnHive: ops.OnHive{HiveID: hive}, Model: reference}
+	m, err := transport.Call(ctx, h.jobs(), o)
+	if ops.CodeOf(err) == ops.CodeConflict { // a file of that name is there, from elsewhere; nobody can be asked for another
+		o.ID = wholeName(reference)
+		ops.Narrate(ctx, "model_name", "%v: this one is going to be called %s", err, o.ID)
+		m, err = transport.Call(ctx, h.jobs(), o)
+	}
 	if err == nil {
 		q.shelved(ctx, m)
 	}
 	return m, err
+}
+
+// wholeName is a name for the model that a reference means, of all of its parts.
+func wholeName(reference string) string {
+	name := strings.NewReplacer("/", "-", ":", "-").Replace(strings.TrimPrefix(reference, "hf:"))
+	return strings.TrimSuffix(name, ".gguf")
 }
 
 // likelier puts the one of two models first that is meant by the repository that

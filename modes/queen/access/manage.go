@@ -84,7 +84,7 @@ func (a *Access) Revoke(ctx context.Context, o ops.KeyRevoke) (ops.KeyEnded, err
 	}
 	now := a.Now()
 	if at := k.revoked.Load(); at != 0 && !o.Forget {
-		ops.Narrate(ctx, "keys", "it was revoked already, at %s", time.UnixMilli(at).UTC().Format(time.RFC3339))
+		ops.Narrate(ctx, "keys", "it was revoked already, at %s", time.UnixMilli(at).UTC().Format(time.DateTime+" MST"))
 	}
 	if err := endKey(ctx, a.DB, k.ID, now, o.Forget); err != nil {
 		return ops.KeyEnded{}, err
