@@ -49,6 +49,9 @@ func (q *Queen) ModelAlias(ctx context.Context, o ops.ModelAlias) (ops.Alias, er
 	if !ops.IsModelReference(o.Model) && !called(o.Model) {
 		return ops.Alias{}, q.noModel(o.Model, models)
 	}
+	if before, ok := q.aliases.get()[o.Alias]; ok && before != o.Model {
+		ops.Narrate(ctx, "model_alias", "%s meant %s before", o.Alias, before)
+	}
 	if err := q.store.SaveAlias(ctx, o.Alias, o.Model); err != nil {
 		return ops.Alias{}, err
 	}

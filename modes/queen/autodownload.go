@@ -15,6 +15,9 @@ import (
 // bring returns the model that a reference means, on hive, or on any for "".
 // Where none has it, it is downloaded if the queen may do that by itself.
 func (q *Queen) bring(ctx context.Context, reference, hive string) (ops.Model, error) {
+	if _, _, err := ops.HubReference(reference); err != nil {
+		return ops.Model{}, err
+	}
 	models := slices.DeleteFunc(q.books.models(), func(m ops.Model) bool {
 		return m.Error != "" || hive != "" && m.HiveID != hive || !isFrom(m, reference)
 	})

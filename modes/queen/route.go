@@ -75,6 +75,9 @@ func (q *Queen) tellWhere(err error, hive string, o ops.HiveOp) error {
 	default:
 		return err
 	}
+	if other, ok := q.aliases.get()[model]; ok {
+		return ops.AsError(err).WithHint("it is an alias: name its model, %s", other)
+	}
 	has := func(s ops.HiveSnapshot) bool {
 		return slices.ContainsFunc(s.Workers, func(w ops.Worker) bool { return w.ID == worker }) ||
 			slices.ContainsFunc(s.Models, func(m ops.Model) bool { return m.ID == model })
