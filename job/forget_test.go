@@ -48,6 +48,32 @@ func (d *daemon) logs() int {
 	return len(files)
 }
 
+func TestWhoLooksOftenPushesNoOtherJobOut(t *testing.T) {
+	d := serve(t, nothing, func(o *job.Options[ops.HiveOp]) { o.MaxFinished = 3 })
+	const look = `{"operation":"worker_list"}`
+	first, second := d.run(infer), d.run(infer)
+	var looks []string
+	for range 4 {
+		looks = append(looks, d.run(look))
+	}
+	d.known(first, true)
+	d.known(second, true)
+	for i, id := range looks {
+		d.known(id, i == 3)
+	}
+	d.client.CloseIdleConnections() // a POST is not tried again on another
+	d.Restart(nothing)
+	third := d.run(infer)
+	d.known(looks[3], false)
+	fourth := d.run(infer) // of which there are too many by themselves
+	for id, want := range map[string]bool{first: false, second: true, third: true, fourth: true} {
+		d.known(id, want)
+	}
+	if n := d.logs(); n != 3 {
+		t.Errorf("%d logs are left", n)
+	}
+}
+
 func TestTheOldestFinishedJobsAreForgottenWithTheirFiles(t *testing.T) {
 	d := serve(t, nothing, func(o *job.Options[ops.HiveOp]) { o.MaxFinished = 3 })
 	var ids []string

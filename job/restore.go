@@ -103,6 +103,9 @@ func (s *Server[O]) restoreJob(id, path string) (*job, error) {
 	if end != nil {
 		j.conclude(*end)
 		s.finished = append(s.finished, j)
+		if ops.IsLookup(j.operation) {
+			s.lookups++
+		}
 	}
 	return j, nil
 }

@@ -98,6 +98,7 @@ type Server[O ops.Op] struct {
 	mu       sync.Mutex
 	jobs     map[string]*job
 	finished []*job // those of jobs that have ended, oldest first
+	lookups  int    // how many of those are lookups, see [ops.IsLookup]
 	gone     bool   // no job is taken any more
 }
 

@@ -78,6 +78,9 @@ func (s *Server[O]) finish(j *job, state ops.JobState, result json.RawMessage, f
 	defer s.mu.Unlock()
 	defer s.forget(time.Now())
 	s.finished = append(s.finished, j)
+	if ops.IsLookup(j.operation) {
+		s.lookups++
+	}
 	// A job that ended a moment later may have come here first.
 	for i := len(s.finished) - 1; i > 0 && s.finished[i-1].endedAt().After(*j.endedAt()); i-- {
 		s.finished[i], s.finished[i-1] = s.finished[i-1], s.finished[i]
