@@ -170,6 +170,10 @@ func (g *Gateway) find(w http.ResponseWriter, r *http.Request, body []byte, a as
 		fail(w, err)
 		return
 	}
+	if err := checkResume(r); err != nil {
+		fail(w, err)
+		return
+	}
 	w.Header().Set(JobHeader, want.Job)
 	p := newReply(w, r.URL.Path, a.stream)
 	p.resume = newResumption(r, a)

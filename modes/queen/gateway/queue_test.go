@@ -70,13 +70,15 @@ func TestAFullQueueIsToldInEachDialect(t *testing.T) {
 	}
 }
 
-func TestAnUnknownPriorityIsRefused(t *testing.T) {
+func TestAHeaderOfOursThatSaysNothingKnownIsRefused(t *testing.T) {
 	f := newFarm(t)
 	f.add("w", events("hello", "[DONE]"))
-	status, _, text := f.send(http.MethodPost, "/v1/completions", streamed, http.Header{PriorityHeader: {"urgent"}})
-	var e failure
-	if err := json.Unmarshal([]byte(text), &e); err != nil || status != http.StatusBadRequest || e.Error.Param == nil || *e.Error.Param != "X-Rbee-Priority" {
-		t.Errorf("%d %s, %v", status, text, err)
+	for _, header := range []string{PriorityHeader, ResumeHeader} {
+		status, _, text := f.send(http.MethodPost, "/v1/completions", streamed, http.Header{header: {"perhaps"}})
+		var e failure
+		if err := json.Unmarshal([]byte(text), &e); err != nil || status != http.StatusBadRequest || e.Error.Param == nil || *e.Error.Param != header {
+			t.Errorf("%s: %d %s, %v", header, status, text, err)
+		}
 	}
 }
 

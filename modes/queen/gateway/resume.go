@@ -37,6 +37,16 @@ type part struct {
 	call   int    // of a tool call
 }
 
+// checkResume refuses a header that is neither true nor false.
+func checkResume(r *http.Request) error {
+	switch v := r.Header.Get(ResumeHeader); strings.ToLower(v) {
+	case "", "true", "false":
+		return nil
+	default:
+		return ops.Invalid(ResumeHeader, "must be true or false, got %q", v)
+	}
+}
+
 // newResumption returns nil for a request whose answer cannot be continued: the
 // client has not asked for it, it is no stream of chat or text completions, or
 // its answer would be another each time.
