@@ -99,7 +99,7 @@ func TestThoughtsAreNoPartOfAConversation(t *testing.T) {
 			}
 		}
 		for _, delta := range []string{`"reasoning_content":"I "`, `"reasoning_content":"see.\x1b[2J"`, `"content":"Hello"`} {
-			_, _ = fmt.Fprintf(w, "data: {\"choices\":[{\"delta\":{%s}}]}\n\n", strings.ReplaceAll(delta, "\x1b", `\u001b`))
+			_, _ = fmt.Fprintf(w, "data: {\"choices\":[{\"delta\":{%s}}]}\n\n", strings.ReplaceAll(delta, `\x1b`, `\u001b`))
 		}
 		_, _ = fmt.Fprint(w, "data: [DONE]\n\n")
 	}))

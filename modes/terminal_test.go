@@ -100,8 +100,10 @@ func (s *sitting) answer(question, text string) {
 // press waits until the terminal shows question and presses keys.
 func (s *sitting) press(question, keys string) {
 	s.t.Helper()
-	for !strings.Contains(s.text(), question) {
+	for deadline := time.After(2 * time.Minute); !strings.Contains(s.text(), question); {
 		select {
+		case <-deadline:
+			s.t.Fatalf("it does not show %q, but %q", question, s.text())
 		case <-s.read:
 			if !strings.Contains(s.text(), question) {
 				s.t.Errorf("it ended without asking %q: %s", question, s.text())
