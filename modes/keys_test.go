@@ -67,7 +67,7 @@ func TestAKeyIsWantedFromTheFirstOneOnAndItsSecretIsNowhere(t *testing.T) {
 	if status, _, text := p.send("POST", "/v1/chat/completions", hello); status != http.StatusOK {
 		t.Fatalf("without any key: %d %s", status, text)
 	}
-	secret := p.newSecret("--name", "web", "--model", "tinybee", "--requests-per-minute", "3")
+	secret := p.newSecret("--name", "web", "--model", "tinybee", "--requests-per-minute", "2")
 	bearer := []string{"Authorization", "Bearer " + secret}
 	for _, tt := range []struct {
 		method, path, body string

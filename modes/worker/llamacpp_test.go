@@ -168,8 +168,7 @@ func TestASettingThatLlamaCppDoesNotTakeFailsTheWorker(t *testing.T) {
 	if err := w.cmd.Wait(); err == nil {
 		t.Error("it exits with 0")
 	}
-	log, err := os.ReadFile(filepath.Join(w.folder, home.WorkerLog))
-	if err != nil || !strings.Contains(string(log), "--lora is not passed on to llama-server") {
-		t.Errorf("the log says %s, %v", log, err)
+	if said := w.said.String(); !strings.Contains(said, "--lora is not passed on to llama-server") {
+		t.Errorf("it says %s", said)
 	}
 }
