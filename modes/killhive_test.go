@@ -145,3 +145,41 @@ func (p *place) byAPI() func(*request) {
 		}
 	}
 }
+
+// TestWhoWaitsIsNotLostWhenTheOnlyHiveIsKilled: one request runs and others wait,
+// and the hive is killed, not the worker. It is back in a moment.
+func TestWhoWaitsIsNotLostWhenTheOnlyHiveIsKilled(t *testing.T) {
+	p := newPlace(t)
+	p.rbee("worker", "spawn", "slow", "--parallel", "1")
+	defer http.DefaultClient.CloseIdleConnections()
+	ways := []func(*request){p.byJob(), p.byAPI()}
+	list := make([]*request, 4)
+	var all sync.WaitGroup
+	for i := range list {
+		list[i] = &request{length: 20, began: make(chan struct{}), ended: make(chan struct{})}
+		if i == 0 {
+			list[i].length = 300 // so that the others wait
+		}
+		all.Go(func() {
+			defer close(list[i].ended)
+			ways[i%2](list[i])
+		})
+		if i == 0 {
+			<-list[i].began
+		}
+	}
+	for queen := p.queen(); waiting(t, queen) < len(list)-1; {
+		select {
+		case <-list[0].ended:
+			t.Fatal("the first one ended before all the others waited")
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+	p.kill(p.record("hive").PID)
+	all.Wait()
+	for i, r := range list {
+		if !r.done {
+			t.Errorf("request %d is lost after %d tokens: %q", i, r.tokens, r.err)
+		}
+	}
+}

@@ -133,7 +133,7 @@ func TestAStreamThroughTheGatewayEndsWithAnError(t *testing.T) {
 	p.kill(p.workers()[0].PID)
 	for stream.Next() { // to its end
 	}
-	if err := stream.Err(); err == nil || !strings.Contains(err.Error(), "broke off") {
+	if err := stream.Err(); err == nil || !strings.Contains(err.Error(), "broke its answer off") {
 		t.Errorf("the stream ended with %v", err)
 	}
 	again, err := c.Completions.New(t.Context(), openai.CompletionNewParams{

@@ -86,7 +86,7 @@ func (w *waiter) withoutFailed(places []Place) []Place {
 
 // hopeless is why w need not wait, or nil. It notes whose resuming w waits for.
 func (s *Scheduler) hopeless(l *line, w *waiter, v *View) error {
-	w.behind = ""
+	w.behind, w.away = "", ""
 	if v.Held {
 		return nil
 	}
@@ -113,6 +113,10 @@ func (s *Scheduler) hopeless(l *line, w *waiter, v *View) error {
 		if p.Barred <= waitable {
 			return nil
 		}
+		if w.outlasts(&p) {
+			w.away = p.Hive()
+			return nil
+		}
 		if l.resumes(w, &p) {
 			w.behind = p.Hive()
 			return nil
@@ -135,6 +139,12 @@ func (s *Scheduler) hopeless(l *line, w *waiter, v *View) error {
 		return e.WithHint("`rbee explain %s` tells more, `rbee hive list` shows the hives", w.Job)
 	}
 	return e.WithHint("`rbee hive list` shows the hives")
+}
+
+// outlasts reports whether w goes on waiting though the place's hive is down: it
+// was up when w came, and may be back in a moment, as one is whose process died.
+func (w *waiter) outlasts(p *Place) bool {
+	return p.Barred == Down && (w.Again || !p.hive.lost.Before(w.came)) && time.Since(p.hive.lost) < backWithin
 }
 
 // lost is why the place is out of the question, and what would change that, or "".

@@ -19,7 +19,8 @@ const (
 	mendWithin = 10 * time.Minute
 	// stuckAfter is how long it is waited for where a part of it cannot be reached.
 	stuckAfter = 40 * time.Second
-	// backWithin is how long a hive that has a divided model may be away.
+	// backWithin is how long a hive may be away that has a divided model, or that
+	// somebody waits for.
 	backWithin = time.Minute
 )
 

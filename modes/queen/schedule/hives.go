@@ -18,7 +18,8 @@ type hive struct {
 	claim              *claim // nil where no room is being made
 
 	id        string
-	drainedAt uint64 // how many requests had waited when it was drained
+	drainedAt uint64    // how many requests had waited when it was drained
+	lost      time.Time // when it was up last, where it is down
 
 	models  map[string]ops.Model
 	newest  ops.Model // of those that somebody added; ID is "" where nobody has
@@ -132,7 +133,7 @@ func (s *Scheduler) Lost(id string) {
 	if h == nil || !h.up {
 		return
 	}
-	h.up = false
+	h.up, h.lost = false, time.Now()
 	s.unclaim(h.claim)
 	for _, w := range h.workers {
 		s.miss(h, []ops.Worker{w.info})

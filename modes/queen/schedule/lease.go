@@ -309,6 +309,8 @@ func (s *Scheduler) placeOf(w *waiter) string {
 		text += ": " + awaited
 	case l.claim != nil:
 		text += ": " + l.claim.String()
+	case w.away != "":
+		text += fmt.Sprintf(": the hive %s does not answer at the moment", w.away)
 	case w.behind != "":
 		text += fmt.Sprintf(": the hive %s is drained, and no other can run it; `rbee hive resume %s` has it take work again", w.behind, w.behind)
 	}

@@ -26,6 +26,7 @@ type waiter struct {
 	starts  []heard         // those that it waits for
 	failed  map[*hive]error // starts that have failed since it came
 	behind  string          // a hive that has to take work again first, or ""
+	away    string          // a hive that has to be back first, or ""
 	told    string          // what was told last of its place in the queue
 	toldAt  time.Time
 	heardAt time.Time // when a start has said something last

@@ -313,3 +313,49 @@ func TestRoomThatTheHiveItselfHasNotIsWaitedFor(t *testing.T) {
 		a.lease.Release()
 	})
 }
+
+func TestWhoWaitedOutlastsAHiveThatIsAwayForAMoment(t *testing.T) {
+	for name, tt := range map[string]struct {
+		away time.Duration
+		back bool
+		err  string
+	}{
+		"one that is back in a moment": {away: 3 * time.Second, back: true},
+		"not one that stays away":      {away: 2 * backWithin, err: "a: the hive does not answer"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				d := newDepot(t, Options{})
+				defer d.Close()
+				d.add("a", 8<<30, bee)
+				d.run("a", "w", "bee", 1)
+				busy := d.get(Request{Model: "bee"})
+				a := d.ask(Request{Model: "bee"})
+				d.Lost("a")
+				if a.has() {
+					t.Fatalf("it is over: %v", a.err)
+				}
+				time.Sleep(tt.away)
+				synctest.Wait()
+				if tt.back {
+					d.tell("a")
+				}
+				busy.Release()
+				<-a.done
+				if tt.err != "" {
+					if a.err == nil || !strings.Contains(a.err.Error(), tt.err) {
+						t.Errorf("it ends with %v", a.err)
+					}
+					return
+				}
+				if a.err != nil || a.lease.Worker.ID != "w" || len(d.started()) != 0 {
+					t.Fatalf("it got %+v, %v; %d were started", a.lease, a.err, len(d.started()))
+				}
+				a.lease.Release()
+				if got := a.said.all(); !slices.Contains(got, "queen: place 1 of 1 in the queue for bee: the hive a does not answer at the moment") {
+					t.Errorf("it was told %q", got)
+				}
+			})
+		})
+	}
+}
