@@ -128,3 +128,17 @@ func TestThoughtsAreNoPartOfAConversation(t *testing.T) {
 		t.Errorf("code %d: %q", code, text)
 	}
 }
+
+func TestAnEnginesErrorInAChatIsTold(t *testing.T) {
+	queen := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = fmt.Fprint(w, "data: {\"error\":{\"message\":\"CUDA out of memory\",\"type\":\"server_error\",\"code\":500}}\n\n")
+	}))
+	defer queen.Close()
+	cmd := exec.Command(binary, "chat")
+	cmd.Env = append(os.Environ(), "RBEE_HOME="+t.TempDir(), "RBEE_QUEEN="+queen.URL, "RBEE_TOKEN=x")
+	cmd.Stdin = strings.NewReader("one\n")
+	out, err := cmd.CombinedOutput()
+	if err == nil || cmd.ProcessState.ExitCode() != 1 || !strings.Contains(string(out), "rbee: CUDA out of memory") {
+		t.Errorf("%v: %s", err, out)
+	}
+}

@@ -212,13 +212,20 @@ func (c *conversation) read(body io.Reader, out io.Writer) error {
 					Thought   string `json:"reasoning"` // the same, as vLLM has it by now
 				}
 			}
-			Error *ops.Error
+			Error *struct {
+				Message, Hint string
+				Code          any // a number, where an engine says it
+			}
 		}
 		if err := json.Unmarshal([]byte(data), &chunk); err != nil {
 			return ops.Errorf(ops.CodeInternal, "the queen sent what cannot be read: %w", err)
 		}
-		if chunk.Error != nil {
-			return transport.Apart(chunk.Error)
+		if e := chunk.Error; e != nil {
+			code, ok := e.Code.(string)
+			if !ok {
+				code = string(ops.CodeInternal)
+			}
+			return transport.Apart(&ops.Error{Code: ops.Code(code), Message: e.Message, Hint: e.Hint})
 		}
 		for _, choice := range chunk.Choices {
 			mind.show(cmp.Or(choice.Delta.Reasoning, choice.Delta.Thought))

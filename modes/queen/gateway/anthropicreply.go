@@ -182,10 +182,15 @@ func (*anthropic) failure(f failureBody, inStream bool) []byte {
 	return marshal(body)
 }
 
+// statusOverloaded is the status that Anthropic has for that.
+const statusOverloaded = 529
+
 // anthropicKind is the error's type in Anthropic's words (its API reference,
 // "Errors").
 func anthropicKind(f failureBody) string {
 	switch f.status {
+	case http.StatusBadRequest, http.StatusUnprocessableEntity:
+		return "invalid_request_error"
 	case http.StatusUnauthorized:
 		return "authentication_error"
 	case http.StatusForbidden:
@@ -196,7 +201,7 @@ func anthropicKind(f failureBody) string {
 		return "request_too_large"
 	case http.StatusTooManyRequests:
 		return "rate_limit_error"
-	case http.StatusServiceUnavailable:
+	case http.StatusServiceUnavailable, statusOverloaded:
 		return "overloaded_error"
 	case http.StatusGatewayTimeout:
 		return "timeout_error"

@@ -5,7 +5,6 @@ import (
 	"cmp"
 	"encoding/json"
 	"net/http"
-	"strings"
 )
 
 // A dialect is another API than OpenAI's, spoken by translating: its request
@@ -275,7 +274,7 @@ func (t *translator) finish() {
 	} else {
 		var f failure
 		if json.Unmarshal(t.held.Bytes(), &f) != nil || f.Error.Message == "" {
-			f.Error.Message = strings.TrimSpace(t.held.String())
+			f.Error.Message = messageIn(t.held.Bytes())
 		}
 		f.Error.status = status
 		text = t.dialect.failure(f.Error, false)

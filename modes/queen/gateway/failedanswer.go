@@ -66,6 +66,7 @@ func messageIn(body []byte) string {
 	var f struct {
 		Error   json.RawMessage `json:"error"`
 		Message string          `json:"message"`
+		Detail  string          `json:"detail"` // FastAPI's, of what it does not take
 	}
 	if json.Unmarshal(body, &f) == nil {
 		var inner failureBody
@@ -77,6 +78,8 @@ func messageIn(body []byte) string {
 			return text
 		case f.Message != "":
 			return f.Message
+		case f.Detail != "":
+			return f.Detail
 		}
 	}
 	text := strings.Join(strings.Fields(string(body)), " ")

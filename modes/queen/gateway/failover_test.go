@@ -173,7 +173,7 @@ func TestWhatAnEngineSaysInAnErrorIsFound(t *testing.T) {
 		`{"object":"error","message":"boom"}`: "boom",
 		"<html>\n  gone\n</html>":             "<html> gone </html>",
 		"":                                    "",
-		`{"detail":"boom"}`:                   `{"detail":"boom"}`,
+		`{"detail":"boom"}`:                   "boom",
 		strings.Repeat("x", mostSaid-1) + "\u00e9 and more of it after": strings.Repeat("x", mostSaid-1),
 	} {
 		if got := messageIn([]byte(body)); got != want {
@@ -218,5 +218,59 @@ func TestWhatAnEngineSaysIsNotTakenForWhatTheQueenSays(t *testing.T) {
 	f.add("b", events("hello", "[DONE]"))
 	if status, _, text := f.ask("/v1/completions", streamed); status != 200 || !strings.Contains(text, "hello") {
 		t.Errorf("one that has too much to do, beside another: %d %s", status, text)
+	}
+}
+
+func TestAPageIsNoAnswer(t *testing.T) {
+	page := func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		_, _ = io.WriteString(w, "<html>oops</html>")
+	}
+	good := func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		if strings.Contains(string(body), `"stream":true`) {
+			events(`{"id":"1","choices":[{"delta":{"content":"hello"},"text":"hello","finish_reason":"stop"}]}`, "[DONE]")(w, r)
+			return
+		}
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = io.WriteString(w, `{"id":"1","choices":[{"message":{"content":"hello"},"text":"hello","finish_reason":"stop"}]}`)
+	}
+	for _, stream := range []string{"false", "true"} {
+		for _, path := range []string{"/v1/completions", "/v1/messages", "/api/generate"} {
+			body := `{"model":"bee","stream":` + stream + `,"max_tokens":9,"prompt":"hi","messages":[{"role":"user","content":"hi"}]}`
+			f := newFarm(t)
+			f.add("a", page)
+			if status, _, text := f.ask(path, body); status != http.StatusServiceUnavailable || strings.Contains(text, "oops") {
+				t.Errorf("%s, stream %s: by itself %d %s", path, stream, status, text)
+			}
+			f.add("b", good)
+			if status, header, text := f.ask(path, body); status != http.StatusOK || !strings.Contains(text, "hello") || header.Get("X-Rbee-Worker") != "b" {
+				t.Errorf("%s, stream %s: beside another %d %s", path, stream, status, text)
+			}
+		}
+	}
+}
+
+func TestAnErrorInNoFormOfOpenAIsIsToldInWords(t *testing.T) {
+	for body, want := range map[string]string{
+		`{"object":"error","message":"too long","type":"BadRequestError","code":400}`: "too long",
+		`{"detail":"Bad field"}`: "Bad field",
+		`{"error":{"message":"n_ctx","type":"exceed_context_size_error","code":400}}`: "n_ctx",
+		"plain words\nof its own": "plain words of its own",
+	} {
+		f := newFarm(t)
+		f.add("a", func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(http.StatusBadRequest)
+			_, _ = io.WriteString(w, body)
+		})
+		for path, told := range map[string]string{
+			"/v1/messages":  `{"error":{"message":"` + want + `","type":"invalid_request_error"},"type":"error"}`,
+			"/api/generate": `{"error":"` + want + `"}`,
+		} {
+			ask := `{"model":"bee","stream":false,"max_tokens":9,"prompt":"hi","messages":[{"role":"user","content":"hi"}]}`
+			if status, _, text := f.ask(path, ask); status != http.StatusBadRequest || strings.TrimSpace(text) != told {
+				t.Errorf("%s: of %s %d %s", path, body, status, text)
+			}
+		}
 	}
 }

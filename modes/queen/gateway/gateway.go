@@ -301,8 +301,11 @@ func (g *Gateway) hear(r *http.Request, body []byte, k key) (*http.Response, err
 	case http.StatusInternalServerError, http.StatusGatewayTimeout, http.StatusTooManyRequests:
 		err = keep(answer, k)
 	case http.StatusOK:
-		if isEvents(answer.Header) {
+		switch {
+		case isEvents(answer.Header):
 			err = open(answer, k)
+		case isPage(answer.Header):
+			err = answers(k, "with a page, which is no answer of a model's", nil)
 		}
 	}
 	if err != nil {

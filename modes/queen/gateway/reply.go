@@ -157,6 +157,13 @@ func isEvents(h http.Header) bool {
 	return strings.EqualFold(strings.TrimSpace(kind), "text/event-stream")
 }
 
+// isPage reports whether an answer is for a person's eyes, as that of a server is
+// which is no engine, or of a proxy before one.
+func isPage(h http.Header) bool {
+	kind, _, _ := strings.Cut(h.Get("Content-Type"), ";")
+	return strings.EqualFold(strings.TrimSpace(kind), "text/html")
+}
+
 // inAnswer reads the error in a worker's answer that came too late for a status.
 func inAnswer(answer *http.Response, by key) error {
 	text, err := io.ReadAll(io.LimitReader(answer.Body, maxKept))
