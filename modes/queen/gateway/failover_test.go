@@ -221,11 +221,12 @@ func TestWhatAnEngineSaysIsNotTakenForWhatTheQueenSays(t *testing.T) {
 	}
 }
 
-func TestAPageIsNoAnswer(t *testing.T) {
+func TestAPageIsNoAnswerNorIsNothing(t *testing.T) {
 	page := func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
 		_, _ = io.WriteString(w, "<html>oops</html>")
 	}
+	nothing := func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) }
 	good := func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
 		if strings.Contains(string(body), `"stream":true`) {
@@ -235,11 +236,11 @@ func TestAPageIsNoAnswer(t *testing.T) {
 		w.Header().Set("Content-Type", "application/json")
 		_, _ = io.WriteString(w, `{"id":"1","choices":[{"message":{"content":"hello"},"text":"hello","finish_reason":"stop"}]}`)
 	}
-	for _, stream := range []string{"false", "true"} {
+	for i, stream := range []string{"false", "true", "false", "true"} {
 		for _, path := range []string{"/v1/completions", "/v1/messages", "/api/generate"} {
 			body := `{"model":"bee","stream":` + stream + `,"max_tokens":9,"prompt":"hi","messages":[{"role":"user","content":"hi"}]}`
 			f := newFarm(t)
-			f.add("a", page)
+			f.add("a", []http.HandlerFunc{page, nothing}[i/2])
 			if status, _, text := f.ask(path, body); status != http.StatusServiceUnavailable || strings.Contains(text, "oops") {
 				t.Errorf("%s, stream %s: by itself %d %s", path, stream, status, text)
 			}

@@ -304,6 +304,8 @@ func (g *Gateway) hear(r *http.Request, body []byte, k key) (*http.Response, err
 		switch {
 		case isEvents(answer.Header):
 			err = open(answer, k)
+		case answer.ContentLength == 0:
+			err = answers(k, "with nothing", nil)
 		case isPage(answer.Header):
 			err = answers(k, "with a page, which is no answer of a model's", nil)
 		}
