@@ -8,6 +8,15 @@ import (
 // LocalHive is the name of the hive on the queen's own machine. It always exists.
 const LocalHive = "localhost"
 
+// HiveFlag is what a command line ends in that is for a hive, a space before it; the
+// local one needs no word.
+func HiveFlag(hive string) string {
+	if hive == LocalHive {
+		return ""
+	}
+	return " --hive " + hive
+}
+
 // HiveState is whether a hive can be used.
 type HiveState string
 

@@ -72,8 +72,8 @@ func (c *Client) failure(answer *http.Response) *ops.Error {
 	if err == nil && json.Unmarshal(text, &e) == nil && e.Code != "" {
 		return &e
 	}
-	if e := openAI(text, answer.StatusCode); err == nil && e != nil {
-		return Apart(e)
+	if e := OpenAIError(text, answer.StatusCode); err == nil && e != nil {
+		return e
 	}
 	if worker := answer.Header.Get("X-Rbee-Worker"); worker != "" { // the queen is right, and passes an engine's words on
 		return ops.Errorf(codeOf(answer.StatusCode), "the engine of worker %s on %s answers %s%s", worker, answer.Header.Get("X-Rbee-Hive"), answer.Status, said(text)).
@@ -90,9 +90,10 @@ func (c *Client) failure(answer *http.Response) *ops.Error {
 	return c.foreign(answer, fmt.Errorf("it answers %s", answer.Status))
 }
 
-// openAI is the error in a body of OpenAI's form, or nil. Engines differ in what they
-// put into code: a word, a status, nothing.
-func openAI(body []byte, status int) *ops.Error {
+// OpenAIError is the error in a body, or an event, of OpenAI's form (its API
+// reference, "Error codes"), or nil. Engines differ in what they put into code: a
+// word, a status, nothing; status counts where that is no word.
+func OpenAIError(body []byte, status int) *ops.Error {
 	var e struct {
 		Error struct {
 			Message, Param, Hint string
@@ -107,7 +108,7 @@ func openAI(body []byte, status int) *ops.Error {
 	if json.Unmarshal(e.Error.Code, &word) == nil && word != "" {
 		failed.Code = word
 	}
-	return failed
+	return apart(failed)
 }
 
 // codeOf is what a status means that somebody else's error has.
@@ -139,9 +140,9 @@ func said(body []byte) string {
 	return ": " + strings.ToValidUTF8(text[:min(len(text), mostSaid)], "")
 }
 
-// Apart takes the hint off the message, at whose end the gateway puts it for
+// apart takes the hint off the message, at whose end the gateway puts it for
 // clients that show nothing else.
-func Apart(e *ops.Error) *ops.Error {
+func apart(e *ops.Error) *ops.Error {
 	e.Message = strings.TrimSuffix(e.Message, " ("+e.Hint+")")
 	return e
 }

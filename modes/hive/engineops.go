@@ -159,7 +159,7 @@ func (h *Hive) EngineRemove(_ context.Context, o ops.EngineRemove) (ops.EngineRe
 	for _, w := range h.fleet.list() {
 		if w.State != ops.WorkerFailed && h.installed.Holds(i.ID, w.Program) {
 			return ops.EngineRemoved{}, ops.Errorf(ops.CodeConflict, "worker %s runs the engine %s", w.ID, i.ID).
-				WithHint("`rbee worker delete %s%s` ends it", w.ID, onHive(h.Name))
+				WithHint("`rbee worker delete %s%s` ends it", w.ID, ops.HiveFlag(h.Name))
 		}
 	}
 	if err := h.installed.Remove(i.ID); err != nil {

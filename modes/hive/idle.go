@@ -140,10 +140,10 @@ func (m *member) retire(ctx context.Context) bool {
 func (h *Hive) retireIdle(ctx context.Context, m *member) error {
 	if model := m.tell().Model; h.models.pinned(model) {
 		return ops.Errorf(ops.CodeConflict, "worker %s stays: its model %s is pinned", m.id, model).
-			WithHint("`rbee model unpin %s%s` changes that", model, h.on())
+			WithHint("`rbee model unpin %s%s` changes that", model, ops.HiveFlag(h.Name))
 	}
 	if h.fleet.spare(func(i ops.Worker) bool { return i.ID == m.id }) == nil || !m.retire(ctx) {
-		return ops.Errorf(ops.CodeConflict, "worker %s stays: it has something to do", m.id).WithHint("`rbee worker delete %s%s` ends it all the same", m.id, h.on())
+		return ops.Errorf(ops.CodeConflict, "worker %s stays: it has something to do", m.id).WithHint("`rbee worker delete %s%s` ends it all the same", m.id, ops.HiveFlag(h.Name))
 	}
 	return nil
 }

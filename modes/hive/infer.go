@@ -54,7 +54,7 @@ func (h *Hive) workerFor(ctx context.Context, o ops.Infer) (*member, error) {
 	}
 	if w.engine == command {
 		return nil, ops.Errorf(ops.CodeUnavailable, "no worker on hive %s runs %s by a command line", h.Name, w.model.ID).
-			WithHint("`rbee worker spawn %s --engine command --command …%s` starts one", w.model.ID, onHive(h.Name))
+			WithHint("`rbee worker spawn %s --engine command --command …%s` starts one", w.model.ID, ops.HiveFlag(h.Name))
 	}
 	return h.place(ctx, w, func() bool { return h.fleet.has(w) }, func(w want) (*member, bool) { return h.fleet.pick(w, workerID(ctx)) })
 }

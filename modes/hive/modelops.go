@@ -45,7 +45,7 @@ func (h *Hive) ModelDelete(ctx context.Context, o ops.ModelDelete) (ops.ModelDel
 	for _, w := range h.fleet.list() {
 		if w.Model == m.ID && w.State != ops.WorkerFailed {
 			return ops.ModelDeleted{}, ops.Errorf(ops.CodeConflict, "worker %s uses the model %s", w.ID, m.ID).
-				WithHint("`rbee worker delete %s%s` ends it", w.ID, onHive(h.Name))
+				WithHint("`rbee worker delete %s%s` ends it", w.ID, ops.HiveFlag(h.Name))
 		}
 	}
 	if err := h.models.unlent(m.ID); err != nil {

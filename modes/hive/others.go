@@ -20,16 +20,7 @@ var (
 
 // line is a command about the model called id on this hive.
 func (m *models) line(verb, id string) string {
-	return "rbee model " + verb + " " + id + onHive(m.hive)
-}
-
-// onHive is what a command line ends in that is for a hive, a space before it; the
-// local one needs no word.
-func onHive(hive string) string {
-	if hive == ops.LocalHive {
-		return ""
-	}
-	return " --hive " + hive
+	return "rbee model " + verb + " " + id + ops.HiveFlag(m.hive)
 }
 
 // mend is what to do about a model that cannot be used because of err.
@@ -41,7 +32,7 @@ func (m *models) mend(id string, err error) string {
 	case errors.Is(err, errLacking):
 		return fmt.Sprintf("put the missing parts into %s, or `%s` removes it", folder, m.line("delete", id))
 	case errors.Is(err, errLeadsOut):
-		return fmt.Sprintf("`%s` removes the link, and `rbee model download%s FILE.gguf --name %s` brings the file itself", m.line("delete", id), onHive(m.hive), id)
+		return fmt.Sprintf("`%s` removes the link, and `rbee model download%s FILE.gguf --name %s` brings the file itself", m.line("delete", id), ops.HiveFlag(m.hive), id)
 	}
 	return fmt.Sprintf("`%s` removes it", m.line("delete", id))
 }

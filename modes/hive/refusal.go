@@ -73,7 +73,7 @@ func (h *Hive) wouldFit(ctx context.Context, w want, run fit.Run, shape fit.Mode
 
 // spawnLine is the command that spawns a worker as w is wanted.
 func (h *Hive) spawnLine(w want, model string) string {
-	line := "rbee worker spawn " + model + h.on()
+	line := "rbee worker spawn " + model + ops.HiveFlag(h.Name)
 	if !w.anyEngine {
 		line += " --engine " + w.engine
 	}
@@ -90,7 +90,7 @@ func (h *Hive) download(m ops.Model, quantisation string) string {
 		return fmt.Sprintf("in %s it would fit, with a short context", quantisation)
 	}
 	repo, _, _ := strings.Cut(source, ":")
-	return fmt.Sprintf("in %s it would fit, with a short context: `rbee model download%s hf:%s:%s`", quantisation, h.on(), repo, quantisation)
+	return fmt.Sprintf("in %s it would fit, with a short context: `rbee model download%s hf:%s:%s`", quantisation, ops.HiveFlag(h.Name), repo, quantisation)
 }
 
 // quantisations are those that people make, with how many bits each weight takes

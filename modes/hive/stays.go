@@ -28,7 +28,7 @@ func (h *Hive) stays(s spot, would bool) (text string) {
 	}
 	if slices.Sort(pinned); len(pinned) > 0 && would {
 		pinned = slices.Compact(pinned)
-		text += fmt.Sprintf("; pinned models are not unloaded: %s (`rbee model unpin %s%s` changes that)", listed(pinned), pinned[0], h.on())
+		text += fmt.Sprintf("; pinned models are not unloaded: %s (`rbee model unpin %s%s` changes that)", listed(pinned), pinned[0], ops.HiveFlag(h.Name))
 	}
 	if slices.Sort(busy); len(busy) > 0 && would {
 		text += "; busy workers are not unloaded: " + listed(busy)
@@ -45,12 +45,4 @@ func listed(names []string) string {
 		return fmt.Sprintf("%s and %d more", strings.Join(names[:mostListed], ", "), more)
 	}
 	return strings.Join(names, ", ")
-}
-
-// on is the flag that names this hive in a command, or empty where none has to.
-func (h *Hive) on() string {
-	if h.Name == ops.LocalHive {
-		return ""
-	}
-	return " --hive " + h.Name
 }

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"strings"
 
 	"rbee.dev/rbee/ops"
@@ -212,20 +213,16 @@ func (c *conversation) read(body io.Reader, out io.Writer) error {
 					Thought   string `json:"reasoning"` // the same, as vLLM has it by now
 				}
 			}
-			Error *struct {
-				Message, Hint string
-				Code          any // a number, where an engine says it
-			}
+			Error json.RawMessage
 		}
 		if err := json.Unmarshal([]byte(data), &chunk); err != nil {
 			return ops.Errorf(ops.CodeInternal, "the queen sent what cannot be read: %w", err)
 		}
-		if e := chunk.Error; e != nil {
-			code, ok := e.Code.(string)
-			if !ok {
-				code = string(ops.CodeInternal)
+		if len(chunk.Error) > 0 && string(chunk.Error) != "null" {
+			if e := transport.OpenAIError([]byte(data), http.StatusInternalServerError); e != nil {
+				return e
 			}
-			return transport.Apart(&ops.Error{Code: ops.Code(code), Message: e.Message, Hint: e.Hint})
+			return ops.Errorf(ops.CodeInternal, "the answer ended with an error: %s", chunk.Error)
 		}
 		for _, choice := range chunk.Choices {
 			mind.show(cmp.Or(choice.Delta.Reasoning, choice.Delta.Thought))

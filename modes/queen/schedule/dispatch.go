@@ -142,7 +142,8 @@ func (s *Scheduler) hopeless(l *line, w *waiter, v *View) error {
 }
 
 // outlasts reports whether w goes on waiting though the place's hive is down: it
-// was up when w came, and may be back in a moment, as one is whose process died.
+// was up when w came, or a worker there had w before, and it may be back in a
+// moment, as one is whose process died.
 func (w *waiter) outlasts(p *Place) bool {
 	return p.Barred == Down && (w.Again || !p.hive.lost.Before(w.came)) && time.Since(p.hive.lost) < backWithin
 }

@@ -296,15 +296,7 @@ func (w *worker) show() {
 // errBroken is why a request cannot have such a worker.
 func (w *worker) errBroken() error {
 	return ops.Errorf(ops.CodeUnavailable, "worker %s of %s, which runs %s, cannot start its engine again: %s", w.info.ID, w.hive.id, w.line.model, w.info.Error).
-		WithHint("`rbee worker get %s%s` names its log, `rbee worker delete %s%s` ends it", w.info.ID, onHive(w.hive.id), w.info.ID, onHive(w.hive.id))
-}
-
-// onHive is the flag that names a hive, where a command would take another.
-func onHive(id string) string {
-	if id == ops.LocalHive {
-		return ""
-	}
-	return " --hive " + id
+		WithHint("`rbee worker get %s%s` names its log, `rbee worker delete %s%s` ends it", w.info.ID, ops.HiveFlag(w.hive.id), w.info.ID, ops.HiveFlag(w.hive.id))
 }
 
 // count has the worker be counted among those that run at its site, or not.
