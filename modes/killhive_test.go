@@ -73,7 +73,7 @@ func TestNoRequestIsLostThatHadNotBegunWhenAHiveIsKilled(t *testing.T) {
 	for i, r := range list {
 		switch {
 		case r.done:
-		case i < len(hives) && r.err != "":
+		case r.tokens > 0 && r.err != "": // one of the first, or on a slow machine one that came after it
 			lost++
 		default:
 			t.Errorf("request %d is lost after %d tokens: %q", i, r.tokens, r.err)
