@@ -202,14 +202,16 @@ func (s *Server[O]) find(id string, by Caller) (*job, error) {
 	return nil, e.WithHint("`rbee job list` shows the jobs there are; finished ones are forgotten after %s", ops.Shortly(s.Retain))
 }
 
-// Operation is the name of a job's operation, and whether there is such a job.
-func (s *Server[O]) Operation(id string) (name string, ok bool) {
+// Job is what a job tells of itself, as the list of them has it, and whether there
+// is such a job.
+func (s *Server[O]) Job(id string) (info ops.Job, ok bool) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	if j, ok := s.jobs[id]; ok {
-		return j.operation, true
+	j, ok := s.jobs[id]
+	s.mu.Unlock()
+	if ok {
+		info = j.Info()
 	}
-	return "", false
+	return info, ok
 }
 
 // Jobs counts the jobs that are no lookups, by state.

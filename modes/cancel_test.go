@@ -53,7 +53,7 @@ func ends(tb testing.TB) <-chan pacedtest.Ended {
 func goAway(tb testing.TB, c *chain) map[string]func() (left time.Time) {
 	return map[string]func() time.Time{
 		"from the API": func() time.Time {
-			body, err := c.queen.Open(tb.Context(), "/v1/completions", map[string]any{"model": "tinybee", "prompt": "x", "max_tokens": 1_000_000, "stream": true})
+			body, _, err := c.queen.Open(tb.Context(), "/v1/completions", map[string]any{"model": "tinybee", "prompt": "x", "max_tokens": 1_000_000, "stream": true})
 			if err != nil {
 				tb.Fatal(err)
 			}

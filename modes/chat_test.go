@@ -20,7 +20,8 @@ func TestAPersonTalksAtATerminal(t *testing.T) {
 	s.answer("You talk with tinybee. /help shows", "Once upon a time")
 	s.answer("is ready", "/hlp") // typed while the answer comes
 	s.answer("did you mean /help?", "/help")
-	s.answer("/new", "/model tinybea")
+	s.answer("/new", "/explain")
+	s.answer(" on localhost got it", "/model tinybea")
 	s.answer("did you mean \"tinybee\"?", "/quit")
 	if text, code := s.end(cmd); code != 0 || strings.Count(text, "> ") < 2 || strings.Count(text, "rbee:") != 2 {
 		t.Errorf("code %d: %s", code, text)

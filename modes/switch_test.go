@@ -21,7 +21,7 @@ func BenchmarkSwitch(b *testing.B) {
 	}
 	first := func(model string) time.Duration {
 		began := time.Now()
-		body, err := c.queen.Open(b.Context(), "/v1/completions", map[string]any{"model": model, "prompt": "Once", "max_tokens": 1, "stream": true})
+		body, _, err := c.queen.Open(b.Context(), "/v1/completions", map[string]any{"model": model, "prompt": "Once", "max_tokens": 1, "stream": true})
 		if err != nil {
 			b.Fatal(err)
 		}

@@ -18,9 +18,11 @@ type Explain struct {
 type Explanation struct {
 	JobID     string     `json:"id"`
 	Model     string     `json:"model"`              // "" while it is brought
+	Alias     string     `json:"alias,omitempty"`    // the name that was asked for, where that is another one
 	Asked     string     `json:"asked,omitempty"`    // where the model comes from, of a request that named that
 	FoundMS   float64    `json:"found_ms,omitempty"` // how long it took to have that, downloaded if need be
 	Client    string     `json:"client"`             // whose it is: an API key's id, or a machine
+	KeyName   string     `json:"key_name,omitempty"` // what that key is called; "" once it is forgotten
 	Priority  Priority   `json:"priority"`
 	At        time.Time  `json:"at"`                // when it came
 	WaitedMS  float64    `json:"waited_ms"`         // from then to the last decision, or until now where it waits
@@ -29,9 +31,24 @@ type Explanation struct {
 	Waiting   int        `json:"waiting,omitempty"` // how many were in the queue then
 	Spawn     bool       `json:"spawn,omitempty"`   // it wants a worker started, beside those that there are
 	Decisions []Decision `json:"decisions"`         // oldest first
-	Error     string     `json:"error,omitempty"`   // how it ended, where it was not answered
+	Ended     Ended      `json:"ended,omitempty"`   // "" while it is not over
+	TookMS    float64    `json:"took_ms,omitempty"` // from when it came to that; 0 where it is not known
+	Error     string     `json:"error,omitempty"`   // why it was not answered to the end
 	Hint      string     `json:"hint,omitempty"`    // what can be done about that
 }
+
+// Ended is how a request was over.
+type Ended string
+
+// How a request can be over.
+const (
+	EndedDone      Ended = "done"
+	EndedFailed    Ended = "failed"     // the answer was an error
+	EndedBroken    Ended = "broken_off" // an answer that had begun ended with an error
+	EndedGone      Ended = "gone"       // the client went away
+	EndedCancelled Ended = "cancelled"  // the job was
+	EndedLost      Ended = "lost"       // nobody knows: the queen ended before
+)
 
 // Decided is what came out of a [Decision].
 type Decided string

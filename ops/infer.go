@@ -66,7 +66,8 @@ type Answer struct {
 	Model            string  `json:"model"`
 	HiveID           string  `json:"hive_id"`
 	WorkerID         string  `json:"worker_id"`
-	FinishReason     string  `json:"finish_reason"` // stop or length
+	JobID            string  `json:"job_id,omitempty"` // what `rbee explain` knows it by; the queen tells it
+	FinishReason     string  `json:"finish_reason"`    // stop or length
 	PromptTokens     int     `json:"prompt_tokens"`
 	CompletionTokens int     `json:"completion_tokens"`
 	FirstTokenMS     float64 `json:"first_token_ms"` // from the worker's start of the job

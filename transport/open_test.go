@@ -24,7 +24,7 @@ func TestAnAnswerCanBeReadAsItComes(t *testing.T) {
 	d := &daemon{Server: httptest.NewServer(mux)}
 	defer d.Close()
 	c := d.client(t)
-	body, err := c.Open(t.Context(), "/v1/chat/completions", map[string]int{"a": 1})
+	body, _, err := c.Open(t.Context(), "/v1/chat/completions", map[string]int{"a": 1})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -32,10 +32,10 @@ func TestAnAnswerCanBeReadAsItComes(t *testing.T) {
 	if text, err := io.ReadAll(body); err != nil || string(text) != `{"a":1}` {
 		t.Errorf("it says %q, %v", text, err)
 	}
-	if _, err := c.Open(t.Context(), "/v1/completions", nil); ops.CodeOf(err) != ops.CodeNotFound || err.Error() != "there is no such model" {
+	if _, _, err := c.Open(t.Context(), "/v1/completions", nil); ops.CodeOf(err) != ops.CodeNotFound || err.Error() != "there is no such model" {
 		t.Errorf("OpenAI's form of an error: %v", err)
 	}
-	if _, err := c.Open(t.Context(), "/v1/completions", make(chan int)); err == nil {
+	if _, _, err := c.Open(t.Context(), "/v1/completions", make(chan int)); err == nil {
 		t.Error("what is no JSON was sent")
 	}
 }
@@ -87,7 +87,7 @@ func TestWhatAnEngineAnswersIsNotTakenForAStranger(t *testing.T) {
 				_, _ = io.WriteString(w, tt.says)
 			}))}
 			defer d.Close()
-			if _, err := d.client(t).Open(t.Context(), "/v1/chat/completions", nil); ops.CodeOf(err) != tt.code || !strings.Contains(err.Error(), tt.want) {
+			if _, header, err := d.client(t).Open(t.Context(), "/v1/chat/completions", nil); ops.CodeOf(err) != tt.code || !strings.Contains(err.Error(), tt.want) || header.Get("X-Rbee-Hive") != "gpu1" {
 				t.Errorf("%v (%s), want %q (%s)", err, ops.CodeOf(err), tt.want, tt.code)
 			}
 		})

@@ -30,7 +30,7 @@ func (Chat) Help() string {
 conversation. The arrow keys edit the line and bring earlier ones back. Ctrl-C breaks an answer off, after which the
 conversation goes on, and clears a line that is being typed. Ctrl-D or /quit ends
 the chat, /new begins a new conversation, /model NAME asks another model from then
-on, and /help lists all of these. Without a terminal, lines are read from standard
+on, /explain tells which worker gave the last answer, and why, and /help lists all of these. Without a terminal, lines are read from standard
 input, answers are written to standard output, and Ctrl-C ends the chat.
 
 Examples:
@@ -101,6 +101,7 @@ type conversation struct {
 	out    io.Writer
 	person bool // is there, at a terminal
 	turns  []turn
+	asked  string // what `rbee explain` knows the last answer by
 }
 
 // open begins, and tells a person with which model.
@@ -169,7 +170,8 @@ func (c *conversation) say(ctx context.Context, line string) error {
 	if c.Seed != nil {
 		request["seed"] = *c.Seed
 	}
-	body, err := c.queen.Open(ctx, "/v1/chat/completions", request)
+	body, header, err := c.queen.Open(ctx, "/v1/chat/completions", request)
+	c.asked = header.Get("X-Rbee-Job")
 	if err != nil {
 		return err
 	}

@@ -6,14 +6,17 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"text/tabwriter"
 
 	"rbee.dev/rbee/ops"
+	"rbee.dev/rbee/transport"
 )
 
 // chatCommands is the words that are not said to the model.
 var chatCommands = []struct{ word, does string }{
 	{"/help", "show this"},
 	{"/model NAME", "ask another model from here on; without NAME, tell which it is"},
+	{"/explain", "tell which worker gave the last answer, and why"},
 	{"/new", "begin a new conversation"},
 	{"/quit", "end the chat; Ctrl-D does so, too"},
 }
@@ -41,6 +44,8 @@ func (c *conversation) command(ctx context.Context, line string) (known bool, er
 		c.keeper.say("The arrow keys edit the line and bring earlier ones back. Ctrl-C breaks an answer off, or clears the line.")
 	case "/model":
 		return true, c.change(ctx, strings.TrimSpace(rest))
+	case "/explain":
+		return true, c.explain(ctx)
 	case "/new":
 		c.begin()
 		c.keeper.say("a new conversation begins")
@@ -71,6 +76,28 @@ func (c *conversation) change(ctx context.Context, name string) error {
 		c.Model = name
 	}
 	c.keeper.say("the model is %s", c.with(ctx))
+	return nil
+}
+
+// explain tells why the last answer came from where it did.
+func (c *conversation) explain(ctx context.Context) error {
+	if c.asked == "" {
+		c.keeper.say("there is no answer yet that could be explained")
+		return nil
+	}
+	x, err := transport.Call(ctx, c.queen, ops.Explain{ID: c.asked})
+	if err != nil {
+		return err
+	}
+	var text strings.Builder
+	w := tabwriter.NewWriter(&text, 0, 8, 2, ' ', 0)
+	explanation(w, x)
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	for line := range strings.Lines(text.String()) {
+		c.keeper.say("%s", strings.TrimSuffix(line, "\n"))
+	}
 	return nil
 }
 

@@ -14,10 +14,11 @@ func explanation(w io.Writer, x ops.Explanation) {
 	pair(w, "request", x.JobID)
 	pair(w, "model", x.Model)
 	pair(w, "asked for", askedFor(x))
-	pair(w, "client", whose(x.Client))
+	pair(w, "client", called(whose(x.Client), x.KeyName))
 	pair(w, "priority", string(x.Priority))
 	pair(w, "came", when(x.At))
 	pair(w, "waited", waited(x))
+	pair(w, "ended", over(x))
 	pair(w, "error", x.Error)
 	pair(w, "hint", x.Hint)
 	if len(x.Decisions) == 0 && x.Asked != "" && x.Model == "" && x.Error == "" {
@@ -56,17 +57,69 @@ func explanation(w io.Writer, x ops.Explanation) {
 // been waited for, in milliseconds, to be told of: one that is there takes no time.
 const bringing = 100
 
-// askedFor is where the model comes from, where the request named that.
+// askedFor is what the request called its model, where that is not its name.
 func askedFor(x ops.Explanation) string {
-	if x.FoundMS < bringing {
-		return x.Asked
+	text := x.Asked
+	switch {
+	case x.Alias != "" && x.Asked == "":
+		text = x.Alias + ", an alias"
+	case x.Alias != "":
+		text = x.Alias + ", an alias of " + x.Asked
 	}
-	return fmt.Sprintf("%s, which took %s to bring", x.Asked, time.Duration(x.FoundMS*float64(time.Millisecond)).Round(10*time.Millisecond))
+	if x.FoundMS < bringing {
+		return text
+	}
+	return fmt.Sprintf("%s, which took %s to bring", text, time.Duration(x.FoundMS*float64(time.Millisecond)).Round(10*time.Millisecond))
 }
 
-// whose is a client in words: that of a job by the queen's own token has no name.
+// over is how the request was over.
+func over(x ops.Explanation) string {
+	if x.Ended == "" && x.Waits {
+		return ""
+	}
+	text, ok := map[ops.Ended]string{
+		"": "not yet", ops.EndedDone: "done", ops.EndedFailed: "with an error", ops.EndedBroken: "its answer broke off, with an error",
+		ops.EndedGone: "its client went away", ops.EndedCancelled: "it was cancelled", ops.EndedLost: "nobody knows: the queen ended before it did",
+	}[x.Ended]
+	if !ok {
+		text = string(x.Ended)
+	}
+	if x.TookMS > 0 {
+		text += ", after " + briefly(x.TookMS)
+	}
+	if n := moved(x.Decisions); n > 0 {
+		text += fmt.Sprintf("; %s failed it before the last one", either(n, "1 worker", "workers"))
+	}
+	return text
+}
+
+// moved is how many workers have failed a request that another one got then.
+func moved(list []ops.Decision) (n int) {
+	failed := 0
+	for _, d := range list {
+		if d.Outcome != ops.DecidedWorker {
+			continue
+		}
+		n = failed
+		if d.Failed != "" {
+			failed++
+		}
+	}
+	return n
+}
+
+// briefly is a time in milliseconds as a person reads it.
+func briefly(millis float64) string {
+	took := time.Duration(millis * float64(time.Millisecond))
+	if took < time.Second {
+		return fmt.Sprintf("%d ms", took.Milliseconds())
+	}
+	return fmt.Sprintf("%.1f s", took.Seconds())
+}
+
+// whose is a client in words: that of the queen's own token has no name.
 func whose(client string) string {
-	if client == "jobs" {
+	if client == "jobs" || client == "token" {
 		return "the queen's token"
 	}
 	return client
@@ -81,17 +134,16 @@ func chosen(c ops.Considered) string {
 
 // waited is how long the request has waited, and where in the queue.
 func waited(x ops.Explanation) string {
-	took := time.Duration(x.WaitedMS * float64(time.Millisecond))
-	text := fmt.Sprintf("%.1f s", took.Seconds())
-	if took < time.Second {
-		text = fmt.Sprintf("%d ms", took.Milliseconds())
+	text, then := briefly(x.WaitedMS), ""
+	if x.FoundMS >= bringing {
+		then = " once its model was there"
 	}
 	switch {
 	case x.Waits:
 		return fmt.Sprintf("%s so far, place %d of %d in the queue", text, x.Place, x.Waiting)
 	case x.Waiting > 1:
-		return fmt.Sprintf("%s, from place %d of %d in the queue", text, x.Place, x.Waiting)
-	case took >= time.Millisecond:
+		return fmt.Sprintf("%s, from place %d of %d in the queue%s", text, x.Place, x.Waiting, then)
+	case x.WaitedMS >= 1:
 		return text
 	}
 	return ""

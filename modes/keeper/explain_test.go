@@ -84,6 +84,23 @@ func TestAnExplanationReadsWell(t *testing.T) {
 			ops.Explanation{Spawn: true, Error: "no room", Decisions: []ops.Decision{{At: at, Outcome: ops.DecidedStart, HiveID: "gpu1"}, {At: at, Outcome: ops.DecidedRefused}}},
 			[]string{"error     no room\n", "a worker is to be started: on gpu1\n", "no hive can start a worker: it was refused\n"},
 		},
+		"it is over": {
+			ops.Explanation{Model: "bee", Alias: "fast", Client: "k1", KeyName: "web", Ended: ops.EndedDone, TookMS: 2340, Decisions: []ops.Decision{
+				{At: at, Outcome: ops.DecidedWorker, WorkerID: "w1", Failed: "it broke off"}, {At: at, Outcome: ops.DecidedWorker, WorkerID: "w2"},
+			}},
+			[]string{"model      bee\n", "asked for  fast, an alias\n", "client     k1 (web)\n", "ended      done, after 2.3 s; 1 worker failed it before the last one\n"},
+		},
+		"its client went away": {
+			ops.Explanation{Client: "token", Ended: ops.EndedGone, TookMS: 12, Decisions: []ops.Decision{{At: at, Outcome: ops.DecidedWorker, WorkerID: "w1", Failed: "it broke off"}}},
+			[]string{"client    the queen's token\n", "ended     its client went away, after 12 ms\n"},
+		},
+		"it runs":                 {ops.Explanation{}, []string{"ended     not yet\n"}},
+		"nobody knows how it was": {ops.Explanation{Ended: ops.EndedLost}, []string{"ended     nobody knows: the queen ended before it did\n"}},
+		"a newer queen tells it":  {ops.Explanation{Ended: "eaten"}, []string{"ended     eaten\n"}},
+		"its alias means a reference": {
+			ops.Explanation{Alias: "fast", Asked: "hf:bees/tiny", FoundMS: 73_512, WaitedMS: 80_000, Place: 2, Waiting: 2, Model: "tiny"},
+			[]string{"asked for  fast, an alias of hf:bees/tiny, which took 1m13.51s to bring\n", "waited     80.0 s, from place 2 of 2 in the queue once its model was there\n"},
+		},
 		"its engine has failed": {
 			ops.Explanation{Decisions: []ops.Decision{{At: at, Outcome: ops.DecidedRefused, Workers: []ops.Considered{{HiveID: "gpu1", WorkerID: "w1", Reason: "tried", Why: "it has failed this request"}}}}},
 			[]string{"no other worker runs the model, and none is started for what an engine has failed\n", "w1      gpu1  no      it has failed this request\n"},

@@ -46,7 +46,8 @@ that is killed: "rbee job list" finds it, "rbee job follow JOB" shows all of it.
 Examples:
   rbee infer "Once upon a time"
   git diff | rbee infer "Write a commit message for:"
-  rbee infer -o json --seed 1 --max-tokens 50 "Tell me a story" | jq -r .text`
+  rbee infer -o json --seed 1 --max-tokens 50 "Tell me a story" | jq -r .text
+  rbee explain $(rbee infer -o json "Hello" | jq -r .job_id)`
 }
 
 // Run asks for the text and prints it.

@@ -27,12 +27,6 @@ func do[R any](ctx context.Context, k *Keeper, o ops.Returning[R]) error {
 	if err := o.Validate(); err != nil {
 		return err
 	}
-	if e, ok := any(o).(ops.Explain); ok && k.Queen == "" {
-		if _, runs := k.running(); !runs { // and one that is started would know of nothing
-			return ops.Errorf(ops.CodeNotFound, "nothing is remembered of a choice for %q: no queen runs", e.ID).
-				WithHint("what a queen has chosen, and why, is remembered until it ends")
-		}
-	}
 	raw, err := k.Do(ctx, o, "", nil)
 	if err != nil {
 		return err

@@ -156,6 +156,9 @@ func readAs[R any](result any) (R, error) {
 
 // doNamed does a hive's operation, in which other names of models may be.
 func (q *Queen) doNamed(ctx context.Context, o ops.HiveOp) (result any, err error) {
+	if name := modelOf(o); q.aliases.get()[name] != "" {
+		ctx = withAlias(ctx, name)
+	}
 	if o, err = q.plainly(ctx, o); err != nil {
 		return nil, err
 	}
@@ -168,6 +171,19 @@ func (q *Queen) doNamed(ctx context.Context, o ops.HiveOp) (result any, err erro
 		return nil, q.orAlias(o, err)
 	}
 	return q.withAliases(ctx, o, result)
+}
+
+type aliasKey struct{}
+
+// withAlias returns a context of a job that calls its model by another name.
+func withAlias(ctx context.Context, name string) context.Context {
+	return context.WithValue(ctx, aliasKey{}, name)
+}
+
+// aliasOf is the other name that the job of ctx calls its model by, or "".
+func aliasOf(ctx context.Context) string {
+	name, _ := ctx.Value(aliasKey{}).(string)
+	return name
 }
 
 // plainly returns o with the name of a model in place of another name or of

@@ -77,7 +77,7 @@ func onceMore(ctx context.Context, w ops.Worker, err error) {
 // toChoose is the job of ctx as the scheduler takes it.
 func toChoose(ctx context.Context, o ops.Infer) schedule.Request {
 	return schedule.Request{
-		Job: ops.SinkOf(ctx).JobID(), Model: o.Model, Client: whose(ctx), Priority: o.Priority,
+		Job: ops.SinkOf(ctx).JobID(), Model: o.Model, Alias: aliasOf(ctx), Client: whose(ctx), Priority: o.Priority,
 		Hive: o.HiveID, Engine: o.Engine, Device: o.Device, Prefixes: schedule.Prefixes([]byte(o.System + o.Prompt)),
 	}
 }
@@ -289,9 +289,10 @@ func (q *Queen) spawn(ctx context.Context, o ops.WorkerSpawn) (any, error) {
 	if o.HiveID != "" {
 		return q.toNamed(ctx, o.HiveID, o)
 	}
-	r := schedule.Request{Job: ops.SinkOf(ctx).JobID(), Client: whose(ctx), Model: o.Model, Engine: o.Engine, Device: o.Device}
+	r := schedule.Request{Job: ops.SinkOf(ctx).JobID(), Client: whose(ctx), Model: o.Model, Alias: aliasOf(ctx), Engine: o.Engine, Device: o.Device}
 	p, err := q.schedule.Settle(ctx, r)
 	if err != nil {
+		q.over(ctx, err, false)
 		return nil, err
 	}
 	o.Model = p.Model
@@ -299,6 +300,7 @@ func (q *Queen) spawn(ctx context.Context, o ops.WorkerSpawn) (any, error) {
 	if err != nil && ctx.Err() == nil {
 		q.schedule.Refuse(r, err)
 	}
+	q.over(ctx, err, false)
 	return answer, err
 }
 

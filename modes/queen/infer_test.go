@@ -198,26 +198,3 @@ func TestAWorkerThatNamesItselfIsNotNamedTwice(t *testing.T) {
 		}
 	}
 }
-
-func TestAJobThatNobodyIsChosenForIsExplainedAsThat(t *testing.T) {
-	q := serving(t, nil)
-	jobs, err := job.NewServer(job.Options[ops.Op]{Mode: "queen", Dir: t.TempDir(), Log: zerolog.Nop(), Run: func(context.Context, ops.Op) (any, error) { return ops.Models{}, nil }})
-	if err != nil {
-		t.Fatal(err)
-	}
-	q.jobs = jobs
-	defer jobs.Stop(context.WithoutCancel(t.Context())) //nolint:errcheck // of the test's own
-	s := httptest.NewServer(jobs)
-	defer s.Close()
-	c := transport.New(transport.Options{Name: "queen", BaseURL: s.URL})
-	defer c.Close()
-	listing, err := c.Submit(t.Context(), ops.ModelList{}, "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for job, want := range map[string]string{listing.JobID: "which is a model_list", "nosuch": "nothing is remembered"} {
-		if _, err := q.Explain(t.Context(), ops.Explain{ID: job}); ops.CodeOf(err) != ops.CodeNotFound || !strings.Contains(err.Error(), want) {
-			t.Errorf("%s: %v", job, err)
-		}
-	}
-}

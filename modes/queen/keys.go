@@ -62,12 +62,16 @@ func (q *Queen) infer(ctx context.Context, o ops.Infer) (any, error) {
 	if err != nil && errors.Is(context.Cause(ctx), ops.ErrDetached) {
 		return nil, err // it goes on, and is counted by the next process
 	}
+	q.over(ctx, err, heard.pieces > 0)
 	if err == nil {
-		answer, _ := answerIn(result)
+		answer, ok := answerIn(result)
 		guest.Used(gateway.Use{
 			Model: answer.Model, TokensIn: answer.PromptTokens, TokensOut: answer.CompletionTokens,
 			Took: time.Duration(answer.DurationMS * float64(time.Millisecond)),
 		})
+		if answer.JobID = sink.JobID(); ok {
+			return answer, nil
+		}
 		return result, nil
 	}
 	use := gateway.Use{Model: cmp.Or(heard.model, q.known(o.Model)), Took: time.Since(began), Failed: context.Cause(ctx) == nil} // who cancels has not met an error
@@ -76,6 +80,24 @@ func (q *Queen) infer(ctx context.Context, o ops.Infer) (any, error) {
 	}
 	guest.Used(use)
 	return nil, err
+}
+
+// over remembers how the job of ctx was over; begun says that it had been answered
+// in part.
+func (q *Queen) over(ctx context.Context, err error, begun bool) {
+	how := ops.EndedDone
+	switch {
+	case err == nil:
+	case errors.Is(context.Cause(ctx), ops.ErrDetached):
+		return // the next queen goes on with it
+	case ops.CodeOf(context.Cause(ctx)) == ops.CodeCancelled:
+		how, err = ops.EndedCancelled, nil
+	case begun:
+		how = ops.EndedBroken
+	default:
+		how = ops.EndedFailed
+	}
+	q.schedule.End(ops.SinkOf(ctx).JobID(), how, err)
 }
 
 // tally is a job's sink that counts the pieces of text, and knows whose they are.

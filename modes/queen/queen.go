@@ -194,6 +194,7 @@ func (q *Queen) Run(ctx context.Context) (err error) {
 	close(q.ready)
 	saving.Go(func() { q.saving(watching) })
 	saving.Go(func() { q.access.Run(watching) })
+	saving.Go(func() { q.remembering(watching) })
 	saving.Go(func() { q.keepSplits(watching) })
 	q.jobs.Mount(http.MethodPost, daemon.ShutdownPath, q.stopper)
 	q.jobs.Mount(http.MethodPost, ops.LoginPath, http.HandlerFunc(q.serveLogin))

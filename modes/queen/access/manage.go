@@ -66,6 +66,24 @@ func (a *Access) List() ops.Keys {
 	return list
 }
 
+// Sees reports whether who has sent a job with the key by (see [ops.CallerOf]) is
+// told of what client has asked for, which is a key's id as well.
+func (a *Access) Sees(by, client string) bool {
+	if by == "" || by == client {
+		return true
+	}
+	k := a.keys.byID(by)
+	return k != nil && k.opens(ops.ScopeAdmin)
+}
+
+// NameOf is what a person calls the key with the id, or "".
+func (a *Access) NameOf(id string) string {
+	if k := a.keys.byID(id); k != nil {
+		return k.Name
+	}
+	return ""
+}
+
 // Active reports whether there is a key that opens inference now.
 func (a *Access) Active() bool {
 	return slices.ContainsFunc(a.keys.list(), func(k *key) bool {

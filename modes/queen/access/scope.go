@@ -11,6 +11,10 @@ import (
 // open is the scope of what wants no key at all.
 const open ops.Scope = "open"
 
+// own is the scope of what any key may do, since it tells of what that key has
+// asked for itself and of nothing else.
+const own ops.Scope = "own"
+
 // submit is the route by which operations come. What a key must open for that is
 // each operation's own (see mayDo), so that it is not asked for twice.
 const submit = "POST /v1/jobs"
@@ -43,7 +47,7 @@ var operations = map[string]ops.Scope{
 	"model_download": ops.ScopeAdmin, "model_copy": ops.ScopeAdmin, "model_delete": ops.ScopeAdmin,
 	"engine_list": ops.ScopeJobs, "engine_install": ops.ScopeAdmin, "engine_remove": ops.ScopeAdmin,
 	"model_aliases": ops.ScopeJobs, "model_alias": ops.ScopeAdmin, "model_unalias": ops.ScopeAdmin,
-	"explain":   ops.ScopeAdmin, // it tells of requests of others
+	"explain":   own,
 	"model_pin": ops.ScopeAdmin, "model_unpin": ops.ScopeAdmin,
 	"queen_drain": ops.ScopeAdmin, "queen_resume": ops.ScopeAdmin, "hive_drain": ops.ScopeAdmin, "hive_resume": ops.ScopeAdmin,
 	"ssh_test": ops.ScopeAdmin, "hive_install": ops.ScopeAdmin, "hive_uninstall": ops.ScopeAdmin, "hive_update": ops.ScopeAdmin,
@@ -103,7 +107,7 @@ func (k *key) mayDo(o ops.Op, named func(string) string) error {
 	if isSpawn && (spawn.Command != "" || len(spawn.Flags) > 0) {
 		wants = ops.ScopeAdmin // a command line runs whatever it says on the hive
 	}
-	if !k.opens(wants) {
+	if wants != own && !k.opens(wants) {
 		return ops.Errorf(ops.CodeDenied, "the API key %s is not for `rbee %s`", k.called(), strings.ReplaceAll(o.Name(), "_", " ")).
 			WithHint("it opens %s; this wants a key with --scope %s, or the queen's token", list(k.Scopes), wants)
 	}

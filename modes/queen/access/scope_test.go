@@ -79,6 +79,8 @@ func TestAKeyIsToldTheScopeThatTheOperationWants(t *testing.T) {
 		{ops.ScopeInference, ops.Infer{Prompt: "a"}, "--scope jobs,"},
 		{ops.ScopeInference, ops.KeyList{}, "--scope admin,"},
 		{ops.ScopeJobs, ops.Usage{}, "--scope admin,"},
+		{ops.ScopeJobs, ops.Explain{ID: "a"}, ""}, // of its own
+		{ops.ScopeInference, ops.Explain{ID: "a"}, ""},
 		{ops.ScopeJobs, ops.Status{}, ""},
 		{ops.ScopeAdmin, ops.KeyList{}, ""},
 	} {
@@ -128,5 +130,25 @@ func TestListsAreToldAsAPersonWould(t *testing.T) {
 		if got := list(slices.Clone(all)); got != want {
 			t.Errorf("%q is %q", all, got)
 		}
+	}
+}
+
+func TestAKeyIsToldOfWhatItHasAskedItselfOnly(t *testing.T) {
+	o := newOffice(t)
+	jobs, _ := o.key(ops.KeyCreate{Label: "laptop", Scopes: []ops.Scope{ops.ScopeJobs}})
+	admin, _ := o.key(ops.KeyCreate{Scopes: []ops.Scope{ops.ScopeAdmin}})
+	for _, tt := range []struct {
+		by, client string
+		want       bool
+	}{
+		{"", "127.0.0.1", true}, {"", jobs.ID, true}, {admin.ID, jobs.ID, true}, {admin.ID, "token", true},
+		{jobs.ID, jobs.ID, true}, {jobs.ID, admin.ID, false}, {jobs.ID, "token", false}, {jobs.ID, "", false}, {"kforgotten", jobs.ID, false},
+	} {
+		if got := o.Sees(tt.by, tt.client); got != tt.want {
+			t.Errorf("%q is told of what %q has asked: %t", tt.by, tt.client, got)
+		}
+	}
+	if o.NameOf(jobs.ID) != "laptop" || o.NameOf(admin.ID) != "" || o.NameOf("127.0.0.1") != "" {
+		t.Error("keys are not called by their names")
 	}
 }

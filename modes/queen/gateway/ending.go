@@ -2,8 +2,13 @@ package gateway
 
 import (
 	"bytes"
+	"cmp"
+	"context"
+	"errors"
 	"regexp"
 	"strings"
+
+	"rbee.dev/rbee/ops"
 )
 
 // ending looks at a stream as it passes for whether it came to its end: that of
@@ -68,6 +73,44 @@ func (e *ending) came() bool {
 	return ok && string(bytes.TrimSpace(data)) == "[DONE]" || errorMember.Match(text)
 }
 
+// failure is the error that the stream ended with, or nil.
+func (e *ending) failure() error {
+	if e.responses {
+		if e.event == "response.failed" || e.event == "error" {
+			return errEnded
+		}
+		return nil
+	}
+	at := errorMember.FindIndex(e.tail)
+	if at == nil {
+		return nil
+	}
+	line := e.tail[bytes.LastIndexByte(e.tail[:at[0]], '\n')+1:]
+	line, _, _ = bytes.Cut(line, []byte("\n"))
+	data, whole := bytes.CutPrefix(line, []byte("data:"))
+	if !whole { // it was too long to be kept
+		return errEnded
+	}
+	return ops.Errorf(ops.CodeInternal, "%w: %s", errEnded, messageIn(data))
+}
+
+// errEnded says that an engine's error is a stream's end.
+var errEnded = errors.New("the engine ended its answer with an error")
+
 // errorMember is what an error event has. No text that a model says holds it, since
 // a text's quotes are escaped.
 var errorMember = regexp.MustCompile(`"error"\s*:\s*[{"]`)
+
+// over is how the answer to the request of ctx has ended, and why not well.
+func (p *reply) over(ctx context.Context) (how ops.Ended, why error) {
+	why = cmp.Or(p.failed, p.refused)
+	switch {
+	case p.gone || ctx.Err() != nil && whyEnded(ctx) == nil:
+		return ops.EndedGone, nil
+	case why == nil:
+		return ops.EndedDone, nil
+	case p.given:
+		return ops.EndedBroken, why
+	}
+	return ops.EndedFailed, why
+}

@@ -162,7 +162,7 @@ func (g *Gateway) answer(w http.ResponseWriter, r *http.Request, body []byte) {
 // find has a worker answer, of the model that the request means.
 func (g *Gateway) find(w http.ResponseWriter, r *http.Request, body []byte, a asked) {
 	var err error
-	want := schedule.Request{Job: rand.Text(), Model: a.model, Client: clientOf(r), Prefixes: schedule.Prefixes(a.prompt)}
+	want := schedule.Request{Job: rand.Text(), Model: a.model, Alias: a.alias, Client: clientOf(r), Prefixes: schedule.Prefixes(a.prompt)}
 	if want.Priority, err = ops.ParsePriority(r.Header.Get(PriorityHeader)); err != nil {
 		if e, ok := errors.AsType[*ops.Error](err); ok {
 			e.Field = PriorityHeader
@@ -177,6 +177,10 @@ func (g *Gateway) find(w http.ResponseWriter, r *http.Request, body []byte, a as
 	w.Header().Set(JobHeader, want.Job)
 	p := newReply(w, r.URL.Path, a.stream)
 	p.resume = newResumption(r, a)
+	defer func() {
+		how, why := p.over(r.Context())
+		g.schedule.End(want.Job, how, why)
+	}()
 	if ops.IsModelReference(a.model) {
 		g.schedule.Bring(want)
 	}

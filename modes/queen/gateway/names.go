@@ -12,6 +12,7 @@ import (
 // What a model is called itself comes first.
 func (g *Gateway) alias(ctx context.Context, a asked, body []byte) (asked, []byte) {
 	if model, ok := g.fleet.Aliases()[a.model]; ok && !g.has(ctx, a.model) {
+		a.alias = a.model
 		return a.renamed(body, model)
 	}
 	return a, body

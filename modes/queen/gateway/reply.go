@@ -26,6 +26,9 @@ type reply struct {
 	begun     bool        // a header was sent, and so can be no more
 	resume    *resumption // of a stream that may go on with another worker, or nil
 	failed    error       // what the answer ended with
+	given     bool        // some of a worker's answer
+	gone      bool        // the client took no more of it
+	refused   error       // an engine's, which was the answer or ended it
 }
 
 func newReply(w http.ResponseWriter, path string, stream bool) *reply {
@@ -115,6 +118,9 @@ func (p *reply) pass(answer *http.Response, by key) error {
 		p.fail(err)
 		return nil
 	}
+	if p.given = p.given || answer.StatusCode == http.StatusOK; answer.StatusCode >= http.StatusBadRequest {
+		p.refused = answers(by, answer.Status, nil)
+	}
 	if !p.begun {
 		fromWorker(p.w.Header(), answer.Header)
 		p.w.WriteHeader(answer.StatusCode)
@@ -125,6 +131,9 @@ func (p *reply) pass(answer *http.Response, by key) error {
 	}
 	end := ending{responses: p.responses}
 	err := p.copy(answer.Body, events || answer.ContentLength < 0, &end)
+	if p.gone = errors.Is(err, errGone); events {
+		p.refused = end.failure()
+	}
 	if err == nil && events && answer.StatusCode == http.StatusOK && !end.came() {
 		err = io.ErrUnexpectedEOF
 	}
@@ -134,6 +143,7 @@ func (p *reply) pass(answer *http.Response, by key) error {
 		_ = p.write([]byte("\n\n"), false) // the frame before may be torn
 		p.fail(cmp.Or(whyEnded(answer.Request.Context()), broke(by, err)))
 	default:
+		p.failed = broke(by, err)
 		panic(http.ErrAbortHandler) // a broken connection is the only sign left
 	}
 	return nil
@@ -146,7 +156,8 @@ func (p *reply) passOn(body io.Reader, by key) error {
 		p.resume.goOn()
 		return again
 	}
-	if err != nil && !errors.Is(err, errGone) {
+	p.refused = p.resume.refused
+	if p.gone = errors.Is(err, errGone); err != nil && !p.gone {
 		p.fail(err)
 	}
 	return nil

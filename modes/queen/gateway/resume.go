@@ -26,8 +26,9 @@ type resumption struct {
 	again    map[part]int    // how many bytes of that the worker that goes on has said
 	finished map[int]bool    // choices whose end the client was given
 	head     map[string]json.RawMessage
-	going    bool // it goes on with another worker
-	over     bool // the stream's end was given
+	going    bool  // it goes on with another worker
+	over     bool  // the stream's end was given
+	refused  error // which was this one of an engine's
 }
 
 // part is a text that comes in pieces.
@@ -160,7 +161,7 @@ func (s *resumption) failed(frame, text []byte) ([]byte, error) {
 	if json.Unmarshal(text, &f) != nil || !f.ofRequest() {
 		return nil, brokenOff{ops.Errorf(ops.CodeUnavailable, "%s", f.Message)}
 	}
-	s.over = true
+	s.over, s.refused = true, ops.Errorf(ops.CodeInternal, "%w: %s", errEnded, f.Message)
 	return frame, nil
 }
 

@@ -11,7 +11,8 @@ import (
 // engine's.
 type asked struct {
 	model    string
-	from, to int // where the model's name is in the body, with its quotes
+	alias    string // what the request calls it, where that is another name
+	from, to int    // where the model's name is in the body, with its quotes
 	stream   bool
 	greedy   bool   // the temperature is 0
 	seeded   bool   // a seed is given

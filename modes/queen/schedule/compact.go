@@ -51,7 +51,7 @@ func (s *shelf) story(st *story) story {
 	c := *st
 	s.ids.WriteString(c.Job)
 	c.Job = s.ids.String()[s.ids.Len()-len(c.Job):]
-	c.Model, c.Client, c.Hive = s.shared(c.Model), s.shared(c.Client), s.shared(c.Hive)
+	c.Model, c.Alias, c.Client, c.Hive = s.shared(c.Model), s.shared(c.Alias), s.shared(c.Client), s.shared(c.Hive)
 	c.Engine, c.Device = s.shared(c.Engine), s.shared(c.Device)
 	from := len(s.decisions)
 	for _, d := range st.decisions {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"rbee.dev/rbee/ops"
 )
@@ -15,16 +16,26 @@ func (s *Scheduler) Explain(job string) (ops.Explanation, error) {
 	defer s.mu.Unlock()
 	st := s.past.stories[job]
 	if st == nil {
-		e := ops.Errorf(ops.CodeNotFound, "nothing is remembered of a choice for %q", job)
-		e.Field = "id"
-		return ops.Explanation{}, e.WithHint("remembered until the queen ends are the newest %d: infer and worker_spawn where they leave the choice to the queen (`rbee job list`), and requests to the APIs (the X-Rbee-Job header of their answers)", keptStories)
+		return ops.Explanation{}, Unremembered(job)
 	}
+	return s.tell(st), nil
+}
+
+// Unremembered is the error of a job or a request that nothing is remembered of.
+func Unremembered(job string) error {
+	e := ops.Errorf(ops.CodeNotFound, "nothing is remembered of a choice for %q", job)
+	e.Field = "id"
+	return e.WithHint("remembered are the newest: infer and worker_spawn where they leave the choice to the queen (`rbee job list`), and requests to the APIs (the X-Rbee-Job header of their answers)")
+}
+
+// tell puts what is remembered of a request into words, as it stands now.
+func (s *Scheduler) tell(st *story) ops.Explanation {
 	x := ops.Explanation{
-		JobID: job, Model: st.Model, Client: st.Client, Priority: st.priority(), At: st.at.UTC(),
+		JobID: st.Job, Model: st.Model, Alias: st.Alias, Client: st.Client, Priority: st.priority(), At: st.at.UTC(),
 		Spawn: st.spawn, Place: st.place, Waiting: st.of, Decisions: make([]ops.Decision, 0, len(st.decisions)+1),
 	}
 	decisions := st.decisions
-	if w := s.waiterOf(job); w != nil {
+	if w := s.waiterOf(st.Job); w != nil {
 		x.Waits, x.Place, x.Waiting = true, w.line.at(w)+1, len(w.line.queue)
 		decisions = st.withNow(s.seeNow(w))
 	}
@@ -32,20 +43,25 @@ func (s *Scheduler) Explain(job string) (ops.Explanation, error) {
 		x.Decisions = append(x.Decisions, decisions[i].tell(&st.Request))
 	}
 	if n := len(decisions); n > 0 {
-		x.WaitedMS = float64(decisions[n-1].at.Sub(st.at).Microseconds()) / 1000
+		x.WaitedMS = millis(decisions[n-1].at.Sub(st.at))
 	}
 	if x.Asked = st.asked; st.asked != "" && st.found.IsZero() {
 		x.Model = ""
 	} else if st.asked != "" {
-		x.FoundMS = float64(st.found.Sub(st.at).Microseconds()) / 1000
+		x.FoundMS = millis(st.found.Sub(st.at))
+	}
+	if x.Ended = st.ended; st.ended != "" {
+		x.TookMS = millis(st.endedAt.Sub(st.at))
 	}
 	if e := ops.AsError(st.err); e != nil {
 		if x.Error = e.Message; !strings.Contains(e.Hint, "rbee explain") { // which is what this is
 			x.Hint = e.Hint
 		}
 	}
-	return x, nil
+	return x
 }
+
+func millis(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 
 // waiterOf is the job as it waits, or nil.
 func (s *Scheduler) waiterOf(job string) *waiter {
@@ -170,15 +186,19 @@ func (d *decision) whyPlace(p *Place, at int) string {
 	if !p.OnDisk {
 		text = "it can get the model"
 	}
+	hold, be := "hold", "should be"
+	if d.failed != "" && at == 0 { // which may be why
+		hold, be = "seemed to hold", "seemed to be"
+	}
 	switch {
 	case p.Fast && p.Evicts:
-		text += "; its accelerators hold it once idle workers are unloaded"
+		text += "; its accelerators " + hold + " it once idle workers are unloaded"
 	case p.Evicts:
-		text += "; there should be room once idle workers are unloaded"
+		text += "; there " + be + " room once idle workers are unloaded"
 	case p.Fast:
-		text += "; its accelerators hold it"
+		text += "; its accelerators " + hold + " it"
 	case p.Free > 0:
-		text += "; there should be room in its memory"
+		text += "; there " + be + " room in its memory"
 	}
 	if d.act == Start && at > 0 {
 		text += "; the chosen one is better placed"

@@ -32,8 +32,11 @@ type story struct {
 	asked     string    // where its model comes from, where that was named
 	found     time.Time // when that was there
 	decisions []decision
-	place, of int   // in the queue, when it came; 0 where it did not have to wait
-	err       error // how it ended, where it has not been answered
+	place, of int       // in the queue, when it came; 0 where it did not have to wait
+	err       error     // why it was not answered to the end
+	ended     ops.Ended // how it was over
+	endedAt   time.Time
+	news      bool // something was noted that [Scheduler.News] has not told
 }
 
 // decision is what was seen and said once.
@@ -156,6 +159,7 @@ func seenPlaces(list []Place, chosen int) (kept []Place, omitted int) {
 // story is what is remembered of r, begun if need be.
 func (g *ledger) story(r *Request) *story {
 	if st := g.stories[r.Job]; st != nil {
+		st.news = true
 		if st.asked != "" && st.found.IsZero() && r.Model != st.asked {
 			st.Model, st.found = r.Model, time.Now()
 		}
@@ -164,7 +168,7 @@ func (g *ledger) story(r *Request) *story {
 	if g.stories == nil {
 		g.stories = map[string]*story{}
 	}
-	st := &story{Request: *r, at: time.Now()}
+	st := &story{Request: *r, at: time.Now(), news: true}
 	st.Prefixes, st.Without = nil, nil
 	g.stories[r.Job] = st
 	if len(g.order) < keptStories {
@@ -229,6 +233,7 @@ func (g *ledger) came(job string, act Act, err error, notes []string) {
 	if d.act != act && (act != Start || d.act != Wait || !d.held) {
 		return
 	}
+	st.news = true
 	if e := ops.AsError(err); e != nil {
 		d.failed = e.Message
 	}

@@ -102,7 +102,7 @@ func TestWhatAStartDidIsExplained(t *testing.T) {
 		d.change("a", func(s *ops.HiveSnapshot) { s.Workers = nil })
 		a := d.ask(Request{Job: "failed", Model: "bee"})
 		<-a.done
-		if x := d.explained("failed"); x.Error != "no memory on a" || x.Decisions[0].Failed != "no memory on a" {
+		if x := d.explained("failed"); x.Error != "no memory on a" || x.Decisions[0].Failed != "no memory on a" || x.Decisions[0].Hives[0].Why != "the model is on its disk; there seemed to be room in its memory" {
 			t.Errorf("one whose start failed: %+v, %v", x, a.err)
 		}
 	})

@@ -14,6 +14,8 @@ type Request struct {
 	// Model is the model to answer; empty takes the one that was added last, or
 	// the built-in one.
 	Model string
+	// Alias is the name that was asked for, where Model is what it means.
+	Alias string
 	// Client is whose it is. Clients get their turns by it.
 	Client string
 	// Priority is interactive or batch; empty is interactive.
