@@ -131,8 +131,7 @@ func (d *download) follow(ctx context.Context) {
 func (m *models) bring(ctx context.Context, f *fetch.Fetcher, d *download, p plan, id string) (ops.Model, error) {
 	if old, err := m.get(id); err == nil {
 		if old.Error == "" && (old.Source == p.source || m.same(id, p)) {
-			ops.Narrate(ctx, "model_present", "the model %s is here already", id)
-			return old, nil
+			return m.present(ctx, f, old, p)
 		}
 		return ops.Model{}, ops.Errorf(ops.CodeConflict, "there is a model %s already (%s)", id, old.Source).
 			WithHint("choose another name with --name, or `%s` first", m.line("delete", id))
@@ -210,7 +209,11 @@ func (m *models) copyFiles(ctx context.Context, d *download, p plan, temp, id st
 		if err != nil {
 			return err
 		}
-		var got fetch.Result
+		info, err := in.Stat()
+		if err != nil {
+			return errors.Join(err, in.Close())
+		}
+		got := fetch.Result{Validator: mtime(info)}
 		got.Size, got.SHA256, err = fetch.Copy(ctx, in, filepath.Join(temp, p.names[i]), func(done int64) { d.have.Store(before + done) })
 		_ = in.Close() // it was only read
 		if err != nil {
@@ -255,6 +258,9 @@ func (m *models) fetchFiles(ctx context.Context, f *fetch.Fetcher, d *download, 
 			return err
 		}
 		before += got.Size
+		if p.hive != "" { // whose marks say nothing of the source's
+			got.Validator = ""
+		}
 		about.add(p.names[i], got)
 	}
 	return nil
@@ -264,6 +270,7 @@ func (m *models) fetchFiles(ctx context.Context, f *fetch.Fetcher, d *download, 
 // has a sum for each part only.
 func (a *manifest) add(name string, got fetch.Result) {
 	a.Files = append(a.Files, ops.FileSum{Name: name, Size: got.Size, SHA256: got.SHA256})
+	a.Stamps = append(a.Stamps, got.Validator)
 	if isProjector(name) && a.Size > 0 {
 		return
 	}

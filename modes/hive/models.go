@@ -39,6 +39,9 @@ type manifest struct {
 	AddedAt time.Time `json:"added_at"`
 	// Files is all files that came, with the sum of each.
 	Files []ops.FileSum `json:"files,omitempty"`
+	// Stamps is by what each of them would be known again where it comes from: a
+	// file's time, a server's mark, or "".
+	Stamps []string `json:"stamps,omitempty"`
 }
 
 // models is the models on the hive's disk: a folder for each. The disk is the

@@ -94,7 +94,7 @@ func fromServer(ctx context.Context, f *fetch.Fetcher, from string) (plan, error
 		at := *u
 		at.Path, at.RawPath = strings.TrimSuffix(u.Path, path.Base(u.Path))+part, ""
 		p.files[i] = fetch.File{URL: at.String(), Begins: magic}
-		if p.files[i].Size, err = f.Size(ctx, p.files[i]); err != nil {
+		if p.files[i].Size, _, err = f.Look(ctx, p.files[i]); err != nil {
 			return plan{}, fmt.Errorf("part %d of %d of the model %s: %w", i+1, len(parts), p.name, err)
 		}
 	}

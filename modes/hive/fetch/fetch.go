@@ -36,8 +36,9 @@ type File struct {
 
 // Result is what came.
 type Result struct {
-	Size   int64  // in bytes
-	SHA256 string // in hex
+	Size      int64  // in bytes
+	SHA256    string // in hex
+	Validator string // the server's mark for this version of the file, as [Fetcher.Look] tells it
 }
 
 // Options say how to download; the zero value is a good one.

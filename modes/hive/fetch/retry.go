@@ -50,10 +50,11 @@ func (f *Fetcher) pause(ctx context.Context, a *again, pauses backoff.BackOff) e
 	}
 }
 
-// Size asks a server how long a file is, in bytes, which also tells that it has
-// it; -1 is that the server does not say.
-func (f *Fetcher) Size(ctx context.Context, what File) (size int64, err error) {
-	return size, f.retry(ctx, func() error {
+// Look asks a server how long a file is, in bytes, which also tells that it has
+// it, and by which mark this version of it is told from others: a strong ETag, or
+// Last-Modified. -1 and "" are that the server does not say.
+func (f *Fetcher) Look(ctx context.Context, what File) (size int64, mark string, err error) {
+	err = f.retry(ctx, func() error {
 		p := f.patience(ctx, what.URL, nil)
 		defer p.end()
 		answer, err := f.send(p.ctx, what.URL, what, http.Header{"Range": {fmt.Sprintf("bytes=0-%d", max(0, len(what.Begins)-1))}})
@@ -64,10 +65,11 @@ func (f *Fetcher) Size(ctx context.Context, what File) (size int64, err error) {
 		if err := refusal(answer, what); err != nil {
 			return err
 		}
-		size = answer.ContentLength
+		size, mark = answer.ContentLength, validator(answer.Header)
 		if _, total, ok := contentRange(answer.Header.Get("Content-Range")); ok && answer.StatusCode == http.StatusPartialContent {
 			size = total
 		}
 		return nil
 	})
+	return size, mark, err
 }

@@ -51,7 +51,7 @@ func (f *Fetcher) Fetch(ctx context.Context, what File, path string, seen func(d
 	if s, ok := readState(path, what); ok {
 		flags = os.O_RDWR
 		if s.SHA256 != "" {
-			return Result{s.Size, s.SHA256}, nil
+			return Result{s.Size, s.SHA256, s.Validator}, nil
 		}
 		t.state = s
 		t.state.Boot, t.ranges = boot(), true
@@ -71,7 +71,7 @@ func (f *Fetcher) Fetch(ctx context.Context, what File, path string, seen func(d
 	if err != nil {
 		return Result{}, t.leave(err)
 	}
-	return Result{t.state.Size, t.state.SHA256}, nil
+	return Result{t.state.Size, t.state.SHA256, t.state.Validator}, nil
 }
 
 // leave keeps or discards what came before err.
