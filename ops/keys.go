@@ -84,7 +84,8 @@ var keyDigest = shaped(`^[0-9a-f]*$`, 64, 64)
 // KeyCreate makes an API key.
 type KeyCreate struct {
 	op[Key] `kong:"-" json:"-"`
-	// Label is what a person calls the key, at most 128 bytes.
+	// Label is what a person calls the key, at most 128 bytes; no other key that is
+	// taken has it. Empty has the queen make one up.
 	Label string `json:"name,omitempty"`
 	// Digest is the SHA-256 of the secret, 64 hex digits (see [KeyDigest]). The
 	// secret must be random: nothing makes up for one that can be guessed.
@@ -114,8 +115,16 @@ func (o KeyCreate) Validate() error {
 }
 
 func (o KeyCreate) checkLabel() error {
-	if len(o.Label) > 128 || strings.IndexFunc(o.Label, unicode.IsControl) >= 0 {
-		return Invalid("name", "must be at most 128 bytes without control characters, got %q", clip(o.Label))
+	if o.Label == "token" || o.Label == "none" {
+		return Invalid("name", "must not be %q, by which `rbee usage` calls what no key has used", o.Label)
+	}
+	return checkKeyName("name", o.Label)
+}
+
+// checkKeyName checks what a person calls a key.
+func checkKeyName(field, name string) error {
+	if len(name) > 128 || strings.IndexFunc(name, unicode.IsControl) >= 0 {
+		return Invalid(field, "must be at most 128 bytes without control characters, got %q", clip(name))
 	}
 	return nil
 }
@@ -175,8 +184,8 @@ func (o KeyList) onQueen(ctx context.Context, h QueenHandler) (any, error) {
 // KeyRevoke ends an API key for good.
 type KeyRevoke struct {
 	op[KeyEnded] `kong:"-" json:"-"`
-	// ID is the key's id.
-	ID string `json:"id" arg:"" help:"Key's id."`
+	// ID is the key's id, or the name that it alone has of those that are taken.
+	ID string `json:"id" arg:"" help:"Key's id, or its name."`
 	// Forget also takes it off the list. Where that was the last key, requests
 	// for inference from this machine want none again.
 	Forget bool `json:"forget,omitempty" help:"Also take it off the list; without any key on it, this machine's own programs want none again."`
@@ -187,7 +196,7 @@ func (KeyRevoke) Name() string { return "key_revoke" }
 
 // Validate wants an id.
 func (o KeyRevoke) Validate() error {
-	return firstError(checkRequired("id", o.ID), checkName("id", o.ID))
+	return firstError(checkRequired("id", o.ID), checkKeyName("id", o.ID))
 }
 
 func (o KeyRevoke) onQueen(ctx context.Context, h QueenHandler) (any, error) {

@@ -17,7 +17,7 @@ type Usage struct {
 	// Key is a key's id or name, token for the queen's token, or none for no key; empty
 	// is all.
 	Key string `json:"key,omitempty" placeholder:"KEY" help:"Only what was used with this key: its id or name, token for the queen's own, or none."`
-	// Model is a model's own name; empty is all.
+	// Model is a model's name, or an alias of it; empty is all.
 	Model string `json:"model,omitempty" placeholder:"NAME" help:"Only what was used of this model."`
 }
 

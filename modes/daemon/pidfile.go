@@ -26,6 +26,9 @@ type Record struct {
 	Fingerprint string `json:"fingerprint,omitempty"`
 	// Args are the flags that it was started with, beside where it listens.
 	Args []string `json:"args,omitempty"`
+	// Env is what it has from who started it of the variables for downloads, as
+	// NAME=VALUE; of one that is a secret the name alone.
+	Env []string `json:"env,omitempty"`
 }
 
 // URL is where a daemon that listens on TCP is reached from its own machine.

@@ -35,6 +35,7 @@ type Command struct {
 	Binary string   // absolute path
 	Args   []string // begins with the mode as a word: queen serve …
 	Log    string   // file that its output is appended to
+	Env    []string // as NAME=VALUE, beside this process's environment
 }
 
 // Spawn starts a daemon in a session of its own, so that neither a closed
@@ -62,7 +63,7 @@ func Spawn(c Command) (*Child, error) {
 	defer there.Close()
 	cmd := exec.Command(c.Binary, c.Args...) //nolint:noctx // it must outlive whoever starts it
 	cmd.ExtraFiles = []*os.File{there}       // descriptor 3
-	cmd.Env = append(append(os.Environ(), absolute()...), DetachedEnv+"=1", listensEnv+"=3")
+	cmd.Env = append(append(append(os.Environ(), absolute()...), c.Env...), DetachedEnv+"=1", listensEnv+"=3")
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.Dir = "/" // holds no folder that somebody may want to unmount
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}

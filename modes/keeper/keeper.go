@@ -36,6 +36,8 @@ type Keeper struct {
 	// OnInterrupt has the next Ctrl-C call end in place of ending the command,
 	// until release is called.
 	OnInterrupt func(end func()) (release func())
+
+	inherited []string // variables for a queen that is started, of the one before
 }
 
 // New makes a keeper of the running binary.
@@ -66,15 +68,17 @@ func (k *Keeper) client(ctx context.Context) (*transport.Client, error) {
 	}
 	options := k.own(record)
 	options.DialContext = k.redial
-	if k.Token != "" {
-		options.Token = k.Token
-	}
 	return transport.New(options), nil
 }
 
-// own is the way to this account's queen.
+// own is the way to this account's queen, with the token that was given, else the
+// account's.
 func (k *Keeper) own(record daemon.Record) transport.Options {
-	options := k.options(record.URL(), k.ownToken())
+	token := k.Token
+	if token == "" {
+		token = k.ownToken()
+	}
+	options := k.options(record.URL(), token)
 	if record.Fingerprint != "" {
 		options.TLS = pinned(k.Home.PIDFile("queen"))
 	}

@@ -197,7 +197,8 @@ type QueenRestart struct{}
 // Help is shown by --help.
 func (QueenRestart) Help() string {
 	return `Replaces the running queen and its hive by this build, with the environment of
-now, HF_TOKEN and HTTPS_PROXY too, which ` + "`rbee hive env`" + ` gives to a hive for good.
+now. HF_ENDPOINT and proxies that are not set now stay as they were; HF_TOKEN has to be
+set again, or is given to the hive for good by ` + "`rbee hive env`" + `.
 Workers stay, and jobs go on, those of ` + "`rbee infer`" + ` too. Answers of the APIs (and
 of ` + "`rbee chat`" + `) have ten seconds to end; then they end with an error that says to ask
 again. The queen has the flags of the one before, but for those whose variable is set
@@ -228,6 +229,7 @@ func (QueenRestart) Run(ctx context.Context, k *Keeper) error {
 		if err := k.leaveHive(ctx); err != nil {
 			return err
 		}
+		k.inherit(record.Env)
 	}
 	if _, err := k.start(ctx, listen, args...); err != nil {
 		return err

@@ -34,3 +34,20 @@ func address(before string) string {
 	}
 	return wanted
 }
+
+// inherit has a queen that is started have the variables for downloads that the one
+// before it had, but for those that are set here. Secrets are written nowhere, and
+// so it is told which of them are lost.
+func (k *Keeper) inherit(env []string) {
+	for _, variable := range env {
+		name, _, whole := strings.Cut(variable, "=")
+		if _, set := os.LookupEnv(name); set {
+			continue
+		}
+		if !whole {
+			k.say("keeper: warning: the queen before had %s from its environment, a secret that is not set here; `rbee hive env localhost %s` gives it to the hive for good, where it is set", name, name)
+			continue
+		}
+		k.inherited = append(k.inherited, variable)
+	}
+}

@@ -33,7 +33,8 @@ func (k *Keeper) ensure(ctx context.Context) (daemon.Record, error) {
 
 // revive starts a queen again that has died, as it was started before.
 func (k *Keeper) revive(ctx context.Context) (daemon.Record, error) {
-	if record, err := daemon.Read(k.Home.PIDFile("queen")); err == nil && record.Address != "" && len(record.Args) > 0 {
+	if record, err := daemon.Read(k.Home.PIDFile("queen")); err == nil && record.Address != "" && len(record.Args)+len(record.Env) > 0 {
+		k.inherit(record.Env)
 		return k.start(ctx, record.Address, record.Args...)
 	}
 	return k.start(ctx, k.Listen)
@@ -64,7 +65,7 @@ func (k *Keeper) start(ctx context.Context, listen string, args ...string) (daem
 	k.say("keeper: starting the queen")
 	log := k.Home.Log("queen")
 	child, err := daemon.Spawn(daemon.Command{
-		Binary: binary, Args: append([]string{"queen", "serve", "--listen", listen}, args...), Log: log,
+		Binary: binary, Args: append([]string{"queen", "serve", "--listen", listen}, args...), Log: log, Env: k.inherited,
 	})
 	if err != nil {
 		return daemon.Record{}, err

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"maps"
 	"net/http"
 	"slices"
 	"time"
@@ -131,6 +132,15 @@ func (q *Queen) known(name string) string {
 		return name
 	}
 	return ""
+}
+
+// modelNames are the names of the models that hives have, and the other ones.
+func (q *Queen) modelNames() []string {
+	names := slices.Collect(maps.Keys(q.aliases.get()))
+	for _, m := range q.books.models() {
+		names = append(names, m.ID)
+	}
+	return names
 }
 
 // answerIn reads the result of a job that was forwarded.

@@ -147,7 +147,8 @@ func (q *Queen) unlock() (err error) {
 	}
 	q.access, err = access.Open(ctx, access.Options{
 		DB: q.store.db, Token: secret, Log: q.Log,
-		Model: func(name string) string { return cmp.Or(q.aliases.get()[name], name) },
+		Model:  func(name string) string { return cmp.Or(q.aliases.get()[name], name) },
+		Models: q.modelNames,
 	})
 	return err
 }
@@ -165,7 +166,7 @@ func (q *Queen) lock() error {
 func (q *Queen) record() daemon.Record {
 	return daemon.Record{
 		Process: daemon.Self(), Binary: q.Binary, Version: daemon.Version, Build: q.build,
-		Address: q.address, StartedAt: q.started, Fingerprint: q.fingerprint, Args: q.args(),
+		Address: q.address, StartedAt: q.started, Fingerprint: q.fingerprint, Args: q.args(), Env: daemon.Handed(),
 	}
 }
 

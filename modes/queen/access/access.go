@@ -20,6 +20,9 @@ type Options struct {
 	// Model is the own name of a model that may be called by another one; nil
 	// says that there are no other names.
 	Model func(name string) string
+	// Models are the names that models have now, the other ones too; nil says that
+	// there are none.
+	Models func() []string
 	// Now is the clock; nil is the system's.
 	Now func() time.Time
 	// Log is for operators.
@@ -44,6 +47,9 @@ func Open(ctx context.Context, o Options) (*Access, error) {
 	}
 	if o.Model == nil {
 		o.Model = func(name string) string { return name }
+	}
+	if o.Models == nil {
+		o.Models = func() []string { return nil }
 	}
 	a := &Access{Options: o, token: digestOf(o.Token), routes: map[string]ops.Scope{}}
 	all, err := loadKeys(ctx, o.DB)

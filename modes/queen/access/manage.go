@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -42,10 +43,13 @@ func (a *Access) Create(ctx context.Context, o ops.KeyCreate) (ops.Key, error) {
 	a.keys.changing.Lock()
 	defer a.keys.changing.Unlock()
 	if old := a.keys.find(fresh.digest); old != nil {
-		if old.state(now) == ops.KeyActive && old.Name == k.Name && slices.Equal(old.Scopes, k.Scopes) && slices.Equal(old.Models, k.Models) {
+		if old.state(now) == ops.KeyActive && (old.Name == k.Name || k.Name == "") && slices.Equal(old.Scopes, k.Scopes) && slices.Equal(old.Models, k.Models) {
 			return old.info(now), nil
 		}
 		return ops.Key{}, ops.Errorf(ops.CodeConflict, "the secret belongs to the API key %s already", old.called())
+	}
+	if err := a.christen(fresh, now); err != nil {
+		return ops.Key{}, err
 	}
 	if err := saveKey(ctx, a.DB, fresh); err != nil {
 		return ops.Key{}, err
@@ -96,11 +100,11 @@ func (a *Access) Active() bool {
 func (a *Access) Revoke(ctx context.Context, o ops.KeyRevoke) (ops.KeyEnded, error) {
 	a.keys.changing.Lock()
 	defer a.keys.changing.Unlock()
-	k := a.keys.byID(o.ID)
-	if k == nil {
-		return ops.KeyEnded{}, a.unknown(o.ID)
-	}
 	now := a.Now()
+	k, err := a.named(o.ID, now)
+	if err != nil {
+		return ops.KeyEnded{}, err
+	}
 	if at := k.revoked.Load(); at != 0 && !o.Forget {
 		ops.Narrate(ctx, "keys", "it was revoked already, at %s", time.UnixMilli(at).UTC().Format(time.DateTime+" MST"))
 	}
@@ -117,14 +121,70 @@ func (a *Access) Revoke(ctx context.Context, o ops.KeyRevoke) (ops.KeyEnded, err
 	return ops.KeyEnded{ID: k.ID, Name: k.Name, Forgotten: o.Forget}, nil
 }
 
-// unknown is the error of an id that no key has.
-func (a *Access) unknown(id string) error {
-	var ids []string
-	for _, k := range a.keys.list() {
-		ids = append(ids, k.ID)
+// christen sees that a key which is to be made has a name, which no other one that
+// is taken has.
+func (a *Access) christen(k *key, now time.Time) error {
+	taken := map[string]*key{}
+	for _, other := range a.keys.list() {
+		if other.state(now) == ops.KeyActive {
+			taken[other.Name] = other
+		}
 	}
-	e := ops.Errorf(ops.CodeNotFound, "there is no API key %q", id)
-	if near := ops.Nearest(id, ids); near != "" {
+	for n := 1; k.Name == ""; n++ {
+		if name := fmt.Sprintf("key-%d", n); taken[name] == nil {
+			k.Name = name
+		}
+	}
+	if other := taken[k.Name]; other != nil {
+		e := ops.Errorf(ops.CodeConflict, "the API key %s is called %s already", other.ID, k.Name)
+		e.Field = "name"
+		return e.WithHint("choose another name, or `rbee key revoke %s` before", other.ID)
+	}
+	return nil
+}
+
+// named is the key with that id, or else the one with that name, of which those
+// that are taken come first.
+func (a *Access) named(name string, now time.Time) (*key, error) {
+	if k := a.keys.byID(name); k != nil {
+		return k, nil
+	}
+	var active, all []*key
+	for _, k := range a.keys.list() {
+		if k.Name == name {
+			all = append(all, k)
+			if k.state(now) == ops.KeyActive {
+				active = append(active, k)
+			}
+		}
+	}
+	if len(active) > 0 {
+		all = active
+	}
+	if len(all) > 1 {
+		var ids []string
+		for _, k := range all {
+			ids = append(ids, k.ID)
+		}
+		e := ops.Errorf(ops.CodeConflict, "%d API keys are called %s: %s", len(ids), name, list(ids))
+		e.Field = "id"
+		return nil, e.WithHint("name one by its id; `rbee key list` shows them")
+	}
+	if len(all) == 0 {
+		return nil, a.unknown("id", name)
+	}
+	return all[0], nil
+}
+
+// unknown is the error of what is no key's id nor name; field is where that was.
+func (a *Access) unknown(field, name string) error {
+	var names []string
+	for _, k := range a.keys.list() {
+		names = append(names, k.ID, k.Name)
+	}
+	e := ops.Errorf(ops.CodeNotFound, "there is no API key %q", name)
+	e.Field = field
+	if near := ops.Nearest(name, names); near != "" {
 		return e.WithHint("did you mean %q? `rbee key list` shows the keys there are", near)
 	}
 	return e.WithHint("`rbee key list` shows the keys there are")

@@ -3,6 +3,7 @@ package access
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"rbee.dev/rbee/ops"
@@ -21,6 +22,12 @@ func (a *Access) Usage(ctx context.Context, o ops.Usage) (ops.UsageReport, error
 		}
 	}
 	if err := a.ledger.write(ctx, a.DB, a.Now()); err != nil {
+		return ops.UsageReport{}, err
+	}
+	if o.Model != "" {
+		o.Model = a.Model(o.Model)
+	}
+	if err := a.checkUsed(ctx, o); err != nil {
 		return ops.UsageReport{}, err
 	}
 	kept := time.Minute
@@ -53,6 +60,50 @@ func (a *Access) Usage(ctx context.Context, o ops.Usage) (ops.UsageReport, error
 		report.Total = total(report.Total, r)
 	}
 	return report, rows.Err()
+}
+
+// checkUsed refuses to tell of a key or a model that there is not, nor was.
+func (a *Access) checkUsed(ctx context.Context, o ops.Usage) error {
+	isKey := func(k *key) bool { return k.ID == o.Key || k.Name == o.Key }
+	if o.Key != "" && o.Key != byToken && o.Key != byNone && !slices.ContainsFunc(a.keys.list(), isKey) {
+		used, err := a.used(ctx, "key")
+		if err != nil {
+			return err
+		}
+		if !slices.Contains(used, o.Key) { // one that is forgotten
+			return a.unknown("key", o.Key)
+		}
+	}
+	if o.Model == "" || slices.Contains(a.Models(), o.Model) {
+		return nil
+	}
+	used, err := a.used(ctx, "model")
+	if err != nil || slices.Contains(used, o.Model) {
+		return err
+	}
+	e := ops.Errorf(ops.CodeNotFound, "there is no model %q, and none of that name was used", o.Model)
+	e.Field = "model"
+	if near := ops.Nearest(o.Model, append(used, a.Models()...)); near != "" {
+		return e.WithHint("did you mean %q?", near)
+	}
+	return e.WithHint("`rbee usage --by model` tells of all that were used")
+}
+
+// used are the keys, or the models, that the database tells of.
+func (a *Access) used(ctx context.Context, column string) (list []string, err error) {
+	rows, err := a.DB.QueryContext(ctx, "SELECT DISTINCT "+column+" FROM usage") //nolint:gosec // it is one of two
+	if err != nil {
+		return nil, fmt.Errorf("read what was used: %w", err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var name string
+		if err := rows.Scan(&name); err != nil {
+			return nil, fmt.Errorf("read what was used: %w", err)
+		}
+		list = append(list, name)
+	}
+	return list, rows.Err()
 }
 
 func total(sum, r ops.UsageRow) ops.UsageRow {

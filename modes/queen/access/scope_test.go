@@ -148,7 +148,7 @@ func TestAKeyIsToldOfWhatItHasAskedItselfOnly(t *testing.T) {
 			t.Errorf("%q is told of what %q has asked: %t", tt.by, tt.client, got)
 		}
 	}
-	if o.NameOf(jobs.ID) != "laptop" || o.NameOf(admin.ID) != "" || o.NameOf("127.0.0.1") != "" {
+	if o.NameOf(jobs.ID) != "laptop" || o.NameOf(admin.ID) != "key-1" || o.NameOf("127.0.0.1") != "" {
 		t.Error("keys are not called by their names")
 	}
 }
