@@ -123,7 +123,6 @@ func breakOff(w http.ResponseWriter, send func(delta map[string]any, finish any)
 	case strings.Contains(how, "late"):
 		send(map[string]any{}, "stop")
 	case strings.Contains(how, "tidily"):
-		send(map[string]any{}, "stop")
 		return
 	}
 	_, _ = fmt.Fprint(w, piece)

@@ -2,6 +2,7 @@ package transport
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -72,12 +73,11 @@ func (c *Client) failure(answer *http.Response) *ops.Error {
 	if err == nil && json.Unmarshal(text, &e) == nil && e.Code != "" {
 		return &e
 	}
-	if e := OpenAIError(text, answer.StatusCode); err == nil && e != nil {
-		return e
+	if err == nil && answer.Header.Get("X-Rbee-Worker") != "" { // the queen is right, and passes an engine's words on
+		return ofWorker(answer, EngineError(answer.StatusCode, text))
 	}
-	if worker := answer.Header.Get("X-Rbee-Worker"); worker != "" { // the queen is right, and passes an engine's words on
-		return ops.Errorf(codeOf(answer.StatusCode), "the engine of worker %s on %s answers %s%s", worker, answer.Header.Get("X-Rbee-Hive"), answer.Status, said(text)).
-			WithHint("`rbee worker get %s` tells of it", worker)
+	if err == nil && inOpenAIsForm(text) {
+		return EngineError(0, text) // the queen's own says its code
 	}
 	if bytes.Contains(text, []byte("HTTP request to an HTTPS server")) { // as net/http says it
 		return ops.Errorf(ops.CodeInvalid, "%s encrypts, and its address does not say https", c.Name).
@@ -90,54 +90,17 @@ func (c *Client) failure(answer *http.Response) *ops.Error {
 	return c.foreign(answer, fmt.Errorf("it answers %s", answer.Status))
 }
 
-// OpenAIError is the error in a body, or an event, of OpenAI's form (its API
-// reference, "Error codes"), or nil. Engines differ in what they put into code: a
-// word, a status, nothing; status counts where that is no word.
-func OpenAIError(body []byte, status int) *ops.Error {
-	var e struct {
-		Error struct {
-			Message, Param, Hint string
-			Code                 json.RawMessage
-		}
+// ofWorker is what the engine of a worker says, with the worker's name unless the
+// request is what is wrong.
+func ofWorker(answer *http.Response, e *ops.Error) *ops.Error {
+	worker, hive := answer.Header.Get("X-Rbee-Worker"), answer.Header.Get("X-Rbee-Hive")
+	if e.Code == ops.CodeInvalid || strings.HasPrefix(e.Message, "worker "+worker) {
+		return e
 	}
-	if json.Unmarshal(body, &e) != nil || e.Error.Message == "" {
-		return nil
-	}
-	failed := &ops.Error{Code: codeOf(status), Message: e.Error.Message, Hint: e.Error.Hint}
-	var word ops.Code
-	if json.Unmarshal(e.Error.Code, &word) == nil && word != "" {
-		failed.Code = word
-	}
-	return apart(failed)
-}
-
-// codeOf is what a status means that somebody else's error has.
-func codeOf(status int) ops.Code {
-	switch status {
-	case http.StatusBadRequest, http.StatusRequestEntityTooLarge, http.StatusUnprocessableEntity:
-		return ops.CodeInvalid
-	case http.StatusNotFound:
-		return ops.CodeNotFound
-	case http.StatusNotImplemented:
-		return ops.CodeUnsupported
-	case http.StatusTooManyRequests:
-		return ops.CodeBusy
-	case http.StatusServiceUnavailable:
-		return ops.CodeUnavailable
-	}
-	return ops.CodeInternal
-}
-
-// mostSaid bounds what is told of a body that nobody knows, in bytes.
-const mostSaid = 300
-
-// said is a body that nobody knows, for the end of a sentence.
-func said(body []byte) string {
-	text := strings.Join(strings.Fields(string(body)), " ")
-	if text == "" {
-		return ""
-	}
-	return ": " + strings.ToValidUTF8(text[:min(len(text), mostSaid)], "")
+	named := *e
+	named.Message = fmt.Sprintf("worker %s of %s: %s", worker, hive, e.Message)
+	named.Hint = cmp.Or(e.Hint, fmt.Sprintf("`rbee worker get %s%s` tells of it", worker, ops.HiveFlag(hive)))
+	return &named
 }
 
 // apart takes the hint off the message, at whose end the gateway puts it for

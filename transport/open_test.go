@@ -72,11 +72,12 @@ func TestWhatAnEngineAnswersIsNotTakenForAStranger(t *testing.T) {
 	}{
 		"a number for its code": {400, `{"error":{"message":"too long","code":400}}`, ops.CodeInvalid, "too long"},
 		"no code":               {429, `{"error":{"message":"too many"}}`, ops.CodeBusy, "too many"},
-		"a text":                {413, "too\nlarge", ops.CodeInvalid, "the engine of worker w on gpu1 answers 413 Request Entity Too Large: too large"},
-		"nothing":               {503, "", ops.CodeUnavailable, "the engine of worker w on gpu1 answers 503 Service Unavailable"},
-		"another shape":         {422, `{"detail":[]}`, ops.CodeInvalid, `answers 422 Unprocessable Entity: {"detail":[]}`},
+		"a text":                {413, "too\nlarge", ops.CodeInvalid, "too large"},
+		"nothing":               {503, "", ops.CodeBusy, "worker w of gpu1: the engine answers 503 Service Unavailable"},
+		"another shape":         {422, `{"detail":[{"loc":["body"],"msg":"no"}]}`, ops.CodeInvalid, "body: no"},
 		"not implemented":       {501, "", ops.CodeUnsupported, "answers 501"},
-		"not found":             {404, "", ops.CodeNotFound, "answers 404"},
+		"not found":             {404, "", ops.CodeInternal, "worker w of gpu1: the engine answers 404"},
+		"a worker of rbee's":    {503, `{"error":{"message":"worker w of gpu1, which runs bee: it ended","code":"unavailable"}}`, ops.CodeUnavailable, "worker w of gpu1, which runs bee: it ended"},
 		"a teapot":              {418, "", ops.CodeInternal, "answers 418"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"log"
 	"net/http"
@@ -84,7 +85,11 @@ func (l *life) explain(r *http.Request, err error) error {
 		return l.why
 	}
 	o := l.server.options
-	return o.Explain(ops.Errorf(ops.CodeUnavailable, "%s broke its answer off: %w", o.Name, err))
+	what := fmt.Sprintf("%s broke its answer off: %v", o.Name, err)
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		what = o.Name + " broke its answer off in the middle"
+	}
+	return o.Answer(o.Explain(ops.Errorf(ops.CodeUnavailable, "%s", what)))
 }
 
 // gone reports whether the process ends within d.
@@ -110,7 +115,8 @@ func Refuse(w http.ResponseWriter, err error) {
 func body(err error) []byte {
 	e := ops.AsError(err)
 	told := map[string]string{"message": e.Message, "type": "server_error", "code": string(e.Code)}
-	if e.Hint != "" {
+	if e.Hint != "" { // all that clients show is the message
+		told["message"] += " (" + e.Hint + ")"
 		told["hint"] = e.Hint
 	}
 	text, _ := json.Marshal(map[string]any{"error": told}) // strings alone

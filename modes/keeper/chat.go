@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
 	"strings"
 
 	"rbee.dev/rbee/ops"
@@ -221,10 +220,7 @@ func (c *conversation) read(body io.Reader, out io.Writer) error {
 			return ops.Errorf(ops.CodeInternal, "the queen sent what cannot be read: %w", err)
 		}
 		if len(chunk.Error) > 0 && string(chunk.Error) != "null" {
-			if e := transport.OpenAIError([]byte(data), http.StatusInternalServerError); e != nil {
-				return e
-			}
-			return ops.Errorf(ops.CodeInternal, "the answer ended with an error: %s", chunk.Error)
+			return transport.EngineError(0, []byte(data))
 		}
 		for _, choice := range chunk.Choices {
 			mind.show(cmp.Or(choice.Delta.Reasoning, choice.Delta.Thought))

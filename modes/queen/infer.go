@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"strings"
 
 	"rbee.dev/rbee/modes/queen/schedule"
 	"rbee.dev/rbee/ops"
@@ -121,12 +120,10 @@ func (q *Queen) try(ctx context.Context, r schedule.Request, o ops.Infer) (any, 
 			}
 			return answer, err
 		}
-		code := ops.CodeOf(err)
-		engine := code == ops.CodeInternal || code == ops.CodeBusy
 		if r.Again = true; !r.Running { // what the first engine says that has failed is told in the end
 			failed = ofWorker(err, lease.Worker)
 		}
-		r.Running = r.Running || engine // it may be the job: none is started for it
+		r.Running = r.Running || schedule.FaultOf(err) == schedule.OfEngine // it may be the job: none is started for it
 		if again = divided; divided {
 			onceMore(ctx, lease.Worker, err)
 			continue
@@ -139,15 +136,7 @@ func (q *Queen) try(ctx context.Context, r schedule.Request, o ops.Infer) (any, 
 }
 
 // passedOver reports whether another worker may do what one has failed to.
-func passedOver(err error) bool {
-	switch ops.CodeOf(err) {
-	case ops.CodeUnavailable, ops.CodeNotFound: // it has ended, or is not there any more
-		return true
-	case ops.CodeInternal, ops.CodeBusy: // its engine has failed, or does too much already
-		return true
-	}
-	return false
-}
+func passedOver(err error) bool { return schedule.FaultOf(err) != schedule.OfRequest }
 
 // askWorker forwards the job to that worker, and reports whether it has said
 // anything.
@@ -167,19 +156,12 @@ func (q *Queen) askWorker(ctx context.Context, w ops.Worker, o ops.Infer, attemp
 	return answer, sink.began, err
 }
 
-// ofWorker is err, which an engine has failed with, with the worker's name.
+// ofWorker is err with the worker that an engine has failed it on.
 func ofWorker(err error, w ops.Worker) error {
-	e := ops.AsError(err)
-	if e == nil || e.Code != ops.CodeInternal {
+	if schedule.FaultOf(err) != schedule.OfEngine {
 		return err
 	}
-	if says, ok := strings.CutPrefix(e.Message, "worker "+w.ID+","); ok { // it names itself, but not its hive
-		err = ops.Errorf(e.Code, "worker %s of %s,%s", w.ID, w.HiveID, says)
-	} else {
-		err = ops.Errorf(e.Code, "worker %s of %s has failed: %w", w.ID, w.HiveID, err)
-	}
-	return ops.AsError(err).
-		WithHint("%s", cmp.Or(e.Hint, fmt.Sprintf("where it goes on failing, `rbee worker delete %s --hive %s` ends it", w.ID, w.HiveID)))
+	return schedule.ByWorker(err, &w)
 }
 
 // listener is a job's sink that notices text.

@@ -139,7 +139,7 @@ func TestAJobThatAnEngineHasFailedGoesToAnotherWorkerThatThereIs(t *testing.T) {
 		err   string
 	}{
 		"one fails": {fail: []string{"whole"}, asked: 2},
-		"both do":   {fail: []string{"whole", "whole2"}, asked: 2, err: "worker whole of gpu1 has failed: boom"},
+		"both do":   {fail: []string{"whole", "whole2"}, asked: 2, err: "worker whole of gpu1, which runs small: boom"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var mu sync.Mutex
@@ -166,7 +166,7 @@ func TestAJobThatAnEngineHasFailedGoesToAnotherWorkerThatThereIs(t *testing.T) {
 			if tt.err == "" && err != nil || tt.err != "" && (err == nil || err.Error() != tt.err || !strings.Contains(ops.AsError(err).Hint, "rbee worker delete whole --hive gpu1")) {
 				t.Errorf("it fails with %v", err)
 			}
-			if told := strings.Join(sink.said, "\n"); !strings.Contains(told, "worker whole of gpu1 has failed: boom; worker whole2 of gpu1 is asked in its place") {
+			if told := strings.Join(sink.said, "\n"); !strings.Contains(told, "worker whole of gpu1, which runs small: boom; worker whole2 of gpu1 is asked in its place") {
 				t.Errorf("it says %q", told)
 			}
 		})
@@ -180,21 +180,7 @@ func TestAJobThatNamesAWorkerIsToldWhichHasFailed(t *testing.T) {
 		return nil, ops.Errorf(ops.CodeInternal, "boom").WithHint("mend it")
 	})
 	_, err := q.assign(ops.WithSink(t.Context(), &noted{}), ops.Infer{WorkerID: "whole", Prompt: "Tell"})
-	if err == nil || err.Error() != "worker whole of gpu1 has failed: boom" || ops.AsError(err).Hint != "mend it" || asked != 1 {
+	if err == nil || err.Error() != "worker whole of gpu1, which runs small: boom" || ops.AsError(err).Hint != "mend it" || asked != 1 {
 		t.Errorf("asked %d times, it fails with %v", asked, err)
-	}
-}
-
-func TestAWorkerThatNamesItselfIsNotNamedTwice(t *testing.T) {
-	w := ops.Worker{ID: "w1", HiveID: "gpu1"}
-	for said, want := range map[string]string{
-		"boom":                             "worker w1 of gpu1 has failed: boom",
-		"worker w1, which runs bee: boom":  "worker w1 of gpu1, which runs bee: boom",
-		"worker w12, which runs bee: boom": "worker w1 of gpu1 has failed: worker w12, which runs bee: boom",
-	} {
-		err := ofWorker(ops.Errorf(ops.CodeInternal, "%s", said).WithHint("ask again"), w)
-		if err.Error() != want || ops.CodeOf(err) != ops.CodeInternal || ops.AsError(err).Hint != "ask again" {
-			t.Errorf("of %q it says %v (%s)", said, err, ops.AsError(err).Hint)
-		}
 	}
 }

@@ -8,9 +8,9 @@ import (
 	"io"
 	"iter"
 	"net/http"
-	"strings"
 
 	"rbee.dev/rbee/ops"
+	"rbee.dev/rbee/transport"
 )
 
 // chunk is what is read of one event of an engine's answer; the same for chat
@@ -29,60 +29,27 @@ type chunk struct {
 		PromptTokens     int `json:"prompt_tokens"`
 		CompletionTokens int `json:"completion_tokens"`
 	} `json:"usage"`
-	Error *engineError `json:"error"`
+	Error json.RawMessage `json:"error"`
 }
 
-// engineError is OpenAI's form of an error. Engines differ in what they put
-// into code: a word, a status, nothing.
-type engineError struct {
-	Message string          `json:"message"`
-	Param   string          `json:"param"`
-	Code    json.RawMessage `json:"code"`
-	Hint    string          `json:"hint"` // of our own engines
-}
-
-// asError classifies the error; status is the response's, or 0 in its middle.
-func (e engineError) asError(status int) *ops.Error {
-	var word string
-	code := ops.CodeInternal
-	if status == 0 {
-		_ = json.Unmarshal(e.Code, &status) // some engines have it there
+// asked is what an engine says instead of an answer, in the words of the job: its
+// messages are the worker's.
+func asked(e *ops.Error) *ops.Error {
+	if e.Field == "messages" {
+		e.Field = "prompt"
 	}
-	if json.Unmarshal(e.Code, &word) == nil && ops.Code(word).HTTPStatus() != http.StatusInternalServerError {
-		code = ops.Code(word)
-	} else {
-		switch status {
-		case http.StatusBadRequest, http.StatusRequestEntityTooLarge, http.StatusUnprocessableEntity:
-			code = ops.CodeInvalid
-		case http.StatusNotFound:
-			code = ops.CodeNotFound
-		case http.StatusNotImplemented:
-			code = ops.CodeUnsupported
-		case http.StatusTooManyRequests:
-			code = ops.CodeBusy
-		case http.StatusServiceUnavailable:
-			code = ops.CodeUnavailable
-		}
-	}
-	failure := ops.Errorf(code, "%s", e.Message)
-	failure.Hint = e.Hint
-	if text, ok := strings.CutPrefix(e.Message, e.Param+": "); ok && e.Param != "" {
-		failure.Message, failure.Field = text, e.Param
-	}
-	if failure.Field == "messages" {
-		failure.Field = "prompt" // whose messages these are
-	}
-	return failure
+	return e
 }
 
 // maxChunk bounds one event of an engine's stream, in bytes.
 const maxChunk = 16 << 20
 
-// errBroken is the failure of an engine whose answer ends without its [DONE].
+// errBroken is the failure of an engine whose answer ends before its end.
 var errBroken = ops.Errorf(ops.CodeUnavailable, "the engine broke its answer off").WithHint("ask again; `rbee worker list` shows what is left")
 
-// chunks yields the events of an engine's stream up to its [DONE]. A stream
-// that ends without one, or holds an error, yields an error as its last.
+// chunks yields the events of an engine's stream up to its [DONE], or its end: whether
+// the answer was whole then, its finish_reason tells. A stream that breaks off, or
+// holds an error, yields an error as its last.
 func chunks(body io.Reader) iter.Seq2[chunk, error] {
 	return func(yield func(chunk, error) bool) {
 		lines := bufio.NewScanner(body)
@@ -101,8 +68,8 @@ func chunks(body io.Reader) iter.Seq2[chunk, error] {
 				yield(c, ops.Errorf(ops.CodeInternal, "the engine sent what cannot be read: %w", err))
 				return
 			}
-			if c.Error != nil {
-				yield(c, c.Error.asError(0))
+			if len(c.Error) > 0 && string(c.Error) != "null" {
+				yield(c, asked(transport.EngineError(0, data)))
 				return
 			}
 			if !yield(c, nil) {
@@ -110,35 +77,33 @@ func chunks(body io.Reader) iter.Seq2[chunk, error] {
 			}
 		}
 		err := lines.Err()
-		switch {
-		case err == nil:
-			err = errBroken
-		case errors.Is(err, bufio.ErrTooLong):
+		if errors.Is(err, bufio.ErrTooLong) {
 			err = ops.Errorf(ops.CodeInternal, "the engine sent an event of more than %d bytes", maxChunk)
 		}
-		yield(chunk{}, err)
+		if err != nil {
+			yield(chunk{}, err)
+		}
 	}
 }
 
 // refusal reads the error of an engine that answered with a status.
 func refusal(answer *http.Response) *ops.Error {
 	text, err := io.ReadAll(io.LimitReader(answer.Body, 64<<10))
-	var body struct {
-		Error       *engineError `json:"error"`
-		engineError              // as vLLM had it
-	}
-	if err == nil && json.Unmarshal(text, &body) == nil {
-		switch {
-		case body.Error != nil:
-			return body.Error.asError(answer.StatusCode)
-		case body.Message != "":
-			return body.asError(answer.StatusCode)
-		}
-	}
 	if e, ok := errors.AsType[*ops.Error](err); ok {
 		return e
 	}
-	return engineError{Message: "the engine answers " + answer.Status}.asError(answer.StatusCode)
+	return asked(transport.EngineError(answer.StatusCode, text))
+}
+
+// noStream is the error of an engine that was asked for a stream and answers with
+// something else, which may be what has failed.
+func noStream(answer *http.Response) *ops.Error {
+	text, err := io.ReadAll(io.LimitReader(answer.Body, 64<<10))
+	var body struct{ Error json.RawMessage }
+	if err == nil && json.Unmarshal(text, &body) == nil && len(body.Error) > 0 && string(body.Error) != "null" {
+		return asked(transport.EngineError(0, text))
+	}
+	return ops.Errorf(ops.CodeInternal, "the engine answers with %s, and was asked for a stream", answer.Header.Get("Content-Type"))
 }
 
 // refuse answers a caller of the engine's API in the engine's dialect.

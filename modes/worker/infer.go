@@ -88,8 +88,8 @@ func (w *Worker) infer(ctx context.Context, o ops.Infer) (any, error) {
 		if cause := context.Cause(ctx); cause != nil {
 			return nil, cause
 		}
-		if code := ops.CodeOf(err); code == ops.CodeInternal || code == ops.CodeUnavailable || code == ops.CodeBusy {
-			err = fmt.Errorf("worker %s, which runs %s: %w", w.ID, w.Model, err)
+		if ops.CodeOf(err) != ops.CodeInvalid {
+			err = w.named(err)
 		}
 		return nil, err
 	}
@@ -100,6 +100,16 @@ func (w *Worker) infer(ctx context.Context, o ops.Infer) (any, error) {
 	r.answer.Model, r.answer.HiveID, r.answer.WorkerID = w.Model, w.Hive, w.ID
 	r.answer.DurationMS = milliseconds(time.Since(r.began))
 	return r.answer, nil
+}
+
+// named is err, which is no fault of the request, with whose it is.
+func (w *Worker) named(err error) *ops.Error {
+	e := ops.AsError(err)
+	of := fmt.Sprintf("worker %s of %s, which runs %s: ", w.ID, w.Hive, w.Model)
+	if strings.HasPrefix(e.Message, of) {
+		return e
+	}
+	return ops.AsError(fmt.Errorf("%s%w", of, err)).WithHint("%s", e.Hint)
 }
 
 // run is one answer on its way.
@@ -133,6 +143,9 @@ func (w *Worker) ask(ctx context.Context, r *run, o ops.Infer) error {
 	defer answer.Body.Close()
 	if answer.StatusCode != http.StatusOK {
 		return refusal(answer)
+	}
+	if kind := answer.Header.Get("Content-Type"); strings.HasPrefix(kind, "text/html") || strings.HasPrefix(kind, "application/json") {
+		return noStream(answer)
 	}
 	for c, err := range chunks(answer.Body) {
 		if err != nil {

@@ -125,7 +125,7 @@ func TestAnEngineThatFailsFailsTheJob(t *testing.T) {
 			w.WriteHeader(http.StatusTooManyRequests)
 			_, _ = io.WriteString(w, `{"error":{"message":"too many","code":429}}`)
 		}},
-		{"by a status alone", "the engine answers 503 Service Unavailable", ops.CodeUnavailable, func(w http.ResponseWriter, _ *http.Request) {
+		{"by a status alone", "the engine answers 503 Service Unavailable", ops.CodeBusy, func(w http.ResponseWriter, _ *http.Request) {
 			w.WriteHeader(http.StatusServiceUnavailable)
 		}},
 		{"by a status it has no words for", "the engine answers 418 I'm a teapot", ops.CodeInternal, func(w http.ResponseWriter, _ *http.Request) {
@@ -138,10 +138,22 @@ func TestAnEngineThatFailsFailsTheJob(t *testing.T) {
 			_, _ = io.WriteString(w, "data: {\"error\":{\"message\":\"too long\",\"type\":\"BadRequestError\",\"code\":400}}\n\n")
 		}},
 		{"by just ending", "the engine broke its answer off", ops.CodeUnavailable, func(w http.ResponseWriter, _ *http.Request) {
-			_, _ = io.WriteString(w, "data: {\"choices\":[{\"text\":\"a\",\"finish_reason\":\"stop\"}]}\n\n")
+			_, _ = io.WriteString(w, "data: {\"choices\":[{\"text\":\"a\"}]}\n\n")
 		}},
 		{"by an end without a reason", "the engine broke its answer off", ops.CodeUnavailable, func(w http.ResponseWriter, _ *http.Request) {
 			_, _ = io.WriteString(w, "data: {\"choices\":[{\"text\":\"a\"}]}\n\ndata: [DONE]\n\n")
+		}},
+		{"by an error with the status of an answer", "soft", ops.CodeInternal, func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "application/json")
+			_, _ = io.WriteString(w, `{"error":{"message":"soft"}}`)
+		}},
+		{"by a page", "the engine answers with text/html", ops.CodeInternal, func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "text/html")
+			_, _ = io.WriteString(w, "<html>")
+		}},
+		{"by a model that it does not know", "no such model", ops.CodeInternal, func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(http.StatusNotFound)
+			_, _ = io.WriteString(w, `{"error":{"message":"no such model","code":404}}`)
 		}},
 		{"by nonsense", "the engine sent what cannot be read", ops.CodeInternal, func(w http.ResponseWriter, _ *http.Request) {
 			_, _ = io.WriteString(w, "data: {\"choices\":7}\n\n")
@@ -163,7 +175,7 @@ func TestAnEngineThatFailsFailsTheJob(t *testing.T) {
 			if !ok || e.Code != c.code || !strings.Contains(e.Message, c.says) {
 				t.Errorf("got %v (%s), want %q (%s)", err, ops.CodeOf(err), c.says, c.code)
 			}
-			if ok && c.code == ops.CodeInternal && !strings.HasPrefix(e.Message, "worker w1, which runs fake: ") {
+			if ok && c.code != ops.CodeInvalid && !strings.HasPrefix(e.Message, "worker w1 of localhost, which runs fake: ") {
 				t.Errorf("whose fault it is, is not said: %q", e.Message)
 			}
 			if ok && (e.Field == "prompt") != strings.Contains(c.name, "prompt") {
@@ -173,6 +185,16 @@ func TestAnEngineThatFailsFailsTheJob(t *testing.T) {
 				t.Errorf("the hint is %q", e.Hint)
 			}
 		})
+	}
+}
+
+// TestAWholeAnswerNeedsNoLastWord is of engines that send no [DONE].
+func TestAWholeAnswerNeedsNoLastWord(t *testing.T) {
+	w := start(t, answering(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = io.WriteString(w, "data: {\"choices\":[{\"text\":\"a\",\"finish_reason\":\"length\"}]}\n\n")
+	}))
+	if text, answer, err := infer(t, w.Client, ops.Infer{Prompt: "x"}); err != nil || text != "a" || answer.FinishReason != "length" {
+		t.Errorf("%q %+v %v", text, answer, err)
 	}
 }
 

@@ -123,7 +123,7 @@ func TestLlamaCppKilledInTheMiddleFailsTheJobAndNotTheNext(t *testing.T) {
 		}
 		return nil
 	})
-	of := "worker w1, which runs tinybee: llama-server ended (signal 9, killed); it is started again"
+	of := "worker w1 of localhost, which runs tinybee: llama-server ended (signal 9, killed); it is started again"
 	if ops.CodeOf(err) != ops.CodeUnavailable || !strings.Contains(err.Error(), of) && !strings.Contains(err.Error(), "broke its answer off") {
 		t.Errorf("the job ends with %v (%s)", err, ops.CodeOf(err))
 	}

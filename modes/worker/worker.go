@@ -302,8 +302,8 @@ func (w *Worker) engineChanged(why error) {
 
 // engineLost is what requests are told of an engine that is started again.
 func (w *Worker) engineLost(why error) error {
-	return ops.AsError(fmt.Errorf("worker %s, which runs %s: %w", w.ID, w.Model, why)).
-		WithHint("ask again; `rbee worker get %s%s` shows when it is back, and where its log is", w.ID, ops.HiveFlag(w.Hive))
+	return w.named(why).
+		WithHint("ask again; `rbee worker get %s%s` shows how it is, and where its log is", w.ID, ops.HiveFlag(w.Hive))
 }
 
 // lastLines are the last that a program wrote before the failure, if it was one

@@ -5,8 +5,6 @@ import (
 	"encoding/json"
 	"maps"
 	"net/http"
-
-	"rbee.dev/rbee/ops"
 )
 
 // anthropic is the dialect of Anthropic's messages (its API reference,
@@ -174,7 +172,7 @@ func (a *anthropic) whole(text []byte) ([]byte, error) {
 func (*anthropic) comment(text []byte) []byte { return append(append([]byte(nil), text...), "\n\n"...) }
 
 func (*anthropic) failure(f failureBody, inStream bool) []byte {
-	body := map[string]any{"error": map[string]string{"type": anthropicKind(f), "message": f.about()}}
+	body := map[string]any{"error": map[string]string{"type": anthropicKind(f, inStream), "message": f.about()}}
 	if inStream {
 		return event("error", body)
 	}
@@ -186,8 +184,8 @@ func (*anthropic) failure(f failureBody, inStream bool) []byte {
 const statusOverloaded = 529
 
 // anthropicKind is the error's type in Anthropic's words (its API reference,
-// "Errors").
-func anthropicKind(f failureBody) string {
+// "Errors"). In the middle of an answer nothing is overloaded: it broke off.
+func anthropicKind(f failureBody, inStream bool) string {
 	switch f.status {
 	case http.StatusBadRequest, http.StatusUnprocessableEntity:
 		return "invalid_request_error"
@@ -202,15 +200,14 @@ func anthropicKind(f failureBody) string {
 	case http.StatusTooManyRequests:
 		return "rate_limit_error"
 	case http.StatusServiceUnavailable, statusOverloaded:
-		return "overloaded_error"
+		if !inStream {
+			return "overloaded_error"
+		}
 	case http.StatusGatewayTimeout:
 		return "timeout_error"
 	}
-	switch {
-	case f.Type == "invalid_request_error":
+	if f.Type == "invalid_request_error" {
 		return "invalid_request_error"
-	case f.Code == string(ops.CodeUnavailable) || f.Code == string(ops.CodeCancelled):
-		return "overloaded_error"
 	}
 	return "api_error"
 }

@@ -3,6 +3,8 @@ package gateway
 import (
 	"sync"
 	"time"
+
+	"rbee.dev/rbee/ops"
 )
 
 // quietAfter is after how long without a word of the worker's a client that waits
@@ -14,7 +16,7 @@ const quietAfter = 15 * time.Second
 // work is a worker's, of which nothing has come yet.
 type work struct {
 	p     *reply
-	by    key
+	by    *ops.Worker
 	every time.Duration
 	timer *time.Timer
 
@@ -24,7 +26,7 @@ type work struct {
 
 // atWork tells the client from time to time that the worker is at work, until the
 // work's end is called; meanwhile nobody else may use p.
-func (p *reply) atWork(by key, every time.Duration) *work {
+func (p *reply) atWork(by *ops.Worker, every time.Duration) *work {
 	w := &work{p: p, by: by, every: every}
 	if p.stream {
 		w.mu.Lock()
@@ -41,7 +43,7 @@ func (w *work) tell() {
 		return
 	}
 	w.p.from(w.by)
-	w.p.say("worker " + w.by.Worker + " of " + w.by.Hive + " is at work, and has said nothing yet")
+	w.p.say("worker " + w.by.ID + " of " + w.by.HiveID + " is at work, and has said nothing yet")
 	w.timer.Reset(w.every)
 }
 

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"rbee.dev/rbee/ops"
+	"rbee.dev/rbee/transport"
 )
 
 func TestABodyThatCannotBeTakenIsToldInTheDialectsWords(t *testing.T) {
@@ -74,13 +75,13 @@ func TestWhatFailsBeforeAnythingWasSaidHasAStatus(t *testing.T) {
 }
 
 func TestAnErrorInAStreamHasTheStatusOfItsCode(t *testing.T) {
-	for code, want := range map[string]int{"model_not_found": 404, "rate_limit_exceeded": 429, "unavailable": 503, "internal": 500, "odd": 500} {
-		if got := (failureBody{Code: code}).statusOf(); got != want {
-			t.Errorf("%s is %d", code, got)
+	for said, want := range map[string]int{
+		`"code":"model_not_found"`: 404, `"code":"rate_limit_exceeded"`: 429, `"code":"unavailable"`: 503, `"code":"internal"`: 500, `"code":"odd"`: 500, `"code":400`: 400,
+		`"type":"invalid_request_error"`: 400,
+	} {
+		if got, _ := failureOf(transport.EngineError(0, []byte(`{"error":{"message":"no",`+said+`}}`))); got != want {
+			t.Errorf("%s is %d", said, got)
 		}
-	}
-	if got := (failureBody{Type: "invalid_request_error"}).statusOf(); got != 400 {
-		t.Errorf("a wrong request is %d", got)
 	}
 }
 

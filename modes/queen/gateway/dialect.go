@@ -5,6 +5,9 @@ import (
 	"cmp"
 	"encoding/json"
 	"net/http"
+
+	"rbee.dev/rbee/ops"
+	"rbee.dev/rbee/transport"
 )
 
 // A dialect is another API than OpenAI's, spoken by translating: its request
@@ -36,9 +39,9 @@ type chunk struct {
 		FinishReason string  `json:"finish_reason"`
 		StopReason   any     `json:"stop_reason"` // the stop text that was met, of vLLM and the built-in engine
 	} `json:"choices"`
-	Usage   *usage       `json:"usage"`
-	Timings *timings     `json:"timings"`
-	Error   *failureBody `json:"error"`
+	Usage   *usage          `json:"usage"`
+	Timings *timings        `json:"timings"`
+	Error   json.RawMessage `json:"error"`
 	Verbose struct {
 		Stop string `json:"stopping_word"`
 	} `json:"__verbose"` // what llama.cpp tells of a request that asks for verbose
@@ -132,7 +135,7 @@ type translator struct {
 	held    bytes.Buffer // what was not translated yet
 	torn    bool         // a piece could not be read
 	ended   bool
-	refused *failureBody // what a stream ended with before anything was sent
+	refused *ops.Error // what a stream ended with before anything was sent
 }
 
 // Header is the header of OpenAI's answer.
@@ -222,8 +225,8 @@ func (t *translator) line(line []byte) []byte {
 	case !done && json.Unmarshal(data, &c) != nil:
 		t.torn = true // what comes next may say why
 		return nil
-	case c.Error != nil:
-		return t.fail(*c.Error)
+	case len(c.Error) > 0 && string(c.Error) != "null":
+		return t.fail(transport.EngineError(0, data))
 	case t.torn:
 		return t.fail(unreadable)
 	case done:
@@ -234,17 +237,18 @@ func (t *translator) line(line []byte) []byte {
 }
 
 // unreadable is the failure of an engine that does not speak OpenAI's API.
-var unreadable = failureBody{Message: "the engine sent what cannot be read", Type: "server_error"}
+var unreadable = ops.Errorf(ops.CodeInternal, "the engine sent what cannot be read")
 
-// fail ends a stream with f; where nothing of it was sent yet, the answer will have
-// the status of f.
-func (t *translator) fail(f failureBody) []byte {
+// fail ends a stream with e; where nothing of it was sent yet, the answer will have
+// its status.
+func (t *translator) fail(e *ops.Error) []byte {
 	t.ended = true
 	if !t.begun {
-		t.refused = &f
+		t.refused = e
 		return nil
 	}
-	return t.dialect.failure(f, true)
+	_, f := failureOf(e)
+	return t.dialect.failure(f.Error, true)
 }
 
 // finish translates an answer that is no stream, and sees that a stream has an
@@ -257,29 +261,34 @@ func (t *translator) finish() {
 	}
 	switch {
 	case t.refused != nil:
-		t.refused.status = t.refused.statusOf()
-		t.tell(t.refused.status, t.dialect.failure(*t.refused, false))
+		refuse(t.to, t.dialect, t.refused)
 		return
 	case t.events:
 		return
 	case t.status == 0:
 		t.status = http.StatusOK
 	}
-	status, text := t.status, []byte(nil)
-	if status < 300 {
-		var err error
-		if text, err = t.dialect.whole(t.held.Bytes()); err != nil {
-			status, text = http.StatusBadGateway, t.dialect.failure(unreadable, false)
+	if t.status < 300 {
+		text, err := t.dialect.whole(t.held.Bytes())
+		if err != nil {
+			t.tell(http.StatusBadGateway, t.failure(unreadable, http.StatusBadGateway))
+			return
 		}
-	} else {
-		var f failure
-		if json.Unmarshal(t.held.Bytes(), &f) != nil || f.Error.Message == "" {
-			f.Error.Message = messageIn(t.held.Bytes())
-		}
-		f.Error.status = status
-		text = t.dialect.failure(f.Error, false)
+		t.tell(t.status, text)
+		return
 	}
-	t.tell(status, text)
+	of := t.status
+	if t.header.Get("X-Rbee-Worker") == "" { // the gateway's own words say their code
+		of = 0
+	}
+	t.tell(t.status, t.failure(transport.EngineError(of, t.held.Bytes()), t.status))
+}
+
+// failure is an error that the whole answer is, which has that status.
+func (t *translator) failure(e *ops.Error, status int) []byte {
+	_, f := failureOf(e)
+	f.Error.status = status
+	return t.dialect.failure(f.Error, false)
 }
 
 // tell answers in one piece.

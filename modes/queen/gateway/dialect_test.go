@@ -123,7 +123,7 @@ func TestStreamsAreTranslatedAsTheyCome(t *testing.T) {
 {"model":"bee","message":{"role":"assistant","content":""},"done":true,"done_reason":"stop",}
 `},
 		{"ollama, broken off", "/api/chat", `{"model":"bee","messages":[{"role":"user","content":"x"}]}`, broken, `{"model":"bee","message":{"role":"assistant","content":"hel"},"done":false}
-{"error":"worker w of gpu1 broke its answer off: unexpected EOF (ask again; ` + "`rbee worker list`" + ` shows what is left)"}
+{"error":"worker w of gpu1, which runs bee: it broke its answer off in the middle (ask again; ` + "`rbee worker list`" + ` shows what is left)"}
 `},
 		{"anthropic", "/v1/messages", `{"model":"bee","max_tokens":9,"stream":true,"messages":[]}`, aStream, `event: message_start
 data: {"message":{"content":[],"id":"msg_1","model":"bee","role":"assistant","stop_reason":null,"stop_sequence":null,"type":"message","usage":{"input_tokens":0,"output_tokens":0}},"type":"message_start"}

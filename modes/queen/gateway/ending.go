@@ -9,11 +9,13 @@ import (
 	"strings"
 
 	"rbee.dev/rbee/ops"
+	"rbee.dev/rbee/transport"
 )
 
 // ending looks at a stream as it passes for whether it came to its end: that of
 // chat and text completions is [DONE], that of the responses API one of its last
-// events. An error is an end, too.
+// events. An error is an end, too; a reason to finish is one for engines that send no
+// [DONE].
 type ending struct {
 	responses bool   // of the responses API
 	tail      []byte // the last bytes that passed
@@ -21,8 +23,8 @@ type ending struct {
 	event     string // the name of the last event
 }
 
-// tailKept is how much of a stream's end is looked at for its last event.
-const tailKept = 512
+// tailKept is how much of a stream's end is looked at for its last events.
+const tailKept = 2 << 10
 
 // saw takes what passes.
 func (e *ending) saw(text []byte) {
@@ -30,13 +32,8 @@ func (e *ending) saw(text []byte) {
 		e.lines(text)
 		return
 	}
-	if len(text) >= tailKept {
-		e.tail = append(e.tail[:0], text[len(text)-tailKept:]...)
-		return
-	}
-	e.tail = append(e.tail, text...)
-	if extra := len(e.tail) - tailKept; extra > 0 {
-		e.tail = append(e.tail[:0], e.tail[extra:]...)
+	if e.tail = append(e.tail, text...); len(e.tail) > 2*tailKept { // not at each piece
+		e.tail = append(e.tail[:0], e.tail[len(e.tail)-tailKept:]...)
 	}
 }
 
@@ -91,15 +88,11 @@ func (e *ending) failure() error {
 	if !whole { // it was too long to be kept
 		return errEnded
 	}
-	return ops.Errorf(ops.CodeInternal, "%w: %s", errEnded, messageIn(data))
+	return ops.Errorf(ops.CodeInternal, "%w: %s", errEnded, transport.EngineError(0, data).Message)
 }
 
 // errEnded says that an engine's error is a stream's end.
 var errEnded = errors.New("the engine ended its answer with an error")
-
-// errorMember is what an error event has. No text that a model says holds it, since
-// a text's quotes are escaped.
-var errorMember = regexp.MustCompile(`"error"\s*:\s*[{"]`)
 
 // over is how the answer to the request of ctx has ended, and why not well.
 func (p *reply) over(ctx context.Context) (how ops.Ended, why error) {
@@ -114,3 +107,16 @@ func (p *reply) over(ctx context.Context) (how ops.Ended, why error) {
 	}
 	return ops.EndedFailed, why
 }
+
+// finished reports whether the answer was whole, though no [DONE] came.
+func (e *ending) finished() bool { return finishMember.Match(e.tail) }
+
+// What an error event has, and the last event of an answer. No text that a model says
+// holds them, since a text's quotes are escaped.
+var (
+	errorMember  = regexp.MustCompile(`"error"\s*:\s*[{"]`)
+	finishMember = regexp.MustCompile(`"finish_reason"\s*:\s*"`)
+)
+
+// done is the end of a stream of chat or text completions.
+const done = "data: [DONE]\n\n"

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -27,7 +28,7 @@ func TestAnAnswerThatBreaksOffNeverEndsInSilence(t *testing.T) {
 		h    http.HandlerFunc
 		want []string
 	}{
-		"in a stream": {events("hello", "BREAK"), []string{"data: hello\n\n", `data: {"error":{"message":"worker w of gpu1 broke its answer off`}},
+		"in a stream": {events("hello", "BREAK"), []string{"data: hello\n\n", `data: {"error":{"message":"worker w of gpu1, which runs bee: it broke its answer off`}},
 		"in the middle of a frame": {func(w http.ResponseWriter, r *http.Request) {
 			events()(w, r)
 			_, _ = io.WriteString(w, "data: {\"a\"")
@@ -79,7 +80,7 @@ func TestTheResponsesAPIEndsInItsOwnWords(t *testing.T) {
 	}
 	f = newFarm(t)
 	f.add("w", response("created", "output_text.delta"))
-	if _, _, text := f.ask("/v1/responses", streamed); !strings.Contains(text, "\n\nevent: error\ndata: {\"code\":\"unavailable\",\"message\":\"worker w of gpu1 broke its answer off") {
+	if _, _, text := f.ask("/v1/responses", streamed); !strings.Contains(text, "\n\nevent: error\ndata: {\"code\":\"unavailable\",\"message\":\"worker w of gpu1, which runs bee: it broke its answer off") {
 		t.Errorf("one that breaks off: %s", text)
 	}
 }
@@ -111,7 +112,7 @@ func TestAnEngineThatDiesLateIsNeverTakenForOneThatIsDone(t *testing.T) {
 		"after the word error":      bytesOf(said, word, "BREAK"),
 		"after what looks like it":  bytesOf(said, quoted, "BREAK"),
 		"in what looks like it":     bytesOf(said, quoted[:strings.Index(quoted, "[DONE]")+6], "BREAK"),
-		"with a tidy connection":    bytesOf(said, last),
+		"with a tidy connection":    bytesOf(said),
 		"tidily after error":        bytesOf(said, word),
 		"with lines of old":         bytesOf(strings.ReplaceAll(said+last, "\n", "\r\n"), "BREAK"),
 		"and says so":               bytesOf(said, `data: {"error":{"message":"out of memory"}}`+"\n\n"),
@@ -135,6 +136,37 @@ func TestAnEngineThatDiesLateIsNeverTakenForOneThatIsDone(t *testing.T) {
 					t.Errorf("it does not say why: %s", failure)
 				}
 			})
+		}
+	}
+}
+
+// TestAWholeStreamWithoutItsLastWordGetsIt is of engines that send no [DONE].
+func TestAWholeStreamWithoutItsLastWordGetsIt(t *testing.T) {
+	const (
+		said   = `data: {"id":"1","choices":[{"delta":{"content":"hel"},"text":"hel","finish_reason":null}]}` + "\n\n"
+		last   = `data: {"id":"1","choices":[{"delta":{},"text":"","finish_reason": "stop"}]}` + "\n\n"
+		counts = `data: {"id":"1","choices":[],"usage":{"prompt_tokens":3,"completion_tokens":2}}` + "\n\n"
+	)
+	for name, h := range map[string]http.HandlerFunc{
+		"at the last piece":          bytesOf(said, last),
+		"at what it counted":         bytesOf(said, last, counts),
+		"without its last empty one": bytesOf(said, strings.TrimSpace(last)),
+		"of a length that it tells": func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Content-Length", strconv.Itoa(len(said+last)))
+			bytesOf(said+last)(w, r)
+		},
+	} {
+		for path, want := range map[string]string{
+			"/v1/chat/completions": "data: [DONE]\n\n", "/v1/completions": "data: [DONE]\n\n", "/v1/messages": "message_stop\"}\n\n", "/api/chat": "}\n",
+		} {
+			for _, resume := range []string{"false", "true"} {
+				f := newFarm(t)
+				f.add("w", h)
+				_, _, text := f.send(http.MethodPost, path, `{"model":"bee","stream":true,"max_tokens":9,"temperature":0,"messages":[{"role":"user","content":"x"}]}`, http.Header{ResumeHeader: {resume}})
+				if !strings.Contains(text, "hel") || !strings.HasSuffix(text, want) || strings.Contains(text, "error") || path == "/api/chat" && !strings.Contains(text, `"done":true`) {
+					t.Errorf("%s, %s, resume %s: %s", name, path, resume, text)
+				}
+			}
 		}
 	}
 }

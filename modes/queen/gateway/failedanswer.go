@@ -2,40 +2,20 @@ package gateway
 
 import (
 	"bytes"
-	"encoding/json"
 	"io"
 	"net/http"
-	"strings"
 
+	"rbee.dev/rbee/modes/queen/schedule"
 	"rbee.dev/rbee/ops"
+	"rbee.dev/rbee/transport"
 )
 
 // failedAnswer is what an engine answers that has failed. It is kept while
 // another worker is tried, and is the client's where none does better.
 type failedAnswer struct {
 	answer *http.Response
-	by     key
+	by     *ops.Worker
 	error  // says whose it is, and what it says
-}
-
-// maxKept bounds the body of an answer that is kept, in bytes.
-const maxKept = 64 << 10
-
-// keep reads the answer of an engine that has failed, and returns it as an error.
-// One that is too long to be kept is left as it is, to be given at once: nil.
-func keep(answer *http.Response, by key) error {
-	text, err := io.ReadAll(io.LimitReader(answer.Body, maxKept+1))
-	if err != nil {
-		return ops.Errorf(ops.CodeUnavailable, "worker %s of %s answers %s and breaks off: %w", by.Worker, by.Hive, answer.Status, err)
-	}
-	body := answer.Body // whoever opened it closes it
-	if len(text) > maxKept {
-		answer.Body = io.NopCloser(io.MultiReader(bytes.NewReader(text), body))
-		return nil
-	}
-	kept := *answer
-	kept.Body = io.NopCloser(bytes.NewReader(text))
-	return &failedAnswer{&kept, by, answers(by, answer.Status, text)}
 }
 
 // Unwrap is what the engine says.
@@ -47,41 +27,49 @@ func (f *failedAnswer) give(p *reply) {
 	_ = p.pass(f.answer, f.by) // which cannot be continued
 }
 
-// answers is the error of a worker whose engine answers with that status and body.
-func answers(by key, status string, body []byte) error {
-	said := messageIn(body)
-	if said != "" {
-		said = ": " + said
-	}
-	return ops.Errorf(ops.CodeUnavailable, "worker %s of %s answers %s%s", by.Worker, by.Hive, status, said).
-		WithHint("where it goes on failing, `rbee worker delete %s --hive %s` ends it", by.Worker, by.Hive)
+// maxKept bounds the body of an answer that is kept, in bytes.
+const maxKept = 64 << 10
+
+// reread is the body of an answer that was looked at.
+type reread struct {
+	io.Reader
+	io.Closer
 }
 
-// mostSaid bounds what is told of a body that is no error of OpenAI's, in bytes.
-const mostSaid = 300
+// refusal reads the answer of a worker whose status says that it is none to the
+// request. Its error is one that another worker may do better. What is the request's
+// own fault, or too long to be kept, is left as it is, to be given at once: nil.
+func refusal(answer *http.Response, by *ops.Worker) error {
+	text, err := io.ReadAll(io.LimitReader(answer.Body, maxKept+1))
+	if err != nil {
+		return broke(by, err)
+	}
+	answer.Body = reread{io.MultiReader(bytes.NewReader(text), answer.Body), answer.Body}
+	if len(text) > maxKept {
+		return nil
+	}
+	return failing(answer, by, text, transport.EngineError(answer.StatusCode, text))
+}
 
-// messageIn is what an engine says in the body of an error: the message in it, or
-// its beginning.
-func messageIn(body []byte) string {
-	var f struct {
-		Error   json.RawMessage `json:"error"`
-		Message string          `json:"message"`
-		Detail  string          `json:"detail"` // FastAPI's, of what it does not take
+// failing is e, which a worker's answer is with that body, as an error that another
+// worker may do better: nil where it is the request's own fault.
+func failing(answer *http.Response, by *ops.Worker, body []byte, e *ops.Error) error {
+	named := schedule.ByWorker(e, by)
+	switch schedule.FaultOf(e) {
+	case schedule.OfRequest:
+		return nil
+	case schedule.OfWorker:
+		return named
+	case schedule.OfEngine:
 	}
-	if json.Unmarshal(body, &f) == nil {
-		var inner failureBody
-		var text string
-		switch {
-		case json.Unmarshal(f.Error, &inner) == nil && inner.Message != "":
-			return inner.Message
-		case json.Unmarshal(f.Error, &text) == nil && text != "":
-			return text
-		case f.Message != "":
-			return f.Message
-		case f.Detail != "":
-			return f.Detail
-		}
+	switch answer.StatusCode { // what the client would take for the queen's
+	case http.StatusUnauthorized, http.StatusForbidden, http.StatusProxyAuthRequired:
+		return ops.Errorf(ops.CodeInternal, "%w", named).WithHint("%s", named.Hint)
 	}
-	text := strings.Join(strings.Fields(string(body)), " ")
-	return strings.ToValidUTF8(text[:min(len(text), mostSaid)], "")
+	if answer.StatusCode >= 300 && answer.StatusCode < http.StatusBadRequest {
+		return named
+	}
+	kept := *answer
+	kept.Body = io.NopCloser(bytes.NewReader(body))
+	return &failedAnswer{&kept, by, named}
 }

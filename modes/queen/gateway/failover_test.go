@@ -1,12 +1,17 @@
 package gateway
 
 import (
+	"context"
 	"io"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
+
+	"rbee.dev/rbee/modes/queen/schedule"
+	"rbee.dev/rbee/ops"
 )
 
 func TestAWorkerThatFailsAtOnceIsPassedOverUnseen(t *testing.T) {
@@ -41,7 +46,7 @@ func TestAWorkerWhoseModelIsDividedIsAskedOnceMore(t *testing.T) {
 		says     string
 	}{
 		"it has lost a part": {1, http.StatusOK, "data: hello\n\ndata: [DONE]\n\n"},
-		"it loses it again":  {2, http.StatusServiceUnavailable, "the part of the model on hive gpu2 was lost"},
+		"it loses it again":  {2, http.StatusServiceUnavailable, "worker a of gpu1, which runs bee: the part of the model on hive gpu2 was lost"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := newFarm(t)
@@ -49,7 +54,7 @@ func TestAWorkerWhoseModelIsDividedIsAskedOnceMore(t *testing.T) {
 			f.add("a", func(w http.ResponseWriter, r *http.Request) {
 				if asked.Add(1) <= tt.failures {
 					w.WriteHeader(http.StatusServiceUnavailable)
-					_, _ = io.WriteString(w, "the part of the model on hive gpu2 was lost")
+					_, _ = io.WriteString(w, `{"error":{"message":"the part of the model on hive gpu2 was lost","code":"unavailable"}}`)
 					return
 				}
 				events("hello", "[DONE]")(w, r)
@@ -154,8 +159,8 @@ func TestWhatEachWorkerSaidIsExplained(t *testing.T) {
 	if err != nil || len(x.Decisions) < 2 {
 		t.Fatalf("%+v, %v", x, err)
 	}
-	const a = "worker a of gpu1 answers 500 Internal Server Error: boom a"
-	if x.Decisions[0].Failed != a || x.Decisions[1].Failed != "worker b of gpu1 answers 503 Service Unavailable: b is stopping" || x.Error != a || x.Hint == "" {
+	const a = "worker a of gpu1, which runs bee: boom a"
+	if x.Decisions[0].Failed != a || x.Decisions[1].Failed != "worker b of gpu1, which runs bee: b is stopping" || x.Error != a || x.Hint == "" {
 		t.Errorf("of one that all have failed: %+v", x)
 	}
 	f = newFarm(t)
@@ -166,18 +171,117 @@ func TestWhatEachWorkerSaidIsExplained(t *testing.T) {
 	}
 }
 
-func TestWhatAnEngineSaysInAnErrorIsFound(t *testing.T) {
-	for body, want := range map[string]string{
-		`{"error":{"message":"boom","type":"server_error"}}`: "boom",
-		`{"error":"boom"}`:                    "boom",
-		`{"object":"error","message":"boom"}`: "boom",
-		"<html>\n  gone\n</html>":             "<html> gone </html>",
-		"":                                    "",
-		`{"detail":"boom"}`:                   "boom",
-		strings.Repeat("x", mostSaid-1) + "\u00e9 and more of it after": strings.Repeat("x", mostSaid-1),
+// TestAnEnginesStatusSaysWhoIsAskedNext: another worker that there is where the engine is
+// at fault, one that is started too where the worker itself is, nobody where the request
+// is.
+func TestAnEnginesStatusSaysWhoIsAskedNext(t *testing.T) {
+	const ofEngine, ofWorker = `{"error":{"message":"no","type":"some_error"}}`, `{"error":{"message":"no","code":"unavailable"}}`
+	for _, tt := range []struct {
+		status int
+		body   string
+		fault  schedule.Fault
+		alone  int // what the client gets where there is no other
+	}{
+		{400, ofEngine, schedule.OfRequest, 400},
+		{413, ofEngine, schedule.OfRequest, 413},
+		{422, ofEngine, schedule.OfRequest, 422},
+		{404, ofEngine, schedule.OfEngine, 404},
+		{409, ofEngine, schedule.OfEngine, 409},
+		{429, ofEngine, schedule.OfEngine, 429},
+		{500, ofEngine, schedule.OfEngine, 500},
+		{501, ofEngine, schedule.OfEngine, 501},
+		{502, ofEngine, schedule.OfEngine, 502},
+		{503, ofEngine, schedule.OfEngine, 503},
+		{529, ofEngine, schedule.OfEngine, 529},
+		{401, ofEngine, schedule.OfEngine, 500},
+		{307, ofEngine, schedule.OfEngine, 500},
+		{405, "", schedule.OfEngine, 404},
+		{503, ofWorker, schedule.OfWorker, 503},
 	} {
-		if got := messageIn([]byte(body)); got != want {
-			t.Errorf("in %q it is %q, want %q", body, got, want)
+		t.Run(strconv.Itoa(tt.status)+tt.body, func(t *testing.T) {
+			var asked, other, started atomic.Int32
+			hello := tallied(&other, says(`{"id":"1","choices":[{"message":{"content":"hello"},"finish_reason":"stop"}]}`))
+			ask := func(beside bool) (status int, text string) {
+				f := newFarm(t)
+				f.start = func(context.Context, string) (ops.Worker, error) {
+					started.Add(1)
+					return ops.Worker{}, ops.Errorf(ops.CodeUnavailable, "there is no room")
+				}
+				f.models = append(f.models, ops.Model{ID: "bee", HiveID: "gpu1"})
+				f.add("a", boom(&asked, tt.status, tt.body))
+				if beside {
+					f.add("b", hello)
+				}
+				status, _, text = f.ask("/v1/chat/completions", `{"model":"bee"}`)
+				return status, text
+			}
+			if status, text := ask(false); status != tt.alone || asked.Load() != 1 || (started.Load() > 0) != (tt.fault == schedule.OfWorker) {
+				t.Errorf("alone: %d %s; %d asked, %d started", status, text, asked.Load(), started.Load())
+			}
+			want := http.StatusOK
+			if tt.fault == schedule.OfRequest {
+				want = tt.status
+			}
+			if status, text := ask(true); status != want || (other.Load() == 1) != (want == http.StatusOK) {
+				t.Errorf("beside another: %d %s", status, text)
+			}
+		})
+	}
+}
+
+// TestAnErrorWithTheStatusOfAnAnswerIsNone: it is an error in each dialect, and asked for
+// elsewhere unless it is the request's.
+func TestAnErrorWithTheStatusOfAnAnswerIsNone(t *testing.T) {
+	const good = `{"id":"1","choices":[{"message":{"content":"hello"},"text":"hello","finish_reason":"stop"}],"error":null}`
+	for said, want := range map[string]int{
+		`{"error":{"message":"soft","code":13}}`:        http.StatusInternalServerError,
+		`{"error":"soft"}`:                              http.StatusInternalServerError,
+		`{"error":{"message":"soft","code":400}}`:       http.StatusBadRequest,
+		`{"object":"error","message":"soft","error":0}`: http.StatusInternalServerError,
+	} {
+		for path, shape := range map[string]string{
+			"/v1/chat/completions": `"soft"`, "/v1/messages": `"message":"soft","type":"` + map[bool]string{true: "invalid_request_error", false: "api_error"}[want == 400], "/api/chat": `{"error":"soft"}`,
+		} {
+			const body = `{"model":"bee","stream":false,"max_tokens":9,"messages":[{"role":"user","content":"x"}]}`
+			f := newFarm(t)
+			f.add("a", says(said))
+			if status, _, text := f.ask(path, body); status != want || !strings.Contains(text, shape) {
+				t.Errorf("%s, alone: %s is %d %s", path, said, status, text)
+			}
+			f.add("b", says(good))
+			if want == http.StatusInternalServerError {
+				want, shape := http.StatusOK, "hello"
+				if status, _, text := f.ask(path, body); status != want || !strings.Contains(text, shape) {
+					t.Errorf("%s, beside another: %s is %d %s", path, said, status, text)
+				}
+			} else if status, _, _ := f.ask(path, body); status != want {
+				t.Errorf("%s, beside another: %s is %d", path, said, status)
+			}
+		}
+	}
+	f := newFarm(t)
+	f.add("a", says(`{"object":"response","status":"failed","error":{"code":"server_error","message":"soft"}}`))
+	if status, _, text := f.ask("/v1/responses", `{"model":"bee"}`); status != http.StatusOK || !strings.Contains(text, `"failed"`) {
+		t.Errorf("a response that has failed: %d %s", status, text)
+	}
+}
+
+// TestWhatBreaksOffIsToldAlikeInEachDialect: by whom, and why, and whose error it is.
+func TestWhatBreaksOffIsToldAlikeInEachDialect(t *testing.T) {
+	const died = `worker a of gpu1, which runs bee: python3 ended (exit status 5)`
+	for name, h := range map[string]http.HandlerFunc{
+		died: events(`{"id":"1","choices":[{"delta":{"content":"hel"}}]}`, `{"error":{"message":"`+died+` (ask again)","type":"server_error","code":"unavailable","hint":"ask again"}}`),
+		"worker a of gpu1, which runs bee: it broke its answer off in the middle": events(`{"id":"1","choices":[{"delta":{"content":"hel"}}]}`, "BREAK"),
+	} {
+		for path, shape := range map[string]string{
+			"/v1/chat/completions": `data: {"error":{"message":"` + name + ` (ask again`, "/v1/messages": `data: {"error":{"message":"` + name + ` (ask again`, "/api/chat": `{"error":"` + name + ` (ask again`,
+		} {
+			f := newFarm(t)
+			f.add("a", h)
+			_, _, text := f.ask(path, `{"model":"bee","stream":true,"max_tokens":9,"messages":[{"role":"user","content":"x"}]}`)
+			if !strings.Contains(text, shape) || path == "/v1/messages" && !strings.Contains(text, `"type":"api_error"`) {
+				t.Errorf("%s: %s", path, text)
+			}
 		}
 	}
 }
@@ -192,7 +296,7 @@ func TestWhatAnEngineSaysIsNotTakenForWhatTheQueenSays(t *testing.T) {
 		want       int
 		told       string
 	}{
-		"a key is wanted":              {"/v1/chat/completions", "{}", 401, `{"error":{"message":"no key","code":401}}`, 500, "worker a of gpu1 answers 401 Unauthorized: no key (its engine wants a key of its own"},
+		"a key is wanted":              {"/v1/chat/completions", "{}", 401, `{"error":{"message":"no key","code":401}}`, 500, "worker a of gpu1, which runs bee: no key (its engine wants a key of its own"},
 		"it has no such model":         {"/v1/chat/completions", "{}", 404, `{"error":{"message":"The model does not exist.","code":404}}`, 404, `"The model does not exist."`},
 		"it has no such route":         {"/v1/rerank", "{}", 404, `{"error":{"message":"File Not Found","type":"not_found_error","code":404}}`, 404, "the model's engine has no /v1/rerank"},
 		"it was not started for that":  {"/v1/embeddings", "{}", 501, `{"error":{"message":"no embeddings","type":"not_supported_error","code":501}}`, 404, "--flag embeddings"},
@@ -241,7 +345,7 @@ func TestAPageIsNoAnswerNorIsNothing(t *testing.T) {
 			body := `{"model":"bee","stream":` + stream + `,"max_tokens":9,"prompt":"hi","messages":[{"role":"user","content":"hi"}]}`
 			f := newFarm(t)
 			f.add("a", []http.HandlerFunc{page, nothing}[i/2])
-			if status, _, text := f.ask(path, body); status != http.StatusServiceUnavailable || strings.Contains(text, "oops") {
+			if status, _, text := f.ask(path, body); status != http.StatusInternalServerError || strings.Contains(text, "oops") {
 				t.Errorf("%s, stream %s: by itself %d %s", path, stream, status, text)
 			}
 			f.add("b", good)

@@ -36,50 +36,6 @@ func (f failureBody) about() string {
 	return f.Message
 }
 
-// UnmarshalJSON takes the error of an engine, whose code may be a number: that of
-// the status which it has where there is one.
-func (f *failureBody) UnmarshalJSON(text []byte) error {
-	type plain failureBody
-	var e struct {
-		*plain
-		Code any `json:"code"`
-	}
-	e.plain = (*plain)(f)
-	if err := json.Unmarshal(text, &e); err != nil {
-		return err
-	}
-	switch code := e.Code.(type) {
-	case string:
-		f.Code = code
-	case float64:
-		f.Code, f.status = strconv.Itoa(int(code)), int(code)
-	}
-	return nil
-}
-
-// ofRequest reports whether the error of an engine is of the request, and would be
-// the same elsewhere.
-func (f failureBody) ofRequest() bool {
-	return f.Type == "invalid_request_error" || f.status >= 400 && f.status < 500
-}
-
-// statusOf is the status of an error that came in a stream, and so without one.
-func (f failureBody) statusOf() int {
-	switch code := ops.Code(f.Code); {
-	case f.status >= http.StatusBadRequest && f.status < 600:
-		return f.status
-	case f.Code == "model_not_found":
-		return http.StatusNotFound
-	case f.Code == "rate_limit_exceeded":
-		return http.StatusTooManyRequests
-	case statusFor(code) != http.StatusInternalServerError:
-		return statusFor(code)
-	case f.Type == "invalid_request_error":
-		return http.StatusBadRequest
-	}
-	return http.StatusInternalServerError
-}
-
 // statusFor is the status of an error of that code. Who reads one that somebody
 // has cancelled has not done so himself, which 499 would say.
 func statusFor(code ops.Code) int {

@@ -200,7 +200,6 @@ func (g *Gateway) try(p *reply, r *http.Request, body []byte, want schedule.Requ
 	ctx := ops.WithSink(r.Context(), p)
 	once := false
 	var err, first error // first is the first of an engine's
-	var kept *failedAnswer
 	for range attempts {
 		lease, failed := g.schedule.Acquire(ctx, want)
 		if ops.CodeOf(failed) == ops.CodeNotFound && g.fleet.JustPut(r.Context(), want.Model) {
@@ -230,13 +229,11 @@ func (g *Gateway) try(p *reply, r *http.Request, body []byte, want schedule.Requ
 			break
 		}
 		want.Again = true
-		if f, ok := errors.AsType[*failedAnswer](err); ok {
-			kept, want.Running = cmp.Or(kept, f), true // it may be the request: none is started for it
-		} else if ops.CodeOf(err) == ops.CodeInternal {
-			first, want.Running = cmp.Or(first, err), true
+		if schedule.FaultOf(err) == schedule.OfEngine {
+			first, want.Running = cmp.Or(first, err), true // it may be the request: none is started for it
 		}
 		if len(lease.Worker.Parts) > 0 { // there is no other, and its error names the machine
-			if once || kept != nil {
+			if once || first != nil {
 				break
 			}
 			once = true
@@ -247,13 +244,12 @@ func (g *Gateway) try(p *reply, r *http.Request, body []byte, want schedule.Requ
 		}
 		want.Without[lease.Key()] = true
 	}
-	if kept != nil {
-		g.schedule.Refuse(want, kept)
+	err = cmp.Or(first, err)
+	g.schedule.Refuse(want, err)
+	if kept, ok := errors.AsType[*failedAnswer](err); ok {
 		kept.give(p)
 		return
 	}
-	err = cmp.Or(first, err)
-	g.schedule.Refuse(want, err)
 	p.fail(err)
 }
 
@@ -270,53 +266,49 @@ func (g *Gateway) named(ctx context.Context, model string, err error) error {
 // relayOn is relay by a worker that was lent.
 func (g *Gateway) relayOn(p *reply, r *http.Request, body []byte, lease *schedule.Lease, failed map[key]bool) error {
 	defer lease.Release() // also when the answer is broken off by a panic
-	return g.relay(p, r, body, lease.Key(), failed)
+	return g.relay(p, r, body, &lease.Worker, failed)
 }
 
 // relay has a worker answer what others have failed. Its error says that another
 // may do so, or go on.
-func (g *Gateway) relay(p *reply, r *http.Request, body []byte, k key, failed map[key]bool) error {
-	waits := p.atWork(k, g.quietAfter)
-	answer, err := g.hear(r, body, k)
+func (g *Gateway) relay(p *reply, r *http.Request, body []byte, by *ops.Worker, failed map[key]bool) error {
+	waits := p.atWork(by, g.quietAfter)
+	answer, err := g.hear(r, body, by)
 	waits.end()
 	if err != nil {
 		return err
 	}
 	defer answer.Body.Close()
-	if len(failed) > 0 && answer.StatusCode < http.StatusInternalServerError {
+	if len(failed) > 0 && answer.StatusCode == http.StatusOK {
 		g.schedule.Blame(failed)
 	}
-	return p.pass(answer, k)
+	return p.pass(answer, by)
 }
 
 // hear waits for the beginning of a worker's answer. Its error says that another
 // may do what this one has not.
-func (g *Gateway) hear(r *http.Request, body []byte, k key) (*http.Response, error) {
-	answer, err := g.pool.ask(r.Context(), k, r, body)
+func (g *Gateway) hear(r *http.Request, body []byte, by *ops.Worker) (*http.Response, error) {
+	answer, err := g.pool.ask(r.Context(), schedule.KeyOf(*by), r, body)
 	if err != nil {
-		return nil, ops.Errorf(ops.CodeUnavailable, "worker %s of %s cannot be reached: %w", k.Worker, k.Hive, err)
+		return nil, ops.Errorf(ops.CodeUnavailable, "worker %s of %s cannot be reached: %w", by.ID, by.HiveID, err)
 	}
-	switch answer.StatusCode {
-	case http.StatusServiceUnavailable, http.StatusBadGateway:
-		err = inAnswer(answer, k)
-	case http.StatusUnauthorized, http.StatusForbidden, http.StatusProxyAuthRequired: // the client's own key is good
-		err = ops.Errorf(ops.CodeInternal, "%w", inAnswer(answer, k)).
-			WithHint("its engine wants a key of its own: spawn it so that it wants none")
-	case http.StatusInternalServerError, http.StatusGatewayTimeout, http.StatusTooManyRequests:
-		err = keep(answer, k)
-	case http.StatusOK:
-		switch {
-		case isEvents(answer.Header):
-			err = open(answer, k)
-		case answer.ContentLength == 0:
-			err = answers(k, "with nothing", nil)
-		case isPage(answer.Header):
-			err = answers(k, "with a page, which is no answer of a model's", nil)
-		}
+	opened := answer.Body
+	switch {
+	case answer.StatusCode != http.StatusOK:
+		err = refusal(answer, by)
+	case isPage(answer.Header):
+		err = senseless(by, "it answers with a page, which is no answer of a model's")
+	default:
+		err = open(answer, by)
 	}
 	if err != nil {
-		_ = answer.Body.Close() // it was read as far as it matters
+		_ = opened.Close() // it was read as far as it matters
 		return nil, err
 	}
 	return answer, nil
+}
+
+// senseless is the error of a worker whose answer is none.
+func senseless(by *ops.Worker, what string) error {
+	return schedule.ByWorker(ops.Errorf(ops.CodeInternal, "%s", what), by)
 }

@@ -3,10 +3,13 @@ package gateway
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"io"
 	"net/http"
 
+	"rbee.dev/rbee/modes/queen/schedule"
 	"rbee.dev/rbee/ops"
+	"rbee.dev/rbee/transport"
 )
 
 // opening is a worker's stream of which the beginning was looked at.
@@ -31,11 +34,11 @@ func (o *opening) Read(p []byte) (int, error) {
 	return n, o.err
 }
 
-// open waits for the beginning of a worker's stream. Its error says that it broke
-// off before that, or that it begins with an error, as that of an engine does which
+// open waits for the beginning of a worker's answer. Its error says that it broke
+// off before that, or that it is, or begins with, an error: as that of an engine which
 // answers 200 before it computes. Another worker may do better then, unless the
 // request is what is wrong.
-func open(answer *http.Response, by key) error {
+func open(answer *http.Response, by *ops.Worker) error {
 	buf := smallBuffers.Get().(*[]byte)
 	n, err := 0, error(nil)
 	for n == 0 && err == nil {
@@ -43,16 +46,46 @@ func open(answer *http.Response, by key) error {
 	}
 	if n == 0 {
 		smallBuffers.Put(buf)
-		return ops.Errorf(ops.CodeUnavailable, "worker %s of %s broke its answer off before the first byte", by.Worker, by.Hive)
+		return unbegun(by, err)
 	}
 	seen := (*buf)[:n]
 	answer.Body = &opening{ReadCloser: answer.Body, buf: buf, seen: seen, err: err}
-	if !bytes.Contains(seen, []byte(`"error"`)) || !beginsWithError(seen) {
+	switch {
+	case !bytes.Contains(seen, []byte(`"error"`)):
+		return nil
+	case !isEvents(answer.Header):
+		return soft(answer, by)
+	}
+	data := dataOf(seen)
+	if !isError(data) {
 		return nil
 	}
-	kept := *answer
-	kept.Body = io.NopCloser(bytes.NewReader(bytes.Clone(seen)))
-	return &failedAnswer{&kept, by, answers(by, "with an error", dataOf(seen))}
+	return failing(answer, by, bytes.Clone(seen), transport.EngineError(0, data))
+}
+
+// unbegun is the error of a worker whose answer ended before it began.
+func unbegun(by *ops.Worker, err error) error {
+	if errors.Is(err, io.EOF) {
+		return senseless(by, "it answers with nothing")
+	}
+	return schedule.ByWorker(ops.Errorf(ops.CodeUnavailable, "it broke its answer off before the first byte"), by)
+}
+
+// soft looks whether an answer in one piece is an error in spite of its status, which
+// becomes that of the error then.
+func soft(answer *http.Response, by *ops.Worker) error {
+	text, err := io.ReadAll(io.LimitReader(answer.Body, maxKept+1))
+	if err != nil {
+		return broke(by, err)
+	}
+	answer.Body = reread{io.MultiReader(bytes.NewReader(text), answer.Body), answer.Body}
+	if len(text) > maxKept || !isError(text) {
+		return nil
+	}
+	e := transport.EngineError(0, text)
+	answer.StatusCode = statusFor(e.Code)
+	answer.Status = http.StatusText(answer.StatusCode)
+	return failing(answer, by, text, e)
 }
 
 // dataOf is the data of the event that the text begins with, or nil where not all
@@ -66,24 +99,16 @@ func dataOf(text []byte) []byte {
 	return bytes.TrimSpace(line)
 }
 
-// beginsWithError reports whether the first event is an error which is not that of
-// the request: in OpenAI's form, that of its responses API, or that of vLLM of old.
-func beginsWithError(text []byte) bool {
+// isError reports whether an answer, or its first event, is an error: in OpenAI's form,
+// that of its responses API, or that of vLLM of old. A response that has failed is
+// none: it is what that API answers.
+func isError(text []byte) bool {
 	var e struct {
 		Type, Object string
 		Error        json.RawMessage
 	}
-	data := dataOf(text)
-	if json.Unmarshal(data, &e) != nil {
+	if json.Unmarshal(text, &e) != nil || e.Object == "response" {
 		return false
 	}
-	said := e.Error
-	if e.Type == "error" || e.Object == "error" {
-		said = data
-	}
-	if len(said) == 0 || string(said) == "null" {
-		return false
-	}
-	var f failureBody
-	return json.Unmarshal(said, &f) != nil || !f.ofRequest()
+	return e.Type == "error" || e.Object == "error" || len(e.Error) > 0 && string(e.Error) != "null"
 }

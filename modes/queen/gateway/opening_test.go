@@ -74,7 +74,7 @@ func TestAnErrorThatAllStreamsBeginWithIsAnsweredAsItIs(t *testing.T) {
 			t.Errorf("with resuming %s: %d %q", resume, status, text)
 		}
 		x, err := f.schedule.Explain(h.Get(JobHeader))
-		if err != nil || x.Error != "worker a of gpu1 answers with an error: a is dead" || x.Decisions[1].Failed != "worker b of gpu1 answers with an error: b is dead" {
+		if err != nil || x.Error != "worker a of gpu1, which runs bee: a is dead" || x.Decisions[1].Failed != "worker b of gpu1, which runs bee: b is dead" {
 			t.Errorf("it is explained by %+v, %v", x, err)
 		}
 	}

@@ -33,8 +33,8 @@ func TestHowAnAnswerEndedIsExplained(t *testing.T) {
 		"whole":                    {"/v1/completions", streamed, events("hello", "[DONE]"), ops.EndedDone, ""},
 		"in one piece":             {"/v1/completions", `{"model":"bee"}`, says(`{"choices":[{"text":"hello"}]}`), ops.EndedDone, ""},
 		"translated":               {"/api/generate", `{"model":"bee","prompt":"a"}`, events(`{"choices":[{"text":"hello","finish_reason":"stop"}]}`, "[DONE]"), ops.EndedDone, ""},
-		"broken off":               {"/v1/completions", streamed, events("hello", "BREAK"), ops.EndedBroken, "worker w of gpu1 broke its answer off"},
-		"broken off, in one piece": {"/v1/completions", `{"model":"bee"}`, short, ops.EndedBroken, "worker w of gpu1 broke its answer off"},
+		"broken off":               {"/v1/completions", streamed, events("hello", "BREAK"), ops.EndedBroken, "worker w of gpu1, which runs bee: it broke its answer off"},
+		"broken off, in one piece": {"/v1/completions", `{"model":"bee"}`, short, ops.EndedBroken, "worker w of gpu1, which runs bee: it broke its answer off"},
 		"by the engine's error": {
 			"/v1/completions", streamed, events("hello", `{"error":{"message":"out of memory"}}`, "[DONE]"),
 			ops.EndedBroken, "the engine ended its answer with an error: out of memory",
@@ -44,8 +44,8 @@ func TestHowAnAnswerEndedIsExplained(t *testing.T) {
 			ops.EndedBroken, "the engine ended its answer with an error",
 		},
 		"in the responses API":  {"/v1/responses", streamed, bytesOf("event: response.failed\ndata: {}\n\n"), ops.EndedBroken, "the engine ended its answer with an error"},
-		"refused by the engine": {"/v1/completions", streamed, boom(&asked, 422, `{"detail":"bad"}`), ops.EndedFailed, "worker w of gpu1 answers 422 Unprocessable Entity"},
-		"failed by the engine":  {"/v1/completions", streamed, boom(&asked, 500, `{"error":{"message":"boom"}}`), ops.EndedFailed, "worker w of gpu1 answers 500 Internal Server Error: boom"},
+		"refused by the engine": {"/v1/completions", streamed, boom(&asked, 422, `{"detail":"bad"}`), ops.EndedFailed, "bad"},
+		"failed by the engine":  {"/v1/completions", streamed, boom(&asked, 500, `{"error":{"message":"boom"}}`), ops.EndedFailed, "worker w of gpu1, which runs bee: boom"},
 		"no such model":         {"/v1/completions", `{"model":"wasp"}`, says("{}"), ops.EndedFailed, `there is no model "wasp" on any hive`},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -11,7 +11,9 @@ import (
 	"sync"
 	"time"
 
+	"rbee.dev/rbee/modes/queen/schedule"
 	"rbee.dev/rbee/ops"
+	"rbee.dev/rbee/transport"
 )
 
 // writeWithin is how long a client may take nothing before it is given up.
@@ -100,18 +102,18 @@ func (p *reply) write(text []byte, flush bool) error {
 }
 
 // from names the worker in the answer's header, as long as that is not sent.
-func (p *reply) from(by key) {
-	p.w.Header().Set("X-Rbee-Hive", by.Hive)
-	p.w.Header().Set("X-Rbee-Worker", by.Worker)
+func (p *reply) from(by *ops.Worker) {
+	p.w.Header().Set("X-Rbee-Hive", by.HiveID)
+	p.w.Header().Set("X-Rbee-Worker", by.ID)
 }
 
 // pass hands the answer of that worker on as it comes. Its error is that of a
 // stream which another worker may continue.
-func (p *reply) pass(answer *http.Response, by key) error {
+func (p *reply) pass(answer *http.Response, by *ops.Worker) error {
 	p.from(by)
 	events := isEvents(answer.Header)
 	if p.begun && (answer.StatusCode != http.StatusOK || !events) {
-		p.fail(inAnswer(answer, by))
+		p.fail(errorIn(answer, by))
 		return nil
 	}
 	if err := lacking(answer); err != nil {
@@ -119,10 +121,13 @@ func (p *reply) pass(answer *http.Response, by key) error {
 		return nil
 	}
 	if p.given = p.given || answer.StatusCode == http.StatusOK; answer.StatusCode >= http.StatusBadRequest {
-		p.refused = answers(by, answer.Status, nil)
+		p.refused = errorIn(answer, by)
 	}
 	if !p.begun {
 		fromWorker(p.w.Header(), answer.Header)
+		if events {
+			p.w.Header().Del("Content-Length") // its end may be ours
+		}
 		p.w.WriteHeader(answer.StatusCode)
 		p.begun = true
 	}
@@ -135,6 +140,10 @@ func (p *reply) pass(answer *http.Response, by key) error {
 		p.refused = end.failure()
 	}
 	if err == nil && events && answer.StatusCode == http.StatusOK && !end.came() {
+		if end.finished() {
+			_ = p.write([]byte("\n\n"+done), true) // the client may be gone
+			return nil
+		}
 		err = io.ErrUnexpectedEOF
 	}
 	switch {
@@ -150,7 +159,7 @@ func (p *reply) pass(answer *http.Response, by key) error {
 }
 
 // passOn hands a stream on that may go on with another worker.
-func (p *reply) passOn(body io.Reader, by key) error {
+func (p *reply) passOn(body io.Reader, by *ops.Worker) error {
 	err := p.continued(body, by)
 	if again, ok := errors.AsType[brokenOff](err); ok {
 		p.resume.goOn()
@@ -175,19 +184,14 @@ func isPage(h http.Header) bool {
 	return strings.EqualFold(strings.TrimSpace(kind), "text/html")
 }
 
-// inAnswer reads the error in a worker's answer that came too late for a status.
-func inAnswer(answer *http.Response, by key) error {
+// errorIn reads the error that a worker's answer is, which is left as it was.
+func errorIn(answer *http.Response, by *ops.Worker) error {
 	text, err := io.ReadAll(io.LimitReader(answer.Body, maxKept))
+	answer.Body = reread{io.MultiReader(bytes.NewReader(text), answer.Body), answer.Body}
 	if err != nil {
-		text = nil
+		return broke(by, err)
 	}
-	switch answer.StatusCode {
-	case http.StatusBadRequest, http.StatusRequestEntityTooLarge, http.StatusUnprocessableEntity:
-		if said := messageIn(text); said != "" {
-			return ops.Invalid("", "%s", said) // the request is what is wrong, not the worker
-		}
-	}
-	return answers(by, answer.Status, text)
+	return schedule.ByWorker(transport.EngineError(answer.StatusCode, text), by)
 }
 
 // lacking is the error of an engine that has not got the route and says so in
@@ -199,8 +203,7 @@ func lacking(answer *http.Response) error {
 		return nil
 	}
 	text, err := io.ReadAll(io.LimitReader(answer.Body, 64<<10))
-	var f failure
-	if err == nil && json.Unmarshal(text, &f) == nil && f.Error.Message != "" && !f.Error.lacksRoute(answer.StatusCode) {
+	if err == nil && !lacksRoute(text, answer.StatusCode) {
 		answer.Body = io.NopCloser(bytes.NewReader(text)) // whoever opened the other closes it
 		return nil
 	}
@@ -218,10 +221,19 @@ func lacking(answer *http.Response) error {
 	return e.WithHint(other)
 }
 
-// lacksRoute reports whether the error is llama.cpp's for a route that it has not got,
-// or has only when it is started for that.
-func (f failureBody) lacksRoute(status int) bool {
-	return f.status == status && (status == http.StatusNotImplemented || f.Message == "File Not Found")
+// lacksRoute reports whether a body is no error of OpenAI's form, or llama.cpp's for a
+// route that it has not got, or has only when it is started for that.
+func lacksRoute(body []byte, status int) bool {
+	var f struct {
+		Error struct {
+			Message string
+			Code    any
+		}
+	}
+	if json.Unmarshal(body, &f) != nil || f.Error.Message == "" {
+		return true
+	}
+	return f.Error.Code == float64(status) && (status == http.StatusNotImplemented || f.Error.Message == "File Not Found")
 }
 
 // errGone says that the client takes no more.

@@ -10,7 +10,9 @@ import (
 	"net/http"
 	"strings"
 
+	"rbee.dev/rbee/modes/queen/schedule"
 	"rbee.dev/rbee/ops"
+	"rbee.dev/rbee/transport"
 )
 
 // ResumeHeader is set to true by clients whose streams may be continued by
@@ -81,39 +83,65 @@ var errOther = ops.Errorf(ops.CodeUnavailable, "the worker's answer broke off, a
 
 // continued passes a stream on, event by event, so that none is torn. An error of
 // the kind brokenOff says that it can go on elsewhere.
-func (p *reply) continued(body io.Reader, by key) error {
+func (p *reply) continued(body io.Reader, by *ops.Worker) error {
 	lines := bufio.NewReader(body)
 	var frame []byte
 	for {
 		line, err := lines.ReadBytes('\n')
-		if err != nil {
-			if errors.Is(err, io.EOF) && p.resume.over {
-				return nil
-			}
-			return brokenOff{broke(by, io.ErrUnexpectedEOF)}
-		}
-		if frame = append(frame, line...); len(bytes.TrimSpace(line)) > 0 {
+		frame = append(frame, line...)
+		if err == nil && len(bytes.TrimSpace(line)) > 0 {
 			continue
 		}
-		out, err := p.resume.frame(frame, by)
+		if err == nil || errors.Is(err, io.EOF) && len(frame) > 0 {
+			if failed := p.passFrame(frame, by); failed != nil {
+				return failed
+			}
+			frame = frame[:0]
+		}
 		if err != nil {
-			return err
+			return p.ended(err, by)
 		}
-		if len(out) > 0 && p.write(out, true) != nil {
-			return errGone
-		}
-		frame = frame[:0]
 	}
 }
 
+// passFrame passes on what the client has not got of an event.
+func (p *reply) passFrame(frame []byte, by *ops.Worker) error {
+	out, err := p.resume.frame(append(bytes.TrimSpace(frame), "\n\n"...), by)
+	if err != nil {
+		return err
+	}
+	if len(out) > 0 && p.write(out, true) != nil {
+		return errGone
+	}
+	return nil
+}
+
+// ended is the end of a stream that may go on elsewhere, unless it was whole.
+func (p *reply) ended(err error, by *ops.Worker) error {
+	s := p.resume
+	switch {
+	case !errors.Is(err, io.EOF):
+	case s.over:
+		return nil
+	case len(s.finished) > 0 && !s.behind(allChoices): // by an engine that sends no [DONE]
+		_ = p.write([]byte(done), true) // the client may be gone
+		return nil
+	}
+	return brokenOff{broke(by, io.ErrUnexpectedEOF)}
+}
+
 // broke is the error of a worker's stream that broke off.
-func broke(by key, err error) error {
-	return ops.Errorf(ops.CodeUnavailable, "worker %s of %s broke its answer off: %w", by.Worker, by.Hive, err).
+func broke(by *ops.Worker, err error) error {
+	what := "it broke its answer off in the middle"
+	if !errors.Is(err, io.ErrUnexpectedEOF) {
+		what = fmt.Sprintf("it broke its answer off: %v", err)
+	}
+	return schedule.ByWorker(ops.Errorf(ops.CodeUnavailable, "%s", what), by).
 		WithHint("ask again; `rbee worker list` shows what is left")
 }
 
 // frame takes an event and returns what of it the client has not got.
-func (s *resumption) frame(frame []byte, by key) ([]byte, error) {
+func (s *resumption) frame(frame []byte, by *ops.Worker) ([]byte, error) {
 	data, ok := bytes.CutPrefix(bytes.TrimSpace(frame), []byte("data:"))
 	data = bytes.TrimSpace(data)
 	if !ok || s.over {
@@ -131,7 +159,7 @@ func (s *resumption) frame(frame []byte, by key) ([]byte, error) {
 		return nil, brokenOff{broke(by, err)}
 	}
 	if failed, ok := chunk["error"]; ok && string(failed) != "null" {
-		return s.failed(frame, failed)
+		return s.failed(frame, data, by)
 	}
 	if s.head == nil {
 		s.head = map[string]json.RawMessage{"id": chunk["id"], "created": chunk["created"]}
@@ -156,12 +184,12 @@ func (s *resumption) frame(frame []byte, by key) ([]byte, error) {
 
 // failed takes an error event. What is wrong with the request would be wrong
 // elsewhere, too.
-func (s *resumption) failed(frame, text []byte) ([]byte, error) {
-	var f failureBody
-	if json.Unmarshal(text, &f) != nil || !f.ofRequest() {
-		return nil, brokenOff{ops.Errorf(ops.CodeUnavailable, "%s", f.Message)}
+func (s *resumption) failed(frame, data []byte, by *ops.Worker) ([]byte, error) {
+	e := transport.EngineError(0, data)
+	if schedule.FaultOf(e) != schedule.OfRequest {
+		return nil, brokenOff{schedule.ByWorker(e, by)}
 	}
-	s.over, s.refused = true, ops.Errorf(ops.CodeInternal, "%w: %s", errEnded, f.Message)
+	s.over, s.refused = true, ops.Errorf(ops.CodeInternal, "%w: %s", errEnded, e.Message)
 	return frame, nil
 }
 
