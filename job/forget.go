@@ -46,7 +46,11 @@ func (s *Server[O]) drop(j *job) {
 	if ops.IsLookup(j.operation) {
 		s.lookups--
 	}
-	if err := os.Remove(j.log.where()); err != nil {
+	path := j.log.where()
+	if path == "" {
+		return
+	}
+	if err := os.Remove(path); err != nil {
 		s.Log.Warn().Err(err).Msg("the log of a forgotten job stays")
 	}
 }

@@ -69,11 +69,27 @@ type eventLog struct {
 	ended   bool  // the last event is in
 	left    bool  // no more will come, though the last event is not in
 	broken  error // why the file could not be written; only the end is taken then
+	light   bool  // the job may do without a file, see [ops.RunsUnlogged]
+	without bool  // it does: memory holds all of its events
 }
 
 // createLog starts the log of a new job in the file at path, which must not
-// exist, with head as its first line.
+// exist, with head as its first line. Where that cannot be written, an operation
+// that may do without has a log in memory alone.
 func createLog(path string, head header, tailBytes int, ready *spares) (*eventLog, error) {
+	light := ops.RunsUnlogged(head.Operation)
+	l, err := writeLog(path, head, ready)
+	if err != nil && light {
+		l, err = &eventLog{without: true}, nil
+	}
+	if err == nil {
+		l.tailBytes, l.light = tailBytes, light
+	}
+	return l, err
+}
+
+// writeLog is a log with a file that holds head.
+func writeLog(path string, head header, ready *spares) (*eventLog, error) {
 	f := ready.take(path)
 	if f == nil {
 		var err error
@@ -88,7 +104,7 @@ func createLog(path string, head header, tailBytes int, ready *spares) (*eventLo
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("write the job's log: %w", err), f.Close(), os.Remove(f.Name()))
 	}
-	l := &eventLog{path: f.Name(), tailBytes: tailBytes, file: f, whole: int64(len(line) + 1)}
+	l := &eventLog{path: f.Name(), file: f, whole: int64(len(line) + 1)}
 	if l.path != path {
 		l.name = path
 	}
@@ -212,8 +228,11 @@ func (l *eventLog) closed() error {
 
 // write appends lines to the file, in one piece.
 func (l *eventLog) write(lines ...record) error {
-	if l.broken != nil {
+	switch {
+	case l.broken != nil:
 		return l.broken
+	case l.without:
+		return nil
 	}
 	var text []byte
 	for _, r := range lines {
@@ -224,12 +243,27 @@ func (l *eventLog) write(lines ...record) error {
 		text = append(append(text, line...), '\n')
 	}
 	if _, err := l.file.Write(text); err != nil {
+		if l.doWithout() {
+			return nil
+		}
 		l.broken = err
 		return err
 	}
 	l.whole += int64(len(text))
 	l.written = max(l.written, lines[len(lines)-1].ID)
 	return nil
+}
+
+// doWithout has a log that may do without a file go on in memory, and reports
+// whether it does: all of its events must be there. Its file goes, since its job
+// would be run again.
+func (l *eventLog) doWithout() bool {
+	if !l.light || uint64(len(l.tail)) < l.last || os.Remove(l.path) != nil {
+		return false
+	}
+	_ = l.closeFile() // what was to be in it is lost anyway
+	l.path, l.name, l.written, l.without = "", "", 0, true
+	return true
 }
 
 // keep holds e in memory and lets go of the oldest that are in the file.

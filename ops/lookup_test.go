@@ -17,3 +17,14 @@ func TestLookupsAreToldFromWhatChangesAnything(t *testing.T) {
 		}
 	}
 }
+
+func TestWhatMakesRoomNeedsNone(t *testing.T) {
+	for operation, want := range map[string]bool{
+		"model_list": true, "model_delete": true, "key_revoke": true, "worker_delete": true, "engine_remove": true,
+		"infer": false, "key_create": false, "model_download": false, "hive_install": false, "worker_spawn": false,
+	} {
+		if ops.RunsUnlogged(operation) != want {
+			t.Errorf("%s runs without a log: %t", operation, !want)
+		}
+	}
+}

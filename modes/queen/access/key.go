@@ -38,11 +38,13 @@ func newKey(k ops.Key, d digest) *key {
 
 // state is what changes of a key by its use.
 type state struct {
-	used             int64
+	used, revoked    int64
 	requests, tokens reading
 }
 
-func (k *key) changing() state { return state{k.used.Load(), k.requests.read(), k.tokens.read()} }
+func (k *key) changing() state {
+	return state{k.used.Load(), k.revoked.Load(), k.requests.read(), k.tokens.read()}
+}
 
 // state is whether the key is taken at a time.
 func (k *key) state(now time.Time) ops.KeyState {

@@ -108,10 +108,12 @@ func (a *Access) Revoke(ctx context.Context, o ops.KeyRevoke) (ops.KeyEnded, err
 	if at := k.revoked.Load(); at != 0 && !o.Forget {
 		ops.Narrate(ctx, "keys", "it was revoked already, at %s", time.UnixMilli(at).UTC().Format(time.DateTime+" MST"))
 	}
-	if err := endKey(ctx, a.DB, k.ID, now, o.Forget); err != nil {
-		return ops.KeyEnded{}, err
+	k.revoked.CompareAndSwap(0, now.UnixMilli()) // at once, whatever the disk says
+	if err := endKey(ctx, a.DB, k.ID, now, o.Forget); err != nil && o.Forget {
+		return ops.KeyEnded{}, ops.AsError(err).WithHint("it is refused from now on; once the disk of the state folder has room, forget it again")
+	} else if err != nil {
+		ops.Warn(ctx, "keys", "the key is refused from now on, but that is not written down yet: %v; it will be once the disk of the state folder has room, and is lost where the queen ends before", err)
 	}
-	k.revoked.CompareAndSwap(0, now.UnixMilli())
 	if o.Forget {
 		a.keys.set(slices.DeleteFunc(a.keys.list(), func(other *key) bool { return other == k }))
 		if a.keys.none() {

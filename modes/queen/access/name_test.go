@@ -1,6 +1,8 @@
 package access
 
 import (
+	"context"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -83,5 +85,29 @@ func TestUsageOfWhatThereIsNotIsNoUsage(t *testing.T) {
 		if got.Total.TokensIn != tt.in {
 			t.Errorf("%s: %+v", name, got.Total)
 		}
+	}
+}
+
+// TestAKeyIsRefusedThoughNothingCanBeWrittenDown: which is made up for later.
+func TestAKeyIsRefusedThoughNothingCanBeWrittenDown(t *testing.T) {
+	o := newOffice(t)
+	k, secret := o.key(ops.KeyCreate{Label: "web"})
+	full, cancel := context.WithCancel(t.Context())
+	cancel()
+	if ended, err := o.Revoke(full, ops.KeyRevoke{ID: "web"}); err != nil || ended.ID != k.ID {
+		t.Errorf("%+v, %v", ended, err)
+	}
+	if got, err := o.ask(models, secret); got != http.StatusUnauthorized {
+		t.Errorf("it is let in: %d, %v", got, err)
+	}
+	if _, err := o.Revoke(full, ops.KeyRevoke{ID: k.ID, Forget: true}); err == nil || !strings.Contains(ops.AsError(err).Hint, "refused from now on") || len(o.List().Keys) != 1 {
+		t.Errorf("forgotten: %v", err)
+	}
+	if err := o.write(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	o.reopen()
+	if got := o.List().Keys[0].State; got != ops.KeyRevoked {
+		t.Errorf("after a restart it is %s", got)
 	}
 }

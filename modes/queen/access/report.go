@@ -21,8 +21,8 @@ func (a *Access) Usage(ctx context.Context, o ops.Usage) (ops.UsageReport, error
 			return ops.UsageReport{}, err
 		}
 	}
-	if err := a.ledger.write(ctx, a.DB, a.Now()); err != nil {
-		return ops.UsageReport{}, err
+	if err := a.ledger.write(ctx, a.DB, a.Now()); err != nil { // a full disk keeps nobody from reading
+		ops.Warn(ctx, "usage", "what was used last is left out: %v", err)
 	}
 	if o.Model != "" {
 		o.Model = a.Model(o.Model)

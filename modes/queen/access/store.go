@@ -96,7 +96,8 @@ func (k *key) restore(text string) error {
 	return nil
 }
 
-// saveUse writes down when keys were used last, and what is left of their rates.
+// saveUse writes down when keys were used last, what is left of their rates, and
+// that they were revoked, where that was not possible then.
 func (k *keys) saveUse(ctx context.Context, db *sql.DB) error {
 	for _, one := range k.list() {
 		is := one.changing()
@@ -105,7 +106,7 @@ func (k *keys) saveUse(ctx context.Context, db *sql.DB) error {
 		}
 		text, err := json.Marshal(rates{is.requests, is.tokens})
 		if err == nil {
-			_, err = db.ExecContext(ctx, "UPDATE keys SET used_at = ?, rates = ? WHERE id = ?", is.used, string(text), one.ID)
+			_, err = db.ExecContext(ctx, "UPDATE keys SET used_at = ?, rates = ?, revoked_at = ? WHERE id = ?", is.used, string(text), is.revoked, one.ID)
 		}
 		if err != nil {
 			return fmt.Errorf("write down what the API key %s has used: %w", one.ID, err)

@@ -203,3 +203,18 @@ func TestTheSameKeyTwiceIsOne(t *testing.T) {
 		t.Errorf("the secret under another name: %v", err)
 	}
 }
+
+func TestUsageIsToldThoughTheDiskIsFull(t *testing.T) {
+	o := newOffice(t)
+	o.Guest("").Used(gateway.Use{Model: "bee", TokensIn: 7})
+	if err := o.write(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := o.DB.ExecContext(t.Context(), "PRAGMA query_only = 1"); err != nil {
+		t.Fatal(err)
+	}
+	o.Guest("").Used(gateway.Use{Model: "bee", TokensIn: 1})
+	if got, err := o.Usage(t.Context(), ops.Usage{}); err != nil || got.Total.TokensIn != 7 {
+		t.Errorf("%+v, %v", got.Total, err)
+	}
+}
