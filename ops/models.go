@@ -23,7 +23,7 @@ type Model struct {
 	Path    string    `json:"path"`             // on the hive's machine
 	AddedAt time.Time `json:"added_at"`
 	Error   string    `json:"error,omitempty"` // why it cannot be used, as one that has come in part only
-	Hint    string    `json:"hint,omitempty"`  // what to do about that
+	Hint    string    `json:"hint,omitempty"`  // what to do about that, or about Refused
 	// Refused is why no engine that its hive chooses by itself can run it; absent where
 	// one may. Such a model is taken only where it is named.
 	Refused string   `json:"refused,omitempty"`

@@ -92,17 +92,21 @@ func (e *Engine) start(m *model, spec inference.Spec) {
 }
 
 func chatTemplate(f *gguf.File, t *tokenizer.Tokenizer) (*template.Template, error) {
-	source, ok := f.String("tokenizer.chat_template")
-	if !ok {
-		source = template.ChatML
-	}
 	text := func(id int32, ok bool) string {
 		if !ok {
 			return ""
 		}
 		return t.Text(id)
 	}
-	return template.Parse(source, text(t.BOS()), text(t.EOS()))
+	return template.Parse(chatSource(f), text(t.BOS()), text(t.EOS()))
+}
+
+// chatSource is the file's own chat template, or the usual one.
+func chatSource(f *gguf.File) string {
+	if source, ok := f.String("tokenizer.chat_template"); ok {
+		return source
+	}
+	return template.ChatML
 }
 
 func contextLength(wanted, model int) (int, error) {

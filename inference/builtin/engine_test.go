@@ -17,6 +17,7 @@ import (
 	"rbee.dev/rbee/inference"
 	"rbee.dev/rbee/inference/builtin"
 	"rbee.dev/rbee/inference/gguf"
+	"rbee.dev/rbee/inference/gguf/gguftest"
 	"rbee.dev/rbee/inference/openai"
 	"rbee.dev/rbee/ops"
 	"rbee.dev/rbee/testdata"
@@ -182,6 +183,42 @@ func TestWhatCannotRunIsRefusedBeforeLoading(t *testing.T) {
 				t.Errorf("got %v, want an error with %q", err, tt.want)
 			}
 		})
+	}
+}
+
+func TestWhatIsRefusedAtLoadingIsToldOfTheFileBefore(t *testing.T) {
+	for name, values := range map[string]map[string]any{
+		"architecture":  {"general.architecture": "mamba"},
+		"layers":        {"llama.block_count": uint32(9)},
+		"tokenizer":     {"tokenizer.ggml.model": "blast"},
+		"pre-tokenizer": {"tokenizer.ggml.model": "gpt2", "tokenizer.ggml.pre": "tekken"},
+		"merges":        {"tokenizer.ggml.model": "gpt2", "tokenizer.ggml.merges": []string{"ab"}},
+		"no tokens":     {"tokenizer.ggml.tokens": nil},
+		"fewer tokens":  {"tokenizer.ggml.tokens": []string{"a"}, "tokenizer.ggml.token_type": nil, "tokenizer.ggml.scores": []float32{0}, "tokenizer.ggml.bos_token_id": nil, "tokenizer.ggml.eos_token_id": nil},
+		"begin":         {"tokenizer.ggml.bos_token_id": uint32(1 << 20)},
+		"end":           {"tokenizer.ggml.eos_token_id": uint32(1 << 20)},
+		"template":      {"tokenizer.chat_template": "{% for m in messages %}"},
+	} {
+		data := gguftest.Changed(testdata.Tinybee(), values)
+		path := filepath.Join(t.TempDir(), "bee.gguf")
+		if err := os.WriteFile(path, data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		f, err := gguf.Parse(data)
+		if err != nil {
+			t.Fatal(err)
+		}
+		before := builtin.Refusal(f)
+		if _, err := builtin.Open(t.Context(), inference.Spec{ModelPath: path}); err == nil || before == nil || err.Error() != before.Error() {
+			t.Errorf("%s: %v is told before, and loading it says %v", name, before, err)
+		}
+	}
+	f, err := gguf.Parse(testdata.Tinybee())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := builtin.Refusal(f); err != nil {
+		t.Errorf("tinybee is refused: %v", err)
 	}
 }
 

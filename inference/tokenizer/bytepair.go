@@ -2,7 +2,6 @@ package tokenizer
 
 import (
 	"container/heap"
-	"fmt"
 	"strings"
 )
 
@@ -19,22 +18,13 @@ type bytePair struct {
 	whole bool
 }
 
-func newBytePair(t *Tokenizer, md Metadata) (*bytePair, error) {
-	b := &bytePair{t: t, ranks: map[[2]string]int32{}, bytes: map[rune]byte{}}
-	name, ok := md.String("tokenizer.ggml.pre")
-	if !ok {
-		name = "default"
-	}
-	if b.split, ok = splitters[name]; !ok {
-		return nil, fmt.Errorf("read the tokenizer: the pre-tokenizer %q is not known (default, gpt-2, llama-bpe, smollm and qwen2 are)", name)
-	}
-	b.whole = name == "llama-bpe"
+// newBytePair reads a vocabulary that was checked.
+func newBytePair(t *Tokenizer, md Metadata) *bytePair {
+	name := preTokenizer(md)
+	b := &bytePair{t: t, ranks: map[[2]string]int32{}, bytes: map[rune]byte{}, split: splitters[name], whole: name == "llama-bpe"}
 	merges, _ := md.Strings("tokenizer.ggml.merges")
 	for i, m := range merges {
-		left, right, ok := cutMerge(m)
-		if !ok {
-			return nil, fmt.Errorf("read the tokenizer: merge %d, %q, is not two texts with a space between", i, m)
-		}
+		left, right, _ := cutMerge(m)
 		b.ranks[[2]string{left, right}] = int32(i) //nolint:gosec // far fewer
 	}
 	next := rune(256)
@@ -46,7 +36,7 @@ func newBytePair(t *Tokenizer, md Metadata) (*bytePair, error) {
 		}
 		b.spell[i], b.bytes[r] = string(r), byte(i)
 	}
-	return b, nil
+	return b
 }
 
 // cutMerge splits a merge at the space between its halves; a space is never

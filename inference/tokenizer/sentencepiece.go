@@ -21,12 +21,10 @@ type sentencePiece struct {
 	spacePrefix bool
 }
 
-func newSentencePiece(t *Tokenizer, md Metadata) (*sentencePiece, error) {
+// newSentencePiece reads a vocabulary that was checked.
+func newSentencePiece(t *Tokenizer, md Metadata) *sentencePiece {
 	s := &sentencePiece{t: t, unknown: -1, spacePrefix: true}
 	s.scores, _ = md.Floats("tokenizer.ggml.scores")
-	if len(s.scores) != len(t.pieces) {
-		return nil, fmt.Errorf("read the tokenizer: %d tokens have %d scores", len(t.pieces), len(s.scores))
-	}
 	if add, ok := md.Bool("tokenizer.ggml.add_space_prefix"); ok {
 		s.spacePrefix = add
 	}
@@ -39,7 +37,7 @@ func newSentencePiece(t *Tokenizer, md Metadata) (*sentencePiece, error) {
 			s.bytes[b] = id
 		}
 	}
-	return s, nil
+	return s
 }
 
 // symbol is a piece of the text on its way to a token, linked to its

@@ -1,7 +1,6 @@
 package tokenizer
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 )
@@ -58,32 +57,26 @@ type special struct {
 
 // New reads the vocabulary of a model file.
 func New(md Metadata) (*Tokenizer, error) {
+	if _, err := Check(md); err != nil {
+		return nil, err
+	}
 	t := &Tokenizer{bos: -1, eos: -1}
 	model, _ := md.String("tokenizer.ggml.model")
-	var ok bool
-	if t.pieces, ok = md.Strings("tokenizer.ggml.tokens"); !ok || len(t.pieces) == 0 {
-		return nil, fmt.Errorf("read the tokenizer: the file has no tokenizer.ggml.tokens")
-	}
-	if len(t.pieces) > maxVocabulary {
-		return nil, fmt.Errorf("read the tokenizer: %d tokens are more than %d", len(t.pieces), maxVocabulary)
-	}
+	t.pieces, _ = md.Strings("tokenizer.ggml.tokens")
 	types, _ := md.Ints("tokenizer.ggml.token_type")
 	t.types = slices.Clone(types) // some change below
-	if t.types != nil && len(t.types) != len(t.pieces) {
-		return nil, fmt.Errorf("read the tokenizer: %d tokens have %d types", len(t.pieces), len(t.types))
-	}
 	t.ids = make(map[string]int32, len(t.pieces))
 	for i, p := range t.pieces {
 		if _, twice := t.ids[p]; !twice {
 			t.ids[p] = int32(i) //nolint:gosec // below maxVocabulary
 		}
 	}
-	if err := t.chooseEncoder(model, md); err != nil {
-		return nil, err
+	if model == "llama" {
+		t.encoder = newSentencePiece(t, md)
+	} else {
+		t.encoder = newBytePair(t, md)
 	}
-	if err := t.readSpecial(model, md); err != nil {
-		return nil, err
-	}
+	t.readSpecial(model, md)
 	t.bytes = make([][]byte, len(t.pieces))
 	for i := range t.pieces {
 		t.bytes[i] = t.render(int32(i)) //nolint:gosec // below maxVocabulary
@@ -91,34 +84,17 @@ func New(md Metadata) (*Tokenizer, error) {
 	return t, nil
 }
 
-func (t *Tokenizer) chooseEncoder(model string, md Metadata) (err error) {
-	switch model {
-	case "llama":
-		t.encoder, err = newSentencePiece(t, md)
-	case "gpt2":
-		t.encoder, err = newBytePair(t, md)
-	default:
-		err = fmt.Errorf("read the tokenizer: the model %q is not known (llama and gpt2 are)", model)
-	}
-	return err
-}
-
 // readSpecial finds the tokens that mean something beside their text.
-func (t *Tokenizer) readSpecial(model string, md Metadata) error {
+func (t *Tokenizer) readSpecial(model string, md Metadata) {
 	pre, _ := md.String("tokenizer.ggml.pre")
 	t.addBOS = model == "llama" || pre == "llama-bpe" // what files that do not say mean (llama-vocab.cpp)
 	for _, s := range []struct {
 		key string
 		id  *int32
 	}{{"bos", &t.bos}, {"eos", &t.eos}} {
-		id, ok := md.Uint("tokenizer.ggml." + s.key + "_token_id")
-		if !ok {
-			continue
+		if id, ok := md.Uint("tokenizer.ggml." + s.key + "_token_id"); ok {
+			*s.id = int32(id) //nolint:gosec // below maxVocabulary
 		}
-		if id >= uint64(len(t.pieces)) {
-			return fmt.Errorf("read the tokenizer: the %s token %d is not among the %d tokens", s.key, id, len(t.pieces))
-		}
-		*s.id = int32(id) //nolint:gosec // below maxVocabulary
 	}
 	if add, ok := md.Bool("tokenizer.ggml.add_bos_token"); ok {
 		t.addBOS = add
@@ -135,7 +111,6 @@ func (t *Tokenizer) readSpecial(model string, md Metadata) error {
 	}
 	slices.SortStableFunc(t.special, func(a, b special) int { return len(b.text) - len(a.text) })
 	t.findEnds(md)
-	return nil
 }
 
 // endTexts are tokens that end an answer, whatever the file calls its EOS.

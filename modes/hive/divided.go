@@ -21,6 +21,9 @@ func (h *Hive) wanted(ctx context.Context, o ops.WorkerSpawn) (want, error) {
 		engine = llamaCpp // no other can divide a model
 	}
 	w, err := h.resolve(ctx, o.Model, engine, o.Device)
+	if err == nil {
+		err = h.models.runnable(w.model.ID, w.engine)
+	}
 	if err != nil {
 		return w, err
 	}

@@ -163,7 +163,7 @@ func (m *models) bring(ctx context.Context, f *fetch.Fetcher, d *download, p pla
 	ops.Narrate(ctx, "model_ready", "the model %s is on hive %s", id, m.hive)
 	model, err := m.get(id)
 	if model.Refused != "" {
-		ops.Warn(ctx, "model_refused", "%s; `rbee engine install%s` brings llama.cpp, which may", model.Refused, ops.HiveFlag(m.hive))
+		ops.Warn(ctx, "model_refused", "%s; %s", model.Refused, model.Hint)
 	}
 	return model, err
 }

@@ -52,6 +52,9 @@ func (h *Hive) workerFor(ctx context.Context, o ops.Infer) (*member, error) {
 	if m := h.fleet.reuse(w); m != nil {
 		return m, nil
 	}
+	if err := h.models.runnable(w.model.ID, w.engine); err != nil {
+		return nil, err
+	}
 	if w.engine == command {
 		return nil, ops.Errorf(ops.CodeUnavailable, "no worker on hive %s runs %s by a command line", h.Name, w.model.ID).
 			WithHint("`rbee worker spawn %s --engine command --command …%s` starts one", w.model.ID, ops.HiveFlag(h.Name))

@@ -151,8 +151,8 @@ func (m *models) get(id string) (ops.Model, error) {
 	}
 	m.look(id, &k)
 	m.known[id] = k
-	if m.usual() == builtin {
-		k.model.Refused = k.refused
+	if m.usual() == builtin && k.refused != "" {
+		k.model.Refused, k.model.Hint = k.refused, m.otherEngine()
 	}
 	k.model.Memory, k.model.Pinned = usualMemory(k, m.usual()), m.pinned(id)
 	if k.eye != nil {
@@ -175,6 +175,26 @@ func (m *models) unusable(id string, err error) ops.Model {
 		}
 	}
 	return model
+}
+
+// otherEngine is what to do about a model that the builtin engine cannot run.
+func (m *models) otherEngine() string {
+	if m.usual() != builtin {
+		return "leave the choice of the engine to the hive: llama.cpp, which it has, may run it"
+	}
+	return fmt.Sprintf("`rbee engine install%s` brings llama.cpp, which may run it", ops.HiveFlag(m.hive))
+}
+
+// runnable refuses, before anything is loaded, a model that get has described and
+// that the engine cannot run.
+func (m *models) runnable(id, engine string) error {
+	m.mu.Lock()
+	why := m.known[id].refused
+	m.mu.Unlock()
+	if engine != builtin || why == "" {
+		return nil
+	}
+	return ops.Errorf(ops.CodeUnsupported, "load %s: %s", id, why).WithHint("%s", m.otherEngine())
 }
 
 // shape is what decides how much memory a model takes, which get has described.

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"rbee.dev/rbee/inference/gguf/gguftest"
 	"rbee.dev/rbee/modes/daemon"
 	"rbee.dev/rbee/modes/home"
 	"rbee.dev/rbee/ops"
@@ -92,17 +93,29 @@ func TestWhatCannotBeSpawnedIsRefusedByName(t *testing.T) {
 	}
 }
 
-func TestAModelThatTheEngineRefusesFailsTheSpawnWithTheReason(t *testing.T) {
+func TestAModelThatTheEngineCannotRunIsRefusedBeforeAWorkerStarts(t *testing.T) {
+	h := start(t)
+	addModel(t, h.home, "strange", string(gguftest.Changed(testdata.Tinybee(), map[string]any{"general.architecture": "mamba"})))
+	addModel(t, h.home, "tokens", string(gguftest.Changed(testdata.Tinybee(), map[string]any{"tokenizer.ggml.model": "blast"})))
+	for model, why := range map[string]string{"strange": `its architecture is "mamba"`, "tokens": `the model "blast" is not known`} {
+		fails(t, h.Client, ops.WorkerSpawn{Model: model}, ops.CodeUnsupported, "load "+model, why, "rbee engine install")
+		fails(t, h.Client, ops.Infer{Model: model, Prompt: "hi"}, ops.CodeUnsupported, "load "+model, why, "rbee engine install")
+	}
+	if list := do(t, h.Client, ops.WorkerList{}).Workers; len(list) != 0 {
+		t.Errorf("the list says %+v", list)
+	}
+	do(t, h.Client, ops.Infer{Prompt: "hi"}) // where none is named, another is taken
+}
+
+func TestAWorkerThatCannotLoadFailsTheSpawnWithTheReason(t *testing.T) {
 	t.Setenv(realEngine, "1")
 	h := start(t)
-	strange := strings.Replace(string(testdata.Tinybee()), "llama", "lhama", 1) // its architecture
-	addModel(t, h.home, "strange", strange)
-	e := fails(t, h.Client, ops.WorkerSpawn{Model: "strange"}, ops.CodeUnsupported, "load strange", `its architecture is "lhama"`)
+	e := fails(t, h.Client, ops.WorkerSpawn{Engine: "command", Command: "sh -c 'echo no card >&2; exit 3' {socket}"}, ops.CodeUnavailable, "load tinybee", "no card")
 	if !strings.Contains(e.Hint, home.WorkerLog) {
 		t.Errorf("the hint is %q", e.Hint)
 	}
 	list := do(t, h.Client, ops.WorkerList{}).Workers
-	if len(list) != 1 || list[0].State != ops.WorkerFailed || !strings.Contains(list[0].Error, "lhama") {
+	if len(list) != 1 || list[0].State != ops.WorkerFailed || !strings.Contains(list[0].Error, "no card") {
 		t.Errorf("the list says %+v", list)
 	}
 	do(t, h.Client, ops.WorkerDelete{ID: list[0].ID})

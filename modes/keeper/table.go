@@ -261,11 +261,13 @@ func worker(w io.Writer, x ops.Worker) {
 func model(w io.Writer, m ops.Model) {
 	pair(w, "model", m.ID)
 	pair(w, "also called", strings.Join(m.Aliases, ", "))
-	pair(w, "can do", join(m.Abilities))
+	if m.Refused == "" {
+		pair(w, "can do", join(m.Abilities))
+	}
 	pair(w, "hive", m.HiveID)
 	pair(w, "cannot be used", m.Error)
-	pair(w, "what to do", m.Hint)
 	pair(w, "cannot run", m.Refused)
+	pair(w, "what to do", m.Hint)
 	if m.Pinned {
 		pair(w, "pinned", "its workers are not unloaded by themselves")
 	}
