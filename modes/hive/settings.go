@@ -10,6 +10,16 @@ import (
 // checkSettings refuses what the engine would refuse of what a person asks for,
 // while no worker is there yet that would fail by it.
 func (h *Hive) checkSettings(w want) error {
+	if len(w.flags) > 0 && w.engine != llamaCpp {
+		e := ops.Invalid("flags", "%s is a setting for llama.cpp, and the engine %s takes none", w.flags[0], w.engine)
+		switch {
+		case w.engine == command:
+			return e.WithHint("write it into the command line")
+		case h.usualEngine() == llamaCpp:
+			return e.WithHint("leave it out, or take --engine llamacpp")
+		}
+		return e.WithHint("leave it out, or `rbee engine install%s` brings llama.cpp", ops.HiveFlag(h.Name))
+	}
 	switch w.engine {
 	case llamaCpp:
 		if err := llamacpp.CheckFlags(w.flags); err != nil {

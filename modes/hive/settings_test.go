@@ -4,10 +4,12 @@ import (
 	"strings"
 	"testing"
 
+	"rbee.dev/rbee/inference/llamacpp"
 	"rbee.dev/rbee/ops"
 )
 
 func TestWhatAnEngineWouldRefuseIsRefusedBeforeThereIsAWorker(t *testing.T) {
+	t.Setenv(llamacpp.PathEnv, llamacpp.None)
 	h := &Hive{Options: Options{Name: "far"}}
 	m := ops.Model{ID: "bee", Context: 512}
 	for _, c := range []struct {
@@ -18,6 +20,8 @@ func TestWhatAnEngineWouldRefuseIsRefusedBeforeThereIsAWorker(t *testing.T) {
 		{"a flag that is none", want{engine: llamaCpp, model: m, flags: []string{"flash-atn=on"}}, "did you mean --flash-attn"},
 		{"a flag that opens a file", want{engine: llamaCpp, model: m, flags: []string{"lora=x"}}, "is not passed on"},
 		{"a flag that is taken", want{engine: llamaCpp, model: m, flags: []string{"flash-attn=on"}}, ""},
+		{"a flag for the builtin engine", want{engine: builtin, model: m, flags: []string{"flash-attn=on"}}, "the engine builtin takes none"},
+		{"a flag for a line", want{engine: command, model: m, command: "serve {socket}", flags: []string{"jinja"}}, "write it into the command line"},
 		{"a line that listens nowhere", want{engine: command, model: m, command: "serve {model}"}, "either {socket} or {port}"},
 		{"a line that listens twice", want{engine: command, model: m, command: "serve {socket} {port}"}, "not both"},
 		{"a line", want{engine: command, model: m, command: "serve {socket}", context: 4096}, ""},
