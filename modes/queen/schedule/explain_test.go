@@ -122,8 +122,11 @@ func TestWhyARequestWasRefusedIsExplained(t *testing.T) {
 			}
 			return x
 		}
+		d.add(ops.LocalHive, 1<<20)
+		numbers := ops.Errorf(ops.CodeUnavailable, "bee takes about 3.0 GiB").WithHint("in Q2_K it would fit")
+		d.broken["a"] = numbers
 		x := refused(Request{Job: "too large", Model: "bee"})
-		if n := len(x.Decisions); n != 1 || x.Decisions[0].Outcome != ops.DecidedRefused || x.Decisions[0].Hives[0].Reason != "too_large" {
+		if n := len(x.Decisions); n != 2 || x.Decisions[0].Failed != numbers.Message || x.Error != numbers.Message || x.Hint != numbers.Hint {
 			t.Errorf("where nobody can do it: %+v", x)
 		}
 		refused(Request{Job: "unknown", Model: "bea"})

@@ -64,7 +64,31 @@ func (s *Scheduler) places(l *line, r *Request) []Place {
 		}
 	}
 	s.placed = list
+	if most := l.largest(list, size); most != nil {
+		most.Barred = 0
+	}
 	return list
+}
+
+// largest is the place with most memory where a model without workers is too large
+// for each hive that could have it, or nil. That hive may find room that nobody
+// knows of here, or else says in numbers what is missing and what would fit.
+func (l *line) largest(list []Place, size int64) (most *Place) {
+	if slices.ContainsFunc(l.workers, func(w *worker) bool { return w.info.State != ops.WorkerFailed }) {
+		return nil
+	}
+	for i := range list {
+		p := &list[i]
+		small := p.hive.memory > 0 && p.hive.memory < size
+		switch {
+		case p.Barred == Elsewhere || p.Barred == Missing:
+		case !small || p.Barred < waitable && p.Barred != 0:
+			return nil // it may be for that one
+		case p.Barred == TooLarge && p.OnDisk && (most == nil || p.hive.memory > most.hive.memory):
+			most = p
+		}
+	}
+	return most
 }
 
 // judge says how good a place p is for another worker for r, of that size; mends

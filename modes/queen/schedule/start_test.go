@@ -60,7 +60,19 @@ func TestWorkersAreStartedWhereTheyFit(t *testing.T) {
 			d.add("a", 8<<30, big)
 			d.broken["a"] = ops.Errorf(ops.CodeUnavailable, "no memory on a")
 		}, want: []string{"a"}, err: "no memory on a"},
-		"nowhere where it is larger than all memory": {set: func(d *depot) { d.add("a", 2<<30, big) }, err: "a: the model is larger than the hive's memory"},
+		"where it is larger than all memory, on the largest that has it, which says in numbers why not": {set: func(d *depot) {
+			d.add("a", 2<<30, big)
+			d.add("b", 3<<30, big)
+			d.add("c", 4<<30)
+			d.add(ops.LocalHive, 1<<30)
+			d.broken["b"] = ops.Errorf(ops.CodeUnavailable, "bee takes about 6.0 GiB")
+		}, want: []string{"b"}, err: "bee takes about 6.0 GiB"},
+		"there, too, where that one is named": {set: func(d *depot) { d.add("a", 2<<30, big); d.add("b", 3<<30, big) }, r: Request{Hive: "a"}, want: []string{"a"}},
+		"nowhere where it is larger than all memory, and the hive with more does not answer": {set: func(d *depot) {
+			d.add("a", 2<<30, big)
+			d.add("b", 64<<30, big)
+			d.Lost("b")
+		}, err: "a: the model is larger than the hive's memory"},
 		"nowhere where all is pinned": {set: func(d *depot) {
 			d.add("a", 8<<30, big, ops.Model{ID: "ant", Size: 7 << 30, Pinned: true})
 			d.run("a", "w", "ant", 4)
