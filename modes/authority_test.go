@@ -124,7 +124,7 @@ func TestAQueenWithACertificateOfAnAuthorityIsTrustedByItsName(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	shown := p.record("queen").Fingerprint
+	shown, other := p.record("queen").Fingerprint, "SHA256:"+strings.Repeat("x", 43)
 	for _, tt := range []struct {
 		name, host, authorities string
 		flags                   []string
@@ -133,7 +133,8 @@ func TestAQueenWithACertificateOfAnAuthorityIsTrustedByItsName(t *testing.T) {
 		{"its authority is trusted", "localhost", a.file, nil, []string{"queen  up at"}},
 		{"its authority is not", "localhost", os.DevNull, nil, []string{"not known here: " + shown, "--queen-fingerprint " + shown}},
 		{"by a name that it is not for", "127.0.0.1", a.file, nil, []string{"is not for that name: it is for localhost", "call it by such a name"}},
-		{"with another fingerprint", "localhost", a.file, []string{"--queen-fingerprint", "SHA256:other"}, []string{"shows the certificate " + shown + ", not SHA256:other"}},
+		{"with another fingerprint", "localhost", a.file, []string{"--queen-fingerprint", other}, []string{"shows the certificate " + shown + ", not " + other}},
+		{"with what is no fingerprint", "localhost", a.file, []string{"--queen-fingerprint", "other"}, []string{"--queen-fingerprint: must be SHA256: and 43 characters"}},
 		{"by a name that it is not for, pinned", "127.0.0.1", a.file, []string{"--queen-fingerprint", shown}, []string{"queen  up at"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -43,7 +43,7 @@ func asFlag(parsed *kong.Context, err error) error {
 	if e == nil || e.Field == "" || parsed.Selected() == nil {
 		return err
 	}
-	flags, field := parsed.Selected().Flags, strings.ReplaceAll(e.Field, "_", "-")
+	flags, field := slices.Concat(parsed.Selected().Flags, parsed.Model.Flags), strings.ReplaceAll(e.Field, "_", "-")
 	at := slices.IndexFunc(flags, func(f *kong.Flag) bool {
 		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
 		return name == e.Field || name == "" && f.Name == field

@@ -20,6 +20,8 @@ func checkAlias(value string) error {
 type Alias struct {
 	Alias string `json:"alias"`
 	Model string `json:"model"`
+	// Missing says, in a list, that no hive has a model of that name.
+	Missing bool `json:"missing,omitempty"`
 }
 
 // Aliases is the answer to [ModelAliases].

@@ -7,9 +7,12 @@ import (
 )
 
 // Nearest returns the candidate that s was most likely meant to be: the one that
-// s is the beginning of if it is the only one, else the one that differs least,
+// s is but for a tag behind a colon, as bee:latest for bee; the one that s is the beginning of if it is the only one, else the one that differs least,
 // or "" when more than a third of its letters do.
 func Nearest(s string, candidates []string) string {
+	if base, _, tagged := strings.Cut(s, ":"); tagged && slices.Contains(candidates, base) {
+		return base
+	}
 	best, bestDistance := "", 1<<30
 	prefixed := ""
 	prefixes := 0

@@ -29,3 +29,15 @@ func TestNearest(t *testing.T) {
 		t.Errorf("Nearest() of nothing = %q", got)
 	}
 }
+
+func TestATagIsLeftOffANameThatThereIs(t *testing.T) {
+	names := []string{"alpha", "alpha-2", "beta"}
+	for s, want := range map[string]string{"alpha:latest": "alpha", "beta:q8_0": "beta", "gamma:latest": "", "alpha-2:x": "alpha-2"} {
+		if got := ops.Nearest(s, names); got != want {
+			t.Errorf("%q is %q, want %q", s, got, want)
+		}
+	}
+	if got := ops.NearestNames("alpha:latest", names); len(got) == 0 || got[0] != "alpha" {
+		t.Errorf("%q", got)
+	}
+}

@@ -28,7 +28,11 @@ func (h *Hive) stays(s spot, would bool) (text string) {
 	}
 	if slices.Sort(pinned); len(pinned) > 0 && would {
 		pinned = slices.Compact(pinned)
-		text += fmt.Sprintf("; pinned models are not unloaded: %s (`rbee model unpin %s%s` changes that)", listed(pinned), pinned[0], ops.HiveFlag(h.Name))
+		others := ""
+		if len(pinned) > 1 {
+			others = ", and so for the others"
+		}
+		text += fmt.Sprintf("; pinned models are not unloaded: %s (`rbee model unpin %s%s` changes that%s)", listed(pinned), pinned[0], ops.HiveFlag(h.Name), others)
 	}
 	if slices.Sort(busy); len(busy) > 0 && would {
 		text += "; busy workers are not unloaded: " + listed(busy)

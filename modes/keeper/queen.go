@@ -297,7 +297,9 @@ func (k *Keeper) shutdown(ctx context.Context, record daemon.Record, scope daemo
 	if daemon.WaitEnd(soon, record.Process) == nil {
 		return nil
 	}
-	k.say("keeper: the queen waits for what it ends, for %s at most", stopWithin)
+	if scope == daemon.ScopeAll { // of a restart it is told what is waited for
+		k.say("keeper: the queen waits for what it ends, for %s at most", stopWithin)
+	}
 	return daemon.WaitEnd(ctx, record.Process)
 }
 

@@ -314,9 +314,13 @@ func aliases(w io.Writer, result any) {
 			row(w, "no aliases; `rbee model alias NAME MODEL` makes one")
 			return
 		}
-		row(w, "ALIAS", "MODEL")
+		row(w, "ALIAS", "MODEL", "NOTE")
 		for _, a := range r.Aliases {
-			row(w, a.Alias, a.Model)
+			note := ""
+			if a.Missing {
+				note = "no hive has this model"
+			}
+			row(w, a.Alias, a.Model, note)
 		}
 	}
 }

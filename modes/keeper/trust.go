@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -42,10 +43,16 @@ func pinned(pidFile string) *tls.Config {
 	})
 }
 
+// fingerprint is a certificate's as [daemon.Fingerprint] makes it.
+var fingerprint = regexp.MustCompile(`^SHA256:[A-Za-z0-9+/]{43}$`)
+
 // trust says what certificate the queen at u may show: the one that is known, as
 // ssh knows hosts; else one that an authority of the system's vouches for; else
 // the one that the person names, which is known from then on.
 func (k *Keeper) trust(u *url.URL) (*tls.Config, error) {
+	if k.Pin != "" && !fingerprint.MatchString(k.Pin) {
+		return nil, ops.Invalid("queen_fingerprint", "must be SHA256: and 43 characters of base64, as `rbee queen status` on its machine shows it, got %q", k.Pin)
+	}
 	address := u.Host
 	if u.Port() == "" {
 		address = net.JoinHostPort(u.Hostname(), "443")

@@ -42,7 +42,7 @@ func (e *elsewhere) ask(t *testing.T, pin string) error {
 	}
 	trusted, err := e.keeper.trust(u)
 	if err != nil {
-		t.Fatal(err)
+		return err
 	}
 	c := transport.New(transport.Options{BaseURL: e.URL, TLS: trusted})
 	defer c.Close()
@@ -62,7 +62,13 @@ func TestAQueenElsewhereIsShownThenPinnedAndNeverChanged(t *testing.T) {
 	e := newElsewhere(t)
 	known := e.keeper.Home.KnownQueens()
 	wantDenied(t, e.ask(t, ""), "--queen-fingerprint "+e.fingerprint)
-	wantDenied(t, e.ask(t, "SHA256:another"), "not SHA256:another")
+	another := "SHA256:" + strings.Repeat("another", 6) + "x"
+	wantDenied(t, e.ask(t, another), "not "+another)
+	for _, pin := range []string{"SHA256:another", e.fingerprint[7:], "sha256:" + e.fingerprint[7:], e.fingerprint + "="} {
+		if err := e.ask(t, pin); ops.CodeOf(err) != ops.CodeInvalid || ops.AsError(err).Field != "queen_fingerprint" {
+			t.Errorf("%s: %v", pin, err)
+		}
+	}
 	if _, err := os.Stat(known); !os.IsNotExist(err) {
 		t.Error("a queen was remembered that nobody has accepted")
 	}

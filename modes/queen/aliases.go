@@ -80,7 +80,9 @@ func (q *Queen) ModelAliases(context.Context, ops.ModelAliases) (ops.Aliases, er
 	all := q.aliases.get()
 	list := ops.Aliases{Aliases: []ops.Alias{}}
 	for _, name := range slices.Sorted(maps.Keys(all)) {
-		list.Aliases = append(list.Aliases, ops.Alias{Alias: name, Model: all[name]})
+		a := ops.Alias{Alias: name, Model: all[name]}
+		a.Missing = !ops.IsModelReference(a.Model) && q.known(a.Model) == ""
+		list.Aliases = append(list.Aliases, a)
 	}
 	return list, nil
 }

@@ -41,7 +41,11 @@ func (q *Queen) occupy() error {
 
 // bind opens an address.
 func bind(address string) (net.Listener, error) {
-	ln, err := net.Listen("tcp", address) //nolint:noctx // there is no context before Run
+	network := "tcp"
+	if host, _, err := net.SplitHostPort(address); err == nil && host == net.IPv4zero.String() {
+		network = "tcp4" // and not IPv6 as well, which nobody has asked for
+	}
+	ln, err := net.Listen(network, address) //nolint:noctx // there is no context before Run
 	if err == nil {
 		return ln, nil
 	}

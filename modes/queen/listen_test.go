@@ -180,3 +180,18 @@ func TestAHintNamesAnotherProgramOnlyWhereThereIsOne(t *testing.T) {
 		}
 	}
 }
+
+func TestAQueenListensWhereSheIsToldAndSaysSo(t *testing.T) {
+	for address, want := range map[string]string{"0.0.0.0:0": "0.0.0.0:", "127.0.0.1:0": "127.0.0.1:"} {
+		ln, err := bind(address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := ln.Addr().String(); !strings.HasPrefix(got, want) {
+			t.Errorf("on %s in place of %s", got, address)
+		}
+		if err := ln.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}

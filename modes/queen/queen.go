@@ -123,7 +123,7 @@ func New(o Options) (_ *Queen, err error) {
 	}
 	q.local = newLocalHive(o.Home, o.Binary, q.build, o.Log)
 	q.local.idle = o.IdleTimeout
-	q.schedule = schedule.New(schedule.Options{Fleet: fleet{q}, Policy: policy, Depth: o.QueueDepth})
+	q.schedule = schedule.New(schedule.Options{Fleet: fleet{q}, Policy: policy, Depth: o.QueueDepth, Aliases: q.aliases.get})
 	q.books.schedule = q.schedule
 	return q, nil
 }

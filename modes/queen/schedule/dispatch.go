@@ -155,8 +155,12 @@ func (p *Place) lost() (why, remedy string) {
 	case Drained:
 		remedy = fmt.Sprintf("`rbee hive resume %s` has it take work again", p.Hive())
 	case Pinned:
-		why += ": " + strings.Join(p.hive.pins(), ", ")
-		remedy = fmt.Sprintf("`rbee model unpin NAME --hive %s` lets a model be unloaded again", p.Hive())
+		pins := p.hive.pins()
+		why += ": " + strings.Join(pins, ", ")
+		remedy = fmt.Sprintf("`rbee model unpin %s --hive %s` lets it be unloaded again", pins[0], p.Hive())
+		if len(pins) > 1 {
+			remedy += ", and so for the others"
+		}
 	}
 	return why, remedy
 }

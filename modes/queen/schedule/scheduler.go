@@ -3,6 +3,7 @@ package schedule
 import (
 	"cmp"
 	"context"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -41,6 +42,9 @@ type Options struct {
 	Fleet  Fleet
 	Policy Policy // nil is the default one
 	Depth  int    // requests that may wait for one model; 0 means [DefaultDepth]
+	// Aliases returns the other names of models, for errors; nil says that there are
+	// none.
+	Aliases func() map[string]string
 }
 
 // Scheduler lends workers to requests.
@@ -174,6 +178,10 @@ func (s *Scheduler) unknown(model string) error {
 	e := ops.Errorf(ops.CodeNotFound, "there is no model %q on any hive", model)
 	e.Field = "model"
 	names := s.names()
+	if s.Aliases != nil {
+		names = slices.AppendSeq(names, maps.Keys(s.Aliases()))
+		slices.Sort(names)
+	}
 	if near := ops.NearestNames(model, names); len(near) > 0 {
 		return e.WithHint("did you mean \"%s\"?", strings.Join(near, `" or "`))
 	}

@@ -1,0 +1,46 @@
+package schedule
+
+import (
+	"testing"
+	"testing/synctest"
+
+	"rbee.dev/rbee/ops"
+)
+
+func TestTheHintNamesModelsThatCanBeUnpinned(t *testing.T) {
+	for want, pinned := range map[string][]string{
+		"`rbee model unpin ant --hive a` lets it be unloaded again":                        {"ant"},
+		"`rbee model unpin ant --hive a` lets it be unloaded again, and so for the others": {"ant", "wasp"},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			d := newDepot(t, Options{})
+			defer d.Close()
+			models := []ops.Model{{ID: "bee", Size: 4 << 30}}
+			for _, name := range pinned {
+				models = append(models, ops.Model{ID: name, Size: 7 << 30 / int64(len(pinned)), Pinned: true})
+			}
+			d.add("a", 8<<30, models...)
+			for _, name := range pinned {
+				d.run("a", "w-"+name, name, 4)
+			}
+			if _, err := d.Acquire(t.Context(), Request{Model: "bee"}); err == nil || ops.AsError(err).Hint != want {
+				t.Errorf("%+v, want %q", ops.AsError(err), want)
+			}
+		})
+	}
+}
+
+func TestAnUnknownModelIsToldTheAliasesToo(t *testing.T) {
+	d := newDepot(t, Options{Aliases: func() map[string]string { return map[string]string{"fast": "bee"} }})
+	defer d.Close()
+	d.add("a", 8<<30, bee)
+	for model, want := range map[string]string{
+		"elephant":   "there are: bee, fast; `rbee model download` brings others",
+		"fasd":       `did you mean "fast"?`,
+		"bee:latest": `did you mean "bee"?`,
+	} {
+		if _, err := d.Acquire(t.Context(), Request{Model: model}); ops.CodeOf(err) != ops.CodeNotFound || ops.AsError(err).Hint != want {
+			t.Errorf("%s: %+v, want %q", model, ops.AsError(err), want)
+		}
+	}
+}
