@@ -23,7 +23,7 @@ func TestTheHintNamesModelsThatCanBeUnpinned(t *testing.T) {
 			for _, name := range pinned {
 				d.run("a", "w-"+name, name, 4)
 			}
-			if _, err := d.Acquire(t.Context(), Request{Model: "bee"}); err == nil || ops.AsError(err).Hint != want {
+			if _, err := d.Acquire(t.Context(), Request{Model: "bee", Hive: "a"}); err == nil || ops.AsError(err).Hint != want {
 				t.Errorf("%+v, want %q", ops.AsError(err), want)
 			}
 		})
