@@ -142,10 +142,26 @@ func (j *job) settle() {
 func (j *job) begin() {
 	j.mu.Lock()
 	defer j.mu.Unlock()
+	if j.finished != nil {
+		return
+	}
 	j.state = ops.JobRunning
 	if j.started == nil {
 		now := time.Now().UTC()
 		j.started = &now
+	}
+}
+
+// turn marks the job as queued, while its work waits, or as running.
+func (j *job) turn(waits bool) {
+	if !waits {
+		j.begin()
+		return
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.finished == nil {
+		j.state, j.started = ops.JobQueued, nil
 	}
 }
 

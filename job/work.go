@@ -15,7 +15,7 @@ import (
 func (s *Server[O]) start(j *job, o O) {
 	ctx, cancel := context.WithCancelCause(s.base)
 	j.cancel = cancel
-	ctx = ops.WithCaller(ops.WithSink(j.logger.WithContext(ctx), j), j.by)
+	ctx = ops.WithTurn(ops.WithCaller(ops.WithSink(j.logger.WithContext(ctx), j), j.by), j.turn)
 	j.begin()
 	s.idle.began()
 	s.work.Go(func() {

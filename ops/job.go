@@ -11,8 +11,9 @@ import (
 // successor takes it up.
 var ErrDetached = errors.New("the daemon is restarting")
 
-// JobState is where a job is in its life. The legal transitions are queued →
-// running → completed, failed or cancelled, and queued → cancelled.
+// JobState is where a job is in its life. It is queued until it runs, and again
+// whenever its work waits for its turn (see [Waits]); completed, failed and cancelled
+// are last.
 type JobState string
 
 // The states of a job.
@@ -38,7 +39,7 @@ type Job struct {
 	State      JobState        `json:"state"`                 // see the constants
 	Events     uint64          `json:"events"`                // id of the newest event
 	CreatedAt  time.Time       `json:"created_at"`            // UTC
-	StartedAt  *time.Time      `json:"started_at,omitempty"`  // absent until it runs
+	StartedAt  *time.Time      `json:"started_at,omitempty"`  // when it began to run; absent while it is queued
 	FinishedAt *time.Time      `json:"finished_at,omitempty"` // absent until it ends
 	Error      *Error          `json:"error,omitempty"`       // only of a failed or cancelled job
 }

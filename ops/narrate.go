@@ -32,6 +32,7 @@ type (
 	sinkKey   struct{}
 	actorKey  struct{}
 	callerKey struct{}
+	turnKey   struct{}
 )
 
 // WithSink returns a context whose narration goes to s.
@@ -58,6 +59,20 @@ func WithCaller(ctx context.Context, id string) context.Context {
 func CallerOf(ctx context.Context) string {
 	id, _ := ctx.Value(callerKey{}).(string)
 	return id
+}
+
+// WithTurn returns a context whose work tells turn that it waits for its turn, and
+// with false that it has got it.
+func WithTurn(ctx context.Context, turn func(waits bool)) context.Context {
+	return context.WithValue(ctx, turnKey{}, turn)
+}
+
+// Waits tells the context's job that its work waits for its turn, or with false that
+// it runs. Without a job it does nothing.
+func Waits(ctx context.Context, waits bool) {
+	if turn, ok := ctx.Value(turnKey{}).(func(bool)); ok {
+		turn(waits)
+	}
 }
 
 // As returns a context in which actor (queen, hive, worker) speaks.

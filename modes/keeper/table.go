@@ -98,7 +98,11 @@ func queenReport(w io.Writer, r ops.QueenReport) {
 		pair(w, "drained", isDrained)
 	}
 	for _, model := range slices.Sorted(maps.Keys(r.Waiting)) {
-		pair(w, "queue", fmt.Sprintf("%d wait for %s", r.Waiting[model], model))
+		verb := "wait"
+		if r.Waiting[model] == 1 {
+			verb = "waits"
+		}
+		pair(w, "queue", fmt.Sprintf("%d %s for %s", r.Waiting[model], verb, model))
 	}
 	counts := make([]string, 0, len(r.Jobs))
 	for _, s := range []ops.JobState{ops.JobQueued, ops.JobRunning, ops.JobCompleted, ops.JobFailed, ops.JobCancelled} {

@@ -212,10 +212,14 @@ func (s *Scheduler) wait(ctx context.Context, w *waiter) (*Lease, error) {
 	tick := time.NewTicker(tellEvery)
 	defer tick.Stop()
 	s.relay(ctx, w) // what was said before it came
+	ops.Waits(ctx, true)
 	for {
 		select {
 		case <-w.settled:
 			s.relay(ctx, w)
+			if w.lease != nil {
+				ops.Waits(ctx, false)
+			}
 			return w.lease, w.err
 		case <-w.news:
 			s.relay(ctx, w)

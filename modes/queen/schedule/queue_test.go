@@ -1,6 +1,7 @@
 package schedule
 
 import (
+	"context"
 	"errors"
 	"slices"
 	"strings"
@@ -187,5 +188,39 @@ func TestAWaiterWithoutAWorkerToWaitForIsRefused(t *testing.T) {
 			t.Errorf("refused by %v (%s)", a.err, ops.AsError(a.err).Hint)
 		}
 		lease.Release() // of a worker that is gone
+	})
+}
+
+func TestARequestsJobIsToldThatItWaitsAndThatItRuns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := one(t, Options{})
+		var told []bool
+		ctx, cancel := context.WithCancel(ops.WithTurn(t.Context(), func(waits bool) { told = append(told, waits) }))
+		first, err := d.Acquire(ctx, Request{Model: "bee"})
+		if err != nil || len(told) > 0 {
+			t.Fatalf("one that finds a slot is told %v, %v", told, err)
+		}
+		done := make(chan *Lease)
+		acquire := func() {
+			lease, _ := d.Acquire(ctx, Request{Model: "bee"})
+			done <- lease
+		}
+		go acquire()
+		synctest.Wait()
+		if !slices.Equal(told, []bool{true}) {
+			t.Errorf("one that finds none is told %v", told)
+		}
+		first.Release()
+		second := <-done
+		if !slices.Equal(told, []bool{true, false}) {
+			t.Errorf("when it has its slot it was told %v", told)
+		}
+		go acquire()
+		synctest.Wait()
+		cancel()
+		if <-done != nil || !slices.Equal(told, []bool{true, false, true}) {
+			t.Errorf("one that leaves was told %v", told)
+		}
+		second.Release()
 	})
 }
