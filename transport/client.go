@@ -41,10 +41,13 @@ type Options struct {
 	// broken. It must be longer than the daemon's heartbeat, which is 15 s;
 	// 0 means 60 s.
 	Silence time.Duration
+	// Answer is how long the daemon may say nothing to a request, and then nothing to
+	// whether it is there (GET /health), before it counts as hung; 0 is for ever.
+	Answer time.Duration
 	// KeepIdle is how long a connection is kept that nothing needs; 0 means 90 s.
 	KeepIdle time.Duration
-	// Hint is what to do where it cannot be reached, or "".
-	Hint string
+	// Hint is what to do where it cannot be reached, HungHint where it hangs, or "".
+	Hint, HungHint string
 	// OnLost, if set, is told each time that Follow loses its stream and begins
 	// to try again. Its context is Follow's.
 	OnLost func(ctx context.Context, err error)
@@ -108,7 +111,7 @@ func (c *Client) Close() { c.pool.CloseIdleConnections() }
 // Health asks whether the daemon is there and what it is.
 func (c *Client) Health(ctx context.Context) (ops.Health, error) {
 	var h ops.Health
-	err := c.call(ctx, http.MethodGet, "/health", nil, &h)
+	err := c.ask(ctx, http.MethodGet, "/health", nil, &h)
 	return h, err
 }
 
@@ -150,10 +153,18 @@ func (c *Client) Get(ctx context.Context, path string, out any) error {
 	return c.call(ctx, http.MethodGet, path, nil, out)
 }
 
-// call makes one request. Its error is the daemon's own, as *ops.Error, or an
+// call is ask that is given up when the daemon hangs.
+func (c *Client) call(ctx context.Context, method, path string, body []byte, out any) error {
+	attended, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	defer c.listen(attended, cancel).close()
+	return c.ask(attended, method, path, body, out)
+}
+
+// ask makes one request. Its error is the daemon's own, as *ops.Error, or an
 // unavailable one with ErrUnreachable in the chain when there was no answer, or
 // the cause of ctx when that has ended.
-func (c *Client) call(ctx context.Context, method, path string, body []byte, out any) error {
+func (c *Client) ask(ctx context.Context, method, path string, body []byte, out any) error {
 	bounded, cancel := context.WithTimeoutCause(ctx, c.Patience, fmt.Errorf("no answer within %s", c.Patience))
 	defer cancel()
 	r, err := http.NewRequestWithContext(bounded, method, c.BaseURL+path, bytes.NewReader(body))

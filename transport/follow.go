@@ -22,7 +22,8 @@ type Received struct {
 // Follow yields the events of a job that come after the one called after, each
 // once and in order, to the last one. A stream that breaks is taken up again
 // behind the newest event; after Patience without hearing anything, or when the
-// daemon says that there is no such job, Follow yields the error and ends.
+// daemon says that there is no such job or hangs before the first event, Follow
+// yields the error and ends.
 func (c *Client) Follow(ctx context.Context, id string, after uint64) iter.Seq2[Received, error] {
 	return func(yield func(Received, error) bool) {
 		f := follower{client: c, path: jobPath(id) + "/stream", last: after, yield: yield}
@@ -76,7 +77,7 @@ func (f *follower) run(ctx context.Context) error {
 		case errors.Is(err, errAccepted):
 			f.submit = nil
 			continue
-		case permanent(err) || f.unsubmitted(err):
+		case permanent(err) || f.unsubmitted(err) || f.last == 0 && errors.Is(err, ErrHung):
 			return err
 		}
 		if f.last > before {
@@ -89,12 +90,21 @@ func (f *follower) run(ctx context.Context) error {
 			}
 		}
 		if time.Since(lost) > f.client.Patience {
-			return f.client.unreachable(err).WithHint("tried for %s to get the job's stream back", f.client.Patience)
+			return f.gone(err)
 		}
 		if err := sleep(ctx, pause.NextBackOff()); err != nil {
 			return err
 		}
 	}
+}
+
+// gone is err as it is told once Patience has passed.
+func (f *follower) gone(err error) error {
+	e := f.client.unreachable(err)
+	if f.last == 0 || errors.Is(err, ErrHung) {
+		return e // whose hint helps more
+	}
+	return e.WithHint("tried for %s to get the job's stream back", f.client.Patience)
 }
 
 // permanent reports whether connecting again cannot help: the daemon or the way

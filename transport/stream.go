@@ -46,6 +46,7 @@ type connection struct {
 	submit []byte                   // submits the job whose stream it is, if not nil
 	after  uint64                   // id of the newest event that is known
 	see    func(e *sse.Event) error // takes each event; its error ends the reading
+	ear    *ear
 	body   watchedBody
 }
 
@@ -58,6 +59,8 @@ func (s *connection) read(ctx context.Context) error {
 		cancel(fmt.Errorf("its stream has fallen silent"))
 	})
 	defer s.body.quiet.Stop()
+	s.ear = s.client.listen(bounded, cancel)
+	defer s.ear.close()
 	var stop error // why see wants no more
 	leave := func() bool { return false }
 	err := s.reader().SubscribeRawWithContext(bounded, func(e *sse.Event) {
@@ -103,7 +106,8 @@ func (s *connection) reader() *sse.Client {
 		if err := s.check(answer); err != nil {
 			return errors.Join(err, answer.Body.Close())
 		}
-		s.body.ReadCloser, s.body.silence = answer.Body, s.client.Silence
+		s.ear.hears()
+		s.body.ReadCloser, s.body.silence, s.body.ear = answer.Body, s.client.Silence, s.ear
 		s.body.quiet.Reset(s.client.Silence)
 		answer.Body = &s.body
 		return nil
@@ -152,6 +156,7 @@ type watchedBody struct {
 	io.ReadCloser
 	quiet   *time.Timer // breaks the connection when it fires
 	silence time.Duration
+	ear     *ear
 	heard   atomic.Bool // anything was read
 	err     error       // why there is no more
 	mark    string      // what is left to read of the mark behind the end
@@ -164,6 +169,7 @@ func (b *watchedBody) Read(p []byte) (int, error) {
 		if n > 0 {
 			b.heard.Store(true)
 			b.quiet.Reset(b.silence)
+			b.ear.hears()
 		}
 		if err != nil {
 			b.err, b.mark = err, "\nretry: "+tear

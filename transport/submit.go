@@ -41,7 +41,7 @@ func (c *Client) Submit(ctx context.Context, o ops.Op, id string) (ops.Accepted,
 			}
 			return accepted, context.Cause(ctx)
 		}
-		if !sent || !errors.Is(err, ErrUnreachable) || time.Since(began) > c.Patience {
+		if !sent || !errors.Is(err, ErrUnreachable) || errors.Is(err, ErrHung) || time.Since(began) > c.Patience {
 			return accepted, err
 		}
 		_ = sleep(ctx, pause.NextBackOff()) // should ctx end here, so does the next request
@@ -58,6 +58,7 @@ func (c *Client) abandon(ctx context.Context, id string) bool {
 	if errors.Is(context.Cause(ctx), ops.ErrDetached) {
 		return false
 	}
+	given := ctx.Err() != nil // somebody cancelled it
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cancelWithin)
 	defer cancel()
 	pause := newPause()
@@ -71,6 +72,10 @@ func (c *Client) abandon(ctx context.Context, id string) bool {
 			break
 		}
 	}
-	ops.Warn(ctx, "cancel_unheard", "%s has not answered that this is cancelled: it may do it yet", c.Name)
+	if given {
+		ops.Warn(ctx, "cancel_unheard", "%s has not answered that this is cancelled: it may do it yet", c.Name)
+	} else {
+		ops.Warn(ctx, "cancel_unheard", "%s has not answered that nobody waits for this any more: it may do it yet", c.Name)
+	}
 	return false
 }

@@ -131,6 +131,17 @@ func TestAPIDFileIsHeldByOne(t *testing.T) {
 	if r, alive, err := daemon.Running(path); err != nil || !alive || r.Address != "here" {
 		t.Errorf("running: %+v, %v, %v", r, alive, err)
 	}
+	elsewhere := filepath.Join(t.TempDir(), "queen.pid")
+	for _, name := range []string{"", ".lock"} { // without the lock, and with it
+		text, err := os.ReadFile(path + name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		write(t, elsewhere+name, string(text))
+		if r, alive, err := daemon.Running(elsewhere); err != nil || alive || r.PID != mine.PID {
+			t.Errorf("a copy in another home: %+v, %v, %v", r, alive, err)
+		}
+	}
 	if err := p.Release(); err != nil {
 		t.Fatal(err)
 	}
@@ -247,8 +258,8 @@ func TestLeftoversAreEndedAndTheirFoldersRemoved(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer p.Release() //nolint:errcheck // the folder is gone
-	if err := daemon.KillLeftovers(h); err != nil {
-		t.Fatal(err)
+	if ended, err := daemon.KillLeftovers(h); err != nil || ended != 1 {
+		t.Fatalf("%d, %v", ended, err)
 	}
 	<-child.Done()
 	if _, err := os.Stat(folder); !os.IsNotExist(err) {

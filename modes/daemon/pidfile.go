@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -58,13 +59,19 @@ type PIDFile struct {
 	lock *flock.Flock
 }
 
+// lookedAtFor is how long a lock may be taken by those who only look whether it is,
+// at most: each does for some microseconds.
+const lookedAtFor = 100 * time.Millisecond
+
 // Lock takes the pid file at path for r. The lock, beside the file, ends with
 // the process, however that dies, so a stale pid file is no obstacle. When
 // another process holds it the error is ErrRunning and the Record is its.
 func Lock(path string, r Record) (*PIDFile, Record, error) {
 	lock := flock.New(path+".lock", flock.SetPermissions(0o600))
-	ok, err := lock.TryLock()
-	if err != nil {
+	ctx, cancel := context.WithTimeout(context.Background(), lookedAtFor)
+	defer cancel()
+	ok, err := lock.TryLockContext(ctx, lookedAtFor/20)
+	if err != nil && ctx.Err() == nil {
 		return nil, Record{}, fmt.Errorf("lock pid file: %w", err)
 	}
 	if !ok {
@@ -130,14 +137,29 @@ func Read(path string) (Record, error) {
 }
 
 // Running returns the record of the daemon that holds the pid file at path, and
-// whether it lives. A missing, broken or stale file is a daemon not running.
+// whether it lives. A missing, broken or stale file is a daemon not running, and so
+// is one that nobody holds although its process lives: it was copied from elsewhere.
 func Running(path string) (Record, bool, error) {
 	r, err := Read(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return Record{}, false, nil
 	}
-	if err != nil {
-		return Record{}, false, err
+	if err != nil || !r.Alive() {
+		return r, false, err
 	}
-	return r, r.Alive(), nil
+	held, err := held(path)
+	return r, held, err
+}
+
+// held reports whether somebody holds the pid file at path.
+func held(path string) (bool, error) {
+	lock := flock.New(path+".lock", flock.SetFlag(os.O_RDONLY))
+	free, err := lock.TryRLock()
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err = errors.Join(err, lock.Close()); err != nil {
+		return false, fmt.Errorf("look whether the pid file is held: %w", err)
+	}
+	return !free, nil
 }

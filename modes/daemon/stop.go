@@ -39,6 +39,11 @@ func Kill(ctx context.Context, p Process, patience time.Duration) error {
 	if WaitEnd(polite, p) == nil {
 		return nil
 	}
+	return KillNow(ctx, p)
+}
+
+// KillNow ends the process by SIGKILL, so that it has no say in what ends with it.
+func KillNow(ctx context.Context, p Process) error {
 	if err := p.Signal(syscall.SIGKILL); err != nil {
 		return fmt.Errorf("kill process %d: %w", p.PID, err)
 	}
@@ -54,8 +59,9 @@ func HasWorkers(h home.Home) bool {
 }
 
 // KillLeftovers ends a hive and workers of h that still run although what
-// should have stopped them is gone, and removes the workers' folders.
-func KillLeftovers(h home.Home) error {
+// should have stopped them is gone, and removes the workers' folders. It reports how
+// many processes there were.
+func KillLeftovers(h home.Home) (ended int, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
 	files := append([]string{h.PIDFile("hive")}, workerRecords(h)...)
@@ -66,11 +72,12 @@ func KillLeftovers(h home.Home) error {
 		if err != nil || !alive {
 			continue
 		}
+		ended++
 		ending.Go(func() { errs[i] = Kill(ctx, r.Process, 5*time.Second) })
 	}
 	ending.Wait()
 	for _, file := range workerRecords(h) {
 		errs = append(errs, os.RemoveAll(filepath.Dir(file)))
 	}
-	return errors.Join(errs...)
+	return ended, errors.Join(errs...)
 }

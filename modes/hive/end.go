@@ -20,4 +20,7 @@ Example:
 }
 
 // Run ends them.
-func (EndCmd) Run(_ context.Context, h home.Home) error { return daemon.KillLeftovers(h) }
+func (EndCmd) Run(_ context.Context, h home.Home) error {
+	_, err := daemon.KillLeftovers(h)
+	return err
+}

@@ -34,7 +34,7 @@ func newHomeIn(t testing.TB, dir string) home.Home {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := daemon.KillLeftovers(h); err != nil {
+		if _, err := daemon.KillLeftovers(h); err != nil {
 			t.Error(err)
 		}
 	})

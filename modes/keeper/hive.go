@@ -158,12 +158,12 @@ func (k *Keeper) canStopAlone(hive string) bool {
 
 // stopAlone ends this machine's hive and its workers. No queen is started for that.
 func (k *Keeper) stopAlone() error {
-	_, running, _ := daemon.Running(k.Home.PIDFile("hive")) // what cannot be read runs as little as what is not there
-	if err := daemon.KillLeftovers(k.Home); err != nil {
+	ended, err := daemon.KillLeftovers(k.Home)
+	if err != nil {
 		return err
 	}
 	why := "no hive was running on this machine, and no queen is"
-	if running {
+	if ended > 0 {
 		why = "stopped by `rbee hive stop`, without a queen"
 	}
 	return k.show(ops.Hive{ID: ops.LocalHive, State: ops.HiveDown, Error: why, LogPath: k.Home.Log("hive")})

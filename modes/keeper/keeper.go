@@ -68,6 +68,11 @@ func (k *Keeper) client(ctx context.Context) (*transport.Client, error) {
 	}
 	options := k.own(record)
 	options.DialContext = k.redial
+	if options.Token == "" {
+		if _, err := os.Stat(k.Home.Token()); os.IsNotExist(err) {
+			return nil, k.tokenGone()
+		}
+	}
 	return transport.New(options), nil
 }
 
@@ -79,6 +84,7 @@ func (k *Keeper) own(record daemon.Record) transport.Options {
 		token = k.ownToken()
 	}
 	options := k.options(record.URL(), token)
+	options.HungHint = hungHint
 	if record.Fingerprint != "" {
 		options.TLS = pinned(k.Home.PIDFile("queen"))
 	}
@@ -149,7 +155,7 @@ func (k *Keeper) options(url, token string) transport.Options {
 		hint = "is it up, and does it listen there? `rbee queen status` tells on its own machine; without --queen and RBEE_QUEEN this one's queen is used"
 	}
 	return transport.Options{
-		Name: "the queen at " + strings.TrimPrefix(url, "http://"), BaseURL: url, Token: token, Hint: hint,
+		Name: "the queen at " + strings.TrimPrefix(url, "http://"), BaseURL: url, Token: token, Hint: hint, HungHint: hint, Answer: answerWithin,
 		OnLost: func(_ context.Context, err error) { k.say("keeper: lost the queen, trying again: %v", err) },
 	}
 }

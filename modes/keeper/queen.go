@@ -3,7 +3,6 @@ package keeper
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -15,12 +14,6 @@ import (
 	"rbee.dev/rbee/ops"
 	"rbee.dev/rbee/transport"
 )
-
-// stopWithin is how long a queen may take to end with all that it started.
-const stopWithin = 30 * time.Second
-
-// answerWithin is how long a daemon may take to answer that it is to end.
-const answerWithin = 5 * time.Second
 
 // QueenStatus is `rbee queen status`.
 type QueenStatus struct{}
@@ -47,6 +40,7 @@ func (k *Keeper) ownQueen(command string) error {
 // queenStatus is what the command prints.
 type queenStatus struct {
 	Running   bool       `json:"running"`
+	Hung      bool       `json:"hung,omitempty"` // it runs, and does not answer
 	Drained   bool       `json:"drained,omitempty"`
 	Address   string     `json:"address,omitempty"`
 	URL       string     `json:"url,omitempty"`         // for programs of this machine
@@ -74,13 +68,18 @@ func (QueenStatus) Run(ctx context.Context, k *Keeper) error {
 		s.URL, s.TLS = record.URL(), record.Fingerprint
 		s.Address, s.PID, s.Version, s.Build, s.StartedAt = record.Address, record.PID, record.Version, record.Build, &record.StartedAt
 		k.compare(record)
-		s.Drained = k.drained(ctx, record)
+		if s.Hung = k.hangs(ctx, record); !s.Hung {
+			s.Drained = k.drained(ctx, record)
+		}
 	}
 	if err := k.showQueen(s); err != nil {
 		return err
 	}
-	if !running {
+	switch {
+	case !running:
 		return unreachable("no queen is running").WithHint("`rbee queen start` starts one, and so does a command that needs one")
+	case s.Hung:
+		return unreachable("the queen at %s, process %d, does not answer", record.Address, record.PID).WithHint("%s; its log is %s", hungHint, s.Log)
 	}
 	return nil
 }
@@ -108,7 +107,11 @@ func (k *Keeper) showQueen(s queenStatus) error {
 	}
 	w := tabwriter.NewWriter(k.Stdout, 0, 8, 2, ' ', 0)
 	if s.Running {
-		pair(w, "queen", "up at "+s.Address)
+		state := "up at "
+		if s.Hung {
+			state = "does not answer at "
+		}
+		pair(w, "queen", state+s.Address)
 		if s.Drained {
 			pair(w, "drained", isDrained)
 		}
@@ -140,8 +143,12 @@ func (QueenStart) Run(ctx context.Context, k *Keeper) error {
 	if err := k.ownQueen("start"); err != nil {
 		return err
 	}
+	record, before := k.running()
 	if _, err := k.ensure(ctx); err != nil {
 		return err
+	}
+	if wanted := address(record.Address); before && wanted != record.Address {
+		k.say("keeper: warning: the queen that runs listens on %s, not on %s; `rbee queen restart` has it listen there", record.Address, wanted)
 	}
 	return QueenStatus{}.Run(ctx, k)
 }
@@ -153,7 +160,7 @@ type QueenStop struct{}
 func (QueenStop) Help() string {
 	return `Ends this account's queen and all that it started on this machine: its hive and
 the hive's workers. Jobs that run are cancelled, and answers of the APIs end with an
-error.
+error. A queen that does not answer is killed.
 
 Example:
   rbee queen stop`
@@ -170,18 +177,21 @@ func (QueenStop) Run(ctx context.Context, k *Keeper) error {
 			return err
 		}
 	}
-	ended := "the queen, its hive and its workers have ended"
+	ended, left := "the queen, its hive and its workers have ended", 0
 	if hive, err := daemon.Read(k.Home.PIDFile("hive")); err == nil && hive.Service {
 		ended = "the queen has ended; this machine's hive is a service and goes on (`rbee hive stop` ends it)"
-	} else if err := daemon.KillLeftovers(k.Home); err != nil {
+	} else if left, err = daemon.KillLeftovers(k.Home); err != nil {
 		return err
 	}
-	if !running {
+	switch {
+	case !running && left > 0:
+		ended = "no queen was running; what one had left running, its hive and its workers, has ended"
+	case !running:
 		ended = "no queen was running"
 	}
 	k.say("keeper: %s", ended)
 	if k.Output == "json" {
-		return k.printJSON(queenStopped{running})
+		return k.printJSON(queenStopped{running, left})
 	}
 	return nil
 }
@@ -189,6 +199,7 @@ func (QueenStop) Run(ctx context.Context, k *Keeper) error {
 // queenStopped is what `rbee queen stop -o json` prints.
 type queenStopped struct {
 	WasRunning bool `json:"was_running"`
+	Leftovers  int  `json:"leftovers,omitempty"` // processes of the hive and its workers that no queen ended
 }
 
 // QueenRestart is `rbee queen restart`.
@@ -221,9 +232,7 @@ func (QueenRestart) Run(ctx context.Context, k *Keeper) error {
 		if err := k.couldStart(ctx, listen, args); err != nil {
 			return err
 		}
-		waiting := time.AfterFunc(time.Second, func() { k.say("keeper: waiting for answers of the APIs to end, ten seconds at most") })
-		err := k.shutdown(ctx, record, daemon.ScopeSelf)
-		if waiting.Stop(); err != nil {
+		if err := k.shutdown(ctx, record, daemon.ScopeSelf); err != nil {
 			return err
 		}
 		if err := k.leaveHive(ctx); err != nil {
@@ -253,56 +262,6 @@ func (k *Keeper) couldStart(ctx context.Context, listen string, args []string) e
 		WithHint("%s", strings.TrimSpace(hint))
 }
 
-// leaveHive ends the process of this machine's hive, for the next one to find its
-// workers and jobs. One that is a service has an environment of its own.
-func (k *Keeper) leaveHive(ctx context.Context) error {
-	record, alive, err := daemon.Running(k.Home.PIDFile("hive"))
-	if err != nil || !alive || record.Service {
-		return err
-	}
-	ctx, end := context.WithTimeout(ctx, stopWithin)
-	defer end()
-	c := transport.New(transport.Unix(k.Home.HiveSocket()))
-	defer c.Close()
-	asking, cancel := context.WithTimeout(ctx, answerWithin)
-	defer cancel()
-	err = c.Post(asking, daemon.ShutdownPath, daemon.Shutdown{Scope: daemon.ScopeSelf}, nil)
-	switch {
-	case err == nil:
-		return daemon.WaitEnd(ctx, record.Process)
-	case asking.Err() == nil && errors.Is(err, transport.ErrUnreachable): // it is starting, or ending
-		return nil
-	case asking.Err() == nil || ctx.Err() != nil:
-		return fmt.Errorf("ask the hive to end: %w", err)
-	}
-	k.say("keeper: the hive does not answer; killing its process %d, its workers go on", record.PID)
-	return daemon.Kill(ctx, record.Process, time.Second)
-}
-
-// shutdown asks the queen to end and waits until it has.
-func (k *Keeper) shutdown(ctx context.Context, record daemon.Record, scope daemon.Scope) error {
-	ctx, cancel := context.WithTimeout(ctx, stopWithin)
-	defer cancel()
-	c := transport.New(k.own(record))
-	defer c.Close()
-	err := c.Post(ctx, daemon.ShutdownPath, daemon.Shutdown{Scope: scope}, nil)
-	switch {
-	case errors.Is(err, transport.ErrUnreachable): // it is dying, or deaf
-		return daemon.Kill(ctx, record.Process, 5*time.Second)
-	case err != nil:
-		return fmt.Errorf("ask the queen to end: %w", err)
-	}
-	soon, cancel := context.WithTimeout(ctx, answerWithin)
-	defer cancel()
-	if daemon.WaitEnd(soon, record.Process) == nil {
-		return nil
-	}
-	if scope == daemon.ScopeAll { // of a restart it is told what is waited for
-		k.say("keeper: the queen waits for what it ends, for %s at most", stopWithin)
-	}
-	return daemon.WaitEnd(ctx, record.Process)
-}
-
 // QueenToken is `rbee queen token`.
 type QueenToken struct{}
 
@@ -325,7 +284,9 @@ func (QueenToken) Run(ctx context.Context, k *Keeper) error {
 		if _, err := k.ensure(ctx); err != nil {
 			return err
 		}
-		text, err = os.ReadFile(k.Home.Token())
+		if text, err = os.ReadFile(k.Home.Token()); os.IsNotExist(err) {
+			return k.tokenGone()
+		}
 	}
 	if err != nil {
 		return ops.Errorf(ops.CodeInternal, "read the token: %w", err)

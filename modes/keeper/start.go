@@ -31,9 +31,10 @@ func (k *Keeper) ensure(ctx context.Context) (daemon.Record, error) {
 	return k.revive(ctx)
 }
 
-// revive starts a queen again that has died, as it was started before.
+// revive starts a queen again that has died, as it was started before. The pid file
+// of one that lives is not of here, if nobody holds it.
 func (k *Keeper) revive(ctx context.Context) (daemon.Record, error) {
-	if record, err := daemon.Read(k.Home.PIDFile("queen")); err == nil && record.Address != "" && len(record.Args)+len(record.Env) > 0 {
+	if record, err := daemon.Read(k.Home.PIDFile("queen")); err == nil && record.Address != "" && len(record.Args)+len(record.Env) > 0 && !record.Alive() {
 		k.inherit(record.Env)
 		return k.start(ctx, record.Address, record.Args...)
 	}

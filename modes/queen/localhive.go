@@ -222,7 +222,8 @@ func (l *localHive) stop(ctx context.Context) error {
 	if err := l.shutdown(ctx, daemon.ScopeAll); err != nil {
 		l.log.Warn().Err(err).Msg("the hive does not stop by itself")
 	}
-	return daemon.KillLeftovers(l.home)
+	_, err := daemon.KillLeftovers(l.home)
+	return err
 }
 
 // shutdown asks the hive that runs to end, and waits until its process has.

@@ -1,0 +1,143 @@
+package keeper
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"syscall"
+	"time"
+
+	"rbee.dev/rbee/modes/daemon"
+	"rbee.dev/rbee/ops"
+	"rbee.dev/rbee/transport"
+)
+
+const (
+	// stopWithin is how long a queen may take to end with all that it started.
+	stopWithin = 30 * time.Second
+	// answerWithin is how long a daemon may say nothing at all.
+	answerWithin = 5 * time.Second
+	// killWithin is how long the system may take to end a process for certain.
+	killWithin = 10 * time.Second
+)
+
+// hungHint is what to do about this account's queen where it hangs.
+const hungHint = "`rbee queen restart` ends it and starts another, which takes up its jobs; `rbee queen stop` ends it with its hive and workers"
+
+// hangs reports whether this account's queen, which runs, does not answer.
+func (k *Keeper) hangs(ctx context.Context, record daemon.Record) bool {
+	c := transport.New(k.own(record))
+	defer c.Close()
+	asking, cancel := context.WithTimeout(ctx, answerWithin)
+	defer cancel()
+	_, err := c.Health(asking)
+	return err != nil && asking.Err() != nil && ctx.Err() == nil
+}
+
+// tokenGone is the error of a queen that runs while the file with its token is gone.
+func (k *Keeper) tokenGone() error {
+	return ops.Errorf(ops.CodeDenied, "the file with the token of the queen that runs is gone: %s", k.Home.Token()).
+		WithHint("`rbee queen restart` makes another")
+}
+
+// shutdown asks the queen to end and waits until it has. One that cannot be asked, or
+// does not end, is killed: whoever may write its pid file may do that too.
+func (k *Keeper) shutdown(ctx context.Context, record daemon.Record, scope daemon.Scope) error {
+	if scope == daemon.ScopeSelf {
+		waiting := time.AfterFunc(time.Second, func() { k.say("keeper: waiting for answers of the APIs to end, ten seconds at most") })
+		defer waiting.Stop()
+	}
+	c := transport.New(k.own(record))
+	defer c.Close()
+	asking, cancel := context.WithTimeout(ctx, answerWithin)
+	defer cancel()
+	err := c.Post(asking, daemon.ShutdownPath, daemon.Shutdown{Scope: scope}, nil)
+	switch {
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	case err == nil:
+		return k.awaitEnd(ctx, record, scope)
+	case ops.CodeOf(err) == ops.CodeDenied && c.Token == "":
+		return k.endUnasked(ctx, record, scope)
+	case errors.Is(err, transport.ErrUnreachable) && asking.Err() == nil: // it is dying, or deaf
+		return k.kill(ctx, record, scope, answerWithin)
+	case asking.Err() != nil:
+		k.say("keeper: the queen does not answer; killing its process %d", record.PID)
+		return k.kill(ctx, record, scope, time.Second) // who is deaf for so long will not hear a signal either
+	}
+	return fmt.Errorf("ask the queen to end: %w", err)
+}
+
+// awaitEnd waits for the end of a queen that was asked.
+func (k *Keeper) awaitEnd(ctx context.Context, record daemon.Record, scope daemon.Scope) error {
+	soon, cancel := context.WithTimeout(ctx, answerWithin)
+	defer cancel()
+	if daemon.WaitEnd(soon, record.Process) == nil {
+		return nil
+	}
+	if scope == daemon.ScopeAll { // of a restart it is told what is waited for
+		k.say("keeper: the queen waits for what it ends, for %s at most", stopWithin)
+	}
+	late, cancel := context.WithTimeout(ctx, stopWithin-answerWithin)
+	defer cancel()
+	err := daemon.WaitEnd(late, record.Process)
+	if err == nil || ctx.Err() != nil {
+		return err
+	}
+	k.say("keeper: the queen has not ended; killing its process %d", record.PID)
+	return k.kill(ctx, record, scope, 0)
+}
+
+// endUnasked ends a queen whose token is gone, so that this account cannot ask it.
+func (k *Keeper) endUnasked(ctx context.Context, record daemon.Record, scope daemon.Scope) error {
+	k.say("keeper: the token in %s is gone, so that the queen cannot be asked; ending its process %d by a signal", k.Home.Token(), record.PID)
+	if scope == daemon.ScopeSelf {
+		return k.kill(ctx, record, scope, 0)
+	}
+	if err := record.Signal(syscall.SIGTERM); err != nil {
+		return fmt.Errorf("end the queen: %w", err)
+	}
+	return k.awaitEnd(ctx, record, scope)
+}
+
+// kill ends the queen's process for certain. By SIGTERM, which it has patience to
+// heed, it would end its hive and workers too; where they are to go on it gets none.
+func (k *Keeper) kill(ctx context.Context, record daemon.Record, scope daemon.Scope, patience time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, patience+killWithin)
+	defer cancel()
+	if scope == daemon.ScopeAll {
+		return daemon.Kill(ctx, record.Process, patience)
+	}
+	soon, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	if patience > 0 && daemon.WaitEnd(soon, record.Process) == nil {
+		return nil
+	}
+	return daemon.KillNow(ctx, record.Process)
+}
+
+// leaveHive ends the process of this machine's hive, for the next one to find its
+// workers and jobs. One that is a service has an environment of its own.
+func (k *Keeper) leaveHive(ctx context.Context) error {
+	record, alive, err := daemon.Running(k.Home.PIDFile("hive"))
+	if err != nil || !alive || record.Service {
+		return err
+	}
+	ctx, end := context.WithTimeout(ctx, stopWithin)
+	defer end()
+	c := transport.New(transport.Unix(k.Home.HiveSocket()))
+	defer c.Close()
+	asking, cancel := context.WithTimeout(ctx, answerWithin)
+	defer cancel()
+	err = c.Post(asking, daemon.ShutdownPath, daemon.Shutdown{Scope: daemon.ScopeSelf}, nil)
+	switch {
+	case err == nil:
+		return daemon.WaitEnd(ctx, record.Process)
+	case asking.Err() == nil && errors.Is(err, transport.ErrUnreachable): // it is starting, or ending
+		return nil
+	case asking.Err() == nil || ctx.Err() != nil:
+		return fmt.Errorf("ask the hive to end: %w", err)
+	}
+	k.say("keeper: the hive does not answer; killing its process %d, its workers go on", record.PID)
+	return daemon.Kill(ctx, record.Process, time.Second)
+}
