@@ -326,6 +326,9 @@ func TestWhatCannotBeDividedLeavesNothing(t *testing.T) {
 					t.Errorf("it says %s, want %q in it", said, part)
 				}
 			}
+			if strings.Contains(said, "holds a part") {
+				t.Errorf("a part is started for it: %s", said)
+			}
 			if left := f.workers(); len(left) > 0 {
 				t.Errorf("left: %+v", left)
 			}

@@ -31,6 +31,11 @@ type Split struct {
 	// PartBytes is how much memory the part is to hold, which the hive makes room
 	// for, or refuses; 0 is not known. The queen sets it.
 	PartBytes uint64 `json:"part_bytes,omitempty" kong:"-"`
+	// RoomOnly has the first of Hives make room for its part of the model, or refuse
+	// it, and start nothing. The answer is a worker without an id: its Model is the
+	// model's name, and its PartBytes are what all parts take together. The queen sets
+	// it, before it starts the further parts.
+	RoomOnly bool `json:"room_only,omitempty" kong:"-"`
 }
 
 // check checks the fields beside those that they have to do with.
@@ -43,8 +48,11 @@ func (s Split) check(hive, engine string) error {
 		return Invalid("part_bytes", "is for a worker that holds a part: name whose in part_of")
 	}
 	if len(s.Hives) == 0 {
-		if s.Share != 0 {
+		switch {
+		case s.Share != 0:
 			return Invalid("share", "is for a model that is divided over hives: name them by --hives")
+		case s.RoomOnly:
+			return Invalid("room_only", "is for a model that is divided over hives: name them in hives")
 		}
 		return nil
 	}

@@ -22,6 +22,9 @@ type Model struct {
 	Vector bool
 	// Projector is what makes it see; nil is none.
 	Projector *Projector
+	// Share is how much of it is on this machine, where the rest is on others: of its
+	// layers, and so of its weights and of what is kept of a text; 0 is all of it.
+	Share float64
 
 	architecture string
 	layers       []layer

@@ -41,11 +41,19 @@ func (n Need) Total() uint64 { return plus(n.Weights, n.Cache, n.Compute, n.Prog
 
 // Need estimates what the model takes, run as r says.
 func (m Model) Need(r Run) Need {
-	n := Need{Weights: m.Weights, Cache: m.cache(r), Compute: m.compute(r), Program: r.Program}
+	n := Need{Weights: m.here(m.Weights), Cache: m.here(m.cache(r)), Compute: m.compute(r), Program: r.Program}
 	if p := m.Projector; p != nil && r.Sees {
 		n.Weights, n.Compute = plus(n.Weights, p.Weights), plus(n.Compute, p.compute(r))
 	}
 	return n
+}
+
+// here is what is on this machine of so many bytes of all layers.
+func (m Model) here(bytes uint64) uint64 {
+	if m.Share <= 0 || m.Share >= 1 {
+		return bytes
+	}
+	return uint64(m.Share * float64(bytes))
 }
 
 // cells is to how many tokens llama.cpp rounds a context up.

@@ -82,9 +82,9 @@ func (h *Hive) makeRoomForPart(ctx context.Context, w want) error {
 	if ok || err != nil {
 		return err
 	}
-	total, free := h.free(ctx, s)
+	total, free := h.free(ctx, s, h.idleIn(s))
 	code := ops.CodeUnavailable
-	if h.fleet.busyIn(func(i ops.Worker) bool { return s.shares(i.Device) && !h.models.pinned(i.Model) }) && w.partBytes <= total {
+	if h.fleet.busyIn(func(i ops.Worker) bool { return h.yields(s, i) }) && w.partBytes <= total {
 		code = ops.CodeBusy // later there may be room
 	}
 	return ops.Errorf(code, "the part of the model that hive %s is to hold takes about %s, and of the %s that it has, %s are free for it",

@@ -22,6 +22,11 @@ func runOf(engine string, m fit.Model, s inference.Spec) fit.Run {
 	return fit.Run{}
 }
 
+// run is how a worker that is wanted runs a model.
+func (w want) run(m fit.Model) fit.Run {
+	return runOf(w.engine, m, inference.Spec{ContextLength: w.context, Parallel: w.parallel, Flags: w.flags})
+}
+
 // needBy is how many bytes a model takes with its projector, run where nobody asks
 // for anything else, by the beginnings of their files. ok is false where that of the
 // model tells too little.

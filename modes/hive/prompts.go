@@ -25,7 +25,7 @@ func (h *Hive) promptCache(ctx context.Context, w want, s spot, need fit.Need) i
 	if mebibytes, ok := flagged(w.flags, "cache-ram", "cram"); ok {
 		return mebibytes << 20
 	}
-	total, free := h.freeIn(ctx, processor)
+	total, free := h.freeIn(ctx, processor, nil)
 	if total == 0 {
 		return 0
 	}

@@ -55,14 +55,14 @@ func TestMemoryThatPromptsMayFillIsNotPromisedTwice(t *testing.T) {
 			free := uint64(32 << 30)
 			h := roomy(t, &free)
 			cards(t, h, "CUDA0", 20000)
-			_, before := h.freeIn(t.Context(), processor)
+			_, before := h.freeIn(t.Context(), processor, nil)
 			w, _ := h.bee(t, llamaCpp, device)
 			m, err := h.place(t.Context(), w, func() bool { return false }, h.loading(t))
 			if err != nil {
 				t.Fatal(err)
 			}
 			prompts := m.tell().PromptCache
-			if _, after := h.freeIn(t.Context(), processor); prompts == 0 || before-after < uint64(prompts) {
+			if _, after := h.freeIn(t.Context(), processor, nil); prompts == 0 || before-after < uint64(prompts) {
 				t.Errorf("%d bytes may be filled, and of %d are %d free", prompts, before, after)
 			}
 			m.info.PID = os.Getpid() // which has memory of its own
@@ -70,7 +70,7 @@ func TestMemoryThatPromptsMayFillIsNotPromisedTwice(t *testing.T) {
 			if !known {
 				return
 			}
-			if _, after := h.freeIn(t.Context(), processor); after > before {
+			if _, after := h.freeIn(t.Context(), processor, nil); after > before {
 				t.Errorf("with %d bytes held %d of %d are free", held, after, before)
 			}
 		})

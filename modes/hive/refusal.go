@@ -6,6 +6,8 @@ import (
 	"math"
 	"strings"
 
+	"github.com/dustin/go-humanize/english"
+
 	"rbee.dev/rbee/inference"
 	"rbee.dev/rbee/inference/fit"
 	"rbee.dev/rbee/ops"
@@ -15,34 +17,47 @@ import (
 // free, and what would fit.
 func (h *Hive) refusal(ctx context.Context, w want, run fit.Run, shape fit.Model, s spot) error {
 	need := shape.Need(run)
-	total, free := h.free(ctx, s)
+	total, free := h.free(ctx, s, h.idleIn(s))
 	where := "hive " + h.Name
-	if s.device != processor {
+	if s.device != processor && s.device != auto {
 		where = s.device + " of " + where
 	}
 	parts := []string{humanBytes(need.Weights) + " of weights"}
 	if need.Cache > 0 {
-		parts = append(parts, fmt.Sprintf("%s for %d requests of %d tokens", humanBytes(need.Cache), run.Parallel, run.Context))
+		parts = append(parts, fmt.Sprintf("%s for %s of %d tokens", humanBytes(need.Cache), english.Plural(run.Parallel, "request", ""), run.Context))
 	}
 	if rest := need.Compute + need.Program; rest > 0 {
 		parts = append(parts, humanBytes(rest)+" to compute with")
 	}
 	code := ops.CodeUnavailable
-	if h.fleet.busyIn(func(i ops.Worker) bool { return s.shares(i.Device) && !h.models.pinned(i.Model) }) && need.Total() <= total {
+	if h.fleet.busyIn(func(i ops.Worker) bool { return h.yields(s, i) }) && need.Total() <= total {
 		code = ops.CodeBusy // later there may be room
 	}
+	what := w.model.ID
+	if len(w.parts) > 0 {
+		what = fmt.Sprintf("the part of %s that %s is to hold", what, where)
+	}
 	return ops.Errorf(code, "%s takes about %s (%s), and of the %s that %s has, %s are free for it",
-		w.model.ID, humanBytes(need.Total()), strings.Join(parts, ", "), humanBytes(total), where, humanBytes(free)).
-		WithHint("%s", h.wouldFit(ctx, w, run, shape, s)+h.stays(s, need.Total() <= total))
+		what, humanBytes(need.Total()), strings.Join(parts, ", "), humanBytes(total), where, humanBytes(free)).
+		WithHint("%s", h.wouldFit(w, run, shape, free)+h.stays(s, need.Total() <= total))
 }
 
 // leastContext is the shortest context that is worth a hint, in tokens.
 const leastContext = 512
 
-// wouldFit says what would fit in place of a model: a shorter context, fewer
+// idleIn are the workers that are unloaded where a model needs their room in the
+// spot, which they have left where one is refused that is too big even then.
+func (h *Hive) idleIn(s spot) map[*member]bool {
+	idle := map[*member]bool{}
+	for _, m := range h.fleet.all() {
+		idle[m] = m.isIdle() && h.yields(s, m.tell())
+	}
+	return idle
+}
+
+// wouldFit says what would fit into so much memory in place of a model: a shorter context, fewer
 // requests, another quantisation.
-func (h *Hive) wouldFit(ctx context.Context, w want, run fit.Run, shape fit.Model, s spot) string {
-	_, free := h.free(ctx, s)
+func (h *Hive) wouldFit(w want, run fit.Run, shape fit.Model, free uint64) string {
 	for _, parallel := range []int{run.Parallel, 1} {
 		fewer := runOf(w.engine, shape, inference.Spec{ContextLength: run.Context, Parallel: parallel, Flags: w.flags})
 		if n := shape.Longest(fewer, free); n >= leastContext {
@@ -56,8 +71,8 @@ func (h *Hive) wouldFit(ctx context.Context, w want, run fit.Run, shape fit.Mode
 		if !other || m.Size <= best.Size {
 			continue
 		}
-		o := h.models.shape(m.ID)
-		if o.Need(runOf(w.engine, o, inference.Spec{ContextLength: w.context, Parallel: w.parallel, Flags: w.flags})).Total() <= free {
+		o := h.shapeOf(w, m.ID)
+		if o.Need(w.run(o)).Total() <= free {
 			best = m
 		}
 	}
@@ -65,7 +80,11 @@ func (h *Hive) wouldFit(ctx context.Context, w want, run fit.Run, shape fit.Mode
 		return fmt.Sprintf("`%s` fits: it is the same in %s", h.spawnLine(w, best.ID), best.Quantization)
 	}
 	need := shape.Need(runOf(w.engine, shape, inference.Spec{ContextLength: leastContext, Parallel: 1, Flags: w.flags}))
-	if name := quantisation(free-min(free, need.Total()-need.Weights), w.model.Parameters); name != "" {
+	here := w.model.Parameters
+	if w.stays > 0 {
+		here = int64(float64(here) * w.stays)
+	}
+	if name := quantisation(free-min(free, need.Total()-need.Weights), here); name != "" {
 		return h.download(w.model, name)
 	}
 	return "take a smaller model; `rbee worker list` shows the workers that hold memory, and `rbee worker delete` ends one"
@@ -74,7 +93,9 @@ func (h *Hive) wouldFit(ctx context.Context, w want, run fit.Run, shape fit.Mode
 // spawnLine is the command that spawns a worker as w is wanted.
 func (h *Hive) spawnLine(w want, model string) string {
 	line := "rbee worker spawn " + model + ops.HiveFlag(h.Name)
-	if !w.anyEngine {
+	if len(w.parts) > 0 { // which says the engine, too
+		line = "rbee worker spawn " + model + " --hives " + strings.Join(append([]string{h.Name}, w.parts...), ",")
+	} else if !w.anyEngine {
 		line += " --engine " + w.engine
 	}
 	if !w.anyDevice {

@@ -16,14 +16,12 @@ import (
 // given the same memory. there says that the worker is there already, and start
 // starts it, where it still is not.
 func (h *Hive) place(ctx context.Context, w want, there func() bool, start func(want) (*member, bool)) (*member, error) {
-	select {
-	case h.placing <- struct{}{}:
-		defer func() { <-h.placing }()
-	case <-ctx.Done():
-		return nil, context.Cause(ctx)
+	placed, err := h.turn(ctx)
+	if err != nil {
+		return nil, err
 	}
+	defer placed()
 	if !there() {
-		var err error
 		if w, err = h.makeRoom(ctx, w); err != nil {
 			return nil, err
 		}
@@ -34,6 +32,31 @@ func (h *Hive) place(ctx context.Context, w want, there func() bool, start func(
 		h.narrateStart(ctx, m, w)
 	}
 	return m, nil
+}
+
+// turn waits until no other worker is being placed.
+func (h *Hive) turn(ctx context.Context) (placed func(), err error) {
+	select {
+	case h.placing <- struct{}{}:
+		return func() { <-h.placing }, nil
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+}
+
+// roomOnly makes room for a worker of a divided model whose other parts are to be
+// started first.
+func (h *Hive) roomOnly(ctx context.Context, w want) (ops.Worker, error) {
+	placed, err := h.turn(ctx)
+	if err != nil {
+		return ops.Worker{}, err
+	}
+	defer placed()
+	if w, err = h.makeRoom(ctx, w); err != nil {
+		return ops.Worker{}, err
+	}
+	shape := h.models.shape(w.model.ID)
+	return ops.Worker{Model: w.model.ID, PartBytes: shape.Need(w.run(shape)).Total()}, nil
 }
 
 // makeRoom chooses the device, where that is left open, and sees that the model
@@ -47,11 +70,8 @@ func (h *Hive) makeRoom(ctx context.Context, w want) (want, error) {
 	case w.partOf != "":
 		return w, h.makeRoomForPart(ctx, w)
 	}
-	shape := h.models.shape(w.model.ID)
-	if w.stays > 0 {
-		shape.Weights = uint64(float64(shape.Weights) * w.stays)
-	}
-	run := runOf(w.engine, shape, inference.Spec{ContextLength: w.context, Parallel: w.parallel, Flags: w.flags})
+	shape := h.shapeOf(w, w.model.ID)
+	run := w.run(shape)
 	need := shape.Need(run)
 	spots, err := h.spots(ctx, w)
 	if err != nil {
@@ -82,10 +102,22 @@ func (h *Hive) makeRoom(ctx context.Context, w want) (want, error) {
 	return w, nil
 }
 
+// shapeOf is the model, or what of it is to be here of one that is divided.
+func (h *Hive) shapeOf(w want, model string) fit.Model {
+	shape := h.models.shape(model)
+	shape.Share = w.stays
+	return shape
+}
+
 // fits reports whether so much is free in the spot, or nobody can say.
 func (h *Hive) fits(ctx context.Context, s spot, need fit.Need) bool {
-	total, free := h.free(ctx, s)
+	total, free := h.free(ctx, s, nil)
 	return total == 0 || need.Total() <= free
+}
+
+// yields reports whether a worker would be unloaded to make room in the spot.
+func (h *Hive) yields(s spot, i ops.Worker) bool {
+	return s.shares(i.Device) && !h.models.pinned(i.Model)
 }
 
 // clear unloads workers that have nothing to do and hold some of the spot's
@@ -93,10 +125,10 @@ func (h *Hive) fits(ctx context.Context, s spot, need fit.Need) bool {
 // does. None is unloaded for a model that would not fit even then.
 func (h *Hive) clear(ctx context.Context, w want, s spot, need fit.Need) (bool, error) {
 	for !h.fits(ctx, s, need) {
-		if total, _ := h.free(ctx, s); need.Total() > total {
+		if total, _ := h.free(ctx, s, nil); need.Total() > total {
 			return false, nil
 		}
-		idle := h.fleet.spare(func(i ops.Worker) bool { return s.shares(i.Device) && !h.models.pinned(i.Model) })
+		idle := h.fleet.spare(func(i ops.Worker) bool { return h.yields(s, i) })
 		if idle == nil {
 			return false, nil
 		}
@@ -113,11 +145,11 @@ func (h *Hive) clear(ctx context.Context, w want, s spot, need fit.Need) (bool, 
 }
 
 // free is the memory of a spot, in bytes: all of it, and what is left of it when
-// those who have a place take all that they need. total is 0 when it is not
-// known.
-func (h *Hive) free(ctx context.Context, s spot) (total, free uint64) {
+// those who have a place take all that they need, without the workers that are
+// gone. total is 0 when it is not known.
+func (h *Hive) free(ctx context.Context, s spot, gone map[*member]bool) (total, free uint64) {
 	for _, pool := range s.pools {
-		all, left := h.freeIn(ctx, pool)
+		all, left := h.freeIn(ctx, pool, gone)
 		if all == 0 {
 			return 0, 0
 		}
@@ -128,7 +160,7 @@ func (h *Hive) free(ctx context.Context, s spot) (total, free uint64) {
 }
 
 // freeIn is free for one pool of memory: the machine's, or a card's.
-func (h *Hive) freeIn(ctx context.Context, pool string) (total, free uint64) {
+func (h *Hive) freeIn(ctx context.Context, pool string, gone map[*member]bool) (total, free uint64) {
 	if pool == processor {
 		total, free = h.Memory(ctx)
 	} else {
@@ -142,6 +174,9 @@ func (h *Hive) freeIn(ctx context.Context, pool string) (total, free uint64) {
 	for _, m := range h.fleet.all() {
 		pools := h.machine.poolsOf(m.tell().Device)
 		switch {
+		case gone[m] && slices.Contains(pools, pool):
+			free += h.given(m, pool) / uint64(len(pools))
+		case gone[m]:
 		case slices.Contains(pools, pool):
 			promised += h.outstanding(m, pool) / uint64(len(pools))
 		case pool == processor: // its model is on a card, but not the prompts
@@ -149,7 +184,29 @@ func (h *Hive) freeIn(ctx context.Context, pool string) (total, free uint64) {
 			promised += promptsOf(m.tell(), held, mostOfProgram)
 		}
 	}
-	return total, free - min(free, promised)
+	return total, min(total, free-min(free, promised))
+}
+
+// given is how much of a pool's memory, which does not count as free there, a worker
+// gives back at its end.
+func (h *Hive) given(m *member, pool string) uint64 {
+	i := m.tell()
+	if pool == processor {
+		held, _ := ownMemory(i.PID)
+		return held
+	}
+	return h.needs(m, i)
+}
+
+// needs is how much memory a worker takes, in bytes; 0 is not known.
+func (h *Hive) needs(m *member, i ops.Worker) uint64 {
+	if _, err := h.models.get(i.Model); err != nil {
+		return 0
+	}
+	shape := h.models.shape(i.Model)
+	shape.Share = m.ownShare(i)
+	spec := inference.Spec{ContextLength: cmp.Or(i.Context, m.want.context), Parallel: cmp.Or(i.Slots, m.want.parallel), Flags: m.want.flags}
+	return shape.Need(runOf(i.Engine, shape, spec)).Total()
 }
 
 // outstanding is how much a worker is still going to take of a pool's memory,
@@ -163,13 +220,7 @@ func (h *Hive) outstanding(m *member, pool string) uint64 {
 	if i.State == ops.WorkerFailed || i.Engine == command || pool != processor && i.State != ops.WorkerLoading {
 		return 0 // a card's driver knows
 	}
-	if _, err := h.models.get(i.Model); err != nil {
-		return 0
-	}
-	shape := h.models.shape(i.Model)
-	shape.Weights = uint64(float64(shape.Weights) * m.ownShare(i))
-	spec := inference.Spec{ContextLength: cmp.Or(i.Context, m.want.context), Parallel: cmp.Or(i.Slots, m.want.parallel), Flags: m.want.flags}
-	need := shape.Need(runOf(i.Engine, shape, spec)).Total()
+	need := h.needs(m, i)
 	if pool != processor {
 		return need
 	}

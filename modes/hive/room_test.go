@@ -75,6 +75,60 @@ func TestAModelThatDoesNotFitIsRefusedWithWhatWould(t *testing.T) {
 	}
 }
 
+func TestOfADividedModelItsPartIsHeldAgainstTheMemory(t *testing.T) {
+	var free uint64
+	h := roomy(t, &free)
+	h.Name = "gpu1"
+	w, _ := h.bee(t, llamaCpp, auto)
+	w.anyEngine, w.parts, w.stays, w.context, w.parallel = false, []string{"far"}, 0.5, 8192, 1
+	shape := h.models.shape("bee")
+	whole := shape.Need(w.run(shape))
+	half := shape
+	half.Share = 0.5
+	part := half.Need(w.run(half))
+	if part.Weights != whole.Weights/2 || part.Cache != whole.Cache/2 || part.Compute != whole.Compute {
+		t.Errorf("half of %+v takes %+v", whole, part)
+	}
+	free = part.Total()
+	if got, err := h.roomOnly(t.Context(), w); err != nil || got.ID != "" || got.Model != "bee" || got.PartBytes != whole.Total() {
+		t.Errorf("with what its part takes free: %+v, %v", got, err)
+	}
+	half.Context = 0
+	free = half.Need(half.LlamaCpp(inference.Spec{ContextLength: 1024, Parallel: 1})).Total()
+	_, err := h.roomOnly(t.Context(), w)
+	wantCode(t, err, ops.CodeUnavailable, "the part of bee that hive gpu1 is to hold takes about "+humanBytes(part.Total()),
+		humanBytes(part.Cache)+" for 1 request of 8192 tokens", "of the 64 GiB that hive gpu1 has",
+		"`rbee worker spawn bee --hives gpu1,far --parallel 1 --context-length 1024` fits")
+	if len(h.fleet.all()) > 0 {
+		t.Error("a worker is started")
+	}
+}
+
+func TestWhatIdleWorkersWouldLeaveCountsAsFree(t *testing.T) {
+	var free uint64
+	h := roomy(t, &free)
+	w, takes := h.bee(t, builtin, processor)
+	free = 2 * takes
+	for range 2 {
+		if _, err := h.place(t.Context(), w, func() bool { return false }, h.loading(t)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, m := range h.fleet.all() {
+		m.mu.Lock()
+		m.info.State = ops.WorkerReady
+		m.mu.Unlock()
+		m.client.Close()
+	}
+	h.Options.Memory = func(context.Context) (uint64, uint64) { return 3 * takes / 2, free }
+	w.context, w.parallel = 1<<20, 64
+	_, err := h.makeRoom(t.Context(), w)
+	wantCode(t, err, ops.CodeUnavailable, humanBytes(3*takes/2)+" are free for it", "`rbee worker spawn bee --device cpu --parallel 1 --context-length ")
+	if len(h.fleet.all()) != 2 {
+		t.Error("workers are unloaded for one that does not fit even then")
+	}
+}
+
 func TestAnotherQuantisationThatIsThereIsHintedAt(t *testing.T) {
 	var free uint64
 	h := roomy(t, &free)

@@ -15,6 +15,9 @@ func (h *Hive) WorkerSpawn(ctx context.Context, o ops.WorkerSpawn) (ops.Worker, 
 	if err != nil {
 		return ops.Worker{}, err
 	}
+	if o.RoomOnly {
+		return h.roomOnly(ctx, w)
+	}
 	id := workerID(ctx)
 	m, err := h.place(ctx, w, func() bool { return h.fleet.lives(id) }, func(w want) (*member, bool) { return h.fleet.spawn(w, id) })
 	if err != nil {

@@ -18,6 +18,8 @@ func (q *Queen) route(ctx context.Context, o ops.HiveOp) (any, error) {
 		switch {
 		case o.PartOf != "":
 			return nil, ops.Invalid("part_of", "is for the queen to set: name the hives in hives")
+		case o.RoomOnly:
+			return nil, ops.Invalid("room_only", "is for the queen to set")
 		case len(o.Hives) > 0:
 			return q.spawnSplit(ctx, o)
 		}

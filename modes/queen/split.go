@@ -63,23 +63,40 @@ func (q *Queen) startSplit(ctx context.Context, whole split, o ops.WorkerSpawn, 
 			return q.forward(ctx, whole.hive, there)
 		}
 	}
-	sizes, err := q.divide(ctx, &o)
+	frees, err := q.divide(ctx, &o)
 	if err != nil {
 		return nil, err
 	}
+	size, err := q.roomFor(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	sizes := partSizes(size, o.Share, frees)
 	if err := q.spawnParts(ctx, whole, o, sizes, sink); err != nil {
 		return nil, err
 	}
 	return q.forward(ctx, whole.hive, o)
 }
 
+// roomFor has the first hive make room for its part, or say why it cannot: before
+// the others begin. It returns how much memory the whole model takes, in bytes.
+func (q *Queen) roomFor(ctx context.Context, o ops.WorkerSpawn) (uint64, error) {
+	h, err := q.reach(ctx, o.Hives[0])
+	if err != nil {
+		return 0, err
+	}
+	o.RoomOnly = true
+	room, err := transport.Call(ctx, h.jobs(), ops.On(o, o.Hives[0]).(ops.WorkerSpawn))
+	return room.PartBytes, err
+}
+
 // divide looks at the memory of the hives, sets the share of the first one, where
-// nobody has, and returns how much each is to hold, in bytes, or zeros where the
-// model's size is not known. Without an accelerator llama.cpp itself would leave
-// the first one nothing; among devices it divides by their free memory by itself.
-func (q *Queen) divide(ctx context.Context, o *ops.WorkerSpawn) (sizes []uint64, err error) {
-	frees, all := make([]uint64, len(o.Hives)), uint64(0)
-	var weights, size uint64
+// nobody has, and returns how much is free of each, in bytes. Without an
+// accelerator llama.cpp itself would leave the first one nothing; among devices it
+// divides by their free memory by itself.
+func (q *Queen) divide(ctx context.Context, o *ops.WorkerSpawn) (frees []uint64, err error) {
+	frees = make([]uint64, len(o.Hives))
+	var weights, all uint64
 	told := make([]string, len(o.Hives))
 	for i, id := range o.Hives {
 		snapshot, err := q.probe(ctx, id, true)
@@ -95,7 +112,7 @@ func (q *Queen) divide(ctx context.Context, o *ops.WorkerSpawn) (sizes []uint64,
 		}
 		for _, m := range snapshot.Models {
 			if i == 0 && m.ID == o.Model {
-				weights, size = uint64(max(m.Size, 0)), uint64(max(m.Size, m.Memory, 0))
+				weights = uint64(max(m.Size, 0))
 			}
 		}
 	}
@@ -107,7 +124,7 @@ func (q *Queen) divide(ctx context.Context, o *ops.WorkerSpawn) (sizes []uint64,
 	if o.Share == 0 && all > 0 && frees[0] > 0 {
 		o.Share = min(max(float64(frees[0])/float64(all), 0.01), 0.99)
 	}
-	return partSizes(size, o.Share, frees), nil
+	return frees, nil
 }
 
 // partSizes divides so many bytes: the share of the first, and the rest by what is
