@@ -103,11 +103,15 @@ func (s *Server[O]) checkToken(r *http.Request) error {
 		WithHint("send \"Authorization: Bearer TOKEN\" (rbee: --token or RBEE_TOKEN); `rbee queen token` prints it on the queen's machine")}
 }
 
-// checkContentType takes bodies as JSON only: a browser sends that nowhere
-// without asking first.
+// checkContentType takes bodies as JSON only, which a browser sends nowhere without
+// asking first, and as they are.
 func checkContentType(r *http.Request) error {
 	if r.Method != http.MethodPost {
 		return nil
+	}
+	if coding := r.Header.Get("Content-Encoding"); coding != "" && !strings.EqualFold(coding, "identity") {
+		return Refusal{Status: http.StatusUnsupportedMediaType, Failure: ops.Invalid("Content-Encoding", "must not be there, got %q", coding).
+			WithHint("send the body as it is, not compressed")}
 	}
 	given := r.Header.Get("Content-Type")
 	if kind, _, _ := strings.Cut(given, ";"); strings.EqualFold(strings.TrimSpace(kind), "application/json") {
