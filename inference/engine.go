@@ -90,7 +90,7 @@ type Engine interface {
 	http.Handler
 	// Slots is how many requests run at once.
 	Slots() int
-	// ContextLength is how many tokens each may hold.
+	// ContextLength is how many tokens each may hold; 0 is not known.
 	ContextLength() int
 	// Close ends what runs and gives the model up.
 	Close() error

@@ -27,7 +27,7 @@ type Worker struct {
 	PID     int         `json:"pid,omitempty"`
 	Slots   int         `json:"slots"`                    // requests it runs at once
 	Running int         `json:"running"`                  // requests it runs now
-	Context int         `json:"context_length,omitempty"` // tokens a slot holds; 0 until loaded
+	Context int         `json:"context_length,omitempty"` // tokens a slot holds; 0 until loaded, or not known
 	Error   string      `json:"error,omitempty"`
 	// FailedStarts is how often in a row its engine, which had run before, could not
 	// be started again; 0 once it can be used.

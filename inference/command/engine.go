@@ -48,7 +48,10 @@ func Open(ctx context.Context, s inference.Spec) (_ *Engine, err error) {
 		e.Field = "command"
 		return nil, e
 	}
-	e := &Engine{slots: or(s.Parallel, inference.DefaultParallel), context: or(s.ContextLength, inference.DefaultContextLength)}
+	e := &Engine{slots: or(s.Parallel, inference.DefaultParallel), context: s.ContextLength}
+	if t.uses["context_length"] { // else nobody has told it of ours
+		e.context = or(s.ContextLength, inference.DefaultContextLength)
+	}
 	folder, temporary, err := process.Folder(s.Folder)
 	if err != nil {
 		return nil, err
@@ -188,14 +191,14 @@ func (e *Engine) learn(ctx context.Context) error {
 		len(models.Data) > 0 && models.Data[0].Length > 0 {
 		e.context = models.Data[0].Length
 	}
-	return nil // one that does not say has what was asked for
+	return nil // one that does not say has what it was told
 }
 
 // Slots is how many requests were asked to run at once.
 func (e *Engine) Slots() int { return e.slots }
 
 // ContextLength is how many tokens each request may hold, as the program says
-// or, where it does not, as it was asked for.
+// or, where it does not, as it was asked for; 0 is not known.
 func (e *Engine) ContextLength() int { return e.context }
 
 // Close ends the program and waits until it is gone.

@@ -94,6 +94,15 @@ func TestTheLengthThatAServerTellsCounts(t *testing.T) {
 	}
 }
 
+func TestTheLengthThatNobodyTellsIsNotKnown(t *testing.T) {
+	line := fake(t, "silent")
+	for command, want := range map[string]int{line: 0, line + " {context_length}": inference.DefaultContextLength} {
+		if e := open(t, inference.Spec{Command: command}); e.ContextLength() != want {
+			t.Errorf("of %s it is %d", command, e.ContextLength())
+		}
+	}
+}
+
 func TestAServerThatIsNeverReadyIsGivenUpWithWhatItSaid(t *testing.T) {
 	_, err := Open(t.Context(), inference.Spec{Command: fake(t, "loading"), Stall: 2 * time.Second})
 	for _, want := range []string{" was given up: not ready after ", "answers /health with 503 Service Unavailable; its last lines: reading shard 1 of 3"} {

@@ -20,10 +20,14 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// serveAs is a server that tells how many tokens a request may hold, or one that
-// loads its model for ever.
+// serveAs is a server that tells how many tokens a request may hold, one that does not,
+// or one that loads its model for ever.
 func serveAs(kind, port string) int {
 	http.HandleFunc("/v1/models", func(w http.ResponseWriter, _ *http.Request) {
+		if kind == "silent" {
+			fmt.Fprint(w, `{"data":[{"id":"x"}]}`)
+			return
+		}
 		fmt.Fprint(w, `{"data":[{"id":"x","max_model_len":1234}]}`)
 	})
 	if kind == "loading" {
