@@ -53,7 +53,7 @@ func TestOllamasClientsMayTalkToTheQueen(t *testing.T) {
 			}
 		}
 	}
-	if err := json.NewDecoder(tags.Body).Decode(&list); err != nil || len(list.Models) != 2 || list.Models[1].Name != "tinybee" || list.Models[1].Details.Family != "llama" {
+	if err := json.NewDecoder(tags.Body).Decode(&list); err != nil || len(list.Models) != 2 || list.Models[1].Name != "tinybee:latest" || list.Models[1].Details.Family != "llama" {
 		t.Errorf("the models: %+v, %v", list, err)
 	}
 }

@@ -119,7 +119,7 @@ func (c *conversation) with(ctx context.Context) string {
 		Models []struct{ Model string }
 	}
 	if err := c.queen.Get(ctx, "/api/ps", &loaded); err == nil && len(loaded.Models) == 1 {
-		return loaded.Models[0].Model + ", which is loaded"
+		return strings.TrimSuffix(loaded.Models[0].Model, ":latest") + ", which is loaded" // Ollama's names have that tag
 	}
 	return "whichever model is loaded"
 }

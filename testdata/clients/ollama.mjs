@@ -54,15 +54,15 @@ const old = await client.embeddings({ model: "tinybee", prompt: "a flower" });
 assert.deepEqual(old.embedding, vectors.embeddings[1]);
 
 const list = await client.list();
-assert.ok(list.models.some((model) => model.name === "tinybee" && model.details.family === "llama"), JSON.stringify(list));
+assert.ok(list.models.some((model) => model.name === "tinybee:latest" && model.details.family === "llama"), JSON.stringify(list));
 const shown = await client.show({ model: "tinybee" });
 assert.ok(shown.details.quantization_level === "Q8_0" && shown.capabilities.includes("completion"), JSON.stringify(shown));
 const running = await client.ps();
-assert.ok(running.models.some((model) => model.name === "tinybee" && model.expires_at), JSON.stringify(running));
+assert.ok(running.models.some((model) => model.name === "tinybee:latest" && model.expires_at), JSON.stringify(running));
 assert.match((await client.version()).version, /^\d+\.\d+\.\d+$/);
 
 assert.equal((await client.generate({ model: "tinybee", prompt: "", keep_alive: 0 })).done_reason, "unload");
-for (let tries = 0; (await client.ps()).models.some((model) => model.name === "tinybee"); tries++) {
+for (let tries = 0; (await client.ps()).models.some((model) => model.name === "tinybee:latest"); tries++) {
   assert.ok(tries < 200, "it is not unloaded");
   await new Promise((later) => setTimeout(later, 50));
 }

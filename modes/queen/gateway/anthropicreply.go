@@ -172,7 +172,7 @@ func (a *anthropic) whole(text []byte) ([]byte, error) {
 func (*anthropic) comment(text []byte) []byte { return append(append([]byte(nil), text...), "\n\n"...) }
 
 func (*anthropic) failure(f failureBody, inStream bool) []byte {
-	body := map[string]any{"error": map[string]string{"type": anthropicKind(f, inStream), "message": f.about()}}
+	body := map[string]any{"error": map[string]string{"type": anthropicKind(f, inStream), "message": f.Message}}
 	if inStream {
 		return event("error", body)
 	}

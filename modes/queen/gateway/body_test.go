@@ -68,7 +68,7 @@ func TestWhatFailsBeforeAnythingWasSaidHasAStatus(t *testing.T) {
 		"/api/generate": `{"model":"bee","prompt":"x"}`,
 	} {
 		status, header, text := f.ask(path, body)
-		if status != http.StatusServiceUnavailable || header.Get("Content-Type") != "application/json" || !strings.Contains(text, `{"error":"`) || !strings.Contains(text, "no room") {
+		if status != http.StatusServiceUnavailable || header.Get("Content-Type") != "application/json" || header.Get("Retry-After") != "5" || !strings.Contains(text, `{"error":"`) || !strings.Contains(text, "no room") {
 			t.Errorf("%s: %d %s %s", path, status, header.Get("Content-Type"), text)
 		}
 	}

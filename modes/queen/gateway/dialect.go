@@ -261,6 +261,7 @@ func (t *translator) finish() {
 	}
 	switch {
 	case t.refused != nil:
+		t.announce()
 		refuse(t.to, t.dialect, t.refused)
 		return
 	case t.events:

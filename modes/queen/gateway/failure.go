@@ -27,15 +27,6 @@ type failureBody struct {
 	status int // of the answer that it is, or 0
 }
 
-// about is the message with the part of the request that is wrong before it, for
-// dialects that do not name that apart.
-func (f failureBody) about() string {
-	if f.Param != nil && *f.Param != "" && f.Code == string(ops.CodeInvalid) && !strings.HasPrefix(f.Message, *f.Param) {
-		return *f.Param + ": " + f.Message
-	}
-	return f.Message
-}
-
 // statusFor is the status of an error of that code. Who reads one that somebody
 // has cancelled has not done so himself, which 499 would say.
 func statusFor(code ops.Code) int {
@@ -49,6 +40,9 @@ func statusFor(code ops.Code) int {
 func failureOf(err error) (status int, f failure) {
 	e := ops.AsError(err)
 	f.Error = failureBody{Message: e.Message, Type: "server_error", Code: string(e.Code)}
+	if e.Code == ops.CodeInvalid && !strings.HasPrefix(e.Message, e.Field) { // not all clients show what is apart
+		f.Error.Message = e.Error()
+	}
 	if e.Hint != "" { // all that clients show is the message
 		f.Error.Message += " (" + e.Hint + ")"
 		f.Error.Hint = e.Hint
@@ -80,15 +74,20 @@ func failureOf(err error) (status int, f failure) {
 // fail answers with err while nothing was sent.
 func fail(w http.ResponseWriter, err error) {
 	status, f := failureOf(err)
-	if full, ok := errors.AsType[*schedule.FullError](err); ok {
-		w.Header().Set("Retry-After", strconv.Itoa(int(full.RetryAfter.Seconds())))
-	}
-	if later, ok := errors.AsType[LaterError](err); ok {
-		w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(later.After.Seconds()))))
-	}
+	retryAfter(w.Header(), err)
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
 	_ = json.NewEncoder(w).Encode(f) // the client may be gone
+}
+
+// retryAfter says when it is worth another try, where that is known.
+func retryAfter(h http.Header, err error) {
+	if full, ok := errors.AsType[*schedule.FullError](err); ok {
+		h.Set("Retry-After", strconv.Itoa(int(full.RetryAfter.Seconds())))
+	}
+	if later, ok := errors.AsType[LaterError](err); ok {
+		h.Set("Retry-After", strconv.Itoa(int(math.Ceil(later.After.Seconds()))))
+	}
 }
 
 // failureEvent is err as the last event of a stream.

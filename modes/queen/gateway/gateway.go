@@ -25,6 +25,9 @@ const PriorityHeader = "X-Rbee-Priority"
 const (
 	// maxBody bounds a request's body, in bytes: images come in it.
 	maxBody = 64 << 20
+	// againAfter is when what nobody can do now, as where all is drained, is worth
+	// another try.
+	againAfter = 5 * time.Second
 	// attempts is how many workers a request is tried on before its first byte.
 	attempts = 3
 )
@@ -33,6 +36,8 @@ const (
 var Routes = []struct{ Method, Path string }{
 	{http.MethodGet, "/v1/models"},
 	{http.MethodGet, "/v1/models/*"},
+	{http.MethodHead, "/v1/models"},
+	{http.MethodHead, "/v1/models/*"},
 	{http.MethodPost, "/v1/chat/completions"},
 	{http.MethodPost, "/v1/completions"},
 	{http.MethodPost, "/v1/embeddings"},
@@ -99,9 +104,10 @@ func (g *Gateway) Close() {
 func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	r, answered := g.attend(r)
 	defer answered()
+	if r.Method == http.MethodHead { // whose answer has no body, which the server sees to
+		r.Method = http.MethodGet
+	}
 	switch {
-	case r.Method == http.MethodHead:
-		w.WriteHeader(http.StatusOK)
 	case r.URL.Path == "/":
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 		_, _ = io.WriteString(w, "Ollama is running") // its own words, which clients look for; the client may be gone
@@ -206,7 +212,9 @@ func (g *Gateway) try(p *reply, r *http.Request, body []byte, want schedule.Requ
 			lease, failed = g.schedule.Acquire(ctx, want)
 		}
 		if failed != nil {
-			err = g.named(r.Context(), want.Model, failed)
+			if err = g.named(r.Context(), want.Model, failed); ops.CodeOf(err) == ops.CodeUnavailable {
+				err = LaterError{Err: err, After: againAfter}
+			}
 			break
 		}
 		if model := lease.Worker.Model; model != want.Model {

@@ -58,7 +58,7 @@ func (g *Gateway) serveModel(w http.ResponseWriter, r *http.Request) {
 	id := strings.TrimPrefix(r.URL.Path, "/v1/models/")
 	for _, m := range g.models(r.Context()) {
 		switch {
-		case m.ID != id:
+		case m.ID != id && m.ID+latest != id:
 			continue
 		case fromAnthropic(r):
 			tell(w, m.anthropic())

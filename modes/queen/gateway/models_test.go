@@ -36,6 +36,14 @@ func TestTheModelsAreListedOnce(t *testing.T) {
 	if status, text := get("/v1/models/bee"); status != 200 || !strings.Contains(text, `"id":"bee"`) {
 		t.Errorf("bee: %d %s", status, text)
 	}
+	if status, text := get("/v1/models/bee:latest"); status != 200 || !strings.Contains(text, `"id":"bee"`) {
+		t.Errorf("bee, as Ollama's clients call it: %d %s", status, text)
+	}
+	for path, want := range map[string]int{"/v1/models": 200, "/v1/models/bee": 200, "/v1/models/bear": 404, "/api/tags": 200, "/api/version": 200, "/api/nothing": 404} {
+		if status, h, text := f.send(http.MethodHead, path, "", nil); status != want || text != "" || h.Get("Content-Type") != "application/json" {
+			t.Errorf("the head of %s: %d %v %s", path, status, h, text)
+		}
+	}
 	if status, text := get("/v1/models/bear"); status != 404 || !strings.Contains(text, "bee") {
 		t.Errorf("bear: %d %s", status, text)
 	}

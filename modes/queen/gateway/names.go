@@ -8,9 +8,12 @@ import (
 	"rbee.dev/rbee/ops"
 )
 
-// alias puts the model that a request means by another name in that one's place.
-// What a model is called itself comes first.
+// alias puts the model that a request means by another name in that one's place, also
+// by the tag that Ollama's clients add. What a model is called itself comes first.
 func (g *Gateway) alias(ctx context.Context, a asked, body []byte) (asked, []byte) {
+	if name, tagged := strings.CutSuffix(a.model, latest); tagged && !g.has(ctx, a.model) {
+		a, body = a.renamed(body, name)
+	}
 	if model, ok := g.fleet.Aliases()[a.model]; ok && !g.has(ctx, a.model) {
 		a.alias = a.model
 		return a.renamed(body, model)

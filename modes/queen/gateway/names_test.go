@@ -16,6 +16,8 @@ func TestAnAliasIsTakenInEveryDialectAndTheEngineSeesTheModel(t *testing.T) {
 		{"/v1/chat/completions", ` {"messages":[{"role":"user","content":"é"}], "model" : "fast" ,"x":1}`},
 		{"/v1/completions", `{"model":"fast","prompt":"x"}`},
 		{"/v1/embeddings", `{"model":"bee","model":"fast","input":"x"}`},
+		{"/v1/embeddings", `{"model":"fast:latest","input":"x"}`},
+		{"/v1/embeddings", `{"model":"bee:latest","input":"x"}`},
 		{"/v1/messages", `{"model":"fast","max_tokens":3,"messages":[]}`},
 		{"/api/chat", `{"model":"fast:latest","stream":false,"messages":[{"role":"user","content":"x"}]}`},
 		{"/api/generate", `{"model":"fast","stream":false,"prompt":"x"}`},

@@ -93,7 +93,7 @@ func refuseOllama(w http.ResponseWriter, r *http.Request) {
 	case "pull", "push", "create", "copy", "delete":
 		refuse(w, &ollama{}, e.WithHint("models are brought and removed by `rbee model download` and `rbee model delete`"))
 	default:
-		refuse(w, &ollama{}, e)
+		refuse(w, &ollama{}, e.WithHint("there are chat, generate, embed, embeddings, tags, show, ps and version"))
 	}
 }
 
@@ -105,24 +105,28 @@ func (g *Gateway) serveTalk(w http.ResponseWriter, r *http.Request) {
 	if !readOllama(w, r, &o) {
 		return
 	}
-	o.Model = untagged(o.Model)
 	d := &ollama{model: o.Model, generate: r.URL.Path == "/api/generate", began: time.Now()}
+	o.Model = untagged(o.Model)
+	unloads, err := o.unloads()
+	if err != nil {
+		refuse(w, d, err)
+		return
+	}
 	if d.generate && o.Prompt == "" && len(o.Images) == 0 || !d.generate && len(o.Messages) == 0 {
-		g.serveNothing(w, r, o, d)
+		g.serveNothing(w, r, o.Model, unloads, d)
 		return
 	}
 	body, path := o.openAI(d.generate)
-	err := o.untold()
-	if err == nil {
-		err = g.think(r.Context(), o, body)
+	if err = o.untold(); err == nil {
+		d.silent, err = g.think(r.Context(), o, body)
 	}
 	if err != nil {
 		refuse(w, d, err)
 		return
 	}
 	g.translate(w, r, path, body, d)
-	if o.unloads() {
-		g.unload(context.WithoutCancel(r.Context()), d.model)
+	if unloads {
+		g.unload(context.WithoutCancel(r.Context()), o.Model)
 	}
 }
 
@@ -141,78 +145,95 @@ func (o ollamaRequest) untold() error {
 // unloadWithin is how long a request to unload a model takes at most.
 const unloadWithin = 10 * time.Second
 
-// unload ends the workers of a model that have nothing to do. One that has, or whose
-// hive does not answer, stays until the hive unloads it by itself.
-func (g *Gateway) unload(ctx context.Context, name string) {
+// unload ends the workers of a model, and reports whether none is left. Those stay
+// that have something to do, or whose model is pinned, until the hive unloads them by
+// itself; and those that a person has started by a command line, which nobody else
+// can start again.
+func (g *Gateway) unload(ctx context.Context, name string) (all bool) {
 	if model, ok := g.fleet.Aliases()[name]; ok && !g.has(ctx, name) {
 		name = model
 	}
 	if name == "" || permits(ctx, name) != nil {
-		return
+		return false
 	}
 	ctx, cancel := context.WithTimeout(ctx, unloadWithin)
 	defer cancel()
+	all = true
 	for _, w := range g.fleet.Workers() {
-		if w.Model == name && w.State == ops.WorkerReady {
-			_ = g.fleet.Unload(ctx, w) // then it stays
+		if w.Model != name || w.State == ops.WorkerFailed {
+			continue
+		}
+		if w.Engine == "command" || w.State == ops.WorkerLoading || g.fleet.Unload(ctx, w) != nil {
+			all = false
 		}
 	}
+	return all
 }
 
 // think has the model think or not, as the request says; one that cannot is not asked
-// to.
-func (g *Gateway) think(ctx context.Context, o ollamaRequest, body map[string]any) error {
+// to. Where it shall not, what it thinks all the same is left out: silent.
+func (g *Gateway) think(ctx context.Context, o ollamaRequest, body map[string]any) (silent bool, err error) {
 	t, err := o.thinks()
 	if err != nil || t.asked == nil {
-		return err
+		return false, err
 	}
 	able, told := g.ableToThink(ctx, o.Model)
 	switch _, chat := body["messages"]; {
 	case *t.asked && told && !able:
-		return ops.Invalid("think", "%q does not support thinking", o.Model)
+		return false, ops.Invalid("think", "%q does not support thinking", o.Model)
 	case *t.asked && !chat:
-		return ops.Invalid("think", "goes with a chat template, which raw leaves out")
+		return false, ops.Invalid("think", "goes with a chat template, which raw leaves out")
 	case chat:
 		t.put(body)
 	}
-	return nil
+	return !*t.asked, nil
 }
 
 // serveNothing answers a request that says nothing, by which Ollama's clients have a
 // model loaded, or unloaded where it is not to be kept.
-func (g *Gateway) serveNothing(w http.ResponseWriter, r *http.Request, o ollamaRequest, d *ollama) {
+func (g *Gateway) serveNothing(w http.ResponseWriter, r *http.Request, name string, unloads bool, d *ollama) {
 	switch {
-	case o.Model == "":
+	case name == "":
 		refuse(w, d, ops.Invalid("model", "must be given"))
-	case !o.unloads():
-		g.serveLoad(w, r, d)
-	case !slices.ContainsFunc(g.models(r.Context()), func(m model) bool { return m.ID == o.Model }):
-		refuse(w, d, g.unknown(r.Context(), o.Model))
+	case !unloads:
+		g.serveLoad(w, r, name, d)
+	case !slices.ContainsFunc(g.models(r.Context()), func(m model) bool { return m.ID == name }):
+		refuse(w, d, g.unknown(r.Context(), name))
+	case g.unload(r.Context(), name):
+		tell(w, d.nothing("unload"))
 	default:
-		g.unload(r.Context(), o.Model)
-		tell(w, d.unload())
+		tell(w, d.nothing("load")) // which it stays
 	}
 }
 
 // unloads reports whether the model is to be kept for no time.
-func (o ollamaRequest) unloads() bool {
-	var text string
-	if json.Unmarshal(o.Keep, &text) == nil {
-		n, err := strconv.ParseFloat(text, 64)
-		d, durationErr := time.ParseDuration(text)
-		return err == nil && n == 0 || durationErr == nil && d == 0
+func (o ollamaRequest) unloads() (bool, error) {
+	if len(o.Keep) == 0 || string(o.Keep) == "null" {
+		return false, nil
 	}
+	var text string
 	var n float64
-	return json.Unmarshal(o.Keep, &n) == nil && string(o.Keep) != "null" && n == 0
+	if json.Unmarshal(o.Keep, &n) == nil {
+		return n == 0, nil
+	}
+	if json.Unmarshal(o.Keep, &text) == nil {
+		if n, err := strconv.ParseFloat(text, 64); err == nil {
+			return n == 0, nil
+		}
+		if d, err := time.ParseDuration(text); err == nil {
+			return d == 0, nil
+		}
+	}
+	return false, ops.Invalid("keep_alive", `must be seconds, or a time as "5m", got %s`, o.Keep)
 }
 
 // serveLoad has a model loaded. The worker is asked for its models, which generates
 // nothing.
-func (g *Gateway) serveLoad(w http.ResponseWriter, r *http.Request, d *ollama) {
+func (g *Gateway) serveLoad(w http.ResponseWriter, r *http.Request, name string, d *ollama) {
 	r = r.Clone(r.Context())
 	r.Method = http.MethodGet
 	body := map[string]any{}
-	putModel(body, d.model)
+	putModel(body, name)
 	g.translate(w, r, "/v1/models", body, &ollamaLoad{d})
 }
 
@@ -237,8 +258,11 @@ func untagged(model string) string {
 			model = "hf:" + repository
 		}
 	}
-	return strings.TrimSuffix(model, ":latest")
+	return strings.TrimSuffix(model, latest)
 }
+
+// latest is the tag of a model's only version.
+const latest = ":latest"
 
 // openAI is the request in OpenAI's words, and the route that takes it.
 func (o ollamaRequest) openAI(generate bool) (body map[string]any, path string) {

@@ -23,8 +23,8 @@ func TestWhatThereIsIsToldInOllamasWords(t *testing.T) {
 		status                   int
 		want                     []string
 	}{
-		{"the models", "GET", "/api/tags", "", 200, []string{`"name":"bee"`, `"family":"llama"`, `"parameter_size":"1.7M"`}},
-		{"those that are loaded", "GET", "/api/ps", "", 200, []string{`"name":"bee"`, `"expires_at":"2026-11-25T13:00:00Z"`, `"size_vram":7`}},
+		{"the models", "GET", "/api/tags", "", 200, []string{`"name":"bee:latest","model":"bee:latest"`, `"family":"llama"`, `"parameter_size":"1.7M"`}},
+		{"those that are loaded", "GET", "/api/ps", "", 200, []string{`"name":"bee:latest","model":"bee:latest"`, `"expires_at":"2026-11-25T13:00:00Z"`, `"size_vram":7`}},
 		{"one of them", "POST", "/api/show", `{"model":"bee:latest"}`, 200, []string{`"llama.context_length":512`, `"capabilities":["completion","tools"]`}},
 		{"one by its older member", "POST", "/api/show", `{"name":"bee"}`, 200, []string{`"quantization_level":"Q8_0"`}},
 		{"one that is not there", "POST", "/api/show", `{"model":"bea"}`, 404, []string{`{"error":"there is no model \"bea\"`}},
@@ -90,10 +90,13 @@ func TestOllamasRoutesAnswerAsItsClientsExpect(t *testing.T) {
 		{"GET", "/api/chat", "", 405, "ask by POST"},
 		{"POST", "/api/tags", "{}", 405, "ask by GET"},
 		{"POST", "/api/pull", "{}", 404, "rbee model download"},
-		{"GET", "/api/nothing", "", 404, `{"error":"rbee has no GET /api/nothing"}`},
+		{"GET", "/api/nothing", "", 404, `{"error":"rbee has no GET /api/nothing (there are chat, generate,`},
+		{"POST", "/api/show", "{}", 400, `{"error":"model: must be given"}`},
+		{"POST", "/api/generate", `{"model":"bee","keep_alive":"soon"}`, 400, `keep_alive: must be seconds, or a time as \"5m\", got \"soon\"`},
+		{"POST", "/api/chat", `{"model":"bee","keep_alive":{},"messages":[{"role":"user","content":"x"}]}`, 400, `keep_alive: must be`},
 		{"POST", "/api/chat", "{}", 400, "model: must be given"},
 		{"POST", "/api/generate", `{"model":"bee","keep_alive":0}`, 200, `"done_reason":"unload"`},
-		{"POST", "/api/chat", `{"model":"bee:latest","keep_alive":"0s"}`, 200, `"done_reason":"unload"`},
+		{"POST", "/api/chat", `{"model":"bee:latest","keep_alive":"0s"}`, 200, `{"model":"bee:latest",`},
 		{"POST", "/api/chat", `{"model":"bea","keep_alive":"0"}`, 404, `did you mean`},
 	} {
 		status, _, text := f.send(tt.method, tt.path, tt.body, nil)
@@ -173,6 +176,31 @@ func TestAModelThatIsNotKeptIsUnloaded(t *testing.T) {
 				t.Errorf("left are %+v", left)
 			}
 		})
+	}
+}
+
+// TestAModelThatStaysIsNotSaidToBeUnloaded: one that is pinned, has something to do, or
+// was started by a person's command line.
+func TestAModelThatStaysIsNotSaidToBeUnloaded(t *testing.T) {
+	for name, tt := range map[string]struct {
+		engine  string
+		running int
+		want    string
+	}{
+		"it has nothing to do":  {"llamacpp", 0, "unload"},
+		"it has":                {"llamacpp", 1, "load"},
+		"it is of command line": {"command", 0, "load"},
+	} {
+		f := newFarm(t)
+		f.add("w", says(`{}`))
+		f.mu.Lock()
+		f.workers[0].Engine, f.workers[0].Running = tt.engine, tt.running
+		f.mu.Unlock()
+		f.tell()
+		_, _, text := f.ask("/api/generate", `{"model":"bee","keep_alive":0}`)
+		if !strings.Contains(text, `"done_reason":"`+tt.want+`"`) || len(f.Workers()) == 1 != (tt.want == "load") {
+			t.Errorf("%s: %s, left are %+v", name, text, f.Workers())
+		}
 	}
 }
 

@@ -17,8 +17,8 @@ func (g *Gateway) serveEmbed(w http.ResponseWriter, r *http.Request) {
 	if !readOllama(w, r, &o) {
 		return
 	}
-	o.Model = untagged(o.Model)
 	d := &ollamaEmbed{ollama: ollama{model: o.Model, began: time.Now()}, one: r.URL.Path == "/api/embeddings"}
+	o.Model = untagged(o.Model)
 	if d.one {
 		o.Input = o.Prompt
 	}

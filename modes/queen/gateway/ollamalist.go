@@ -28,7 +28,10 @@ type ollamaDetails struct {
 	Quantization string   `json:"quantization_level"`
 }
 
+// newOllamaModel has the tag that Ollama's names always have, by which its clients look
+// for them.
 func newOllamaModel(name string, m ops.Model) ollamaModel {
+	name += latest
 	return ollamaModel{name, name, m.AddedAt, m.Size, m.SHA256, ollamaDetails{
 		Format: "gguf", Family: m.Architecture, Families: []string{m.Architecture},
 		Parameters: humanCount(m.Parameters), Quantization: m.Quantization,
@@ -60,7 +63,7 @@ func (g *Gateway) servePS(w http.ResponseWriter, r *http.Request) {
 		ollamaModel
 		ExpiresAt time.Time `json:"expires_at"`
 		SizeVRAM  int64     `json:"size_vram"`
-		Context   int       `json:"context_length"`
+		Context   int       `json:"context_length,omitempty"`
 	}
 	known := map[string]ops.Model{}
 	for _, m := range g.fleet.Models(r.Context()) {
@@ -94,6 +97,10 @@ func (g *Gateway) serveShow(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	name := untagged(cmp.Or(o.Model, o.Name))
+	if name == "" {
+		refuse(w, &ollama{}, ops.Invalid("model", "must be given"))
+		return
+	}
 	called := func(m ops.Model) bool { return (m.ID == name || slices.Contains(m.Aliases, name)) && m.Error == "" }
 	list := g.fleet.Models(r.Context())
 	i := slices.IndexFunc(list, called)

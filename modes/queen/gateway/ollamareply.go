@@ -11,6 +11,7 @@ import (
 type ollama struct {
 	model    string
 	generate bool // of /api/generate, whose text is not in a message
+	silent   bool // what the model thinks is not wanted
 	began    time.Time
 	first    time.Time // when the first piece came
 	usage    usage
@@ -55,16 +56,24 @@ func (o *ollama) piece(c chunk) []byte {
 			o.reason = choice.FinishReason
 		}
 		o.collect(choice.Delta.ToolCalls)
-		text := choice.Text + choice.Delta.text()
-		if text == "" && choice.Delta.thought() == "" {
+		text, thought := choice.Text+choice.Delta.text(), o.thought(choice.Delta)
+		if text == "" && thought == "" {
 			continue
 		}
 		if o.first.IsZero() {
 			o.first = time.Now()
 		}
-		out = append(append(out, marshal(o.answer(text, choice.Delta.thought(), nil))...), '\n')
+		out = append(append(out, marshal(o.answer(text, thought, nil))...), '\n')
 	}
 	return out
+}
+
+// thought is what the model thinks, where that is wanted.
+func (o *ollama) thought(m message) string {
+	if o.silent {
+		return ""
+	}
+	return m.thought()
 }
 
 // told keeps what an engine tells of the whole.
@@ -138,11 +147,11 @@ func (o *ollama) times(a *ollamaAnswer) {
 
 func milliseconds(n float64) time.Duration { return time.Duration(n * float64(time.Millisecond)) }
 
-// unload is the answer to a request to unload a model, of which workers that have
-// something to do stay.
-func (o *ollama) unload() ollamaAnswer {
+// nothing is the answer to a request that says nothing, by which a model was loaded,
+// or unloaded.
+func (o *ollama) nothing(reason string) ollamaAnswer {
 	a := o.answer("", "", nil)
-	a.Done, a.DoneReason = true, "unload"
+	a.Done, a.DoneReason = true, reason
 	return a
 }
 
@@ -164,7 +173,7 @@ func (o *ollama) whole(text []byte) ([]byte, error) {
 	said, thought, calls := "", "", []toolCall(nil)
 	for _, choice := range c.Choices {
 		said += choice.Text + choice.Message.text()
-		thought += choice.Message.thought()
+		thought += o.thought(choice.Message)
 		calls = append(calls, choice.Message.ToolCalls...)
 		o.reason = choice.FinishReason
 	}
@@ -175,7 +184,7 @@ func (o *ollama) whole(text []byte) ([]byte, error) {
 func (*ollama) comment([]byte) []byte { return nil }
 
 func (*ollama) failure(f failureBody, inStream bool) []byte {
-	text := marshal(map[string]string{"error": f.about()})
+	text := marshal(map[string]string{"error": f.Message})
 	if inStream {
 		text = append(text, '\n')
 	}
@@ -192,7 +201,5 @@ func (o *ollamaLoad) whole(text []byte) ([]byte, error) {
 	if json.Unmarshal(text, &models) == nil && len(models.Data) > 0 {
 		o.model = cmp.Or(o.model, models.Data[0].ID)
 	}
-	a := o.answer("", "", nil)
-	a.Done, a.DoneReason = true, "load"
-	return marshal(a), nil
+	return marshal(o.nothing("load")), nil
 }

@@ -82,7 +82,8 @@ func (p *reply) fail(err error) {
 		if p.responses {
 			event = responsesFailure(err)
 		}
-		_ = p.write(event, true) // the client may be gone
+		retryAfter(p.w.Header(), err) // for a dialect that has sent nothing yet
+		_ = p.write(event, true)      // the client may be gone
 		return
 	}
 	fail(p.w, err)

@@ -70,6 +70,29 @@ func TestWhetherAModelThinksIsHandedOn(t *testing.T) {
 	}
 }
 
+// TestThoughtsThatAreNotWantedAreLeftOut: some engines think all the same.
+func TestThoughtsThatAreNotWantedAreLeftOut(t *testing.T) {
+	for think, want := range map[string]bool{`"think":false`: false, `"think":true`: true, `"think":null`: true} {
+		for _, path := range []string{"/api/chat", "/api/generate"} {
+			for _, stream := range []string{"true", "false"} {
+				f := newFarm(t)
+				f.models[0].Abilities = []ops.Ability{ops.AbilityCompletion} // of its file, which the engine need not use
+				f.add("w", says(`{"id":"1","choices":[{"message":{"content":"so","reasoning_content":"hm"},"finish_reason":"stop"}]}`))
+				if stream == "true" {
+					f.servers["w"].Config.Handler = events(`{"id":"1","choices":[{"delta":{"reasoning_content":"hm"}}]}`, `{"id":"1","choices":[{"delta":{"content":"so"},"finish_reason":"stop"}]}`, "[DONE]")
+				}
+				f.mu.Lock()
+				f.workers[0].Engine = "command"
+				f.mu.Unlock()
+				status, _, text := f.ask(path, `{"model":"bee","stream":`+stream+`,"prompt":"x","messages":[{"role":"user","content":"x"}],`+think+`}`)
+				if status != http.StatusOK || strings.Contains(text, "hm") != want || strings.Contains(text, "thinking") != want || !strings.Contains(text, "so") {
+					t.Errorf("%s, %s, stream %s: %d %s", path, think, stream, status, text)
+				}
+			}
+		}
+	}
+}
+
 // TestThoughtsGoBackToTheModel: those that a client gives back in a conversation.
 func TestThoughtsGoBackToTheModel(t *testing.T) {
 	for path, turn := range map[string]string{
