@@ -66,6 +66,7 @@ func (s *site) files(m *lab.Machine) string {
 }
 
 func TestLabHivesOnMachinesOfAllKinds(t *testing.T) {
+	t.Parallel()
 	machines := []lab.Machine{
 		{Name: "plain"},
 		{Name: "early", Setup: tells("date", `exec /bin/date -d "1 year ago" "$@"`)},
@@ -164,6 +165,7 @@ func TestLabAHiveIsAUserServiceOfSystemd(t *testing.T) {
 // TestLabAnswersGoOnThroughCuts has 32 people read answers from a machine whose
 // connection is cut in the middle: each gets every token once.
 func TestLabAnswersGoOnThroughCuts(t *testing.T) {
+	t.Parallel()
 	exe, err := os.Executable() // with an engine of an even pace
 	if err != nil {
 		t.Fatal(err)
@@ -219,6 +221,7 @@ func TestLabAnswersGoOnThroughCuts(t *testing.T) {
 // TestLabAPersonIsAskedForWhatALoginNeeds logs in to real servers with what only
 // a person knows.
 func TestLabAPersonIsAskedForWhatALoginNeeds(t *testing.T) {
+	t.Parallel()
 	s := newSite(t,
 		lab.Machine{Name: "locked"},
 		lab.Machine{Name: "password", SSHD: "PasswordAuthentication yes\nPubkeyAuthentication no", Setup: "echo alice:" + thePassword + " | chpasswd"},
@@ -308,6 +311,7 @@ func (s *site) duringCopy(m *lab.Machine, do func()) string {
 }
 
 func TestLabBadLuck(t *testing.T) {
+	t.Parallel()
 	s := newSite(t,
 		lab.Machine{Name: "arm", Setup: tells("uname", `if [ "$1" = -m ]; then echo aarch64; else exec /bin/uname "$@"; fi`)},
 		lab.Machine{Name: "full", Setup: "mount -t tmpfs -o size=20m tmpfs /home/alice; chown alice: /home/alice"},

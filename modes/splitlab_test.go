@@ -32,6 +32,7 @@ func (s *site) workers() []ops.Worker {
 // not reach each other but through the queen, with Debian's llama.cpp and OpenSSH
 // on both.
 func TestLabAModelIsDividedOverMachines(t *testing.T) {
+	t.Parallel()
 	root := llamacpptest.Root(t)
 	s := newSite(t,
 		lab.Machine{Name: "gpu1", Root: root, Setup: oneThread},

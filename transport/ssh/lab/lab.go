@@ -2,6 +2,7 @@ package lab
 
 import (
 	"bytes"
+	"crypto/rand"
 	"fmt"
 	"net"
 	"os"
@@ -42,7 +43,9 @@ func Start(t testing.TB, machines ...Machine) *Lab {
 		t.Skipf("no SSH lab: %s", why)
 	}
 	sweep(t)
-	l := &Lab{t: t, id: fmt.Sprintf("%s%d", prefix, os.Getpid()), root: root, dir: t.TempDir()}
+	// Tests of one process may have labs at the same time.
+	id := fmt.Sprintf("%s%d-%s", prefix, os.Getpid(), strings.ToLower(rand.Text()[:8]))
+	l := &Lab{t: t, id: id, root: root, dir: t.TempDir()}
 	l.Home = filepath.Join(l.dir, "home")
 	t.Cleanup(l.close)
 	l.network()
