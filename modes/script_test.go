@@ -51,17 +51,22 @@ func TestMain(m *testing.M) {
 // TestScripts runs what a person types, from testdata/script, each script with
 // a home of its own.
 func TestScripts(t *testing.T) {
+	program, races := binary, ""
+	if raced {
+		program, races = watched(t)
+	}
 	testscript.Run(t, testscript.Params{
 		Dir: "../testdata/script",
 		Setup: func(e *testscript.Env) error {
-			e.Setenv("PATH", filepath.Dir(binary)+string(os.PathListSeparator)+os.Getenv("PATH"))
+			e.Setenv("PATH", filepath.Dir(program)+string(os.PathListSeparator)+os.Getenv("PATH"))
 			e.Setenv("RBEE_HOME", filepath.Join(e.WorkDir, "home"))
 			e.Setenv("RBEE_LISTEN", "127.0.0.1:0")
-			e.Setenv("RBEE", binary)
+			e.Setenv("RBEE", program)
+			e.Setenv("GORACE", races)
 			e.Setenv("TINYBEE", absolute("../testdata/tinybee.gguf"))
 			e.Setenv(llamacpp.PathEnv, os.Getenv(llamacpp.PathEnv))
 			e.Defer(func() {
-				stop := exec.Command(binary, "queen", "stop")
+				stop := exec.Command(program, "queen", "stop")
 				stop.Env = e.Vars
 				if out, err := stop.CombinedOutput(); err != nil {
 					t.Errorf("queen stop: %v: %s", err, out)
@@ -70,6 +75,32 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 	})
+}
+
+// watched builds an rbee with the race detector in it, and returns its path and the
+// GORACE that has each of its processes write what is seen where the test's end
+// finds it: a daemon's log nobody would read.
+func watched(t *testing.T) (program, races string) {
+	t.Helper()
+	dir := t.TempDir()
+	program = filepath.Join(dir, "rbee")
+	if out, err := exec.Command("go", "build", "-race", "-o", program, "rbee.dev/rbee").CombinedOutput(); err != nil {
+		t.Fatalf("build rbee with the race detector: %v: %s", err, out)
+	}
+	t.Cleanup(func() {
+		logs, err := filepath.Glob(filepath.Join(dir, "race.*")) // .PID
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, log := range logs {
+			text, err := os.ReadFile(log)
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Errorf("a process of rbee's: %s", text)
+		}
+	})
+	return program, "log_path=" + filepath.Join(dir, "race")
 }
 
 func absolute(path string) string {
