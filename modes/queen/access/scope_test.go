@@ -141,8 +141,15 @@ func TestAKeyIsToldOfWhatItHasAskedItselfOnly(t *testing.T) {
 		by, client string
 		want       bool
 	}{
-		{"", "127.0.0.1", true}, {"", jobs.ID, true}, {admin.ID, jobs.ID, true}, {admin.ID, "token", true},
-		{jobs.ID, jobs.ID, true}, {jobs.ID, admin.ID, false}, {jobs.ID, "token", false}, {jobs.ID, "", false}, {"kforgotten", jobs.ID, false},
+		{"", "127.0.0.1", true},
+		{"", jobs.ID, true},
+		{admin.ID, jobs.ID, true},
+		{admin.ID, "token", true},
+		{jobs.ID, jobs.ID, true},
+		{jobs.ID, admin.ID, false},
+		{jobs.ID, "token", false},
+		{jobs.ID, "", false},
+		{"kforgotten", jobs.ID, false},
 	} {
 		if got := o.Sees(tt.by, tt.client); got != tt.want {
 			t.Errorf("%q is told of what %q has asked: %t", tt.by, tt.client, got)
