@@ -61,16 +61,19 @@ type HiveRemoved struct {
 
 // Device is something a hive can run models on.
 type Device struct {
-	ID                string `json:"id"`   // cpu, cuda:0, …: what --device takes
-	Kind              string `json:"kind"` // cpu, cuda, rocm, metal
-	Name              string `json:"name"` // as the maker calls it
-	Cores             int    `json:"cores,omitempty"`
-	MemoryBytes       uint64 `json:"memory_bytes"`
-	MemoryFreeBytes   uint64 `json:"memory_free_bytes"`
-	SharesMemory      bool   `json:"shares_memory,omitempty"`    // a GPU in the processor: its memory is the machine's
-	InstructionSets   string `json:"instruction_sets,omitempty"` // CPU vector extensions that matter, as "avx2 avx512f"
-	DriverVersion     string `json:"driver_version,omitempty"`
-	ComputeCapability string `json:"compute_capability,omitempty"` // NVIDIA, as "9.0"
+	ID              string `json:"id"`   // cpu, cuda:0, …: what --device takes
+	Kind            string `json:"kind"` // cpu, cuda, rocm, metal
+	Name            string `json:"name"` // as the maker calls it
+	Cores           int    `json:"cores,omitempty"`
+	MemoryBytes     uint64 `json:"memory_bytes"`
+	MemoryFreeBytes uint64 `json:"memory_free_bytes"`
+	// MachineMemoryBytes is all that the machine has, where the hive may have less of
+	// it: in a container, or as a service with a bound; else 0.
+	MachineMemoryBytes uint64 `json:"machine_memory_bytes,omitempty"`
+	SharesMemory       bool   `json:"shares_memory,omitempty"`    // a GPU in the processor: its memory is the machine's
+	InstructionSets    string `json:"instruction_sets,omitempty"` // CPU vector extensions that matter, as "avx2 avx512f"
+	DriverVersion      string `json:"driver_version,omitempty"`
+	ComputeCapability  string `json:"compute_capability,omitempty"` // NVIDIA, as "9.0"
 }
 
 // Accelerators are those of the devices that models go to by themselves: the GPUs,

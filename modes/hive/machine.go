@@ -88,12 +88,15 @@ func (m *machine) wrong() []string {
 	return slices.Clone(m.problems)
 }
 
-// lookQuickly reads the CPU only, which takes no time.
+// lookQuickly reads the CPU and the memory only, which takes no time. What was
+// found beside them stays.
 func (m *machine) lookQuickly(ctx context.Context) {
 	cpu := m.cpu(ctx)
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.devices = []ops.Device{cpu}
+	gpus := slices.DeleteFunc(slices.Clone(m.devices), func(d ops.Device) bool { return d.Kind == processor })
+	share(cpu, gpus)
+	m.devices = append([]ops.Device{cpu}, gpus...)
 }
 
 // cpu is the CPU as a device, with the machine's memory.
@@ -102,6 +105,7 @@ func (m *machine) cpu(ctx context.Context) ops.Device {
 	if m.memory != nil {
 		d.MemoryBytes, d.MemoryFreeBytes = m.memory(ctx)
 	}
+	d.MachineMemoryBytes = beyond(ctx, d.MemoryBytes)
 	return d
 }
 
@@ -120,6 +124,16 @@ func memory(ctx context.Context) (total, free uint64) {
 		return 0, 0
 	}
 	return within("/", m.Total, m.Available)
+}
+
+// beyond is all of the machine's memory where that is more than total, which this
+// process may have; else 0.
+func beyond(ctx context.Context, total uint64) uint64 {
+	m, err := mem.VirtualMemoryWithContext(ctx)
+	if err != nil || m.Total <= total {
+		return 0
+	}
+	return m.Total
 }
 
 // totalMemory is all of the machine's memory, in bytes.

@@ -121,6 +121,8 @@ func (h *Hive) serveProbe(w http.ResponseWriter, r *http.Request) {
 	if body.Refresh {
 		h.machine.look(r.Context())
 		h.changed()
+	} else {
+		h.machine.lookQuickly(r.Context())
 	}
 	h.stocked.Store(false) // what is published next must not take back what this tells of
 	w.Header().Set("Content-Type", "application/json")

@@ -1,12 +1,14 @@
 package hive_test
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -270,6 +272,27 @@ func TestAHiveThatCannotWriteItsModelsSaysSo(t *testing.T) {
 	}
 	if _, alive, err := daemon.Running(h.PIDFile("hive")); err != nil || alive {
 		t.Errorf("the pid file stays: %v, %v", alive, err)
+	}
+}
+
+// TestAProbeTellsTheMemoryOfNow: what is free changes, and so may what there is.
+func TestAProbeTellsTheMemoryOfNow(t *testing.T) {
+	h := newHome(t)
+	var free atomic.Uint64
+	free.Store(3 << 10)
+	run(t, h, func(o *hive.Options) {
+		o.Memory = func(context.Context) (uint64, uint64) { return 1 << 20, free.Load() }
+	})
+	c := client(t, h)
+	for _, want := range []uint64{2 << 10, 1 << 10} {
+		free.Store(want)
+		var s ops.HiveSnapshot
+		if err := c.Post(t.Context(), "/v1/probe", map[string]bool{}, &s); err != nil {
+			t.Fatal(err)
+		}
+		if got := s.Hive.Devices[0]; got.MemoryFreeBytes != want || got.MemoryBytes != 1<<20 || got.MachineMemoryBytes <= 1<<20 {
+			t.Errorf("%+v, want %d free", got, want)
+		}
 	}
 }
 

@@ -195,6 +195,9 @@ func devices(w io.Writer, list []ops.Device) {
 		if d.MemoryBytes > 0 {
 			text += fmt.Sprintf(", %s of %s free", size(int64(d.MemoryFreeBytes)), size(int64(d.MemoryBytes))) //nolint:gosec // memory sizes
 		}
+		if d.MachineMemoryBytes > 0 {
+			text += fmt.Sprintf(" (the machine has %s)", size(int64(d.MachineMemoryBytes))) //nolint:gosec // likewise
+		}
 		if d.SharesMemory {
 			text += ", the machine's own"
 		}

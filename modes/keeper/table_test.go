@@ -29,8 +29,8 @@ func TestEveryResultIsShownToAPerson(t *testing.T) {
 			[]string{"HIVE", "gpu1  down   a@gpu1:22  -        0        0       cpu cuda:0"},
 		},
 		{
-			ops.Hive{ID: "gpu1", State: ops.HiveDown, Error: "gone", Devices: []ops.Device{{ID: "cpu", Name: "EPYC", Cores: 2, MemoryBytes: 2 << 30, MemoryFreeBytes: 1 << 30}, {ID: "cuda:0", Name: "NVIDIA H100", MemoryBytes: 80 << 30, MemoryFreeBytes: 79 << 30, DriverVersion: "550.54.14", ComputeCapability: "9.0"}, {ID: "cuda:1", Name: "NVIDIA GB10", MemoryBytes: 2 << 30, MemoryFreeBytes: 1 << 30, SharesMemory: true}}, Problems: []string{"nvidia-smi: a card is lost"}},
-			[]string{"NVIDIA GB10, 1.0 GiB of 2.0 GiB free, the machine's own", "nvidia-smi: a card is lost", "gone", "EPYC, 2 cores, 1.0 GiB of 2.0 GiB free", "NVIDIA H100, 79.0 GiB of 80.0 GiB free, compute capability 9.0, driver 550.54.14"},
+			ops.Hive{ID: "gpu1", State: ops.HiveDown, Error: "gone", Devices: []ops.Device{{ID: "cpu", Name: "EPYC", Cores: 2, MemoryBytes: 2 << 30, MemoryFreeBytes: 1 << 30, MachineMemoryBytes: 24 << 30}, {ID: "cuda:0", Name: "NVIDIA H100", MemoryBytes: 80 << 30, MemoryFreeBytes: 79 << 30, DriverVersion: "550.54.14", ComputeCapability: "9.0"}, {ID: "cuda:1", Name: "NVIDIA GB10", MemoryBytes: 2 << 30, MemoryFreeBytes: 1 << 30, SharesMemory: true}}, Problems: []string{"nvidia-smi: a card is lost"}},
+			[]string{"NVIDIA GB10, 1.0 GiB of 2.0 GiB free, the machine's own", "nvidia-smi: a card is lost", "gone", "EPYC, 2 cores, 1.0 GiB of 2.0 GiB free (the machine has 24.0 GiB)", "NVIDIA H100, 79.0 GiB of 80.0 GiB free, compute capability 9.0, driver 550.54.14"},
 		},
 		{ops.Workers{}, []string{"no workers; `rbee worker spawn` starts one"}},
 		{
