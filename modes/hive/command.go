@@ -42,6 +42,9 @@ func (c *ServeCmd) Run(ctx context.Context, h home.Home, stderr io.Writer) error
 	if c.IdleTimeout < 0 {
 		return ops.Invalid("idle-timeout", "must not be below 0, got %s", c.IdleTimeout)
 	}
+	if err := daemon.CheckSilenceEnv(); err != nil {
+		return err
+	}
 	if err := h.Create(); err != nil {
 		return err
 	}

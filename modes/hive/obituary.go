@@ -83,6 +83,8 @@ func lastWords(path string) logLine {
 		line := readLine(lines.Text())
 		if line.failed() {
 			failure = line
+		} else if said, ok := strings.CutPrefix(line.Message, "rbee: "); ok && failure.Message == "" { // main prints it, with a hint below
+			failure = logLine{Level: "fatal", Message: said}
 		}
 		if line.Message != "" {
 			last = line

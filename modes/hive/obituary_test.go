@@ -41,6 +41,10 @@ func TestAnObituarySaysWhatTheLogTells(t *testing.T) {
 			"what it said of itself", `{"level":"error","code":"invalid","error":"too long","message":"cannot load"}` + "\n", "load m: too long", exit,
 			ops.CodeInvalid, "worker w1 failed: load m: too long",
 		},
+		{
+			"a command line that it does not take", "rbee: RBEE_ENGINE_SILENCE: must be 1s at least\n      `rbee worker serve --help` shows how it is used\n", "", exit,
+			ops.CodeUnavailable, "worker w1 ended (exit status 2): RBEE_ENGINE_SILENCE: must be 1s at least",
+		},
 		{"a code of no worker's", `{"level":"error","code":"cancelled","message":"x"}` + "\n", "", exit, ops.CodeUnavailable, "worker w1 ended (exit status 2): x"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

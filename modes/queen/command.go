@@ -106,6 +106,9 @@ func (c *ServeCmd) Run(ctx context.Context, h home.Home, stderr io.Writer) (err 
 	if d, err := time.ParseDuration(c.IdleTimeout); err != nil || d < 0 {
 		return ops.Invalid("idle-timeout", "must be a number and a unit as in 90s, 30m or 12h, or 0s for never, got %q", c.IdleTimeout)
 	}
+	if err := daemon.CheckSilenceEnv(); err != nil {
+		return err
+	}
 	if c.Check {
 		return check(c.options(h, "", zerolog.Nop()))
 	}

@@ -83,6 +83,9 @@ func (c *ServeCmd) prepare(h home.Home) (folder string, err error) {
 	if err := (ops.WorkerSpawn{Engine: c.Engine, Device: c.Device, Parallel: c.Parallel, Context: c.ContextLength, Flags: c.Flags, Command: c.Command}).Validate(); err != nil {
 		return "", err
 	}
+	if err := daemon.CheckSilence(c.Silence); err != nil {
+		return "", err
+	}
 	if c.PartOf == "" && (c.Model == "" || c.Path == "") {
 		return "", ops.Invalid("model", "the model's name and file must be given: --model, --path")
 	}
@@ -114,7 +117,7 @@ func (c *ServeCmd) open(h home.Home, folder string) (*Worker, error) {
 	}
 	return New(Options{
 		ID: c.ID, Hive: c.Hive, Model: c.Model, Path: c.Path, Engine: c.Engine, Device: c.Device,
-		Parallel: c.Parallel, ContextLength: c.ContextLength, Threads: c.Threads, Flags: c.Flags, Command: c.Command, Program: c.Program, Silence: max(0, c.Silence),
+		Parallel: c.Parallel, ContextLength: c.ContextLength, Threads: c.Threads, Flags: c.Flags, Command: c.Command, Program: c.Program, Silence: c.Silence,
 		PromptCache: c.PromptCache, Parts: c.Parts, Share: c.Share, PartOf: c.PartOf, PartBytes: c.PartBytes, Folder: folder, Engines: table, Binary: exe, Build: build,
 	})
 }
