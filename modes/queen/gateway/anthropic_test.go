@@ -92,6 +92,16 @@ func TestAStopSequenceThatWasMetIsNamed(t *testing.T) {
 	}
 }
 
+func TestWhyAnAnswerEndedIsInAnthropicsWords(t *testing.T) {
+	for finish, want := range map[string]string{"stop": "end_turn", "length": "max_tokens", "tool_calls": "tool_use", "content_filter": "refusal", "odd": "end_turn"} {
+		f := newFarm(t)
+		f.told(`{"id":"1","choices":[{"message":{"content":"hi"},"finish_reason":"`+finish+`"}]}`, false)
+		if _, _, text := f.ask("/v1/messages", `{"model":"bee","max_tokens":9,"messages":[]}`); !strings.Contains(text, `"stop_reason":"`+want+`"`) {
+			t.Errorf("%s: %s", finish, text)
+		}
+	}
+}
+
 func TestAnthropicsBlocksArePassedOnOrRefused(t *testing.T) {
 	for content, want := range map[string]string{
 		`[{"type":"document","source":{"type":"text","data":"x"}}]`:                                                   `"document\" are not taken`,
