@@ -119,6 +119,13 @@ func (c *Child) Listens() <-chan struct{} { return c.listens }
 // Done is closed when the child has ended and was reaped.
 func (c *Child) Done() <-chan struct{} { return c.done }
 
+// Killed reports whether a signal ended the child; it may be asked once Done is
+// closed.
+func (c *Child) Killed() bool {
+	e, ok := errors.AsType[*exec.ExitError](c.err)
+	return ok && !e.Exited()
+}
+
 // Err says how the child ended; it may be asked once Done is closed. A clean
 // exit is nil.
 func (c *Child) Err() error {

@@ -121,7 +121,12 @@ func queenReport(w io.Writer, r ops.QueenReport) {
 }
 
 func hives(w io.Writer, list []ops.Hive) {
-	row(w, "HIVE", "STATE", "HOST", "VERSION", "WORKERS", "MODELS", "DEVICES")
+	head := []string{"HIVE", "STATE", "HOST", "VERSION", "WORKERS", "MODELS", "DEVICES"}
+	why := slices.ContainsFunc(list, func(h ops.Hive) bool { return h.Error != "" })
+	if why {
+		head = append(head, "WHY")
+	}
+	row(w, head...)
 	for _, h := range list {
 		host := h.Host
 		if host == "" {
@@ -131,7 +136,11 @@ func hives(w io.Writer, list []ops.Hive) {
 		for i, d := range h.Devices {
 			names[i] = d.ID
 		}
-		row(w, h.ID, hiveState(h), host, h.Version, strconv.Itoa(h.Workers), strconv.Itoa(h.Models), strings.Join(names, " "))
+		cells := []string{h.ID, hiveState(h), host, h.Version, strconv.Itoa(h.Workers), strconv.Itoa(h.Models), strings.Join(names, " ")}
+		if why {
+			cells = append(cells, h.Error)
+		}
+		row(w, cells...)
 	}
 }
 

@@ -76,6 +76,17 @@ func (b *books) heard(id string, snapshot ops.HiveSnapshot, at time.Time) {
 	}
 }
 
+// absent is lost for a hive that does not run: why it is down stays what it was.
+func (b *books) absent(id string) bool {
+	b.mu.Lock()
+	why := ""
+	if e := b.hives[id]; e != nil && e.state == ops.HiveDown {
+		why = e.err
+	}
+	b.mu.Unlock()
+	return b.lost(id, why)
+}
+
 // lost notes that hive id is down and why; its models stay known, its workers do
 // not count any more. It reports whether the hive was up before.
 func (b *books) lost(id, why string) bool {
@@ -90,6 +101,7 @@ func (b *books) lost(id, why string) bool {
 	if was {
 		b.schedule.Lost(id)
 	}
+	b.schedule.Down(id, why)
 	return was
 }
 

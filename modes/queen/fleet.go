@@ -34,9 +34,13 @@ func (f fleet) Workers() []ops.Worker {
 func (f fleet) Models(ctx context.Context) []ops.Model {
 	ctx, cancel := context.WithTimeout(ctx, startWithin)
 	defer cancel()
-	if _, up := f.books.snapshot(ops.LocalHive); !up && f.local.ensure(ctx) == nil {
-		for _, up = f.books.snapshot(ops.LocalHive); !up && ctx.Err() == nil; _, up = f.books.snapshot(ops.LocalHive) {
+	if _, up := f.books.snapshot(ops.LocalHive); !up {
+		err := f.local.ensure(ctx)
+		for ; err == nil && !up && ctx.Err() == nil; _, up = f.books.snapshot(ops.LocalHive) {
 			pause(ctx, loadingLook)
+		}
+		if err != nil && ctx.Err() == nil {
+			f.books.lost(ops.LocalHive, whyDown(err))
 		}
 	}
 	list := f.books.models()

@@ -8,6 +8,7 @@ import (
 	"rbee.dev/rbee/modes/daemon"
 	"rbee.dev/rbee/modes/queen/install"
 	"rbee.dev/rbee/ops"
+	"rbee.dev/rbee/transport"
 	"rbee.dev/rbee/transport/ssh"
 )
 
@@ -116,15 +117,25 @@ func (q *Queen) startHere(ctx context.Context) error {
 	if r, ok := q.local.installed(); ok {
 		s := install.Service{Shell: install.Here{}, Site: r.Site, Name: ops.LocalHive, Listen: r.Listen}
 		d := &deployment{service: s, direct: q.local.direct()}
-		if _, err := d.direct.Health(ctx); err == nil {
-			return nil
+		up, err := q.local.isUp(ctx)
+		if up || err != nil && !errors.Is(err, transport.ErrHung) {
+			return err
+		}
+		if record, alive, _ := daemon.Running(q.Home.PIDFile("hive")); alive { // it hangs
+			if err := daemon.Kill(ctx, record.Process, time.Second); err != nil {
+				return err
+			}
 		}
 		if _, err := s.Start(ctx); err != nil {
 			return err
 		}
 		return d.answers(ctx, r.Build)
 	}
-	return q.local.ensure(ctx)
+	err := q.local.ensure(ctx)
+	if errors.Is(err, transport.ErrHung) {
+		err = q.local.replace(ctx)
+	}
+	return err
 }
 
 func (q *Queen) startRemote(ctx context.Context, id string) error {

@@ -2,6 +2,7 @@ package queen
 
 import (
 	"context"
+	"errors"
 	"net"
 	"sync"
 	"time"
@@ -25,6 +26,12 @@ const hungAfter = 35 * time.Second
 // hearWithin is how long a hive that runs may take to answer.
 const hearWithin = 5 * time.Second
 
+// hearAgainWithin is how long one may that was found to hang.
+const hearAgainWithin = time.Second
+
+// hungHint is what to do about the hive of this machine where it hangs.
+const hungHint = "`rbee hive start` ends it and starts another, and so does `rbee queen restart`; its workers and their answers go on"
+
 // localHive is the hive on the queen's own machine: a process that is started
 // when it is first needed, and again when it dies.
 type localHive struct {
@@ -42,6 +49,7 @@ type localHive struct {
 
 	mu      sync.Mutex
 	down    bool    // the hive must not be started
+	hangs   int     // the process that was found to hang, or 0
 	service *record // where the hive is a service of its own
 }
 
@@ -52,6 +60,7 @@ func newLocalHive(h home.Home, binary, build string, log zerolog.Logger) *localH
 	}
 	options := transport.Unix(h.HiveSocket())
 	options.Name, options.Silence = "the hive "+ops.LocalHive, hungAfter
+	options.Answer, options.HungHint = hearWithin, hungHint
 	options.OnLost = func(ctx context.Context, err error) {
 		ops.Warn(ctx, "hive_lost", "lost the hive %s, taking the job up again: %v", ops.LocalHive, err)
 	}
@@ -98,8 +107,8 @@ func (l *localHive) ensure(ctx context.Context) error {
 }
 
 func (l *localHive) answering(ctx context.Context) error {
-	if _, err := l.raw.Health(ctx); err == nil {
-		return nil
+	if up, err := l.isUp(ctx); up || err != nil {
+		return err
 	}
 	select {
 	case l.starting <- struct{}{}:
@@ -107,14 +116,70 @@ func (l *localHive) answering(ctx context.Context) error {
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
-	if _, err := l.raw.Health(ctx); err == nil { // another one started it meanwhile
-		return nil
+	if up, err := l.isUp(ctx); up || err != nil { // another one started it meanwhile
+		return err
 	}
 	if l.isStopped() {
 		return ops.Errorf(ops.CodeUnavailable, "the hive %s is stopped", ops.LocalHive).WithHint("`rbee hive start` starts it")
 	}
-	return l.start(ctx)
+	err := l.start(ctx)
+	if errors.Is(err, errKilled) && ctx.Err() == nil {
+		ops.Warn(ctx, "hive_killed", "%v; starting it once more", err)
+		err = l.start(ctx)
+	}
+	return err
 }
+
+// isUp reports whether the hive answers. Its error is of one that runs and hangs;
+// one that has only just been started is waited for.
+func (l *localHive) isUp(ctx context.Context) (bool, error) {
+	for {
+		record, alive, _ := daemon.Running(l.home.PIDFile("hive")) // what cannot be read does not run
+		silent, err := l.silent(ctx, record.PID)
+		switch {
+		case err == nil:
+			return true, nil
+		case ctx.Err() != nil:
+			return false, context.Cause(ctx)
+		case !alive || !silent:
+			return false, nil
+		case time.Since(record.StartedAt) > startWithin:
+			l.setHangs(record.PID)
+			return false, ops.Errorf(ops.CodeUnavailable, "the hive %s, process %d, %w", ops.LocalHive, record.PID, transport.ErrHung).WithHint("%s", hungHint)
+		}
+	}
+}
+
+// silent asks the hive whether it is there, and reports whether it let the time pass
+// in which one that is does answer.
+func (l *localHive) silent(ctx context.Context, pid int) (bool, error) {
+	within := hearWithin
+	if l.foundHung() == pid && pid != 0 {
+		within = hearAgainWithin
+	}
+	bounded, cancel := context.WithTimeout(ctx, within)
+	defer cancel()
+	_, err := l.raw.Health(bounded)
+	if err == nil {
+		l.setHangs(0)
+	}
+	return bounded.Err() != nil && ctx.Err() == nil, err
+}
+
+// replace ends a hive that hangs, and starts another in its place.
+func (l *localHive) replace(ctx context.Context) error {
+	if record, alive, err := daemon.Running(l.home.PIDFile("hive")); err == nil && alive {
+		ops.Warn(ctx, "hive_hung", "the hive %s does not answer; ending its process %d, its workers go on", ops.LocalHive, record.PID)
+		if err := daemon.Kill(ctx, record.Process, time.Second); err != nil {
+			return err
+		}
+	}
+	return l.ensure(ctx)
+}
+
+// errKilled is in the chain of the error of a hive that somebody killed while it
+// started.
+var errKilled = errors.New("was killed while it started")
 
 // start starts the hive and waits for its first answer.
 func (l *localHive) start(ctx context.Context) error {
@@ -146,6 +211,9 @@ func (l *localHive) start(ctx context.Context) error {
 	var failure *ops.Error
 	select {
 	case <-child.Done():
+		if child.Killed() {
+			return ops.Errorf(ops.CodeUnavailable, "the hive %w: %w", errKilled, child.Err()).WithHint("its log is %s", logPath)
+		}
 		last := child.Said()
 		failure = ops.Errorf(ops.CodeUnavailable, "the hive ended while starting: %v: %s", child.Err(), last)
 		if r, alive, err := daemon.Running(l.home.PIDFile("hive")); err == nil && alive {
@@ -238,6 +306,20 @@ func (l *localHive) shutdown(ctx context.Context, scope daemon.Scope) error {
 		return daemon.Kill(ctx, record.Process, time.Second) // who is deaf for so long will not hear a signal either
 	}
 	return daemon.WaitEnd(ctx, record.Process)
+}
+
+// foundHung is the process that was found to hang, or 0.
+func (l *localHive) foundHung() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.hangs
+}
+
+// setHangs notes the process that was found to hang, or with 0 that none does.
+func (l *localHive) setHangs(pid int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.hangs = pid
 }
 
 // isStopped reports whether the hive is to stay down.

@@ -170,7 +170,7 @@ func everywhere[R any](ctx context.Context, q *Queen, o func(id string) ops.Retu
 			}
 			part, err := ask(ctx, q, id, o(id))
 			if err != nil {
-				ops.Warn(ctx, "hive_silent", "the hive %s does not answer, this is what it said last: %v", id, err)
+				ops.Warn(ctx, "hive_silent", "this is what the hive %s said last, which tells nothing now: %s", id, advice(err))
 				return
 			}
 			parts[i] = part
@@ -178,6 +178,15 @@ func everywhere[R any](ctx context.Context, q *Queen, o func(id string) ops.Retu
 	}
 	asking.Wait()
 	return parts
+}
+
+// advice is an error with what to do about it.
+func advice(err error) string {
+	e := ops.AsError(err)
+	if e.Hint == "" {
+		return e.Message
+	}
+	return e.Message + " (" + e.Hint + ")"
 }
 
 // ask does o on hive id as a job of its own: a job of the queen's that asks

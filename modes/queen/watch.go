@@ -3,6 +3,7 @@ package queen
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"sync"
 	"time"
@@ -41,11 +42,11 @@ func (q *Queen) watchLocal(ctx context.Context) {
 		if heard {
 			retry.Reset()
 		}
-		if q.books.lost(ops.LocalHive, downReason(heard, err)) && !q.local.isStopped() {
+		if q.missed(heard, err) {
 			q.Log.Warn().Err(err).Msg("the hive went away; starting it again")
 			if err := q.local.ensure(ctx); err != nil {
 				q.Log.Error().Err(err).Msg("the hive does not come back")
-				q.books.lost(ops.LocalHive, err.Error())
+				q.books.lost(ops.LocalHive, whyDown(err))
 			}
 			continue
 		}
@@ -58,11 +59,26 @@ func (q *Queen) watchLocal(ctx context.Context) {
 	}
 }
 
-func downReason(heard bool, err error) string {
-	if !heard || err == nil {
-		return "" // it was not running: nothing went wrong
+// missed notes in the books that the hive of this machine is down, and reports whether
+// it is missed: it was up, and nobody stopped it. One that was not heard does not run,
+// and why is known, unless it hangs.
+func (q *Queen) missed(heard bool, err error) bool {
+	if !heard && !errors.Is(err, transport.ErrHung) {
+		return q.books.absent(ops.LocalHive) && !q.local.isStopped()
 	}
-	return err.Error()
+	return q.books.lost(ops.LocalHive, whyDown(err)) && !q.local.isStopped()
+}
+
+// whyDown is err as the reason why a hive is down, with what to do about it.
+func whyDown(err error) string {
+	switch e := ops.AsError(err); {
+	case e == nil:
+		return ""
+	case errors.Is(err, transport.ErrHung):
+		return e.Message + ": " + e.Hint
+	default:
+		return e.Message
+	}
 }
 
 // listenLocal follows the state of the local hive, if one runs.

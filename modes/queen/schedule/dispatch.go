@@ -152,6 +152,11 @@ func (w *waiter) outlasts(p *Place) bool {
 func (p *Place) lost() (why, remedy string) {
 	why = fmt.Sprintf("%s: %s", p.Hive(), p.Barred)
 	switch p.Barred {
+	case Down:
+		if p.hive.why != "" {
+			why = fmt.Sprintf("%s is down: %s", p.Hive(), p.hive.why)
+		}
+		remedy = fmt.Sprintf("`rbee hive start%s` starts it", named(p.Hive()))
 	case Drained:
 		remedy = fmt.Sprintf("`rbee hive resume %s` has it take work again", p.Hive())
 	case Pinned:
@@ -330,7 +335,10 @@ func (s *Scheduler) Settle(ctx context.Context, r Request) (Plan, error) {
 	v := &View{places: func() []Place { return unless(s.places(l, &r), Running, Coming, Cooling, Crowded, Divided) }}
 	c := s.decide(&r, v)
 	if c.Act != Start {
-		err := s.hopeless(l, &waiter{Request: r, line: l, arrival: s.arrived + 1}, v)
+		err := s.hopeless(l, &waiter{Request: r, line: l, arrival: s.arrived + 1, came: time.Now()}, v)
+		if err == nil { // a request would wait
+			err = ops.Errorf(ops.CodeUnavailable, "no hive can take a worker of %s at the moment", l.model).WithHint("ask again in a moment; `rbee hive list` shows the hives")
+		}
 		s.past.fail(&r, err)
 		return Plan{}, err
 	}

@@ -20,6 +20,7 @@ type hive struct {
 	id        string
 	drainedAt uint64    // how many requests had waited when it was drained
 	lost      time.Time // when it was up last, where it is down
+	why       string    // it is down, as far as that is known
 
 	models  map[string]ops.Model
 	newest  ops.Model // of those that somebody added; ID is "" where nobody has
@@ -106,7 +107,7 @@ func (s *Scheduler) Heard(id string, snapshot ops.HiveSnapshot) {
 	if !h.up {
 		s.found(h)
 	}
-	h.up = true
+	h.up, h.why = true, ""
 	h.memory, h.fast = memories(snapshot.Hive.Devices)
 	s.setModels(h, snapshot.Models)
 	s.setWorkers(h, snapshot.Workers)
@@ -141,6 +142,15 @@ func (s *Scheduler) Lost(id string) {
 	s.setWorkers(h, nil)
 	h.weigh()
 	s.dispatchAll()
+}
+
+// Down notes why a hive is down, for those who are refused on that account.
+func (s *Scheduler) Down(id, why string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if h := s.hives[id]; h != nil && !h.up {
+		h.why = why
+	}
 }
 
 // Forget takes a hive out.

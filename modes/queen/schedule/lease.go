@@ -1,6 +1,7 @@
 package schedule
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -158,10 +159,22 @@ func (s *Scheduler) nobody(only string) error {
 			return nil
 		}
 	}
+	if h := s.hives[cmp.Or(only, ops.LocalHive)]; h != nil && h.why != "" {
+		return ops.Errorf(ops.CodeUnavailable, "the hive %s is down: %s", h.id, h.why).WithHint("`rbee hive start%s` starts it", named(h.id))
+	}
 	if only != "" {
 		return ops.Errorf(ops.CodeUnavailable, "the hive %s is not up", only).WithHint("`rbee hive status %s` says why, `rbee hive start %s` starts it", only, only)
 	}
 	return ops.Errorf(ops.CodeUnavailable, "no hive is up").WithHint("`rbee hive list` says why, `rbee hive start` starts one")
+}
+
+// named is the name of a hive for a command line; the one of the queen's own machine
+// need not be given.
+func named(id string) string {
+	if id == ops.LocalHive {
+		return ""
+	}
+	return " " + id
 }
 
 // usual is the model that is meant where none is named: the one added last, on

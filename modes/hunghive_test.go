@@ -1,0 +1,68 @@
+package modes_test
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"rbee.dev/rbee/ops"
+)
+
+// TestAHiveThatHangsIsToldOfAndCanBeReplaced: who asks for an answer is told within
+// seconds what is the matter, and so is who lists the hives.
+func TestAHiveThatHangsIsToldOfAndCanBeReplaced(t *testing.T) {
+	p := newPlace(t)
+	p.rbee("infer", "-n", "1", "hi")
+	worker, hung := p.workers()[0], p.record("hive")
+	p.stop(hung.PID)
+	for range 2 { // when it is found out, and when it is known
+		_, said := p.fails(1, "infer", "-n", "1", "hi")
+		says(t, said, "does not answer", "`rbee hive start` ends it and starts another")
+		if strings.Contains(said, "is cancelled") {
+			t.Errorf("nobody cancelled anything: %s", said)
+		}
+	}
+	says(t, p.rbee("hive", "list"), " down ", "WHY", "does not answer", "`rbee hive start`")
+	var list ops.Hives
+	if err := json.Unmarshal([]byte(p.rbee("hive", "list", "-o", "json")), &list); err != nil || len(list.Hives) != 1 || !strings.Contains(list.Hives[0].Error, "does not answer") {
+		t.Errorf("%v, %+v", err, list)
+	}
+	_, said := p.fails(1, "hive", "status")
+	says(t, said, "does not answer", "`rbee hive start` ends it")
+	says(t, p.rbee("hive", "start"), " up")
+	if now := p.record("hive"); now.PID == hung.PID || hung.Alive() {
+		t.Errorf("the hive that hung is still there: %+v", now)
+	}
+	p.rbee("infer", "-n", "1", "hi")
+	if list := p.workers(); len(list) != 1 || list[0].PID != worker.PID {
+		t.Errorf("the worker was not kept: %+v, was %+v", list, worker)
+	}
+	if list := p.rbee("hive", "list"); strings.Contains(list, "WHY") {
+		t.Errorf("it is up, and has a reason not to be: %s", list)
+	}
+}
+
+// TestWhatWantsAHiveThatWasStoppedNamesTheWayBack: each command says that it is
+// stopped, and how it is started.
+func TestWhatWantsAHiveThatWasStoppedNamesTheWayBack(t *testing.T) {
+	p := newPlace(t)
+	p.rbee("infer", "-n", "1", "hi")
+	p.rbee("hive", "stop")
+	for _, command := range [][]string{
+		{"worker", "spawn", "tinybee"}, {"worker", "spawn", "tinybee", "--hive", "localhost"},
+		{"infer", "-n", "1", "hi"}, {"infer", "-m", "tinybee", "-n", "1", "hi"}, {"infer", "--hive", "localhost", "-n", "1", "hi"},
+		{"model", "get", "tinybee"},
+	} {
+		_, said := p.fails(1, command...)
+		says(t, said, "localhost", "stop", "`rbee hive start` starts it")
+	}
+	says(t, p.rbee("hive", "list"), "WHY", "stopped")
+	cmd := p.command("worker", "list")
+	said, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Errorf("%v", err)
+	}
+	says(t, string(said), "the hive localhost is stopped", "`rbee hive start` starts it")
+	p.rbee("hive", "start")
+	p.rbee("infer", "-n", "1", "hi")
+}
