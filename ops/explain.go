@@ -25,7 +25,7 @@ type Explanation struct {
 	KeyName   string     `json:"key_name,omitempty"` // what that key is called; "" once it is forgotten
 	Priority  Priority   `json:"priority"`
 	At        time.Time  `json:"at"`                // when it came
-	WaitedMS  float64    `json:"waited_ms"`         // from then to the last decision, or until now where it waits
+	WaitedMS  float64    `json:"waited_ms"`         // from then until a worker got it first, or else to the last decision, or until now where it waits
 	Waits     bool       `json:"waits,omitempty"`   // it waits its turn
 	Place     int        `json:"place,omitempty"`   // in the queue: now, or when it came; 0 where it did not have to wait
 	Waiting   int        `json:"waiting,omitempty"` // how many were in the queue then

@@ -80,3 +80,22 @@ func TestNewsIsWhatWasNotedSinceTheLastTime(t *testing.T) {
 		t.Errorf("of a full ledger: %q", got)
 	}
 }
+
+func TestARequestThatAWorkerFailedHasWaitedForTheFirst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDepot(t, Options{})
+		defer d.Close()
+		d.add("a", 8<<30, bee)
+		d.run("a", "v", "bee", 1)
+		d.run("a", "w", "bee", 1)
+		r := Request{Job: "job", Model: "bee"}
+		lease := d.get(r)
+		time.Sleep(time.Second)
+		lease.Release()
+		r.Without, r.Again = map[Key]bool{lease.Key(): true}, true
+		d.get(r).Release()
+		if x := d.explained("job"); len(x.Decisions) != 2 || x.WaitedMS != 0 {
+			t.Errorf("%+v", x)
+		}
+	})
+}

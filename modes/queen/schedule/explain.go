@@ -42,8 +42,11 @@ func (s *Scheduler) tell(st *story) ops.Explanation {
 	for i := range decisions {
 		x.Decisions = append(x.Decisions, decisions[i].tell(&st.Request))
 	}
-	if n := len(decisions); n > 0 {
-		x.WaitedMS = millis(decisions[n-1].at.Sub(st.at))
+	for i := range decisions {
+		x.WaitedMS = millis(decisions[i].at.Sub(st.at))
+		if decisions[i].act == Use && !x.Waits { // what it has waited for once that had failed is told by the others
+			break
+		}
 	}
 	if x.Asked = st.asked; st.asked != "" && st.found.IsZero() {
 		x.Model = ""
