@@ -273,6 +273,9 @@ func (q *Queen) spawn(ctx context.Context, o ops.WorkerSpawn) (any, error) {
 	}
 	r := schedule.Request{Job: ops.SinkOf(ctx).JobID(), Client: whose(ctx), Model: o.Model, Alias: aliasOf(ctx), Engine: o.Engine, Device: o.Device}
 	p, err := q.schedule.Settle(ctx, r)
+	if ops.CodeOf(err) == ops.CodeNotFound && (fleet{q}).JustPut(ctx, o.Model) {
+		p, err = q.schedule.Settle(ctx, r)
+	}
 	if err != nil {
 		q.over(ctx, err, false)
 		return nil, err
