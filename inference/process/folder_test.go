@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-func TestAFolderWhoseSocketWouldHaveTooLongAPathIsReplaced(t *testing.T) {
+func TestAFolderWhoseSocketPathWouldNotDoIsReplaced(t *testing.T) {
 	short := "/tmp/rbee"
 	long := filepath.Join("/tmp", strings.Repeat("long", 25))
 	for _, c := range []struct {
@@ -16,6 +16,8 @@ func TestAFolderWhoseSocketWouldHaveTooLongAPathIsReplaced(t *testing.T) {
 	}{
 		{"a short one", "/tmp", short, true},
 		{"none", "/tmp", "", false},
+		{"one with a comma", "/tmp", "/tmp/bees, and rbee", false},
+		{"one with a comma, where temporary ones have it too", filepath.Join(t.TempDir(), "a,b"), "/tmp/a,b", false},
 		{"a long one", "/tmp", long, false},
 		{"a long one, where temporary ones are long too", filepath.Join(t.TempDir(), strings.Repeat("long", 25)), long, false},
 	} {
@@ -25,7 +27,7 @@ func TestAFolderWhoseSocketWouldHaveTooLongAPathIsReplaced(t *testing.T) {
 			}
 			t.Setenv("TMPDIR", c.temp)
 			folder, temporary, err := Folder(c.wanted)
-			if err != nil || temporary == c.kept || (folder == c.wanted) != c.kept || len(filepath.Join(folder, Socket)) > longest {
+			if err != nil || temporary == c.kept || (folder == c.wanted) != c.kept || !suits(folder) {
 				t.Errorf("got %q, %v, %v", folder, temporary, err)
 			}
 			if !temporary {
