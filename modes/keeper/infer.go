@@ -2,7 +2,6 @@ package keeper
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -14,7 +13,6 @@ import (
 	"golang.org/x/term"
 
 	"rbee.dev/rbee/ops"
-	"rbee.dev/rbee/transport"
 )
 
 // Infer is `rbee infer`.
@@ -79,7 +77,7 @@ func (c *Infer) Run(ctx context.Context, k *Keeper) error {
 		return brokenPipe(err)
 	}
 	if k.Output == "events" {
-		return p.line(0, "result", raw)
+		return p.line(p.seen+1, "result", raw) // events are numbered one by one
 	}
 	return p.finish(true)
 }
@@ -145,68 +143,6 @@ func readAll(ctx context.Context, r io.Reader) (string, error) {
 	case <-ctx.Done():
 		return "", context.Cause(ctx)
 	}
-}
-
-// printer prints tokens, or all events as lines of JSON.
-type printer struct {
-	k      *Keeper
-	events bool
-	last   byte // of what was printed
-}
-
-func (p *printer) see(r transport.Received) error {
-	if p.events {
-		data, err := ops.EncodeEvent(r.Event)
-		if err != nil {
-			return err
-		}
-		return p.line(r.ID, r.Event.Kind(), data)
-	}
-	if t, ok := r.Event.(ops.TokenEvent); ok && t.Text != "" {
-		p.last = t.Text[len(t.Text)-1]
-		_, err := io.WriteString(p.k.Stdout, t.Text)
-		return brokenPipe(err)
-	}
-	return nil
-}
-
-// line prints one event as a line of JSON.
-func (p *printer) line(id uint64, kind string, data json.RawMessage) error {
-	text, err := json.Marshal(struct {
-		ID    uint64          `json:"id,omitempty"`
-		Event string          `json:"event"`
-		Data  json.RawMessage `json:"data"`
-	}{id, kind, data})
-	if err != nil {
-		return err
-	}
-	_, err = fmt.Fprintf(p.k.Stdout, "%s\n", text)
-	return brokenPipe(err)
-}
-
-// fail ends an answer that broke off.
-func (p *printer) fail(err error) error {
-	if !p.events {
-		return p.finish(false)
-	}
-	data, encodeErr := ops.EncodeEvent(ops.ErrorEvent{Error: *ops.AsError(err)})
-	if encodeErr != nil {
-		return encodeErr
-	}
-	return p.line(0, ops.KindError, data)
-}
-
-// finish ends the text with a newline, if it has none; an answer that broke off
-// in the middle too, so that the error stands on a line of its own.
-func (p *printer) finish(whole bool) error {
-	if p.events || p.last == '\n' || p.last == 0 && !whole {
-		return nil
-	}
-	_, err := io.WriteString(p.k.Stdout, "\n")
-	if !whole {
-		return nil // the error that broke it off is the one to show
-	}
-	return brokenPipe(err)
 }
 
 // ErrReaderGone is the error of a command whose standard output was closed, as

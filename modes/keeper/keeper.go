@@ -1,6 +1,7 @@
 package keeper
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -8,7 +9,11 @@ import (
 	"net/url"
 	"os"
 	"strings"
+	"sync/atomic"
 	"time"
+	"unicode"
+
+	"golang.org/x/term"
 
 	"rbee.dev/rbee/modes/daemon"
 	"rbee.dev/rbee/modes/home"
@@ -37,7 +42,8 @@ type Keeper struct {
 	// until release is called.
 	OnInterrupt func(end func()) (release func())
 
-	inherited []string // variables for a queen that is started, of the one before
+	inherited []string    // variables for a queen that is started, of the one before
+	midLine   atomic.Bool // what was printed last on standard output ends in no newline
 }
 
 // New makes a keeper of the running binary.
@@ -49,16 +55,30 @@ func New(f Flags, h home.Home, listen string, stdin io.Reader, stdout, stderr io
 	return &Keeper{Flags: f, Home: h, Stdin: stdin, Stdout: stdout, Stderr: stderr, Listen: listen, Binary: exe}, nil
 }
 
-// say tells the person something, on standard error.
+// say tells the person something, on standard error, and on a line of its own where
+// an answer is being written to the same terminal.
 func (k *Keeper) say(format string, args ...any) {
-	if !k.Quiet {
-		fmt.Fprintln(k.Stderr, ops.Printable(fmt.Sprintf(format, args...)))
+	if k.Quiet {
+		return
 	}
+	if atTerminal(k.Stdout) && atTerminal(k.Stderr) && k.midLine.Swap(false) {
+		fmt.Fprintln(k.Stderr)
+	}
+	fmt.Fprintln(k.Stderr, ops.Printable(fmt.Sprintf(format, args...)))
+}
+
+// atTerminal reports whether w is a terminal.
+func atTerminal(w io.Writer) bool {
+	file, ok := w.(*os.File)
+	return ok && term.IsTerminal(int(file.Fd()))
 }
 
 // client is the way to the queen: the one named by flag or environment, else
 // this account's own, which is started if it does not run.
 func (k *Keeper) client(ctx context.Context) (*transport.Client, error) {
+	if err := k.checkToken(); err != nil {
+		return nil, err
+	}
 	if k.Queen != "" {
 		return k.named()
 	}
@@ -76,14 +96,21 @@ func (k *Keeper) client(ctx context.Context) (*transport.Client, error) {
 	return transport.New(options), nil
 }
 
+// checkToken refuses a token that no header can carry. One from a file with another
+// system's ends of lines is the token all the same.
+func (k *Keeper) checkToken() error {
+	k.Token = strings.TrimRight(k.Token, "\r\n")
+	if strings.ContainsFunc(k.Token, unicode.IsControl) {
+		return ops.Invalid("token", "holds a character that no token has, a line's end or the like").
+			WithHint("RBEE_TOKEN gives it too; `rbee queen token` prints it on the queen's machine")
+	}
+	return nil
+}
+
 // own is the way to this account's queen, with the token that was given, else the
 // account's.
 func (k *Keeper) own(record daemon.Record) transport.Options {
-	token := k.Token
-	if token == "" {
-		token = k.ownToken()
-	}
-	options := k.options(record.URL(), token)
+	options := k.options(record.URL(), cmp.Or(k.Token, k.ownToken()))
 	options.HungHint = hungHint
 	if record.Fingerprint != "" {
 		options.TLS = pinned(k.Home.PIDFile("queen"))

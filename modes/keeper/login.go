@@ -113,7 +113,7 @@ func (k *Keeper) offerKey(ctx context.Context, host string) bool {
 // terminal is the person's terminal, or nil when nobody is there to ask: when
 // standard error goes elsewhere, or there is no terminal at all.
 func (k *Keeper) terminal() *os.File {
-	if f, ok := k.Stderr.(*os.File); !ok || !term.IsTerminal(int(f.Fd())) {
+	if !atTerminal(k.Stderr) {
 		return nil
 	}
 	tty, err := os.OpenFile("/dev/tty", os.O_RDWR, 0)

@@ -2,10 +2,8 @@ package keeper
 
 import (
 	"fmt"
-	"os"
 
 	"github.com/cheggaaa/pb/v3"
-	"golang.org/x/term"
 
 	"rbee.dev/rbee/ops"
 )
@@ -41,7 +39,7 @@ func (s *story) tell(e ops.Event) {
 const barTemplate pb.ProgressBarTemplate = `{{string . "prefix"}}{{counters . }} {{bar . }} {{percent . }} {{speed . "%s/s" " "}}`
 
 func (s *story) progress(e ops.ProgressEvent) {
-	if file, ok := s.k.Stderr.(*os.File); !ok || s.k.Quiet || !term.IsTerminal(int(file.Fd())) {
+	if s.k.Quiet || !atTerminal(s.k.Stderr) {
 		return // a log has no use for a bar
 	}
 	if s.bar == nil || s.of != e.Action {

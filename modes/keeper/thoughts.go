@@ -5,8 +5,6 @@ import (
 	"os"
 	"strings"
 
-	"golang.org/x/term"
-
 	"rbee.dev/rbee/ops"
 )
 
@@ -45,8 +43,7 @@ func (t *thoughts) end() {
 
 // style is the sequence, where standard error is a terminal that takes it.
 func (t *thoughts) style(sequence string) string {
-	file, ok := t.k.Stderr.(*os.File)
-	if !ok || os.Getenv("NO_COLOR") != "" || !term.IsTerminal(int(file.Fd())) {
+	if os.Getenv("NO_COLOR") != "" || !atTerminal(t.k.Stderr) {
 		return ""
 	}
 	return sequence
