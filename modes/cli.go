@@ -229,7 +229,7 @@ func run(ctx context.Context, signals *signals, words []string, stdin io.Reader,
 		return err
 	}
 	if err := checkOutput(parsed.Command(), flags.Output); err != nil {
-		return err
+		return asFlag(parsed, err)
 	}
 	h, err := home.Find(os.Getenv)
 	if err != nil {

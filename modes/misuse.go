@@ -2,6 +2,8 @@ package modes
 
 import (
 	"errors"
+	"fmt"
+	"os"
 	"regexp"
 	"slices"
 	"strings"
@@ -15,7 +17,27 @@ import (
 type usageError struct{ error }
 
 // Error is what is wrong, in words for a person.
-func (u usageError) Error() string { return plainly(u.error.Error()) }
+func (u usageError) Error() string {
+	said := u.error.Error()
+	if p, ok := errors.AsType[*kong.ParseError](u.error); ok && strings.HasPrefix(said, "expected one of ") {
+		return "a command must follow: " + strings.Join(commandsBelow(p.Context), ", ")
+	}
+	return plainly(said)
+}
+
+// commandsBelow are the words that may follow those that were given.
+func commandsBelow(parsed *kong.Context) (words []string) {
+	node := parsed.Selected()
+	if node == nil {
+		node = parsed.Model.Node
+	}
+	for _, c := range node.Children {
+		if !c.Hidden {
+			words = append(words, c.Name)
+		}
+	}
+	return words
+}
 
 // Unwrap makes it an invalid operation, for its exit code and hint.
 func (u usageError) Unwrap() error {
@@ -55,6 +77,7 @@ func asFlag(parsed *kong.Context, err error) error {
 	switch given := asArgument(parsed.Selected(), e); {
 	case at >= 0:
 		named.Field = "--" + flags[at].Name
+		named.Message += fromVariable(flags[at])
 	case given != "":
 		named.Field = given
 	default:
@@ -66,12 +89,18 @@ func asFlag(parsed *kong.Context, err error) error {
 	return &named
 }
 
-// asArgument is what --help calls the argument that stands for the field that e
-// says is not given, or "".
-func asArgument(command *kong.Node, e *ops.Error) string {
-	if e.Message != "must be given" {
-		return ""
+// fromVariable says which variable a flag's value comes from, if it does.
+func fromVariable(f *kong.Flag) string {
+	for _, name := range f.Envs {
+		if text := os.Getenv(name); text != "" && fmt.Sprint(f.Target.Interface()) == text {
+			return " (from the variable " + name + ")"
+		}
 	}
+	return ""
+}
+
+// asArgument is what --help calls the argument that stands for the field of e, or "".
+func asArgument(command *kong.Node, e *ops.Error) string {
 	for _, a := range command.Positional {
 		name, _, _ := strings.Cut(a.Tag.Get("json"), ",")
 		if name == e.Field || name == "" && a.Name == e.Field {
@@ -87,6 +116,7 @@ var wordings = []struct {
 	said *regexp.Regexp
 	told string
 }{
+	{regexp.MustCompile(`^expected "(<\w+>)"$`), `$1: must be given`},
 	{regexp.MustCompile(`expected \w+ value but got "EOL" \(<EOL>\)|missing value, expecting ".*"`), `a value must follow it`},
 	{regexp.MustCompile(`expected \w+ value but got (".*?") \(.* flag\); perhaps try .*`), `a value must follow it, and $1 looks like a flag (as a value it is given with =)`},
 	{regexp.MustCompile(`expected a valid \d+ bit u?int but got ("-?\d+")`), `is too large a number, got $1`},
@@ -103,7 +133,7 @@ func plainly(said string) string {
 	for _, w := range wordings {
 		said = w.said.ReplaceAllString(said, w.told)
 	}
-	return said
+	return strings.ReplaceAll(said, `","`, `", "`) // lists of values
 }
 
 var belowZero = regexp.MustCompile(`^-\.?[0-9]`)

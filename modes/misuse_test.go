@@ -3,6 +3,7 @@ package modes
 import (
 	"io"
 	"slices"
+	"strings"
 	"testing"
 )
 
@@ -21,7 +22,10 @@ func TestAWrongValueIsToldInPlainWords(t *testing.T) {
 		{[]string{"infer", "-n", "99999999999999999999", "hi"}, `--max-tokens: is too large a number, got "99999999999999999999"`},
 		{[]string{"infer", "--temperature", "warm", "hi"}, `--temperature: must be a number, got "warm"`},
 		{[]string{"infer", "--raw=perhaps", "hi"}, `--raw: must be true, 1, yes, false, 0 or no, got "perhaps"`},
-		{[]string{"infer", "-o", "xml", "hi"}, `--output: must be one of "text","json" or "events", got "xml"`},
+		{[]string{"infer", "-o", "xml", "hi"}, `--output: must be one of "text", "json" or "events", got "xml"`},
+		{[]string{"job", "get"}, `<id>: must be given`},
+		{[]string{"job"}, `a command must follow: list, get, cancel, follow`},
+		{[]string{"-q"}, `a command must follow: infer, chat, status, explain, queen, hive, worker, model, engine, job, key, usage`},
 		{[]string{"hive", "serve", "--idle-timeout", "5"}, `--idle-timeout: must be a number and a unit as in 90s, 30m or 12h, got "5"`},
 		{[]string{"hive", "serve", "--idle-timeout", "5y"}, `--idle-timeout: must be a number and a unit as in 90s, 30m or 12h, got "5y"`},
 	} {
@@ -44,6 +48,24 @@ func TestAWrongVariableIsNamed(t *testing.T) {
 	} {
 		if _, _, err := parse([]string{words, "serve"}, io.Discard, io.Discard); err == nil || err.Error() != want {
 			t.Errorf("%s serve:\n got %v\nwant %s", words, err, want)
+		}
+	}
+}
+
+func TestAVariableIsNamedWhoseValueACommandRefuses(t *testing.T) {
+	t.Setenv("RBEE_HOME", t.TempDir())
+	t.Setenv("RBEE_QUEEN", "nowhere")
+	for want, words := range map[string][]string{
+		`rbee: --queen: must be HOST:PORT or a URL, got "nowhere" (from the variable RBEE_QUEEN)`:         {"status"},
+		`rbee: --queen: must be HOST:PORT or a URL, got "here"` + "\n":                                    {"status", "--queen", "here"},
+		`rbee: --output: events are what infer and job follow have; this command prints text or json`:     {"status", "-o", "events"},
+		`rbee: <id>: must be lower-case letters, digits, '.', '_' or '-', at most 63 and not beginning`:   {"worker", "get", "WXYZ"},
+		`rbee: <hive>: must be lower-case letters, digits, '.', '_' or '-', at most 63 and not beginning`: {"hive", "status", "LOCALHOST"},
+		`rbee: --system: needs the model's chat template, which --raw leaves out`:                         {"infer", "--raw", "--system", "x", "hi"},
+	} {
+		var said strings.Builder
+		if code := Main(append([]string{"rbee"}, words...), strings.NewReader(""), io.Discard, &said); code != exitUsage || !strings.HasPrefix(said.String(), want) {
+			t.Errorf("rbee %q exits with %d and says\n     %s\nwant %s", words, code, said.String(), want)
 		}
 	}
 }

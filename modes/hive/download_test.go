@@ -151,7 +151,7 @@ func TestSourcesThatCannotBeReadAreRefused(t *testing.T) {
 		says           []string
 	}{
 		{"no file", filepath.Join(folder, "bee.gguf"), "", ops.CodeNotFound, []string{"there is no file"}},
-		{"a folder", folder, "bee", ops.CodeInvalid, []string{"is no regular file"}},
+		{"a folder", folder, "bee", ops.CodeInvalid, []string{"is a folder", "name the GGUF file in it"}},
 		{"a device", "/dev/zero", "bee", ops.CodeInvalid, []string{"is no regular file"}},
 		{"nothing to name it by", "https://host/", "", ops.CodeInvalid, []string{"no name can be made", "--name"}},
 		{"a bad name", "/x.gguf", "../x", ops.CodeInvalid, []string{"no name can be made"}},

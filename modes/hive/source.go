@@ -135,6 +135,9 @@ func openFile(path string) (_ *os.File, size int64, err error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, 0, ops.Errorf(ops.CodeNotFound, "there is no file %s on the hive's machine", path)
 	}
+	if err == nil && info.IsDir() {
+		return nil, 0, ops.Invalid("model", "%s is a folder", path).WithHint("name the GGUF file in it; of a model in parts, the first")
+	}
 	if err == nil && !info.Mode().IsRegular() { // opening a pipe would wait
 		return nil, 0, ops.Invalid("model", "%s is no regular file", path)
 	}

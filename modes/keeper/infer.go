@@ -50,6 +50,9 @@ Examples:
 
 // Run asks for the text and prints it.
 func (c *Infer) Run(ctx context.Context, k *Keeper) error {
+	if c.Raw && c.System != "" {
+		return ops.Invalid("system", "needs the model's chat template, which --raw leaves out")
+	}
 	prompt, err := k.prompt(ctx, c.Prompt)
 	if err != nil {
 		return err

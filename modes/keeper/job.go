@@ -193,7 +193,7 @@ func (j JobFollow) end(ctx context.Context, c *transport.Client, p printer, resu
 // checkJob wants a job's id: without one the address would be another's.
 func checkJob(id string) error {
 	if id == "" {
-		return ops.Invalid("id", "must be a job's id").WithHint("`rbee job list` shows the jobs there are")
+		return ops.Invalid("id", "must be given").WithHint("`rbee job list` shows the jobs there are")
 	}
 	return nil
 }
