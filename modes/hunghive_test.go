@@ -2,6 +2,8 @@ package modes_test
 
 import (
 	"encoding/json"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -65,4 +67,22 @@ func TestWhatWantsAHiveThatWasStoppedNamesTheWayBack(t *testing.T) {
 	says(t, string(said), "the hive localhost is stopped", "`rbee hive start` starts it")
 	p.rbee("hive", "start")
 	p.rbee("infer", "-n", "1", "hi")
+}
+
+// TestADaemonWhoseBinaryIsGoneStartsOthers: somebody has emptied the cache under it.
+func TestADaemonWhoseBinaryIsGoneStartsOthers(t *testing.T) {
+	p := newPlace(t)
+	p.rbee("hive", "start")
+	if err := os.RemoveAll(filepath.Join(p.home, "cache", "bin")); err != nil {
+		t.Fatal(err)
+	}
+	p.rbee("infer", "-n", "1", "hi") // the hive starts a worker
+	if err := os.RemoveAll(filepath.Join(p.home, "cache", "bin")); err != nil {
+		t.Fatal(err)
+	}
+	p.kill(p.record("hive").PID)
+	p.rbee("hive", "start") // and the queen a hive
+	if now := p.record("hive"); !now.Alive() {
+		t.Errorf("the hive is %+v", now)
+	}
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -91,6 +92,18 @@ func Install(h home.Home, path string) (string, error) {
 		return "", fmt.Errorf("copy the binary to the cache: %w", err)
 	}
 	return copied, nil
+}
+
+// putBack copies the running program to where it was started from, when somebody has
+// removed it there, as with the cache that it is in. Linux still has it.
+func putBack(path string) error {
+	if own, err := os.Executable(); err != nil || own != path {
+		return fmt.Errorf("%s is not the running program: %w", path, fs.ErrNotExist)
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return err
+	}
+	return copyBinary("/proc/self/exe", path)
 }
 
 func copyBinary(from, to string) error {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -61,13 +62,13 @@ func Spawn(c Command) (*Child, error) {
 		return nil, fmt.Errorf("make a pipe: %w", err)
 	}
 	defer there.Close()
-	cmd := exec.Command(c.Binary, c.Args...) //nolint:noctx // it must outlive whoever starts it
-	cmd.ExtraFiles = []*os.File{there}       // descriptor 3
-	cmd.Env = append(append(append(os.Environ(), absolute()...), c.Env...), DetachedEnv+"=1", listensEnv+"=3")
-	cmd.Stdout, cmd.Stderr = log, log
-	cmd.Dir = "/" // holds no folder that somebody may want to unmount
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-	if err := cmd.Start(); err != nil {
+	cmd := c.detached(log, there)
+	err = cmd.Start()
+	if errors.Is(err, fs.ErrNotExist) && putBack(c.Binary) == nil {
+		cmd = c.detached(log, there)
+		err = cmd.Start()
+	}
+	if err != nil {
 		return nil, errors.Join(fmt.Errorf("start %s: %w", strings.Join(c.Args[:min(2, len(c.Args))], " "), err), here.Close())
 	}
 	child := &Child{
@@ -84,6 +85,17 @@ func Spawn(c Command) (*Child, error) {
 		_ = here.Close()       // which somebody that it started may still hold
 	}()
 	return child, nil
+}
+
+// detached is the process that is to be, before it is started.
+func (c Command) detached(log, there *os.File) *exec.Cmd {
+	cmd := exec.Command(c.Binary, c.Args...) //nolint:noctx // it must outlive whoever starts it
+	cmd.ExtraFiles = []*os.File{there}       // descriptor 3
+	cmd.Env = append(append(append(os.Environ(), absolute()...), c.Env...), DetachedEnv+"=1", listensEnv+"=3")
+	cmd.Stdout, cmd.Stderr = log, log
+	cmd.Dir = "/" // holds no folder that somebody may want to unmount
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	return cmd
 }
 
 // absolute are the variables that name files, with paths that mean the same in
@@ -131,6 +143,9 @@ func (c *Child) Killed() bool {
 func (c *Child) Err() error {
 	if e, ok := errors.AsType[*exec.ExitError](c.err); ok {
 		if status, ok := e.Sys().(syscall.WaitStatus); ok && status.Signaled() {
+			if status.Signal() == syscall.SIGKILL {
+				return errors.New("killed by signal 9")
+			}
 			return fmt.Errorf("killed by signal %d (%s)", status.Signal(), status.Signal())
 		}
 	}

@@ -33,6 +33,9 @@ func obituary(w ops.Worker, status error) *ops.Error {
 	if words.Hint != "" && words.failed() {
 		return e.WithHint("%s; its log was %s", words.Hint, w.LogPath)
 	}
+	if w.Error == "" && !words.failed() { // nothing says that the next one would fare no better
+		return e.WithHint("asking again starts another; its log was %s", w.LogPath)
+	}
 	return e.WithHint("its log was %s", w.LogPath)
 }
 

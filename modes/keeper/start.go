@@ -2,6 +2,7 @@ package keeper
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -64,6 +65,21 @@ func (k *Keeper) start(ctx context.Context, listen string, args ...string) (daem
 		k.say("rbee: old copies of the binary stay: %v", err)
 	}
 	k.say("keeper: starting the queen")
+	for again := false; ; again = true {
+		record, err := k.spawn(ctx, binary, listen, args)
+		if again || !errors.Is(err, errKilled) || ctx.Err() != nil {
+			return record, err
+		}
+		k.say("keeper: warning: %v; starting it once more", err)
+	}
+}
+
+// errKilled is in the chain of the error of a queen that somebody killed while it
+// started.
+var errKilled = errors.New("ended before it was up")
+
+// spawn starts the process of a queen and waits until it answers.
+func (k *Keeper) spawn(ctx context.Context, binary, listen string, args []string) (daemon.Record, error) {
 	log := k.Home.Log("queen")
 	child, err := daemon.Spawn(daemon.Command{
 		Binary: binary, Args: append([]string{"queen", "serve", "--listen", listen}, args...), Log: log, Env: k.inherited,
@@ -93,6 +109,9 @@ func (k *Keeper) await(ctx context.Context, child *daemon.Child, log string) (da
 	}
 	select {
 	case <-child.Done():
+		if child.Killed() {
+			return daemon.Record{}, unreachable("the queen %w: %w", errKilled, child.Err()).WithHint("its log is %s", log)
+		}
 		return daemon.Record{}, notStarted(child.Said(), log)
 	case <-ctx.Done():
 		return daemon.Record{}, unreachable("the queen does not answer: %v", context.Cause(ctx)).

@@ -179,7 +179,7 @@ func (l *localHive) replace(ctx context.Context) error {
 
 // errKilled is in the chain of the error of a hive that somebody killed while it
 // started.
-var errKilled = errors.New("was killed while it started")
+var errKilled = errors.New("ended before it was up")
 
 // start starts the hive and waits for its first answer.
 func (l *localHive) start(ctx context.Context) error {
