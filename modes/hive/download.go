@@ -318,7 +318,7 @@ func checkModel(path, source string, files int) error {
 		return ops.Invalid("model", "%s is %w", source, err)
 	} else if ok {
 		return ops.Errorf(ops.CodeUnavailable, "what came from %s is %w", source, err).
-			WithHint("the file is damaged or cut short where it comes from: take another")
+			WithHint("the file is damaged or cut short where it comes from, or of a newer kind than rbee knows: take another")
 	}
 	return fmt.Errorf("check the model: %w", err)
 }

@@ -407,6 +407,11 @@ func TestGitHubTellsWhatARelaseHoldsAndItsSums(t *testing.T) {
 	if _, err := s.Install(t.Context(), w); ops.CodeOf(err) != ops.CodeDenied || !strings.Contains(ops.AsError(err).Hint, "--sha256") {
 		t.Errorf("got %v", err)
 	}
+	w.Version = "b6000"
+	m.Close()
+	if _, err := s.Install(t.Context(), w); !strings.Contains(ops.AsError(err).Hint, "--from takes a mirror") || !strings.Contains(ops.AsError(err).Hint, "RBEE_LLAMACPP_RELEASES") {
+		t.Errorf("where GitHub is not reached: %v (%s)", err, ops.AsError(err).Hint)
+	}
 }
 
 func TestAnInstallThatIsCancelledLeavesNothingUnderTheName(t *testing.T) {

@@ -79,7 +79,7 @@ func (s source) follow(ctx context.Context, version string) (string, error) {
 	if version != "" && version != "latest" {
 		where = s.base + "/download/v" + strings.TrimPrefix(version, "v") + "/" + pointer
 	}
-	text, err := s.fetcher.Text(ctx, fetch.File{URL: where, Kind: "release's file " + pointer}, mostPointer)
+	text, err := s.fetcher.Text(ctx, fetch.File{URL: where, Kind: "release's file " + pointer, Away: away}, mostPointer)
 	if err != nil {
 		e := about(err)
 		if e.Code == ops.CodeNotFound {
@@ -93,6 +93,9 @@ func (s source) follow(ctx context.Context, version string) (string, error) {
 	}
 	return tag, nil
 }
+
+// away is what else there is where the releases are not reached.
+const away = "does the hive's machine reach it? --from takes a mirror or an archive's URL, and RBEE_LLAMACPP_RELEASES of the hive names a mirror for good; `rbee hive env --help` says how to give a hive a proxy (HTTPS_PROXY)"
 
 // api is the address of GitHub's API for the releases, where they are on GitHub.
 func (s source) api() (string, bool) {
@@ -113,6 +116,7 @@ func (s source) listed(ctx context.Context, api, tag string) (offer, error) {
 	text, err := s.fetcher.Text(ctx, fetch.File{
 		URL: api + tag, Kind: "release",
 		Access: "GitHub answers only so many questions an hour: try again later, or install from a mirror with --from",
+		Away:   away,
 	}, mostListing)
 	if err != nil {
 		return offer{}, about(err)

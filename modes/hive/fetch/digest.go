@@ -132,7 +132,7 @@ func (d *digest) wrong() error {
 		why = "it is empty"
 	}
 	return spoilt{ops.Errorf(ops.CodeUnavailable, "%s is no %s: %s", Shown(d.what.URL), d.what.kind(), why).
-		WithHint("that is what the server gives there: is the address right?")}
+		WithHint("%s", d.what.doubted("that is what the server gives there: is the address right?"))}
 }
 
 // Copy writes what in holds to the new file at path and returns its SHA-256.

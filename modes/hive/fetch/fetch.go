@@ -32,6 +32,11 @@ type File struct {
 	Kind string
 	// Access is a hint on how to get what the server denies, or "".
 	Access string
+	// Away is a hint on what else there is where the server is not reached, or "".
+	Away string
+	// Lister is the host whose list names the address, which then nobody has typed;
+	// "" is a person.
+	Lister string
 }
 
 // Result is what came.

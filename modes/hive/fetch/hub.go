@@ -1,6 +1,7 @@
 package fetch
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -25,6 +26,9 @@ import (
 // HubPrefix begins a reference to a repository of the Hugging Face Hub:
 // hf:OWNER/REPO, hf:OWNER/REPO:QUANTISATION or hf:OWNER/REPO:FILE.gguf.
 const HubPrefix = "hf:"
+
+// hubAway is what else there is where the Hub is not reached.
+const hubAway = "does the hive's machine reach it? `rbee hive env --help` says how to give a hive a proxy (HTTPS_PROXY) or a mirror of Hugging Face (HF_ENDPOINT)"
 
 // hubEndpoint is the Hub's address unless HF_ENDPOINT names a mirror.
 const hubEndpoint = "https://huggingface.co"
@@ -62,7 +66,7 @@ func (f *Fetcher) Hub(ctx context.Context, ref string, room Room) (Chosen, error
 	token, from := f.token()
 	file := func(p listedFile) File {
 		where := endpoint.JoinPath(repo, "resolve", "main", p.Path)
-		return File{URL: where.String(), Size: p.Size, SHA256: p.LFS.OID, Token: token, Begins: "GGUF", Access: f.access(endpoint, repo, from)}
+		return File{URL: where.String(), Size: p.Size, SHA256: p.LFS.OID, Token: token, Begins: "GGUF", Access: f.access(endpoint, repo, from), Away: hubAway, Lister: endpoint.Host}
 	}
 	m, why, err := choose(group(listed), repo, wanted, room.Memory, func(whole []hubModel) needs { return f.needsOf(ctx, whole, room, file) })
 	if err != nil {
@@ -82,11 +86,8 @@ func (f *Fetcher) Hub(ctx context.Context, ref string, room Room) (Chosen, error
 
 // endpoint is the address of the Hub or of its mirror.
 func (f *Fetcher) endpoint() (*url.URL, error) {
-	at := strings.TrimSuffix(f.o.Env("HF_ENDPOINT"), "/")
-	if at == "" {
-		at = hubEndpoint
-	}
-	u, err := url.Parse(at)
+	at := cmp.Or(f.o.Env("HF_ENDPOINT"), hubEndpoint)
+	u, err := url.Parse(strings.TrimSuffix(at, "/"))
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
 		return nil, ops.Errorf(ops.CodeInvalid, "HF_ENDPOINT must be an http(s) URL, got %q", at)
 	}
@@ -184,7 +185,7 @@ func (f *Fetcher) pageOnce(ctx context.Context, endpoint *url.URL, repo string, 
 	p := f.patience(ctx, from.String(), nil)
 	defer p.end()
 	token, file := f.token()
-	what := File{URL: from.String(), Kind: "file list", Token: token, Access: f.access(endpoint, repo, file)}
+	what := File{URL: from.String(), Kind: "file list", Token: token, Access: f.access(endpoint, repo, file), Away: hubAway}
 	answer, err := f.send(p.ctx, what.URL, what, http.Header{"Accept": {"application/json"}})
 	if err != nil {
 		return nil, "", hinted(err)

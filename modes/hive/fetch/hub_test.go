@@ -251,6 +251,32 @@ func TestNamesThatLeadElsewhereOrMeanSomethingToATerminalAreLeftOut(t *testing.T
 	wantCode(t, err, ops.CodeNotFound)
 }
 
+func TestOfAFileThatTheHubListsNobodyIsAskedForItsAddress(t *testing.T) {
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasPrefix(r.URL.Path, "/api/") {
+			_, _ = fmt.Fprint(w, `[{"type":"file","path":"x-Q8_0.gguf","size":9}]`)
+			return
+		}
+		w.Header().Set("Content-Type", "text/html")
+		_, _ = fmt.Fprint(w, "<html>")
+	}))
+	t.Cleanup(s.Close)
+	f := fetcherOf(t, s.URL, "")
+	got, err := f.Hub(t.Context(), "hf:bees/page", fetch.Room{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = f.Fetch(t.Context(), got.Files[0], filepath.Join(t.TempDir(), "x"), nil)
+	wantCode(t, err, ops.CodeUnavailable)
+	if hint := ops.AsError(err).Hint; !strings.HasPrefix(hint, strings.TrimPrefix(s.URL, "http://")+" lists the file there") {
+		t.Errorf("the hint is %q", hint)
+	}
+	_, err = fetcherOf(t, "http://", "").Hub(t.Context(), "hf:bees/page", fetch.Room{})
+	if wantCode(t, err, ops.CodeInvalid); !strings.HasSuffix(err.Error(), `got "http://"`) {
+		t.Errorf("an address without a host: %v", err)
+	}
+}
+
 func TestAFileListIsAskedForAgainWhereTheServerCannotAnswerNow(t *testing.T) {
 	var asked atomic.Int32
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {

@@ -81,7 +81,7 @@ func (t *transfer) noRange(answer *http.Response, asked span) error {
 	}
 	return ops.Errorf(ops.CodeUnavailable, "download %s: the server was asked for bytes %d to %d and answers %s%s",
 		Shown(t.what.URL), asked.From, asked.To-1, answer.Status, means).
-		WithHint(elsewhere)
+		WithHint("%s", t.what.doubted(elsewhere))
 }
 
 // learn takes from an answer what it tells of the file, and says which part of
@@ -93,7 +93,7 @@ func (t *transfer) learn(answer *http.Response, asked span) (span, error) {
 		var ok bool
 		if part, size, ok = contentRange(answer.Header.Get("Content-Range")); !ok || part.From != asked.From || part.To != min(asked.To, size) {
 			return span{}, ops.Errorf(ops.CodeUnavailable, "download %s: the server was asked for bytes %d to %d and gives %q",
-				Shown(t.what.URL), asked.From, asked.To-1, answer.Header.Get("Content-Range")).WithHint(elsewhere)
+				Shown(t.what.URL), asked.From, asked.To-1, answer.Header.Get("Content-Range")).WithHint("%s", t.what.doubted(elsewhere))
 		}
 	}
 	known := validator(answer.Header)
@@ -107,7 +107,7 @@ func (t *transfer) learn(answer *http.Response, asked span) (span, error) {
 		return span{}, &again{err: errChanged}
 	}
 	if t.what.Size >= 0 && size >= 0 && size != t.what.Size {
-		return span{}, ops.Errorf(ops.CodeUnavailable, "%s has %d bytes, but should have %d", Shown(t.what.URL), size, t.what.Size).WithHint(elsewhere)
+		return span{}, ops.Errorf(ops.CodeUnavailable, "%s has %d bytes, but should have %d", Shown(t.what.URL), size, t.what.Size).WithHint("%s", t.what.doubted(elsewhere))
 	}
 	if !begun {
 		t.mu.Lock()

@@ -1,6 +1,7 @@
 package fetch
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"mime"
@@ -66,7 +67,7 @@ func (f *Fetcher) send(ctx context.Context, from string, what File, header http.
 		return nil, err
 	}
 	return nil, ops.Errorf(ops.CodeUnavailable, "download %s: %w", Shown(what.URL), err).
-		WithHint("is the address right, and does the hive's machine reach it? `rbee hive env --help` says how to give a hive a proxy (HTTPS_PROXY) or a mirror of Hugging Face (HF_ENDPOINT)")
+		WithHint("%s", cmp.Or(what.Away, "is the address right, and does the hive's machine reach it? `rbee hive env --help` says how to give a hive a proxy (HTTPS_PROXY) or a mirror of Hugging Face (HF_ENDPOINT)"))
 }
 
 func sameOrigin(a, b *url.URL) bool { return a.Scheme == b.Scheme && a.Host == b.Host }
@@ -130,7 +131,7 @@ func refusal(answer *http.Response, what File) error {
 				WithHint("it may have been deleted there meanwhile: `rbee model list` shows which hives have which models")
 		}
 		return ops.Errorf(ops.CodeNotFound, "there is nothing at %s (%s)", shown, answer.Status).
-			WithHint("is the address right? A browser shows what there is")
+			WithHint("%s", what.doubted("is the address right? A browser shows what there is"))
 	case code == http.StatusUnauthorized || code == http.StatusForbidden:
 		hint := what.Access
 		if hint == "" {
@@ -140,7 +141,7 @@ func refusal(answer *http.Response, what File) error {
 	case code == http.StatusTooManyRequests || code == http.StatusRequestTimeout || code >= 500:
 		return busy(answer, shown)
 	default:
-		return ops.Errorf(ops.CodeUnavailable, "download %s: the server answers %s", shown, answer.Status).WithHint(elsewhere)
+		return ops.Errorf(ops.CodeUnavailable, "download %s: the server answers %s", shown, answer.Status).WithHint("%s", what.doubted(elsewhere))
 	}
 }
 

@@ -20,9 +20,18 @@ func (f File) kind() string {
 // notAPage is what to do about a web page that came in place of the file.
 func (f File) notAPage() string {
 	if f.Kind == "" {
-		return "give the address of the file itself: on Hugging Face it has /resolve/ where the page has /blob/"
+		return f.doubted("give the address of the file itself: on Hugging Face it has /resolve/ where the page has /blob/")
 	}
 	return "something else answers there: a page to sign in at, a proxy, or a server that is no mirror of it"
+}
+
+// doubted is the hint where a server gives something else than the file: the one for a
+// person who gave the address, unless a list did.
+func (f File) doubted(hint string) string {
+	if f.Lister == "" {
+		return hint
+	}
+	return f.Lister + " lists the file there: what that gives is broken, or a proxy on the way changes it; try again later, or take it from another"
 }
 
 // Text gets what is at a URL and not longer than most bytes, as a list or an

@@ -125,7 +125,7 @@ func (t *transfer) run(ctx context.Context) error {
 		}
 		if a.short && t.endsHere() {
 			return ops.Errorf(ops.CodeUnavailable, "%s has %d bytes, as the server says, and ends after %d of them each time", Shown(t.what.URL), t.state.Size, t.shortAt).
-				WithHint(elsewhere)
+				WithHint("%s", t.what.doubted(elsewhere))
 		}
 		if failed >= t.o.Tries {
 			return hinted(a.err)
