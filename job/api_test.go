@@ -193,3 +193,10 @@ func TestLookupsAreNotCounted(t *testing.T) {
 		t.Errorf("with one job, %v are counted", counts)
 	}
 }
+
+func TestHealthIsToldOfWithoutItsText(t *testing.T) {
+	d := serve(t, func(context.Context, ops.HiveOp) (any, error) { return struct{}{}, nil })
+	if status, text := d.request("HEAD", "/health", ""); status != 200 || text != "" {
+		t.Errorf("HEAD /health answers %d with %q", status, text)
+	}
+}

@@ -51,7 +51,7 @@ func (s *Server[O]) admit(r *http.Request, route string) (*http.Request, error) 
 	switch {
 	case s.Admit != nil:
 		return s.Admit(r, route)
-	case route == http.MethodGet+" /health":
+	case route == http.MethodGet+" /health", route == http.MethodHead+" /health":
 		return r, nil
 	}
 	return r, s.checkToken(r)

@@ -26,6 +26,7 @@ func (s *Server[O]) routes() *echo.Echo {
 	e.HTTPErrorHandler = func(err error, c echo.Context) { s.fail(c.Response(), c.Request(), err) }
 	e.Use(s.checks)
 	e.GET("/health", s.getHealth)
+	e.HEAD("/health", s.getHealth)
 	e.POST("/v1/jobs", s.postJob)
 	e.GET("/v1/jobs", s.getJobs)
 	e.GET("/v1/jobs/:id", s.getJob)

@@ -39,6 +39,7 @@ func TestDecodeRefuses(t *testing.T) {
 		"a string":                   {`"status"`, "body", "one JSON object", ""},
 		"null":                       {`null`, "body", "one JSON object", ""},
 		"what is no JSON":            {`operation=status`, "body", "one JSON object", ""},
+		"another encoding":           {"{\"operation\":\"infer\",\"prompt\":\"caf\xe9\"}", "body", "is not UTF-8", ""},
 		"half an object":             {`{"operation":"status"`, "body", "ends too early", ""},
 		"half a value":               {`{"operation":"stat`, "body", "ends too early", ""},
 		"a comma too many":           {`{"operation":"status",}`, "body", "not JSON", ""},

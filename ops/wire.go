@@ -9,6 +9,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"unicode/utf8"
 )
 
 // Reserved keys of an operation's JSON object beside its own fields.
@@ -66,6 +67,9 @@ func Decode[O Op](body []byte) (o O, jobID string, err error) {
 // object splits a JSON object into its members, refusing doubled keys, which
 // encoding/json would let pass, and anything behind the object.
 func object(body []byte) (map[string]json.RawMessage, error) {
+	if !utf8.Valid(body) { // the decoder would put other characters in
+		return nil, Invalid("body", "is not UTF-8")
+	}
 	dec := json.NewDecoder(bytes.NewReader(body))
 	if t, err := dec.Token(); err != nil || t != json.Delim('{') {
 		return nil, Invalid("body", "must be one JSON object with an \"operation\"")

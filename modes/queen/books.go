@@ -14,6 +14,7 @@ import (
 // it can be reached now. Lists answer from it without asking anybody.
 type books struct {
 	schedule *schedule.Scheduler // is told all that the books are
+	changed  chan struct{}       // holds a token when something has changed
 
 	mu    sync.Mutex
 	hives map[string]*entry
@@ -26,6 +27,14 @@ type entry struct {
 	state    ops.HiveState
 	err      string // why it is down, when that was not asked for
 	unsaved  bool   // the database has not seen the snapshot yet
+}
+
+// turned notes that something has changed.
+func (b *books) turned() {
+	select {
+	case b.changed <- struct{}{}:
+	default: // nobody has looked since the last time
+	}
 }
 
 // load takes over what the database remembers of the local hive and of those
@@ -48,6 +57,7 @@ func (b *books) add(ctx context.Context, s *store, id, host string) error {
 	if err != nil {
 		return err
 	}
+	defer b.turned()
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.hives == nil {
@@ -60,6 +70,7 @@ func (b *books) add(ctx context.Context, s *store, id, host string) error {
 
 // remove takes a hive out of the books.
 func (b *books) remove(id string) {
+	defer b.turned()
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	delete(b.hives, id)
@@ -68,6 +79,7 @@ func (b *books) remove(id string) {
 
 // heard notes what hive id says of itself.
 func (b *books) heard(id string, snapshot ops.HiveSnapshot, at time.Time) {
+	defer b.turned()
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if e := b.hives[id]; e != nil {
@@ -97,6 +109,9 @@ func (b *books) lost(id, why string) bool {
 		return false
 	}
 	was := e.state == ops.HiveUp
+	if was || e.err != why {
+		b.turned()
+	}
 	e.state, e.err = ops.HiveDown, why
 	if was {
 		b.schedule.Lost(id)

@@ -124,7 +124,7 @@ func New(o Options) (_ *Queen, err error) {
 	q.local = newLocalHive(o.Home, o.Binary, q.build, o.Log)
 	q.local.idle = o.IdleTimeout
 	q.schedule = schedule.New(schedule.Options{Fleet: fleet{q}, Policy: policy, Depth: o.QueueDepth, Aliases: q.aliases.get})
-	q.books.schedule = q.schedule
+	q.books.schedule, q.books.changed = q.schedule, make(chan struct{}, 1)
 	return q, nil
 }
 
@@ -196,6 +196,7 @@ func (q *Queen) Run(ctx context.Context) (err error) {
 	saving.Go(func() { q.saving(watching) })
 	saving.Go(func() { q.access.Run(watching) })
 	saving.Go(func() { q.remembering(watching) })
+	saving.Go(func() { q.publishing(watching) })
 	saving.Go(func() { q.keepSplits(watching) })
 	q.jobs.Mount(http.MethodPost, daemon.ShutdownPath, q.stopper)
 	q.jobs.Mount(http.MethodPost, ops.LoginPath, http.HandlerFunc(q.serveLogin))

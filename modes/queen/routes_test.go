@@ -38,7 +38,7 @@ func TestEveryRouteSaysWhoMayUseIt(t *testing.T) {
 		}
 	}
 	jobtest.Door{
-		URL: "http://" + q.address, Routes: routes, Token: q.access.Token, Open: []string{"GET /health"},
+		URL: "http://" + q.address, Routes: routes, Token: q.access.Token, Open: []string{"GET /health", "HEAD /health"},
 		Stranger: http.Header{"X-Forwarded-For": {"203.0.113.9"}}, // the own machine's programs need no key yet
 	}.HoldsOff(t)
 	if _, ok := q.access.Scope("GET /v1/new"); ok {

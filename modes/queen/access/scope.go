@@ -23,6 +23,7 @@ const submit = "POST /v1/jobs"
 // table is for admin alone; a test holds that there is none.
 var fixed = map[string]ops.Scope{
 	"GET /health":                 open,
+	"HEAD /health":                open,
 	submit:                        ops.ScopeJobs, // at least
 	"GET /v1/jobs":                ops.ScopeJobs,
 	"GET /v1/jobs/:id":            ops.ScopeJobs,
