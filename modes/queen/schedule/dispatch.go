@@ -1,6 +1,7 @@
 package schedule
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -131,6 +132,9 @@ func (s *Scheduler) hopeless(l *line, w *waiter, v *View) error {
 	if failed != nil {
 		return failed
 	}
+	if len(why) == 0 {
+		return s.unusable(l.model)
+	}
 	e := ops.Errorf(ops.CodeUnavailable, "no hive can run %s now (%s)", l.model, strings.Join(why, "; "))
 	if remedy != "" && len(why) == 1 {
 		return e.WithHint("%s", remedy)
@@ -139,6 +143,19 @@ func (s *Scheduler) hopeless(l *line, w *waiter, v *View) error {
 		return e.WithHint("`rbee explain %s` tells more, `rbee hive list` shows the hives", w.Job)
 	}
 	return e.WithHint("`rbee hive list` shows the hives")
+}
+
+// unusable is the error for a model that runs somewhere, and of which no hive has a
+// file to start another worker from.
+func (s *Scheduler) unusable(model string) error {
+	for _, h := range s.order {
+		if m, ok := h.models[model]; ok && m.Error != "" {
+			e := ops.Errorf(ops.CodeUnavailable, "%s cannot be used on %s: %s", model, h.id, m.Error)
+			return e.WithHint("%s", cmp.Or(m.Hint, "`rbee model list` shows the models; what runs already goes on"))
+		}
+	}
+	return ops.Errorf(ops.CodeUnavailable, "no hive has a file of %s to start a worker from", model).
+		WithHint("`rbee model list` shows the models; what runs already goes on")
 }
 
 // outlasts reports whether w goes on waiting though the place's hive is down: it
