@@ -9,7 +9,7 @@ import (
 type Model struct {
 	ID           string `json:"id"`
 	HiveID       string `json:"hive_id"`
-	Size         int64  `json:"size_bytes"`
+	Size         int64  `json:"size_bytes"`   // of all its files, a projector too
 	Quantization string `json:"quantization"` // the commonest tensor type, as Q8_0
 	Architecture string `json:"architecture"` // as the file names it: llama, qwen3, …
 	Parameters   int64  `json:"parameters"`   // weights in the file

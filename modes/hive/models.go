@@ -157,6 +157,7 @@ func (m *models) get(id string) (ops.Model, error) {
 	k.model.Memory, k.model.Pinned = usualMemory(k, m.usual()), m.pinned(id)
 	if k.eye != nil {
 		k.model.Abilities = append(slices.Clone(k.model.Abilities), ops.AbilityVision)
+		k.model.Size += k.eye.Size()
 	}
 	return k.model, nil
 }

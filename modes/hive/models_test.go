@@ -360,7 +360,7 @@ func TestAProjectorBelongsToTheModelBesideIt(t *testing.T) {
 	m.put(t, "eyes/bee.gguf", testdata.Tinybee())
 	m.put(t, "eyes/mmproj-bee-F16.gguf", testdata.Tinybee())
 	got, err := m.get("eyes")
-	if err != nil || got.Error != "" || filepath.Base(got.Path) != "bee.gguf" || got.Size != int64(len(testdata.Tinybee())) {
+	if err != nil || got.Error != "" || filepath.Base(got.Path) != "bee.gguf" || got.Size != 2*int64(len(testdata.Tinybee())) {
 		t.Errorf("it is %+v, %v", got, err)
 	}
 }
