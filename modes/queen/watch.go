@@ -66,7 +66,11 @@ func (q *Queen) missed(heard bool, err error) bool {
 	if !heard && !errors.Is(err, transport.ErrHung) {
 		return q.books.absent(ops.LocalHive) && !q.local.isStopped()
 	}
-	return q.books.lost(ops.LocalHive, whyDown(err)) && !q.local.isStopped()
+	was := q.books.lost(ops.LocalHive, whyDown(err))
+	if errors.Is(err, transport.ErrHung) {
+		q.schedule.Stays(ops.LocalHive)
+	}
+	return was && !q.local.isStopped()
 }
 
 // whyDown is err as the reason why a hive is down, with what to do about it.

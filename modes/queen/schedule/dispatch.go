@@ -162,7 +162,7 @@ func (s *Scheduler) unusable(model string) error {
 // was up when w came, or a worker there had w before, and it may be back in a
 // moment, as one is whose process died.
 func (w *waiter) outlasts(p *Place) bool {
-	return p.Barred == Down && (w.Again || !p.hive.lost.Before(w.came)) && time.Since(p.hive.lost) < backWithin
+	return p.Barred == Down && !p.hive.hangs && (w.Again || !p.hive.lost.Before(w.came)) && time.Since(p.hive.lost) < backWithin
 }
 
 // lost is why the place is out of the question, and what would change that, or "".

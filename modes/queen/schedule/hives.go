@@ -21,6 +21,7 @@ type hive struct {
 	drainedAt uint64    // how many requests had waited when it was drained
 	lost      time.Time // when it was up last, where it is down
 	why       string    // it is down, as far as that is known
+	hangs     bool      // down, until somebody does something about it
 
 	models  map[string]ops.Model
 	newest  ops.Model // of those that somebody added; ID is "" where nobody has
@@ -107,7 +108,7 @@ func (s *Scheduler) Heard(id string, snapshot ops.HiveSnapshot) {
 	if !h.up {
 		s.found(h)
 	}
-	h.up, h.why = true, ""
+	h.up, h.why, h.hangs = true, "", false
 	h.memory, h.fast = memories(snapshot.Hive.Devices)
 	s.setModels(h, snapshot.Models)
 	s.setWorkers(h, snapshot.Workers)
@@ -150,6 +151,17 @@ func (s *Scheduler) Down(id, why string) {
 	defer s.mu.Unlock()
 	if h := s.hives[id]; h != nil && !h.up {
 		h.why = why
+	}
+}
+
+// Stays notes that a hive which is down does not come back by itself, so that nobody
+// waits for it.
+func (s *Scheduler) Stays(id string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if h := s.hives[id]; h != nil && !h.up && !h.hangs {
+		h.hangs = true
+		s.dispatchAll()
 	}
 }
 

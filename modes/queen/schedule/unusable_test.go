@@ -3,9 +3,32 @@ package schedule
 import (
 	"strings"
 	"testing"
+	"testing/synctest"
 
 	"rbee.dev/rbee/ops"
 )
+
+// TestNobodyWaitsForAHiveThatStaysDown: one that may be back in a moment is waited
+// for, until it is known to hang.
+func TestNobodyWaitsForAHiveThatStaysDown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDepot(t, Options{})
+		defer d.Close()
+		d.add("a", 8<<30, ops.Model{ID: "bee"})
+		d.Lost("a")
+		waits := d.ask(Request{Model: "bee", Again: true})
+		select {
+		case <-waits.done:
+			t.Fatalf("it does not wait: %v", waits.err)
+		default:
+		}
+		d.Down("a", "it hangs")
+		d.Stays("a")
+		if <-waits.done; ops.CodeOf(waits.err) != ops.CodeUnavailable || !strings.Contains(waits.err.Error(), "it hangs") {
+			t.Errorf("it gets %v", waits.err)
+		}
+	})
+}
 
 // TestAWorkerOfAModelWhoseFileIsDamagedIsRefusedWithThat: one that has read it before
 // goes on.
