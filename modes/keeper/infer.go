@@ -88,6 +88,9 @@ func (c *Infer) Run(ctx context.Context, k *Keeper) error {
 // prompt joins the argument and what comes on standard input, if that is not a
 // terminal.
 func (k *Keeper) prompt(ctx context.Context, argument string) (string, error) {
+	if argument == "-" { // as other commands call standard input
+		argument = ""
+	}
 	file, ok := k.Stdin.(*os.File)
 	if k.Stdin == nil || ok && !piped(file) {
 		return argument, needed(argument)
