@@ -51,8 +51,11 @@ func TestWhatWantsAHiveThatWasStoppedNamesTheWayBack(t *testing.T) {
 	p.rbee("infer", "-n", "1", "hi")
 	p.rbee("hive", "stop")
 	for _, command := range [][]string{
-		{"worker", "spawn", "tinybee"}, {"worker", "spawn", "tinybee", "--hive", "localhost"},
-		{"infer", "-n", "1", "hi"}, {"infer", "-m", "tinybee", "-n", "1", "hi"}, {"infer", "--hive", "localhost", "-n", "1", "hi"},
+		{"worker", "spawn", "tinybee"},
+		{"worker", "spawn", "tinybee", "--hive", "localhost"},
+		{"infer", "-n", "1", "hi"},
+		{"infer", "-m", "tinybee", "-n", "1", "hi"},
+		{"infer", "--hive", "localhost", "-n", "1", "hi"},
 		{"model", "get", "tinybee"},
 	} {
 		_, said := p.fails(1, command...)

@@ -98,6 +98,8 @@ var errEnded = errors.New("the engine ended its answer with an error")
 func (p *reply) over(ctx context.Context) (how ops.Ended, why error) {
 	why = cmp.Or(p.failed, p.refused)
 	switch {
+	case p.whole && why == nil: // whether its client has left by now or not
+		return ops.EndedDone, nil
 	case p.gone || ctx.Err() != nil && whyEnded(ctx) == nil:
 		return ops.EndedGone, nil
 	case why == nil:

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"bufio"
 	"context"
 	"io"
 	"net/http"
@@ -119,5 +120,27 @@ func TestAClientThatWentAwayIsExplained(t *testing.T) {
 	cancel()
 	if x := f.over(answer.Header); x.Ended != ops.EndedGone || x.Error != "" || x.Model != "bee" || x.Alias != "fast" {
 		t.Errorf("%+v", x)
+	}
+}
+
+func TestAClientThatLeavesWithTheLastEventHasTheWholeAnswer(t *testing.T) {
+	f := newFarm(t)
+	f.add("w", func(w http.ResponseWriter, r *http.Request) {
+		events(append(chunks("1", "Once"), finish, "[DONE]")...)(w, r)
+		<-r.Context().Done()
+	})
+	for _, again := range []string{"", "true"} {
+		ctx, cancel := context.WithCancel(t.Context())
+		answer, err := f.open(ctx, http.MethodPost, "/v1/chat/completions", greedy, http.Header{ResumeHeader: {again}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for lines := bufio.NewScanner(answer.Body); lines.Scan() && lines.Text() != "data: [DONE]"; {
+		}
+		cancel()
+		_ = answer.Body.Close()
+		if x := f.over(answer.Header); x.Ended != ops.EndedDone || x.Error != "" {
+			t.Errorf("resume %q: %+v", again, x)
+		}
 	}
 }

@@ -29,6 +29,7 @@ type reply struct {
 	resume    *resumption // of a stream that may go on with another worker, or nil
 	failed    error       // what the answer ended with
 	given     bool        // some of a worker's answer
+	whole     bool        // all of it
 	gone      bool        // the client took no more of it
 	refused   error       // an engine's, which was the answer or ended it
 }
@@ -142,11 +143,15 @@ func (p *reply) pass(answer *http.Response, by *ops.Worker) error {
 	}
 	if err == nil && events && answer.StatusCode == http.StatusOK && !end.came() {
 		if end.finished() {
-			_ = p.write([]byte("\n\n"+done), true) // the client may be gone
+			p.whole = p.write([]byte("\n\n"+done), true) == nil
 			return nil
 		}
 		err = io.ErrUnexpectedEOF
 	}
+	if events && end.came() && !p.gone {
+		err = nil // a client that has it all may have left
+	}
+	p.whole = err == nil
 	switch {
 	case err == nil || errors.Is(err, errGone):
 	case events:
@@ -166,7 +171,7 @@ func (p *reply) passOn(body io.Reader, by *ops.Worker) error {
 		p.resume.goOn()
 		return again
 	}
-	p.refused = p.resume.refused
+	p.refused, p.whole = p.resume.refused, err == nil
 	if p.gone = errors.Is(err, errGone); err != nil && !p.gone {
 		p.fail(err)
 	}

@@ -120,9 +120,9 @@ func (p *reply) passFrame(frame []byte, by *ops.Worker) error {
 func (p *reply) ended(err error, by *ops.Worker) error {
 	s := p.resume
 	switch {
-	case !errors.Is(err, io.EOF):
 	case s.over:
 		return nil
+	case !errors.Is(err, io.EOF):
 	case len(s.finished) > 0 && !s.behind(allChoices): // by an engine that sends no [DONE]
 		_ = p.write([]byte(done), true) // the client may be gone
 		return nil
