@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"time"
 
@@ -39,10 +40,7 @@ Examples:
 
 // Run serves until the context ends or somebody asks for the end.
 func (c *ServeCmd) Run(ctx context.Context, h home.Home, stderr io.Writer) error {
-	if c.IdleTimeout < 0 {
-		return ops.Invalid("idle-timeout", "must not be below 0, got %s", c.IdleTimeout)
-	}
-	if err := daemon.CheckSilenceEnv(); err != nil {
+	if err := c.check(); err != nil {
 		return err
 	}
 	if err := h.Create(); err != nil {
@@ -72,4 +70,24 @@ func (c *ServeCmd) Run(ctx context.Context, h home.Home, stderr io.Writer) error
 		return err
 	}
 	return hive.Run(ctx)
+}
+
+// check refuses what no hive can be served with.
+func (c *ServeCmd) check() error {
+	if err := (ops.HiveGet{HiveID: c.Name}).Validate(); err != nil {
+		return ops.Invalid("name", "%s", ops.AsError(err).Message)
+	}
+	if c.Listen != "" {
+		_, port, err := net.SplitHostPort(c.Listen)
+		if err == nil {
+			_, err = net.LookupPort("tcp", port) //nolint:noctx // it asks a file at most
+		}
+		if err != nil {
+			return ops.Invalid("listen", "must be HOST:PORT with a port up to 65535, got %q", c.Listen).WithHint("as in --listen 127.0.0.1:7834")
+		}
+	}
+	if c.IdleTimeout < 0 {
+		return ops.Invalid("idle-timeout", "must not be below 0, got %s", c.IdleTimeout)
+	}
+	return daemon.CheckSilenceEnv()
 }

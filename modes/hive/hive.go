@@ -166,6 +166,9 @@ func (h *Hive) serveTCP(ctx context.Context) (stop func() error, err error) {
 		return nil, errors.Join(err, h.tcp.Close())
 	}
 	h.Log.Info().Str("address", h.tcp.Addr().String()).Msg("the hive listens on TCP too")
+	if at, ok := h.tcp.Addr().(*net.TCPAddr); ok && !at.IP.IsLoopback() {
+		h.Log.Warn().Msg("nothing encrypts that address: the token crosses the network in the clear")
+	}
 	return daemon.Listen(ctx, h.tcp, overTCP(token, h.jobs), h.Log), nil
 }
 

@@ -83,15 +83,26 @@ func (c *ServeCmd) prepare(h home.Home) (folder string, err error) {
 	if err := (ops.WorkerSpawn{Engine: c.Engine, Device: c.Device, Parallel: c.Parallel, Context: c.ContextLength, Flags: c.Flags, Command: c.Command}).Validate(); err != nil {
 		return "", err
 	}
+	if c.Threads < 0 {
+		return "", ops.Invalid("threads", "must not be below 0, got %d", c.Threads)
+	}
 	if err := daemon.CheckSilence(c.Silence); err != nil {
 		return "", err
 	}
 	if c.PartOf == "" && (c.Model == "" || c.Path == "") {
 		return "", ops.Invalid("model", "the model's name and file must be given: --model, --path")
 	}
+	if c.Model != "" {
+		if err := ops.CheckModelID(c.Model); err != nil {
+			return "", ops.Invalid("model", "%s", ops.AsError(err).Message)
+		}
+	}
 	if c.Folder != "" {
 		if folder, err = filepath.Abs(c.Folder); err != nil {
 			return "", fmt.Errorf("find the worker's folder: %w", err)
+		}
+		if at, err := os.Stat(folder); err != nil || !at.IsDir() {
+			return "", ops.Invalid("folder", "there is no folder %s", folder)
 		}
 		return folder, nil
 	}
