@@ -1,7 +1,6 @@
 package queen
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -26,6 +25,20 @@ func (a *aliases) get() map[string]string {
 		return *all
 	}
 	return nil
+}
+
+// meant is the model that a name means. A model of that name comes before another one
+// that is called so too.
+func (q *Queen) meant(name string) string {
+	if other, ok := q.aliases.get()[name]; ok && !q.has(name) {
+		return other
+	}
+	return name
+}
+
+// has reports whether a hive has a model of that name of its own.
+func (q *Queen) has(name string) bool {
+	return slices.ContainsFunc(q.books.models(), func(m ops.Model) bool { return m.ID == name })
 }
 
 // load reads them from the database.
@@ -133,6 +146,9 @@ func (q *Queen) withAliases(ctx context.Context, o ops.HiveOp, result any) (any,
 	case ops.ModelDownload: // the next request may be for it
 		m, err := readAs[ops.Model](result)
 		q.shelved(ctx, m)
+		if other := q.aliases.get()[m.ID]; other != "" && err == nil {
+			ops.Warn(ctx, "model_alias", "%s means this model now, and %s no more; `rbee model unalias %s` takes the alias away", m.ID, other, m.ID)
+		}
 		return result, err
 	case ops.ModelDelete: // the next request must not be given it
 		d, err := readAs[ops.ModelDeleted](result)
@@ -158,7 +174,7 @@ func readAs[R any](result any) (R, error) {
 
 // doNamed does a hive's operation, in which other names of models may be.
 func (q *Queen) doNamed(ctx context.Context, o ops.HiveOp) (result any, err error) {
-	if name := modelOf(o); q.aliases.get()[name] != "" {
+	if name := modelOf(o); q.meant(name) != name {
 		ctx = withAlias(ctx, name)
 	}
 	if o, err = q.plainly(ctx, o); err != nil {
@@ -193,7 +209,7 @@ func aliasOf(ctx context.Context) string {
 func (q *Queen) plainly(ctx context.Context, o ops.HiveOp) (ops.HiveOp, error) {
 	switch o := o.(type) {
 	case ops.Infer:
-		if o.Model = cmp.Or(q.aliases.get()[o.Model], o.Model); !ops.IsModelReference(o.Model) {
+		if o.Model = q.meant(o.Model); !ops.IsModelReference(o.Model) {
 			return o, nil
 		}
 		r := toChoose(ctx, o)
@@ -205,17 +221,31 @@ func (q *Queen) plainly(ctx context.Context, o ops.HiveOp) (ops.HiveOp, error) {
 		o.Model = m.ID
 		return o, err
 	case ops.WorkerSpawn:
-		if o.Model = cmp.Or(q.aliases.get()[o.Model], o.Model); !ops.IsModelReference(o.Model) {
+		if o.Model = q.meant(o.Model); !ops.IsModelReference(o.Model) {
 			return o, nil
 		}
 		m, err := q.bring(ctx, o.Model, o.HiveID)
 		o.Model = m.ID
 		return o, err
 	case ops.ModelGet:
-		o.ID = cmp.Or(q.aliases.get()[o.ID], o.ID)
+		o.ID = q.meant(o.ID)
 		return o, nil
+	case ops.ModelDownload:
+		return o, q.free(o.ID)
 	}
 	return o, nil
+}
+
+// free refuses the name for a new model that another one is called by.
+func (q *Queen) free(name string) error {
+	other, taken := q.aliases.get()[name]
+	if !taken || q.has(name) {
+		return nil
+	}
+	e := ops.Errorf(ops.CodeConflict, "%s is an alias of %s", name, other).
+		WithHint("choose another name, or `rbee model unalias %s` takes it away", name)
+	e.Field = "id"
+	return e
 }
 
 // orAlias adds to the error of a model that a hive has not got the alias that

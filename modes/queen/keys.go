@@ -127,8 +127,7 @@ func (t *tally) Mark(e ops.Event, at ops.Cursor) {
 // known is the own name of a model that a hive has, or "": names that mean nothing
 // make no entries.
 func (q *Queen) known(name string) string {
-	name = cmp.Or(q.aliases.get()[name], name)
-	if slices.ContainsFunc(q.books.models(), func(m ops.Model) bool { return m.ID == name }) {
+	if name = q.meant(name); q.has(name) {
 		return name
 	}
 	return ""

@@ -1,7 +1,6 @@
 package queen
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -147,7 +146,7 @@ func (q *Queen) unlock() (err error) {
 	}
 	q.access, err = access.Open(ctx, access.Options{
 		DB: q.store.db, Token: secret, Log: q.Log,
-		Model:  func(name string) string { return cmp.Or(q.aliases.get()[name], name) },
+		Model:  q.meant,
 		Models: q.modelNames,
 	})
 	return err
