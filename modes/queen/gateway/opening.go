@@ -6,17 +6,18 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"slices"
 
 	"rbee.dev/rbee/modes/queen/schedule"
 	"rbee.dev/rbee/ops"
 	"rbee.dev/rbee/transport"
 )
 
-// opening is a worker's stream of which the beginning was looked at.
+// opening is a worker's answer of which the beginning was looked at.
 type opening struct {
 	io.ReadCloser
-	buf  *[]byte // of smallBuffers, until it has been read
-	seen []byte  // in buf, what is still to be read
+	buf  *[]byte // of smallBuffers, until what was seen has been read
+	seen []byte  // what is still to be read: in buf, where it fits in there
 	err  error   // what came with it
 }
 
@@ -29,38 +30,69 @@ func (o *opening) Read(p []byte) (int, error) {
 	if o.seen = o.seen[n:]; len(o.seen) > 0 {
 		return n, nil
 	}
-	smallBuffers.Put(o.buf)
-	o.buf = nil
+	o.forget()
 	return n, o.err
 }
 
-// open waits for the beginning of a worker's answer. Its error says that it broke
-// off before that, or that it is, or begins with, an error: as that of an engine which
-// answers 200 before it computes. Another worker may do better then, unless the
-// request is what is wrong.
+// forget gives the buffer back.
+func (o *opening) forget() {
+	smallBuffers.Put(o.buf)
+	o.buf, o.seen = nil, nil
+}
+
+// more reads on, unless all of it has been seen or as much as there is room for.
+func (o *opening) more() bool {
+	if o.err != nil || len(o.seen) == cap(o.seen) {
+		return false
+	}
+	n, err := o.ReadCloser.Read(o.seen[len(o.seen):cap(o.seen)])
+	o.seen, o.err = o.seen[:len(o.seen)+n], err
+	return true
+}
+
+// all reads an answer in one piece, or maxKept of it where it is longer.
+func (o *opening) all() {
+	for o.err == nil && len(o.seen) < maxKept {
+		if len(o.seen) == cap(o.seen) {
+			o.seen = slices.Grow(o.seen, min(3*len(o.seen), maxKept-len(o.seen)))
+		}
+		o.more()
+	}
+}
+
+// open waits for the beginning of a worker's answer: the first event of a stream, or
+// all of an answer in one piece that is not long. Its error says that it broke off
+// before that, or that it is no answer, or is or begins with an error: as that of an
+// engine which answers 200 before it computes. Another worker may do better then,
+// unless the request is what is wrong.
 func open(answer *http.Response, by *ops.Worker) error {
 	buf := smallBuffers.Get().(*[]byte)
-	n, err := 0, error(nil)
-	for n == 0 && err == nil {
-		n, err = answer.Body.Read(*buf)
+	o := &opening{ReadCloser: answer.Body, buf: buf, seen: (*buf)[:0]}
+	answer.Body = o
+	var err error
+	if isEvents(answer.Header) {
+		err = o.begins(answer, by)
+	} else {
+		err = o.isWhole(answer, by)
 	}
-	if n == 0 {
-		smallBuffers.Put(buf)
-		return unbegun(by, err)
+	if err != nil {
+		o.forget()
 	}
-	seen := (*buf)[:n]
-	answer.Body = &opening{ReadCloser: answer.Body, buf: buf, seen: seen, err: err}
-	switch {
-	case !bytes.Contains(seen, []byte(`"error"`)):
+	return err
+}
+
+// begins looks at the first event of a stream.
+func (o *opening) begins(answer *http.Response, by *ops.Worker) error {
+	for len(o.seen) == 0 && o.more() {
+	}
+	if len(o.seen) == 0 {
+		return unbegun(by, o.err)
+	}
+	data := dataOf(o.seen)
+	if !bytes.Contains(data, []byte(`"error"`)) || !isError(data) {
 		return nil
-	case !isEvents(answer.Header):
-		return soft(answer, by)
 	}
-	data := dataOf(seen)
-	if !isError(data) {
-		return nil
-	}
-	return failing(answer, by, bytes.Clone(seen), transport.EngineError(0, data))
+	return failing(answer, by, bytes.Clone(o.seen), transport.EngineError(0, data))
 }
 
 // unbegun is the error of a worker whose answer ended before it began.
@@ -71,21 +103,24 @@ func unbegun(by *ops.Worker, err error) error {
 	return schedule.ByWorker(ops.Errorf(ops.CodeUnavailable, "it broke its answer off before the first byte"), by)
 }
 
-// soft looks whether an answer in one piece is an error in spite of its status, which
-// becomes that of the error then.
-func soft(answer *http.Response, by *ops.Worker) error {
-	text, err := io.ReadAll(io.LimitReader(answer.Body, maxKept+1))
-	if err != nil {
-		return broke(by, err)
-	}
-	answer.Body = reread{io.MultiReader(bytes.NewReader(text), answer.Body), answer.Body}
-	if len(text) > maxKept || !isError(text) {
+// isWhole looks whether an answer in one piece came whole, or is too long to be kept,
+// and is no error in spite of its status, which becomes that of the error then.
+func (o *opening) isWhole(answer *http.Response, by *ops.Worker) error {
+	o.all()
+	switch {
+	case len(o.seen) == 0:
+		return unbegun(by, o.err)
+	case o.err == nil:
+		return nil
+	case !errors.Is(o.err, io.EOF):
+		return broke(by, o.err)
+	case !bytes.Contains(o.seen, []byte(`"error"`)) || !isError(o.seen):
 		return nil
 	}
-	e := transport.EngineError(0, text)
+	e := transport.EngineError(0, o.seen)
 	answer.StatusCode = statusFor(e.Code)
 	answer.Status = http.StatusText(answer.StatusCode)
-	return failing(answer, by, text, e)
+	return failing(answer, by, bytes.Clone(o.seen), e)
 }
 
 // dataOf is the data of the event that the text begins with, or nil where not all

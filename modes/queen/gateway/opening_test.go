@@ -1,10 +1,14 @@
 package gateway
 
 import (
+	"io"
 	"net/http"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
+
+	"rbee.dev/rbee/ops"
 )
 
 // tallied counts how often h is asked.
@@ -87,5 +91,94 @@ func TestALongBeginningPassesWhole(t *testing.T) {
 	f.add("a", events(long, "[DONE]"))
 	if _, _, text := f.ask("/v1/completions", streamed); text != "data: "+long+"\n\ndata: [DONE]\n\n" {
 		t.Errorf("it has %d bytes", len(text))
+	}
+}
+
+// torn answers in one piece, of which it sends a part.
+func torn(length string) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		if length != "" {
+			w.Header().Set("Content-Length", length)
+		}
+		_, _ = io.WriteString(w, `{"id":"1","choices":[{"index":0,"mess`)
+		_ = http.NewResponseController(w).Flush()
+		panic(http.ErrAbortHandler)
+	}
+}
+
+// asks are requests of each dialect, with their answers' sign of an error.
+var asks = map[string]string{"/v1/chat/completions": `{"error":{"message":`, "/v1/completions": `{"error":{"message":`, "/v1/messages": `"type":"error"}`, "/api/chat": `{"error":"`, "/api/generate": `{"error":"`}
+
+// askOf is such a request.
+func askOf(stream string) string {
+	return `{"model":"bee","stream":` + stream + `,"max_tokens":9,"prompt":"hi","messages":[{"role":"user","content":"hi"}]}`
+}
+
+// hello greets, in a stream or in one piece.
+func hello(w http.ResponseWriter, r *http.Request) {
+	body, _ := io.ReadAll(r.Body)
+	const member = `"content":"hello"},"text":"hello","finish_reason":"stop"}]}`
+	if strings.Contains(string(body), `"stream":true`) {
+		events(`{"id":"1","choices":[{"delta":{`+member, "[DONE]")(w, r)
+		return
+	}
+	says(`{"id":"1","choices":[{"message":{`+member)(w, r)
+}
+
+func TestAnAnswerInOnePieceThatBreaksOffIsAskedForElsewhere(t *testing.T) {
+	for _, length := range []string{"500", ""} {
+		for path := range asks {
+			for _, stream := range []string{"false", "true"} {
+				t.Run(path+" "+stream+" "+length, func(t *testing.T) {
+					failsElsewhere(t, torn(length), path, askOf(stream), http.StatusServiceUnavailable, "")
+				})
+			}
+		}
+	}
+}
+
+// failsElsewhere looks that whoever asks one that answers as h does is told of an error
+// with that status where it is the only one, and else answered by another, unseen.
+func failsElsewhere(t *testing.T, h http.HandlerFunc, path, body string, alone int, told string) {
+	t.Helper()
+	f := newFarm(t)
+	f.add("a", h)
+	status, header, text := f.ask(path, body)
+	if x := f.over(header); status != alone || !strings.Contains(text, asks[path]) || !strings.Contains(text, told) || x.Ended != ops.EndedFailed {
+		t.Errorf("by itself: %d %q, %s", status, text, x.Ended)
+	}
+	f = newFarm(t)
+	var asked atomic.Int32
+	f.add("a", tallied(&asked, h))
+	f.add("b", hello)
+	for range 3 { // whichever is first
+		status, header, text = f.ask(path, body)
+		if x := f.over(header); status != http.StatusOK || !strings.Contains(text, "hello") || strings.Contains(text, "error") || header.Get("X-Rbee-Worker") != "b" || x.Ended != ops.EndedDone {
+			t.Errorf("beside another: %d %q, %s", status, text, x.Ended)
+		}
+	}
+	if asked.Load() != 1 {
+		t.Errorf("it was asked %d times", asked.Load())
+	}
+}
+
+// TestALongAnswerInOnePiecePassesWhole: whether it is kept, or too long for that.
+func TestALongAnswerInOnePiecePassesWhole(t *testing.T) {
+	for _, size := range []int{1, 4000, 4096, 10_000, maxKept - 8, maxKept, 300_000} {
+		answer := `{"x":"` + strings.Repeat("x", size) + `"}`
+		for _, length := range []string{strconv.Itoa(len(answer)), ""} {
+			f := newFarm(t)
+			f.add("a", func(w http.ResponseWriter, r *http.Request) {
+				if w.Header().Set("Content-Length", length); length == "" {
+					w.Header().Del("Content-Length")
+					_ = http.NewResponseController(w).Flush()
+				}
+				says(answer)(w, r)
+			})
+			if _, _, text := f.ask("/v1/completions", `{"model":"bee"}`); text != answer {
+				t.Errorf("of %d bytes, told as %q, %d come", len(answer), length, len(text))
+			}
+		}
 	}
 }

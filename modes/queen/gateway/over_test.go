@@ -65,10 +65,10 @@ func TestHowAnAnswerEndedIsExplained(t *testing.T) {
 	}
 }
 
-// short promises more than it says.
+// short promises more than it says, which is too much to be kept.
 func short(w http.ResponseWriter, _ *http.Request) {
-	w.Header().Set("Content-Length", "100000")
-	_, _ = io.WriteString(w, strings.Repeat("x", 50_000)) // so that its beginning is passed on
+	w.Header().Set("Content-Length", "1000000")
+	_, _ = io.WriteString(w, `{"x":"`+strings.Repeat("x", 2*maxKept))
 	_ = http.NewResponseController(w).Flush()
 	panic(http.ErrAbortHandler)
 }
