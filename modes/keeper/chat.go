@@ -232,8 +232,10 @@ func (c *conversation) read(body io.Reader, out io.Writer) error {
 			}
 		}
 	}
-	if err := lines.Err(); err != nil {
-		return ops.Errorf(ops.CodeUnavailable, "the answer broke off: %w", err)
+	why := "its connection ended"
+	if err := lines.Err(); err != nil && !errors.Is(err, io.ErrUnexpectedEOF) {
+		why = err.Error()
 	}
-	return ops.Errorf(ops.CodeUnavailable, "the answer broke off")
+	return ops.Errorf(ops.CodeUnavailable, "the queen broke the answer off: %s", why).
+		WithHint("say it again; `rbee queen status` tells whether the queen runs")
 }
