@@ -95,6 +95,14 @@ func TestAModelIsBroughtByTheRequestForIt(t *testing.T) {
 	if refused, ok := errors.AsType[*openai.Error](err); !ok || refused.StatusCode != http.StatusNotFound || !strings.Contains(refused.Message, "bees/none") {
 		t.Errorf("what the hub has not: %v", err)
 	}
+	if out, err := p.command("infer", "-m", "hf:bees/none", "x").CombinedOutput(); err == nil || !strings.Contains(string(out), "bees/none") {
+		t.Errorf("infer says of it %q, %v", out, err)
+	}
+	_, jobs, _ := strings.Cut(p.rbee("job", "list"), "\n")
+	job, _, _ := strings.Cut(jobs, " ")
+	if why := p.rbee("explain", job); !strings.Contains(why, "ended      with an error, after ") || !strings.Contains(why, "error      there is no bees/none") {
+		t.Errorf("it is explained so: %s", why)
+	}
 }
 
 func TestTwoModelsOfOneNameAreBroughtByTheirRequests(t *testing.T) {

@@ -177,12 +177,9 @@ func (q *Queen) doNamed(ctx context.Context, o ops.HiveOp) (result any, err erro
 	if name := modelOf(o); q.meant(name) != name {
 		ctx = withAlias(ctx, name)
 	}
-	if o, err = q.plainly(ctx, o); err != nil {
-		return nil, err
-	}
 	if infer, ok := o.(ops.Infer); ok {
 		result, err = q.infer(ctx, infer)
-	} else {
+	} else if o, err = q.plainly(ctx, o); err == nil {
 		result, err = q.route(ctx, o)
 	}
 	if err != nil {
@@ -212,12 +209,8 @@ func (q *Queen) plainly(ctx context.Context, o ops.HiveOp) (ops.HiveOp, error) {
 		if o.Model = q.meant(o.Model); !ops.IsModelReference(o.Model) {
 			return o, nil
 		}
-		r := toChoose(ctx, o)
-		q.schedule.Bring(r)
+		q.schedule.Bring(toChoose(ctx, o))
 		m, err := q.bring(ctx, o.Model, o.HiveID)
-		if err != nil {
-			q.schedule.Refuse(r, err)
-		}
 		o.Model = m.ID
 		return o, err
 	case ops.WorkerSpawn:

@@ -100,3 +100,21 @@ func TestWhatAnEarlierQueenRemembersIsExplained(t *testing.T) {
 		}
 	}
 }
+
+// TestAJobWhoseModelCannotBeBroughtIsOver: and counts as a request that has failed.
+func TestAJobWhoseModelCannotBeBroughtIsOver(t *testing.T) {
+	q, _ := remembering(t, nil)
+	sink := &noted{}
+	_, err := q.doNamed(ops.WithSink(t.Context(), sink), ops.Infer{Model: "hf:bees/none", Prompt: "Once"})
+	if ops.CodeOf(err) != ops.CodeNotFound {
+		t.Fatalf("it ends with %v", err)
+	}
+	x, err := q.Explain(t.Context(), ops.Explain{ID: sink.JobID()})
+	if err != nil || x.Ended != ops.EndedFailed || x.Asked != "hf:bees/none" || x.Model != "" || !strings.Contains(x.Error, "on no hive") {
+		t.Errorf("%+v, %v", x, err)
+	}
+	report, err := q.Usage(t.Context(), ops.Usage{})
+	if err != nil || report.Total.Requests != 1 || report.Total.Errors != 1 || report.Total.TokensIn+report.Total.TokensOut != 0 {
+		t.Errorf("it counts as %+v, %v", report, err)
+	}
+}

@@ -59,7 +59,12 @@ func (q *Queen) infer(ctx context.Context, o ops.Infer) (any, error) {
 		}
 	}
 	heard := &tally{Sink: sink}
-	result, err := q.route(ops.WithSink(ctx, heard), o)
+	var result any
+	named, err := q.plainly(ctx, o)
+	if err == nil {
+		o = named.(ops.Infer)
+		result, err = q.route(ops.WithSink(ctx, heard), o)
+	}
 	if err != nil && errors.Is(context.Cause(ctx), ops.ErrDetached) {
 		return nil, err // it goes on, and is counted by the next process
 	}
