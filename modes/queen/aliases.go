@@ -254,11 +254,18 @@ func (q *Queen) orAlias(o ops.HiveOp, err error) error {
 		name = o.ID
 	}
 	e, ok := errors.AsType[*ops.Error](err)
-	if !ok || name == "" || e.Code != ops.CodeNotFound || strings.Contains(e.Hint, "did you mean") {
+	if !ok || name == "" || q.known(name) != "" || !lacksModel(e) || strings.Contains(e.Hint, "did you mean") {
 		return err
 	}
 	if near := ops.Nearest(name, slices.Collect(maps.Keys(q.aliases.get()))); near != "" {
 		return e.WithHint("did you mean %q? `rbee model aliases` shows what it means", near)
 	}
 	return err
+}
+
+// lacksModel reports whether err says that there is no such model, and not that there
+// is no such device, engine or hive.
+func lacksModel(err error) bool {
+	e := ops.AsError(err)
+	return e != nil && e.Code == ops.CodeNotFound && (e.Field == "" || e.Field == "model" || e.Field == "id")
 }
