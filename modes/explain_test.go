@@ -40,3 +40,22 @@ func TestWhyARequestWentWhereItDidIsToldToItsKeyAndOutlivesTheQueen(t *testing.T
 		}
 	}
 }
+
+// TestADeviceThatNoHiveHasIsTriedOnce: and what there is instead is told.
+func TestADeviceThatNoHiveHasIsTriedOnce(t *testing.T) {
+	p := newPlace(t)
+	p.rbee("queen", "start")
+	p.rbee("model", "alias", "tinybe", "tinybee")
+	said, err := p.command("infer", "-m", "tinybee", "--device", "cuda:7", "x").CombinedOutput()
+	if err == nil || !strings.Contains(string(said), "it has: ") || strings.Contains(string(said), "did you mean") {
+		t.Errorf("infer says %s, %v", said, err)
+	}
+	_, list, _ := strings.Cut(p.rbee("job", "list"), "\n")
+	for line := range strings.Lines(list) {
+		if job, rest, _ := strings.Cut(line, " "); strings.Contains(rest, "infer") {
+			if text := p.rbee("explain", job); strings.Count(text, "one is started on") != 1 || strings.Contains(text, "refused") {
+				t.Errorf("it is explained so: %s", text)
+			}
+		}
+	}
+}

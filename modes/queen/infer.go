@@ -31,7 +31,7 @@ func (q *Queen) assign(ctx context.Context, o ops.Infer) (any, error) {
 		}
 	}
 	answer, err := q.try(ctx, r, o)
-	if ops.CodeOf(err) != ops.CodeNotFound || sink.Cursor().Target != "" {
+	if !lacksModel(err) || sink.Cursor().Target != "" {
 		return answer, err
 	}
 	// Nobody has said yet that there is such a model: the hive itself looks on its
@@ -273,7 +273,7 @@ func (q *Queen) spawn(ctx context.Context, o ops.WorkerSpawn) (any, error) {
 	}
 	r := schedule.Request{Job: ops.SinkOf(ctx).JobID(), Client: whose(ctx), Model: o.Model, Alias: aliasOf(ctx), Engine: o.Engine, Device: o.Device}
 	p, err := q.schedule.Settle(ctx, r)
-	if ops.CodeOf(err) == ops.CodeNotFound && (fleet{q}).JustPut(ctx, o.Model) {
+	if lacksModel(err) && (fleet{q}).JustPut(ctx, o.Model) {
 		p, err = q.schedule.Settle(ctx, r)
 	}
 	if err != nil {

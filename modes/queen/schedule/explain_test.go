@@ -1,6 +1,7 @@
 package schedule
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -126,7 +127,7 @@ func TestWhyARequestWasRefusedIsExplained(t *testing.T) {
 		numbers := ops.Errorf(ops.CodeUnavailable, "bee takes about 3.0 GiB").WithHint("in Q2_K it would fit")
 		d.broken["a"] = numbers
 		x := refused(Request{Job: "too large", Model: "bee"})
-		if n := len(x.Decisions); n != 2 || x.Decisions[0].Failed != numbers.Message || x.Error != numbers.Message || x.Hint != numbers.Hint {
+		if n := len(x.Decisions); n != 1 || x.Decisions[0].Failed != numbers.Message || x.Error != numbers.Message || x.Hint != numbers.Hint {
 			t.Errorf("where nobody can do it: %+v", x)
 		}
 		refused(Request{Job: "unknown", Model: "bea"})
@@ -141,6 +142,35 @@ func TestWhyARequestWasRefusedIsExplained(t *testing.T) {
 			t.Errorf("refused before: %+v, %v", x, err)
 		}
 	})
+}
+
+func TestAStartThatFailedIsToldOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDepot(t, Options{})
+		defer d.Close()
+		d.add("a", 8<<30, bee)
+		d.broken["a"] = ops.Errorf(ops.CodeNotFound, "there is no device cuda:7")
+		if lease, err := d.Acquire(t.Context(), Request{Job: "it", Model: "bee", Device: "cuda:7"}); err == nil {
+			t.Fatalf("it has %+v", lease)
+		}
+		x, err := d.Explain("it")
+		if err != nil || len(x.Decisions) != 1 || x.Decisions[0].Outcome != ops.DecidedStart || x.Decisions[0].Failed != x.Error {
+			t.Errorf("it is explained by %+v, %v", x, err)
+		}
+	})
+	a, b := Place{hive: &hive{id: "a"}}, Place{hive: &hive{id: "b"}}
+	begun := decision{act: Start, failed: "it broke", places: []Place{a}}
+	for name, tt := range map[string]struct {
+		seen []Place
+		err  string
+		want bool
+	}{
+		"of the same hives": {[]Place{a}, "it broke", true}, "of another one, too": {[]Place{a, b}, "it broke", false}, "with another reason": {[]Place{a}, "full", false},
+	} {
+		if got := (&decision{places: tt.seen}).repeats(&begun, errors.New(tt.err)); got != tt.want {
+			t.Errorf("%s: %t", name, got)
+		}
+	}
 }
 
 func TestARequestWhoseModelIsBroughtIsExplainedFromItsBeginning(t *testing.T) {

@@ -182,7 +182,8 @@ func (g *ledger) story(r *Request) *story {
 }
 
 // fail notes that the request got no worker, and why. What was seen last is why it
-// was sent away, unless it went by itself or too many waited.
+// was sent away, unless it went by itself or too many waited; where all that is to be
+// told is the start which failed before, that is told of once.
 func (g *ledger) fail(r *Request, err error) {
 	if r.Job == "" {
 		return
@@ -190,9 +191,25 @@ func (g *ledger) fail(r *Request, err error) {
 	st := g.story(r)
 	st.err = err
 	code := ops.CodeOf(err)
-	if n := len(st.decisions); n > 0 && st.decisions[n-1].act == Wait && code != ops.CodeCancelled && code != ops.CodeBusy {
-		st.decisions[n-1].refused = true
+	n := len(st.decisions)
+	if n == 0 || st.decisions[n-1].act != Wait || code == ops.CodeCancelled || code == ops.CodeBusy {
+		return
 	}
+	last := &st.decisions[n-1]
+	if n > 1 && last.repeats(&st.decisions[n-2], err) {
+		st.decisions = st.decisions[:n-1]
+		return
+	}
+	last.refused = true
+}
+
+// repeats reports whether to be refused with err tells nothing that the decision
+// before does not, which was to start a worker: that this has failed, and of no hive
+// that was not considered then.
+func (d *decision) repeats(before *decision, err error) bool {
+	return before.act == Start && before.failed == ops.AsError(err).Message && !slices.ContainsFunc(d.places, func(p Place) bool {
+		return !slices.ContainsFunc(before.places, func(q Place) bool { return q.hive == p.hive })
+	})
 }
 
 // Refuse remembers, for [Scheduler.Explain], that r was refused before it was
