@@ -195,6 +195,7 @@ func (g *Gateway) find(w http.ResponseWriter, r *http.Request, body []byte, a as
 		p.fail(err)
 		return
 	}
+	means(w, a.model, false)
 	want.Model = a.model
 	g.try(p, r, body, want)
 }
@@ -217,6 +218,7 @@ func (g *Gateway) try(p *reply, r *http.Request, body []byte, want schedule.Requ
 			}
 			break
 		}
+		means(p.w, lease.Worker.Model, true)
 		if model := lease.Worker.Model; model != want.Model {
 			p.w.Header().Set(ModelHeader, model)
 		}

@@ -133,6 +133,10 @@ func TestTokensAreCountedAsTheEngineTellsThem(t *testing.T) {
 			func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusBadRequest) }, `{"model":"bee"}`,
 			Use{Model: "bee", Failed: true},
 		},
+		"an error in place of a stream": {
+			events(`{"error":{"message":"out of memory"}}`), streamed,
+			Use{Model: "bee", Failed: true},
+		},
 		"a stream that breaks off": {
 			events(`{"choices":[{"delta":{"content":"a"}}],"timings":{"prompt_n":4,"predicted_n":1}}`, "BREAK"), streamed,
 			Use{Model: "bee", TokensIn: 4, TokensOut: 1, Failed: true},
@@ -179,9 +183,40 @@ func TestAnUnknownModelIsCountedWithoutItsName(t *testing.T) {
 			v := &visitor{model: model}
 			f.visit(v)
 			f.ask("/v1/chat/completions", `{"model":"`+model+`","stream":`+stream+`}`)
-			if got := v.last(t); got.Model != "" || !got.Failed || got.TokensOut > 1 {
+			if got := v.last(t); got != (Use{Failed: true}) {
 				t.Errorf("%s, stream %s: counted %+v", model, stream, got)
 			}
+		}
+	}
+}
+
+// TestAModelIsCountedByItsOwnName: whatever it was called by, and once it is known
+// also where nobody answers.
+func TestAModelIsCountedByItsOwnName(t *testing.T) {
+	answer := events(`{"choices":[{"delta":{"content":"a"}}],"timings":{"prompt_n":4,"predicted_n":1}}`, "[DONE]")
+	for model, want := range map[string]Use{
+		"hf:bees/bee": {Model: "bee", TokensIn: 4, TokensOut: 1}, "hf:bees/two": {Model: "bee", TokensIn: 4, TokensOut: 1},
+		"fast": {Model: "bee", TokensIn: 4, TokensOut: 1}, "hf:bees/ant": {Model: "ant", Failed: true},
+	} {
+		f := newFarm(t)
+		f.add("w", answer)
+		f.aliases = map[string]string{"fast": "hf:bees/bee"}
+		f.bring = func(ctx context.Context, reference string) (ops.Model, error) {
+			ops.Narrate(ctx, "model_download", "bringing %s", reference)
+			if reference == "hf:bees/ant" {
+				return ops.Model{ID: "ant"}, nil // which no hive can run
+			}
+			return ops.Model{ID: "bee"}, nil
+		}
+		may := model
+		if model == "fast" {
+			may = "hf:bees/bee"
+		}
+		v := &visitor{model: may}
+		f.visit(v)
+		f.ask("/v1/chat/completions", `{"model":"`+model+`","stream":true}`)
+		if got := v.last(t); got != want {
+			t.Errorf("%s: counted %+v, want %+v", model, got, want)
 		}
 	}
 }

@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"bytes"
-	"cmp"
 	"net/http"
 	"strconv"
 	"time"
@@ -26,6 +25,7 @@ type meter struct {
 	guest  Guest
 	began  time.Time
 	model  string
+	given  bool // a worker was given the request
 	prompt int  // bytes of the request
 	text   bool // the answer is one
 
@@ -48,6 +48,14 @@ func metered(w http.ResponseWriter, r *http.Request, a asked, size int) (http.Re
 		u := m.use(broken)
 		u.Failed = u.Failed && r.Context().Err() == nil // who goes away has not met an error
 		g.Used(u)
+	}
+}
+
+// means notes the own name of the model that the request of an answer means, and
+// whether a worker of it was given the request.
+func means(w http.ResponseWriter, model string, given bool) {
+	if m, ok := w.(*meter); ok {
+		m.model, m.given = model, m.given || given
 	}
 }
 
@@ -81,14 +89,15 @@ func (m *meter) Write(p []byte) (int, error) {
 	return m.ResponseWriter.Write(p)
 }
 
-// use sums the answer up; broken says that its connection had to be broken.
+// use sums the answer up; broken says that its connection had to be broken. What no
+// engine got has cost no tokens, nor has an error that is all there was.
 func (m *meter) use(broken bool) Use {
-	u := Use{Model: cmp.Or(m.Header().Get(ModelHeader), m.model), Took: time.Since(m.began)}
+	u := Use{Model: m.model, Took: time.Since(m.began)}
 	u.Failed = broken || m.status >= http.StatusBadRequest || m.events > 0 && errorMember.Match(m.tail)
-	if u.Failed && m.Header().Get("X-Rbee-Worker") == "" && (m.status == http.StatusNotFound || ops.IsModelReference(u.Model)) {
+	if u.Failed && !m.given && (m.status == http.StatusNotFound || ops.IsModelReference(u.Model)) {
 		u.Model = "" // there is none of that name, and names make no entries
 	}
-	if m.status >= http.StatusBadRequest {
+	if !m.given || m.status >= http.StatusBadRequest || u.Failed && m.events == 1 {
 		return u
 	}
 	var told bool
