@@ -84,24 +84,26 @@ var keyDigest = shaped(`^[0-9a-f]*$`, 64, 64)
 // KeyCreate makes an API key.
 type KeyCreate struct {
 	op[Key] `kong:"-" json:"-"`
-	// Label is what a person calls the key, at most 128 bytes; no other key that is
-	// taken has it. Empty has the queen make one up.
+	// Label is what a person calls the key, at most 128 bytes and not blank; no other
+	// key that is taken has it. Empty has the queen make one up.
 	Label string `json:"name,omitempty"`
 	// Digest is the SHA-256 of the secret, 64 hex digits (see [KeyDigest]). The
 	// secret must be random: nothing makes up for one that can be guessed.
 	Digest string `json:"digest"`
-	// Scopes are what it opens; empty means inference.
+	// Scopes are what it opens; absent means inference. None at all is refused: who
+	// meant to narrow the key down would be given another one.
 	Scopes []Scope `json:"scopes,omitempty"`
-	// Models are the models that it may use, 256 at most; empty means all.
+	// Models are the models that it may use, 256 at most; absent means all, and none
+	// at all is refused.
 	Models []string `json:"models,omitempty"`
 	// RequestsPerMinute bounds requests, up to a million; 0 does not.
 	RequestsPerMinute int `json:"requests_per_minute,omitempty"`
 	// TokensPerMinute bounds tokens of prompts and answers together, up to a
 	// billion; 0 does not.
 	TokensPerMinute int `json:"tokens_per_minute,omitempty"`
-	// Expires is how long it is taken, as 12h or 30d, up to ten years; empty
-	// means until it is revoked.
-	Expires string `json:"expires,omitempty"`
+	// Expires is how long it is taken, as 12h or 30d, up to ten years; absent means
+	// until it is revoked, and an empty one is refused.
+	Expires *string `json:"expires,omitempty"`
 }
 
 // Name returns "key_create".
@@ -111,12 +113,25 @@ func (KeyCreate) Name() string { return "key_create" }
 func (o KeyCreate) Validate() error {
 	return firstError(o.checkLabel(), o.checkDigest(), o.checkScopes(), o.checkModels(),
 		checkRange("requests_per_minute", o.RequestsPerMinute, 0, 1_000_000),
-		checkRange("tokens_per_minute", o.TokensPerMinute, 0, 1_000_000_000), checkAge("expires", o.Expires))
+		checkRange("tokens_per_minute", o.TokensPerMinute, 0, 1_000_000_000), o.checkExpires())
+}
+
+func (o KeyCreate) checkExpires() error {
+	if o.Expires == nil {
+		return nil
+	}
+	if _, err := ParseAge(*o.Expires); err != nil {
+		return Invalid("expires", "%w", err)
+	}
+	return nil
 }
 
 func (o KeyCreate) checkLabel() error {
 	if o.Label == "token" || o.Label == "none" {
 		return Invalid("name", "must not be %q, by which `rbee usage` calls what no key has used", o.Label)
+	}
+	if o.Label != "" && strings.TrimSpace(o.Label) == "" {
+		return Invalid("name", "must not be blank")
 	}
 	return checkKeyName("name", o.Label)
 }
@@ -137,6 +152,9 @@ func (o KeyCreate) checkDigest() error {
 }
 
 func (o KeyCreate) checkScopes() error {
+	if o.Scopes != nil && len(o.Scopes) == 0 {
+		return Invalid("scopes", "must not be empty: leave it out for inference")
+	}
 	for _, s := range o.Scopes {
 		if !slices.Contains(Scopes, s) {
 			return Invalid("scopes", "must be inference, jobs or admin, got %q", clip(string(s)))
@@ -146,12 +164,15 @@ func (o KeyCreate) checkScopes() error {
 }
 
 func (o KeyCreate) checkModels() error {
+	if o.Models != nil && len(o.Models) == 0 {
+		return Invalid("models", "must not be empty: leave it out for all")
+	}
 	if len(o.Models) > 256 {
 		return Invalid("models", "takes at most 256 models, got %d", len(o.Models))
 	}
 	for _, m := range o.Models {
-		if m == "" {
-			return Invalid("models", "must not be empty")
+		if strings.TrimSpace(m) == "" {
+			return Invalid("models", "must not be blank: leave it out for all")
 		}
 		if err := checkModel("models", m); err != nil {
 			return err

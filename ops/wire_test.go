@@ -43,7 +43,7 @@ func samples() []ops.Op {
 		ops.Explain{ID: "JOB4711JOB4711JOB"},
 		ops.KeyCreate{
 			Label: "laptop", Digest: ops.KeyDigest("secret"), Scopes: []ops.Scope{ops.ScopeInference, ops.ScopeJobs}, Models: []string{"tinybee"},
-			RequestsPerMinute: 60, TokensPerMinute: 10000, Expires: "30d",
+			RequestsPerMinute: 60, TokensPerMinute: 10000, Expires: new("30d"),
 		},
 		ops.KeyList{},
 		ops.KeyRevoke{ID: "k1a2b3c", Forget: true},

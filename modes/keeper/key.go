@@ -14,13 +14,13 @@ import (
 // KeyCreate is `rbee key create`: the operation, with a secret that is made here
 // and shown once. The queen is told its digest only.
 type KeyCreate struct {
-	Name              string   `help:"What to call it, as who or what uses it." placeholder:"NAME"`
-	Scope             []string `help:"What it opens: inference, jobs or admin; once for each (default: inference)." placeholder:"SCOPE"`
-	Model             []string `short:"m" help:"Model that it may use; once for each (default: all)." placeholder:"NAME"`
+	Name              *string  `help:"What to call it, as who or what uses it." placeholder:"NAME"`
+	Scope             []string `sep:"none" help:"What it opens: inference, jobs or admin; once for each (default: inference)." placeholder:"SCOPE"`
+	Model             []string `short:"m" sep:"none" help:"Model that it may use; once for each (default: all)." placeholder:"NAME"`
 	RequestsPerMinute int      `help:"Requests a minute at most (default: any); those that are refused do not count." placeholder:"N"`
 	TokensPerMinute   int      `help:"Tokens a minute, prompts and answers together (default: any); what a request takes beyond them is taken off the next minutes." placeholder:"N"`
-	Expires           string   `help:"How long it is taken, as 12h or 30d (default: until it is revoked)." placeholder:"AGE"`
-	Digest            string   `help:"SHA-256 of a random secret of your own, in hex (default: one is made and printed)." placeholder:"HEX"`
+	Expires           *string  `help:"How long it is taken, as 12h or 30d (default: until it is revoked)." placeholder:"AGE"`
+	Digest            *string  `help:"SHA-256 of a random secret of your own, in hex (default: one is made and printed)." placeholder:"HEX"`
 }
 
 // Help is the example that --help shows.
@@ -47,14 +47,21 @@ type newKey struct {
 // Run makes the key.
 func (c *KeyCreate) Run(ctx context.Context, k *Keeper) error {
 	o := ops.KeyCreate{
-		Label: c.Name, Digest: c.Digest, Models: c.Model,
+		Models:            parts(c.Model),
 		RequestsPerMinute: c.RequestsPerMinute, TokensPerMinute: c.TokensPerMinute, Expires: c.Expires,
 	}
-	for _, s := range c.Scope {
+	if c.Name != nil {
+		if o.Label = *c.Name; o.Label == "" {
+			return ops.Invalid("name", "must not be empty: leave it out, and one is made up")
+		}
+	}
+	for _, s := range parts(c.Scope) {
 		o.Scopes = append(o.Scopes, ops.Scope(s))
 	}
 	secret := ""
-	if o.Digest == "" {
+	if c.Digest != nil {
+		o.Digest = *c.Digest
+	} else {
 		secret = ops.NewKeySecret()
 		o.Digest = ops.KeyDigest(secret)
 	}
@@ -73,6 +80,15 @@ func (c *KeyCreate) Run(ctx context.Context, k *Keeper) error {
 		return k.lost(ctx, made, err)
 	}
 	return nil
+}
+
+// parts are the values of a flag that was given so often, each of which may be
+// several with commas between. An empty one is kept, as what it is: a mistake.
+func parts(values []string) (list []string) {
+	for _, v := range values {
+		list = append(list, strings.Split(v, ",")...)
+	}
+	return list
 }
 
 // showKey prints a key that was made, with its secret.

@@ -11,15 +11,16 @@ import (
 
 func TestAKeyWhoseSecretCannotBeShownIsTakenBack(t *testing.T) {
 	for _, tt := range []struct {
-		name, output, digest string
-		deaf                 bool // the queen does not revoke
-		want                 string
-		revoked              bool
+		name, output string
+		digest       *string
+		deaf         bool // the queen does not revoke
+		want         string
+		revoked      bool
 	}{
 		{name: "as text", want: "the key was taken back", revoked: true},
 		{name: "as JSON", output: "json", want: "the key was taken back", revoked: true},
 		{name: "where that fails, too", deaf: true, want: "`rbee key revoke k1 --forget` takes the key back", revoked: true},
-		{name: "not one whose secret is somebody's own", digest: strings.Repeat("a", 64)},
+		{name: "not one whose secret is somebody's own", digest: new(strings.Repeat("a", 64))},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			var mu sync.Mutex
@@ -36,7 +37,7 @@ func TestAKeyWhoseSecretCannotBeShownIsTakenBack(t *testing.T) {
 				return ops.Key{ID: "k1", Name: "lost"}, nil
 			})
 			c.Stdout, c.Output = &full{}, tt.output
-			err := (&KeyCreate{Name: "lost", Digest: tt.digest}).Run(t.Context(), c.Keeper)
+			err := (&KeyCreate{Name: new("lost"), Digest: tt.digest}).Run(t.Context(), c.Keeper)
 			if err == nil || !strings.Contains(err.Error(), "no space left") || !strings.Contains(ops.AsError(err).Hint, tt.want) {
 				t.Errorf("it ends with %v (%s)", err, ops.AsError(err).Hint)
 			}

@@ -105,7 +105,7 @@ func TestAScopeOpensItsRoutesAndNoOthers(t *testing.T) {
 func TestARevokedOrExpiredKeyIsRefusedAndTheErrorSaysWhy(t *testing.T) {
 	o := newOffice(t)
 	revoked, secret := o.key(ops.KeyCreate{Label: "old"})
-	_, brief := o.key(ops.KeyCreate{Expires: "1h"})
+	_, brief := o.key(ops.KeyCreate{Expires: new("1h")})
 	if _, err := o.Revoke(t.Context(), ops.KeyRevoke{ID: revoked.ID}); err != nil {
 		t.Fatal(err)
 	}

@@ -22,17 +22,18 @@ func (a *Access) Create(ctx context.Context, o ops.KeyCreate) (ops.Key, error) {
 	}
 	now := a.Now().UTC()
 	k := ops.Key{
-		ID: "k" + strings.ToLower(rand.Text()[:8]), Name: o.Label, Scopes: o.Scopes, Models: []string{},
+		ID: "k" + strings.ToLower(rand.Text()[:8]), Name: o.Label, Scopes: once(o.Scopes), Models: []string{},
 		RequestsPerMinute: o.RequestsPerMinute, TokensPerMinute: o.TokensPerMinute, CreatedAt: now,
 	}
 	for _, m := range o.Models { // by its own name: another one may mean another model tomorrow
 		k.Models = append(k.Models, a.Model(m))
 	}
+	k.Models = once(k.Models)
 	if len(k.Scopes) == 0 {
 		k.Scopes = []ops.Scope{ops.ScopeInference}
 	}
-	if o.Expires != "" {
-		age, err := ops.ParseAge(o.Expires)
+	if o.Expires != nil {
+		age, err := ops.ParseAge(*o.Expires)
 		if err != nil {
 			return ops.Key{}, err
 		}
@@ -59,6 +60,17 @@ func (a *Access) Create(ctx context.Context, o ops.KeyCreate) (ops.Key, error) {
 	}
 	a.keys.set(append(a.keys.list(), fresh))
 	return fresh.info(now), nil
+}
+
+// once is list with each word the first time only.
+func once[S ~string](list []S) []S {
+	kept := make([]S, 0, len(list))
+	for _, s := range list {
+		if !slices.Contains(kept, s) {
+			kept = append(kept, s)
+		}
+	}
+	return kept
 }
 
 // List lists the keys, oldest first.

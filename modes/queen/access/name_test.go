@@ -3,6 +3,7 @@ package access
 import (
 	"context"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -24,7 +25,7 @@ func TestANameIsOneLiveKeys(t *testing.T) {
 	if ended, err := o.Revoke(t.Context(), ops.KeyRevoke{ID: "web"}); err != nil || ended.ID != web.ID {
 		t.Errorf("revoked by its name: %+v, %v", ended, err)
 	}
-	again, err := create(ops.KeyCreate{Label: "web", Expires: "1h"})
+	again, err := create(ops.KeyCreate{Label: "web", Expires: new("1h")})
 	if err != nil {
 		t.Errorf("once the first is revoked: %v", err)
 	}
@@ -34,7 +35,7 @@ func TestANameIsOneLiveKeys(t *testing.T) {
 	if _, err := o.Revoke(t.Context(), ops.KeyRevoke{ID: "web", Forget: true}); ops.CodeOf(err) != ops.CodeConflict || !strings.Contains(err.Error(), web.ID+" and "+again.ID) {
 		t.Errorf("one of two that are revoked: %v", err)
 	}
-	if _, err := create(ops.KeyCreate{Label: "web", Expires: "1h"}); err != nil {
+	if _, err := create(ops.KeyCreate{Label: "web", Expires: new("1h")}); err != nil {
 		t.Error(err)
 	}
 	o.now = o.now.Add(2 * time.Hour)
@@ -109,5 +110,13 @@ func TestAKeyIsRefusedThoughNothingCanBeWrittenDown(t *testing.T) {
 	o.reopen()
 	if got := o.List().Keys[0].State; got != ops.KeyRevoked {
 		t.Errorf("after a restart it is %s", got)
+	}
+}
+
+func TestWhatAKeyIsForIsKeptOnce(t *testing.T) {
+	o := newOffice(t)
+	k, _ := o.key(ops.KeyCreate{Label: "web", Scopes: []ops.Scope{ops.ScopeJobs, ops.ScopeJobs, ops.ScopeInference}, Models: []string{"bee", "wasp", "bee"}})
+	if !slices.Equal(k.Scopes, []ops.Scope{ops.ScopeJobs, ops.ScopeInference}) || !slices.Equal(k.Models, []string{"bee", "wasp"}) {
+		t.Errorf("it is for %v, of %v", k.Scopes, k.Models)
 	}
 }
