@@ -80,7 +80,7 @@ func TestANameThatWasMadeToPointHereIsRefused(t *testing.T) {
 	for _, route := range d.Routes() {
 		method, path, _ := strings.Cut(route, " ")
 		status, text := d.request(method, strings.Replace(path, ":id", "0123456789abcdef", 1), infer, "Host", "evil.example:7833", "Origin", "http://evil.example:7833")
-		if status != 403 || !strings.Contains(text, "not served here") {
+		if status != 403 || method != http.MethodHead && !strings.Contains(text, "not served here") {
 			t.Errorf("%s: %d %s", route, status, text)
 		}
 	}
