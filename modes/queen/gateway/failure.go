@@ -68,6 +68,9 @@ func failureOf(err error) (status int, f failure) {
 	if _, large := errors.AsType[tooLargeError](err); large {
 		f.Error.status = http.StatusRequestEntityTooLarge
 	}
+	if _, none := errors.AsType[senselessError](err); none {
+		f.Error.status = http.StatusBadGateway
+	}
 	return f.Error.status, f
 }
 

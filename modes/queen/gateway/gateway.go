@@ -320,5 +320,11 @@ func (g *Gateway) hear(r *http.Request, body []byte, by *ops.Worker) (*http.Resp
 
 // senseless is the error of a worker whose answer is none.
 func senseless(by *ops.Worker, what string) error {
-	return schedule.ByWorker(ops.Errorf(ops.CodeInternal, "%s", what), by)
+	return senselessError{schedule.ByWorker(ops.Errorf(ops.CodeInternal, "%s", what), by)}
 }
+
+// senselessError says that a worker's answer is none, which is not the queen's fault.
+type senselessError struct{ error }
+
+// Unwrap is what is told of it.
+func (e senselessError) Unwrap() error { return e.error }

@@ -53,7 +53,9 @@ func TestAModelIsLoadedByAnEmptyRequest(t *testing.T) {
 	} {
 		f := newFarm(t)
 		f.start = func(context.Context, string) (ops.Worker, error) {
-			return f.add("w", func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, r.Method+" "+r.URL.Path) }), nil
+			return f.add("w", func(w http.ResponseWriter, r *http.Request) {
+				_, _ = io.WriteString(w, `{"asked":"`+r.Method+" "+r.URL.Path+`"}`)
+			}), nil
 		}
 		_, _, text := f.ask(path, `{"model":"bee"}`)
 		same(t, path, strings.ReplaceAll(timeless(text), ",}", "}"), want)

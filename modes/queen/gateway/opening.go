@@ -104,7 +104,7 @@ func unbegun(by *ops.Worker, err error) error {
 }
 
 // isWhole looks whether an answer in one piece came whole, or is too long to be kept,
-// and is no error in spite of its status, which becomes that of the error then.
+// can be read, and is no error in spite of its status, which becomes that of the error then.
 func (o *opening) isWhole(answer *http.Response, by *ops.Worker) error {
 	o.all()
 	switch {
@@ -114,6 +114,8 @@ func (o *opening) isWhole(answer *http.Response, by *ops.Worker) error {
 		return nil
 	case !errors.Is(o.err, io.EOF):
 		return broke(by, o.err)
+	case !isJSON(o.seen, answer.Request.URL.Path):
+		return senseless(by, "it answers with what cannot be read")
 	case !bytes.Contains(o.seen, []byte(`"error"`)) || !isError(o.seen):
 		return nil
 	}
@@ -121,6 +123,14 @@ func (o *opening) isWhole(answer *http.Response, by *ops.Worker) error {
 	answer.StatusCode = statusFor(e.Code)
 	answer.Status = http.StatusText(answer.StatusCode)
 	return failing(answer, by, bytes.Clone(o.seen), e)
+}
+
+// isJSON reports whether a text can be an answer of that route: an object, or also a
+// list where documents are ranked.
+func isJSON(text []byte, path string) bool {
+	text = bytes.TrimSpace(text)
+	is := func(begin string) bool { return bytes.HasPrefix(text, []byte(begin)) }
+	return (is("{") || is("[") && path == "/v1/rerank") && json.Valid(text)
 }
 
 // dataOf is the data of the event that the text begins with, or nil where not all

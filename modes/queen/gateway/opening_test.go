@@ -163,6 +163,21 @@ func failsElsewhere(t *testing.T, h http.HandlerFunc, path, body string, alone i
 	}
 }
 
+func TestAnAnswerThatCannotBeReadIsAskedForElsewhere(t *testing.T) {
+	for _, said := range []string{"garbage", `"hello"`, `[]`, `{"choices":[]`, " "} {
+		for path := range asks {
+			t.Run(said+path, func(t *testing.T) {
+				failsElsewhere(t, says(said), path, askOf("false"), http.StatusBadGateway, "worker a of gpu1, which runs bee: it answers with what cannot be read")
+			})
+		}
+	}
+	f := newFarm(t)
+	f.add("a", says("\n[{\"index\":0}]\n"))
+	if status, _, text := f.ask("/v1/rerank", `{"model":"bee"}`); status != http.StatusOK || text != "\n[{\"index\":0}]\n" {
+		t.Errorf("a list of what is ranked: %d %q", status, text)
+	}
+}
+
 // TestALongAnswerInOnePiecePassesWhole: whether it is kept, or too long for that.
 func TestALongAnswerInOnePiecePassesWhole(t *testing.T) {
 	for _, size := range []int{1, 4000, 4096, 10_000, maxKept - 8, maxKept, 300_000} {
