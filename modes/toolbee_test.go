@@ -54,7 +54,8 @@ func callTool(w http.ResponseWriter, r *http.Request) {
 	last := ask.Messages[len(ask.Messages)-1]
 	text, finish := "It is "+last.Content+".", "stop"
 	var calls []map[string]any
-	if last.Role != "tool" && len(ask.Tools) > 0 {
+	ends := strings.Contains(last.Content, "Break off") // after a text: before one another worker is asked
+	if last.Role != "tool" && len(ask.Tools) > 0 && !ends {
 		text, finish = "", "tool_calls"
 		calls = []map[string]any{{"index": 0, "id": "call_7", "type": "function", "function": map[string]any{"name": ask.Tools[0].Function.Name, "arguments": `{"city":"Paris"}`}}}
 	}
@@ -88,7 +89,7 @@ func callTool(w http.ResponseWriter, r *http.Request) {
 		send(map[string]any{"reasoning_content": piece + " "}, nil)
 	}
 	send(map[string]any{"role": "assistant", "content": text}, nil)
-	if strings.Contains(last.Content, "Break off") {
+	if ends {
 		breakOff(w, send, last.Content)
 		return
 	}

@@ -30,7 +30,7 @@ func TestAnAnswerThatBreaksOffNeverEndsInSilence(t *testing.T) {
 	}{
 		"in a stream": {events("hello", "BREAK"), []string{"data: hello\n\n", `data: {"error":{"message":"worker w of gpu1, which runs bee: it broke its answer off`}},
 		"in the middle of a frame": {func(w http.ResponseWriter, r *http.Request) {
-			events()(w, r)
+			events("hello")(w, r)
 			_, _ = io.WriteString(w, "data: {\"a\"")
 			_ = http.NewResponseController(w).Flush()
 			panic(http.ErrAbortHandler)

@@ -60,8 +60,8 @@ func (o *opening) all() {
 	}
 }
 
-// open waits for the beginning of a worker's answer: the first event of a stream, or
-// all of an answer in one piece that is not long. Its error says that it broke off
+// open waits for the beginning of a worker's answer: of a stream all to the first event
+// that says anything, or all of an answer in one piece that is not long. Its error says that it broke off
 // before that, or that it is no answer, or is or begins with an error: as that of an
 // engine which answers 200 before it computes. Another worker may do better then,
 // unless the request is what is wrong.
@@ -81,15 +81,18 @@ func open(answer *http.Response, by *ops.Worker) error {
 	return err
 }
 
-// begins looks at the first event of a stream.
+// begins looks at a stream until an event of it says anything, or as far as there is
+// room to hold it back.
 func (o *opening) begins(answer *http.Response, by *ops.Worker) error {
-	for len(o.seen) == 0 && o.more() {
+	var s silence
+	data, said := []byte(nil), false
+	for !said && o.more() {
+		data, said = s.broken(o.seen)
 	}
-	if len(o.seen) == 0 {
+	switch {
+	case !said && o.err != nil:
 		return unbegun(by, o.err)
-	}
-	data := dataOf(o.seen)
-	if !bytes.Contains(data, []byte(`"error"`)) || !isError(data) {
+	case !said || !bytes.Contains(data, []byte(`"error"`)) || !isError(data):
 		return nil
 	}
 	return failing(answer, by, bytes.Clone(o.seen), transport.EngineError(0, data))
@@ -133,18 +136,7 @@ func isJSON(text []byte, path string) bool {
 	return (is("{") || is("[") && path == "/v1/rerank") && json.Valid(text)
 }
 
-// dataOf is the data of the event that the text begins with, or nil where not all
-// of it is there.
-func dataOf(text []byte) []byte {
-	_, data, _ := bytes.Cut(text, []byte("data:"))
-	line, _, whole := bytes.Cut(data, []byte("\n"))
-	if !whole {
-		return nil
-	}
-	return bytes.TrimSpace(line)
-}
-
-// isError reports whether an answer, or its first event, is an error: in OpenAI's form,
+// isError reports whether an answer, or an event, is an error: in OpenAI's form,
 // that of its responses API, or that of vLLM of old. A response that has failed is
 // none: it is what that API answers.
 func isError(text []byte) bool {

@@ -101,7 +101,6 @@ func TestAStreamGoesOnWithAnotherWorkerWhereItStopped(t *testing.T) {
 		first, second []string
 	}{
 		{"between two tokens", append(chunks("1", "Once", " upon"), "BREAK"), whole},
-		{"before the first token", append(chunks("1"), "BREAK"), whole},
 		{"where the other one's pieces are larger", append(chunks("1", "On", "ce", " u"), "BREAK"), append(chunks("2", "Once upon a", " time é"), finish, counted, "[DONE]")},
 		{"where they are smaller", append(chunks("1", "Once upon a"), "BREAK"), append(chunks("2", "O", "n", "ce", " ", "upon a time", " é"), finish, counted, "[DONE]")},
 		{"before its end", append(chunks("1", "Once upon a time é"), "BREAK"), whole},
