@@ -8,10 +8,26 @@ import (
 	"rbee.dev/rbee/ops"
 )
 
+// latest is the tag that Ollama's clients add to a name, of a model's only version.
+const latest = ":latest"
+
+// untagged is a model's name without that tag, unless that is what somebody has called
+// it.
+func (g *Gateway) untagged(ctx context.Context, model string) string {
+	name, tagged := strings.CutSuffix(model, latest)
+	if !tagged || g.has(ctx, model) {
+		return model
+	}
+	if _, alias := g.fleet.Aliases()[model]; alias {
+		return model
+	}
+	return name
+}
+
 // alias puts the model that a request means by another name in that one's place, also
 // by the tag that Ollama's clients add. What a model is called itself comes first.
 func (g *Gateway) alias(ctx context.Context, a asked, body []byte) (asked, []byte) {
-	if name, tagged := strings.CutSuffix(a.model, latest); tagged && !g.has(ctx, a.model) {
+	if name := g.untagged(ctx, a.model); name != a.model {
 		a, body = a.renamed(body, name)
 	}
 	if model, ok := g.fleet.Aliases()[a.model]; ok && !g.has(ctx, a.model) {

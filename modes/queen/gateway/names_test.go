@@ -42,6 +42,25 @@ func TestAnAliasIsTakenInEveryDialectAndTheEngineSeesTheModel(t *testing.T) {
 	}
 }
 
+// TestAnAliasMayHaveOllamasTag: it is taken as it was given, and listed so.
+func TestAnAliasMayHaveOllamasTag(t *testing.T) {
+	f := newFarm(t)
+	f.aliases = map[string]string{"gpt-4o:latest": "bee"}
+	f.models[0].Aliases = []string{"gpt-4o:latest"}
+	f.told(`{"choices":[]}`, false)
+	for path, body := range map[string]string{
+		"/api/chat": `"stream":false,"messages":[{"role":"user","content":"x"}]`, "/api/generate": `"stream":false,"prompt":"x"`, "/api/embed": `"input":"x"`,
+		"/api/show": `"verbose":false`, "/v1/chat/completions": `"messages":[]`, "/v1/messages": `"max_tokens":3,"messages":[{"role":"user","content":"x"}]`,
+	} {
+		if status, _, text := f.ask(path, `{"model":"gpt-4o:latest",`+body+`}`); status != 200 {
+			t.Errorf("%s: %d %s", path, status, text)
+		}
+	}
+	if _, _, text := f.send(http.MethodGet, "/api/tags", "", nil); !strings.Contains(text, `"name":"gpt-4o:latest"`) || strings.Contains(text, "latest:latest") {
+		t.Errorf("they are listed as %s", text)
+	}
+}
+
 func TestAModelsOwnNameComesBeforeAnAlias(t *testing.T) {
 	f := newFarm(t)
 	f.aliases = map[string]string{"bee": "ant"}

@@ -106,7 +106,7 @@ func (g *Gateway) serveTalk(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	d := &ollama{model: o.Model, generate: r.URL.Path == "/api/generate", began: time.Now()}
-	o.Model = untagged(o.Model)
+	o.Model = g.ollamaName(r.Context(), o.Model)
 	unloads, err := o.unloads()
 	if err != nil {
 		refuse(w, d, err)
@@ -250,19 +250,16 @@ func readOllama(w http.ResponseWriter, r *http.Request, into any) bool {
 	return true
 }
 
-// untagged is a model's name without the tag that Ollama's clients add. One on
+// ollamaName is what a model is called here that Ollama's clients call so. One on
 // Hugging Face is written in rbee's way.
-func untagged(model string) string {
+func (g *Gateway) ollamaName(ctx context.Context, model string) string {
 	for _, host := range []string{"hf.co/", "huggingface.co/"} {
 		if repository, ok := strings.CutPrefix(model, host); ok {
 			model = "hf:" + repository
 		}
 	}
-	return strings.TrimSuffix(model, latest)
+	return g.untagged(ctx, model)
 }
-
-// latest is the tag of a model's only version.
-const latest = ":latest"
 
 // openAI is the request in OpenAI's words, and the route that takes it.
 func (o ollamaRequest) openAI(generate bool) (body map[string]any, path string) {

@@ -18,7 +18,7 @@ func (g *Gateway) serveEmbed(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	d := &ollamaEmbed{ollama: ollama{model: o.Model, began: time.Now()}, one: r.URL.Path == "/api/embeddings"}
-	o.Model = untagged(o.Model)
+	o.Model = g.ollamaName(r.Context(), o.Model)
 	if d.one {
 		o.Input = o.Prompt
 	}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"rbee.dev/rbee/ops"
@@ -31,7 +32,7 @@ type ollamaDetails struct {
 // newOllamaModel has the tag that Ollama's names always have, by which its clients look
 // for them.
 func newOllamaModel(name string, m ops.Model) ollamaModel {
-	name += latest
+	name = strings.TrimSuffix(name, latest) + latest
 	return ollamaModel{name, name, m.AddedAt, m.Size, m.SHA256, ollamaDetails{
 		Format: "gguf", Family: m.Architecture, Families: []string{m.Architecture},
 		Parameters: humanCount(m.Parameters), Quantization: m.Quantization,
@@ -96,7 +97,7 @@ func (g *Gateway) serveShow(w http.ResponseWriter, r *http.Request) {
 	if !readOllama(w, r, &o) {
 		return
 	}
-	name := untagged(cmp.Or(o.Model, o.Name))
+	name := g.ollamaName(r.Context(), cmp.Or(o.Model, o.Name))
 	if name == "" {
 		refuse(w, &ollama{}, ops.Invalid("model", "must be given"))
 		return
