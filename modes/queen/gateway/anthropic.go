@@ -1,9 +1,11 @@
 package gateway
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 
 	"rbee.dev/rbee/ops"
@@ -27,12 +29,21 @@ type anthropicRequest struct {
 	} `json:"tools"`
 	Thinking *anthropicThinking `json:"thinking"`
 	Output   struct {
-		Effort string `json:"effort"` // of thinking
+		Effort string           `json:"effort"` // of thinking
+		Format *anthropicFormat `json:"format"`
 	} `json:"output_config"`
+	Format     *anthropicFormat `json:"output_format"` // what Format of Output was called before
 	ToolChoice *struct {
 		Type string `json:"type"` // auto, any, tool, none
 		Name string `json:"name"`
 	} `json:"tool_choice"`
+}
+
+// anthropicFormat is what the answer's text must be (its API reference, "Structured
+// outputs").
+type anthropicFormat struct {
+	Type   string          `json:"type"` // json_schema
+	Schema json.RawMessage `json:"schema"`
 }
 
 type anthropicMessage struct {
@@ -112,9 +123,17 @@ func (g *Gateway) serveAnthropic(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// untold refuses blocks that OpenAI's API has no words for: without them the answer
-// would be to another question.
+// untold refuses what says nothing, and what OpenAI's API has no words for: without that
+// the answer would be to another question.
 func (a anthropicRequest) untold() error {
+	if !slices.ContainsFunc(a.Messages, func(m anthropicMessage) bool { return len(m.Content) > 0 }) {
+		return ops.Invalid("messages", "must have at least one message, with content")
+	}
+	if f := a.format(); f != nil && f.Type != "json_schema" {
+		return ops.Invalid("output_config.format.type", "must be json_schema, got %q", f.Type)
+	} else if f != nil && (len(f.Schema) == 0 || f.Schema[0] != '{') {
+		return ops.Invalid("output_config.format.schema", "must be an object")
+	}
 	for i, m := range a.Messages {
 		for _, b := range m.Content {
 			for _, inner := range append(b.Content, b) {
@@ -132,6 +151,9 @@ func (a anthropicRequest) untold() error {
 	}
 	return nil
 }
+
+// format is what the answer's text must be, or nil.
+func (a anthropicRequest) format() *anthropicFormat { return cmp.Or(a.Output.Format, a.Format) }
 
 // openAI is the request in OpenAI's words.
 func (a anthropicRequest) openAI() map[string]any {
@@ -152,6 +174,9 @@ func (a anthropicRequest) openAI() map[string]any {
 	put(body, "top_k", a.TopK)
 	if len(a.StopSequences) > 0 {
 		body["stop"], body["verbose"] = a.StopSequences, true // llama.cpp tells only then which it was
+	}
+	if f := a.format(); f != nil {
+		body["response_format"] = ofSchema(f.Schema)
 	}
 	var tools []tool
 	for _, t := range a.Tools {

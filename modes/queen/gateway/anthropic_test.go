@@ -10,7 +10,7 @@ import (
 func TestAnthropicsToolsComeAsBlocks(t *testing.T) {
 	f := newFarm(t)
 	f.told(aCall, true)
-	_, _, text := f.ask("/v1/messages", `{"model":"bee","max_tokens":9,"stream":true,"messages":[]}`)
+	_, _, text := f.ask("/v1/messages", `{"model":"bee","max_tokens":9,"stream":true,"messages":[{"role":"user","content":"x"}]}`)
 	for _, want := range []string{
 		`"content_block":{"text":"","type":"text"},"index":0`, `"index":0,"type":"content_block_stop"`,
 		`"content_block":{"id":"c1","input":{},"name":"f","type":"tool_use"},"index":1`, `"partial_json":"{\"a\"","type":"input_json_delta"},"index":1`,
@@ -60,7 +60,7 @@ func TestARefusalHasTheKindOfItsStatus(t *testing.T) {
 			kind := map[bool]string{true: "invalid_request_error", false: "server_error"}[status < 500]
 			_, _ = io.WriteString(w, `{"error":{"message":"no","type":"`+kind+`"}}`)
 		})
-		got, _, text := f.ask("/v1/messages", `{"model":"bee","max_tokens":9,"messages":[]}`)
+		got, _, text := f.ask("/v1/messages", `{"model":"bee","max_tokens":9,"messages":[{"role":"user","content":"x"}]}`)
 		if got != status {
 			t.Errorf("%d became %d", status, got)
 		}
@@ -96,7 +96,7 @@ func TestWhyAnAnswerEndedIsInAnthropicsWords(t *testing.T) {
 	for finish, want := range map[string]string{"stop": "end_turn", "length": "max_tokens", "tool_calls": "tool_use", "content_filter": "refusal", "odd": "end_turn"} {
 		f := newFarm(t)
 		f.told(`{"id":"1","choices":[{"message":{"content":"hi"},"finish_reason":"`+finish+`"}]}`, false)
-		if _, _, text := f.ask("/v1/messages", `{"model":"bee","max_tokens":9,"messages":[]}`); !strings.Contains(text, `"stop_reason":"`+want+`"`) {
+		if _, _, text := f.ask("/v1/messages", `{"model":"bee","max_tokens":9,"messages":[{"role":"user","content":"x"}]}`); !strings.Contains(text, `"stop_reason":"`+want+`"`) {
 			t.Errorf("%s: %s", finish, text)
 		}
 	}
@@ -120,5 +120,28 @@ func TestAnthropicsBlocksArePassedOnOrRefused(t *testing.T) {
 	f.ask("/v1/messages", `{"model":"bee","max_tokens":9,"messages":[{"role":"user","content":[{"type":"tool_result","tool_use_id":"t","content":"no such file","is_error":true}]}]}`)
 	if !strings.Contains(*asked, `"Error: no such file"`) {
 		t.Errorf("the engine is asked %s", *asked)
+	}
+}
+
+func TestWhatAnthropicsAPIRefusesIsRefusedInItsShape(t *testing.T) {
+	const talk = `"messages":[{"role":"user","content":"hi"}]`
+	for members, want := range map[string]string{
+		`"messages":[]`:   "messages: must have at least one message",
+		`"messages":null`: "messages: must have at least one message",
+		`"system":"be"`:   "messages: must have at least one message",
+		`"messages":[{"role":"user","content":[]}]`:                    "messages: must have at least one message",
+		talk + `,"output_config":{"format":{"type":"regex"}}`:          "output_config.format.type: must be json_schema",
+		talk + `,"output_config":{"format":{"type":"json_schema"}}`:    "output_config.format.schema: must be an object",
+		talk + `,"output_format":{"type":"json_schema","schema":"{}"}`: "output_config.format.schema: must be an object",
+		talk + `,"output_config":{"format":"json_schema"}`:             "output_config.format: must be an object",
+	} {
+		for _, path := range []string{"/v1/messages", "/v1/messages/count_tokens"} {
+			f := newFarm(t)
+			asked := f.told(anAnswer, false)
+			status, _, text := f.ask(path, `{"model":"bee","max_tokens":9,`+members+`}`)
+			if status != http.StatusBadRequest || !strings.Contains(text, `{"error":{"message":"`+want) || !strings.Contains(text, `"type":"invalid_request_error"},"type":"error"}`) || *asked != "" {
+				t.Errorf("%s of %s: %d %s; asked %s", path, members, status, text, *asked)
+			}
+		}
 	}
 }

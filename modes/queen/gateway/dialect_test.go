@@ -73,6 +73,16 @@ func TestRequestsAreTranslated(t *testing.T) {
 			    {"role":"tool","content":"42","tool_call_id":"t1"},{"role":"user","content":"go on"}],
 			  "tools":[{"type":"function","function":{"name":"f","description":"d","parameters":{"type":"object"}}}],"tool_choice":{"type":"function","function":{"name":"f"}}}`,
 		},
+		{
+			"anthropic, with a schema", "/v1/messages",
+			`{"model":"bee","max_tokens":9,"messages":[{"role":"user","content":"hi"}],"output_config":{"format":{"type":"json_schema","schema":{"type":"object"}}}}`, "/v1/chat/completions",
+			`{"model":"bee","max_tokens":9,"stream":false,"messages":[{"role":"user","content":"hi"}],"response_format":{"type":"json_schema","json_schema":{"name":"answer","schema":{"type":"object"}}}}`,
+		},
+		{
+			"anthropic, with a schema as of old", "/v1/messages",
+			`{"model":"bee","max_tokens":9,"messages":[{"role":"user","content":"hi"}],"output_config":{"format":null},"output_format":{"type":"json_schema","schema":{"type":"object"}}}`, "/v1/chat/completions",
+			`{"model":"bee","max_tokens":9,"stream":false,"messages":[{"role":"user","content":"hi"}],"response_format":{"type":"json_schema","json_schema":{"name":"answer","schema":{"type":"object"}}}}`,
+		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			f := newFarm(t)
@@ -125,7 +135,7 @@ func TestStreamsAreTranslatedAsTheyCome(t *testing.T) {
 		{"ollama, broken off", "/api/chat", `{"model":"bee","messages":[{"role":"user","content":"x"}]}`, broken, `{"model":"bee","message":{"role":"assistant","content":"hel"},"done":false}
 {"error":"worker w of gpu1, which runs bee: it broke its answer off in the middle (ask again; ` + "`rbee worker list`" + ` shows what is left)"}
 `},
-		{"anthropic", "/v1/messages", `{"model":"bee","max_tokens":9,"stream":true,"messages":[]}`, aStream, `event: message_start
+		{"anthropic", "/v1/messages", `{"model":"bee","max_tokens":9,"stream":true,"messages":[{"role":"user","content":"x"}]}`, aStream, `event: message_start
 data: {"message":{"content":[],"id":"msg_1","model":"bee","role":"assistant","stop_reason":null,"stop_sequence":null,"type":"message","usage":{"input_tokens":0,"output_tokens":0}},"type":"message_start"}
 
 event: content_block_start
@@ -170,7 +180,7 @@ func TestAnswersInOnePieceAreTranslated(t *testing.T) {
 			`{"model":"bee","embeddings":[[1,2],[3]],"prompt_eval_count":4}`,
 		},
 		{
-			"anthropic", "/v1/messages", `{"model":"bee","max_tokens":9,"messages":[]}`, anAnswer,
+			"anthropic", "/v1/messages", `{"model":"bee","max_tokens":9,"messages":[{"role":"user","content":"x"}]}`, anAnswer,
 			`{"id":"msg_1","type":"message","role":"assistant","model":"bee","content":[{"type":"text","text":"hello"},{"type":"tool_use","id":"c1","name":"f","input":{"a":1}}],"stop_reason":"end_turn","stop_sequence":null,"usage":{"input_tokens":3,"output_tokens":2}}`,
 		},
 	} {
@@ -203,8 +213,8 @@ func TestErrorsAreInTheDialectsOwnShape(t *testing.T) {
 	}{
 		{"/api/chat", `{"model":"beee","messages":[]}`, 404, `{"error":"there is no model \"beee\" on any hive (did you mean \"bee\"?)"}`},
 		{"/api/chat", `{"model":`, 400, `{"error":"the body is not JSON (byte 9)"}`},
-		{"/v1/messages", `{"model":"beee","max_tokens":1,"messages":[]}`, 404, `{"type":"error","error":{"type":"not_found_error","message":"there is no model \"beee\" on any hive (did you mean \"bee\"?)"}}`},
-		{"/v1/messages", `{"model":"bee","messages":[]}`, 400, `{"type":"error","error":{"type":"invalid_request_error","message":"max_tokens: must be at least 1"}}`},
+		{"/v1/messages", `{"model":"beee","max_tokens":1,"messages":[{"role":"user","content":"x"}]}`, 404, `{"type":"error","error":{"type":"not_found_error","message":"there is no model \"beee\" on any hive (did you mean \"bee\"?)"}}`},
+		{"/v1/messages", `{"model":"bee","messages":[{"role":"user","content":"x"}]}`, 400, `{"type":"error","error":{"type":"invalid_request_error","message":"max_tokens: must be at least 1"}}`},
 	} {
 		status, _, text := f.ask(tt.path, tt.body)
 		if status != tt.status {
@@ -225,13 +235,13 @@ func TestWhatAModelThinksIsTranslated(t *testing.T) {
 	}{
 		{"ollama", "/api/chat", `{"model":"bee","messages":[{"role":"user","content":"x"}]}`, []string{`"content":"","thinking":"hm"`, `"content":"so"`}, ""},
 		{
-			"anthropic, asked for", "/v1/messages", `{"model":"bee","max_tokens":2000,"stream":true,"thinking":{"type":"enabled","budget_tokens":1024},"messages":[]}`,
+			"anthropic, asked for", "/v1/messages", `{"model":"bee","max_tokens":2000,"stream":true,"thinking":{"type":"enabled","budget_tokens":1024},"messages":[{"role":"user","content":"x"}]}`,
 			[]string{
 				`"content_block":{"signature":"","thinking":"","type":"thinking"},"index":0`, `"thinking":"hm","type":"thinking_delta"`, `"type":"content_block_stop"`, `"text":"so"`,
 			},
 			"",
 		},
-		{"anthropic, not asked for", "/v1/messages", `{"model":"bee","max_tokens":9,"stream":true,"messages":[]}`, []string{`"text":"so"`}, "hm"},
+		{"anthropic, not asked for", "/v1/messages", `{"model":"bee","max_tokens":9,"stream":true,"messages":[{"role":"user","content":"x"}]}`, []string{`"text":"so"`}, "hm"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			f := newFarm(t)

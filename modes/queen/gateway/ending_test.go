@@ -93,7 +93,7 @@ func TestAnEngineThatDiesLateIsNeverTakenForOneThatIsDone(t *testing.T) {
 	)
 	dialects := map[string]struct{ path, body, failure, done string }{
 		"openai":          {"/v1/chat/completions", `{"model":"bee","stream":true}`, `data: {"error":{`, "\ndata: [DONE]"},
-		"anthropic":       {"/v1/messages", `{"model":"bee","max_tokens":9,"stream":true,"messages":[]}`, "event: error\ndata: {\"error\":{", "message_stop"},
+		"anthropic":       {"/v1/messages", `{"model":"bee","max_tokens":9,"stream":true,"messages":[{"role":"user","content":"x"}]}`, "event: error\ndata: {\"error\":{", "message_stop"},
 		"ollama":          {"/api/chat", `{"model":"bee","messages":[{"role":"user","content":"x"}]}`, `{"error":"`, `"done":true`},
 		"ollama generate": {"/api/generate", `{"model":"bee","prompt":"x"}`, `{"error":"`, `"done":true`},
 	}

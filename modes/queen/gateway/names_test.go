@@ -18,7 +18,7 @@ func TestAnAliasIsTakenInEveryDialectAndTheEngineSeesTheModel(t *testing.T) {
 		{"/v1/embeddings", `{"model":"bee","model":"fast","input":"x"}`},
 		{"/v1/embeddings", `{"model":"fast:latest","input":"x"}`},
 		{"/v1/embeddings", `{"model":"bee:latest","input":"x"}`},
-		{"/v1/messages", `{"model":"fast","max_tokens":3,"messages":[]}`},
+		{"/v1/messages", `{"model":"fast","max_tokens":3,"messages":[{"role":"user","content":"x"}]}`},
 		{"/api/chat", `{"model":"fast:latest","stream":false,"messages":[{"role":"user","content":"x"}]}`},
 		{"/api/generate", `{"model":"fast","stream":false,"prompt":"x"}`},
 		{"/api/embed", `{"model":"fast","input":"x"}`},
@@ -50,7 +50,7 @@ func TestAnAliasMayHaveOllamasTag(t *testing.T) {
 	f.told(`{"choices":[]}`, false)
 	for path, body := range map[string]string{
 		"/api/chat": `"stream":false,"messages":[{"role":"user","content":"x"}]`, "/api/generate": `"stream":false,"prompt":"x"`, "/api/embed": `"input":"x"`,
-		"/api/show": `"verbose":false`, "/v1/chat/completions": `"messages":[]`, "/v1/messages": `"max_tokens":3,"messages":[{"role":"user","content":"x"}]`,
+		"/api/show": `"verbose":false`, "/v1/chat/completions": `"messages":[{"role":"user","content":"x"}]`, "/v1/messages": `"max_tokens":3,"messages":[{"role":"user","content":"x"}]`,
 	} {
 		if status, _, text := f.ask(path, `{"model":"gpt-4o:latest",`+body+`}`); status != 200 {
 			t.Errorf("%s: %d %s", path, status, text)
@@ -125,7 +125,7 @@ func TestAModelThatCannotBeBroughtIsRefusedInTheDialect(t *testing.T) {
 	for path, want := range map[string]string{
 		"/v1/completions": `"code":"model_not_found"`, "/v1/messages": `"type":"not_found_error"`, "/api/generate": `{"error":"it is on no hive (turn it on)"}`,
 	} {
-		if status, _, text := f.ask(path, `{"model":"hf:bees/bee","prompt":"x","max_tokens":3}`); status != 404 || !strings.Contains(text, want) {
+		if status, _, text := f.ask(path, `{"model":"hf:bees/bee","prompt":"x","max_tokens":3,"messages":[{"role":"user","content":"x"}]}`); status != 404 || !strings.Contains(text, want) {
 			t.Errorf("%s: %d %s", path, status, text)
 		}
 	}

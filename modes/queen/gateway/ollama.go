@@ -342,8 +342,13 @@ func (o ollamaRequest) settings(body map[string]any) {
 	case string(o.Format) == `"json"`:
 		body["response_format"] = map[string]any{"type": "json_object"}
 	default:
-		body["response_format"] = map[string]any{"type": "json_schema", "json_schema": map[string]any{"name": "answer", "schema": o.Format}}
+		body["response_format"] = ofSchema(o.Format)
 	}
+}
+
+// ofSchema is the response_format of answers that have that schema.
+func ofSchema(schema json.RawMessage) any {
+	return map[string]any{"type": "json_schema", "json_schema": map[string]any{"name": "answer", "schema": schema}}
 }
 
 // put sets a member that was given.

@@ -161,7 +161,7 @@ func TestTextCompletionsAndToolCallsGoOnToo(t *testing.T) {
 func TestAStreamGoesOnInOtherDialects(t *testing.T) {
 	whole := append(chunks("2", "Once", " upon"), finish, "[DONE]")
 	for path, body := range map[string]string{
-		"/v1/messages": `{"model":"bee","max_tokens":9,"temperature":0,"stream":true,"messages":[]}`,
+		"/v1/messages": `{"model":"bee","max_tokens":9,"temperature":0,"stream":true,"messages":[{"role":"user","content":"x"}]}`,
 		"/api/chat":    `{"model":"bee","options":{"seed":3},"messages":[{"role":"user","content":"x"}]}`,
 	} {
 		f := newFarm(t)
