@@ -65,7 +65,7 @@ func TestAModelIsBroughtByTheRequestForIt(t *testing.T) {
 		}
 	}
 	why := p.rbee("explain", answer.Header.Get("X-Rbee-Job"))
-	for _, want := range []string{"model      tiny-Q8_0", "asked for  hf:bees/tiny", "no worker has the model: one is started on localhost", "the model is on its disk"} {
+	for _, want := range []string{"model      tiny-Q8_0", "asked for  hf:bees/tiny", "no hive had the model: it is downloaded onto localhost", "no worker has the model: one is started on localhost", "the model is on its disk"} {
 		if !strings.Contains(why, want) {
 			t.Errorf("it is not explained by %q: %s", want, why)
 		}
@@ -100,7 +100,8 @@ func TestAModelIsBroughtByTheRequestForIt(t *testing.T) {
 	}
 	_, jobs, _ := strings.Cut(p.rbee("job", "list"), "\n")
 	job, _, _ := strings.Cut(jobs, " ")
-	if why := p.rbee("explain", job); !strings.Contains(why, "ended      with an error, after ") || !strings.Contains(why, "error      there is no bees/none") {
+	if why := p.rbee("explain", job); !strings.Contains(why, "ended      with an error, after ") || !strings.Contains(why, "error      there is no bees/none") ||
+		!strings.Contains(why, "it is downloaded onto localhost\n              it failed: there is no bees/none") {
 		t.Errorf("it is explained so: %s", why)
 	}
 }

@@ -55,11 +55,12 @@ type Decided string
 
 // What can come out of a decision.
 const (
-	DecidedWorker  Decided = "worker"  // a worker got it
-	DecidedStart   Decided = "start"   // a worker is started for it
-	DecidedRoom    Decided = "room"    // busy workers on a hive finish, and make room for it
-	DecidedWait    Decided = "wait"    // it waits its turn
-	DecidedRefused Decided = "refused" // nobody can do it, and waiting would not change that
+	DecidedDownload Decided = "download" // its model is downloaded onto a hive
+	DecidedWorker   Decided = "worker"   // a worker got it
+	DecidedStart    Decided = "start"    // a worker is started for it
+	DecidedRoom     Decided = "room"     // busy workers on a hive finish, and make room for it
+	DecidedWait     Decided = "wait"     // it waits its turn
+	DecidedRefused  Decided = "refused"  // nobody can do it, and waiting would not change that
 )
 
 // Decision is one of the scheduler's about a request.
@@ -70,7 +71,7 @@ type Decision struct {
 	WorkerID string       `json:"worker_id,omitempty"`
 	Coming   bool         `json:"coming,omitempty"` // it waits for workers that are being started, enough for all that wait
 	Workers  []Considered `json:"workers"`          // that run the model; the chosen one first
-	Hives    []Considered `json:"hives"`            // where one could be started; empty where none had to be
+	Hives    []Considered `json:"hives"`            // where one could be started, or the model brought; empty where none had to be
 	Failed   string       `json:"failed,omitempty"` // why nothing came of it: what the worker did, or why none could be started
 	Notes    []string     `json:"notes,omitempty"`  // what was done for it, for a person: which workers were unloaded
 	Omitted  int          `json:"omitted"`          // workers and hives that are not told of: only so many are remembered

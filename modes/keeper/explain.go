@@ -154,6 +154,8 @@ func decided(x ops.Explanation, d ops.Decision) string {
 	switch d.Outcome {
 	case ops.DecidedWorker:
 		return fmt.Sprintf("worker %s on %s got it", d.WorkerID, d.HiveID)
+	case ops.DecidedDownload:
+		return "no hive had the model: it is downloaded onto " + d.HiveID
 	case ops.DecidedStart:
 		if x.Spawn {
 			return "a worker is to be started: on " + d.HiveID
@@ -165,6 +167,8 @@ func decided(x ops.Explanation, d ops.Decision) string {
 		switch {
 		case x.Spawn:
 			return "no hive can start a worker: it was refused"
+		case x.Asked != "" && x.Model == "":
+			return "no hive can take the model: it was refused"
 		case len(d.Hives) == 0 && len(d.Workers) > 0:
 			return "no other worker runs the model, and none is started for what an engine has failed"
 		}

@@ -101,6 +101,13 @@ func TestAnExplanationReadsWell(t *testing.T) {
 			ops.Explanation{Alias: "fast", Asked: "hf:bees/tiny", FoundMS: 73_512, WaitedMS: 80_000, Place: 2, Waiting: 2, Model: "tiny"},
 			[]string{"asked for  fast, an alias of hf:bees/tiny, which took 1m13.51s to bring\n", "waited     80.0 s, from place 2 of 2 in the queue once its model was there\n"},
 		},
+		"its model is brought": {
+			ops.Explanation{Asked: "hf:bees/tiny", Decisions: []ops.Decision{
+				{At: at, Outcome: ops.DecidedDownload, HiveID: "gpu1", Failed: "its disk is full", Hives: []ops.Considered{{HiveID: "gpu1", Chosen: true, Why: "it has most"}}},
+				{At: at, Outcome: ops.DecidedRefused, Hives: []ops.Considered{{HiveID: "gpu2", Reason: "drained", Why: "the hive is drained"}}},
+			}},
+			[]string{"no hive had the model: it is downloaded onto gpu1\n", "it failed: its disk is full\n", "yes     it has most\n", "no hive can take the model: it was refused\n", "no      the hive is drained\n"},
+		},
 		"its engine has failed": {
 			ops.Explanation{Decisions: []ops.Decision{{At: at, Outcome: ops.DecidedRefused, Workers: []ops.Considered{{HiveID: "gpu1", WorkerID: "w1", Reason: "tried", Why: "it has failed this request"}}}}},
 			[]string{"no other worker runs the model, and none is started for what an engine has failed\n", "w1      gpu1  no      it has failed this request\n"},

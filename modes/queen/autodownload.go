@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"rbee.dev/rbee/ops"
-	"rbee.dev/rbee/transport"
 )
 
 // bring returns the model that a reference means, on hive, or on any for "".
@@ -33,25 +32,7 @@ func (q *Queen) bring(ctx context.Context, reference, hive string) (ops.Model, e
 		e.Field = "model"
 		return ops.Model{}, e.WithHint("`rbee model download %s` brings it; `rbee queen serve --auto-download`, or RBEE_AUTO_DOWNLOAD=1 before the queen starts, lets requests bring models", reference)
 	}
-	if hive == "" {
-		hive = q.roomiest()
-	}
-	h, err := q.reach(ctx, hive)
-	if err != nil {
-		return ops.Model{}, err
-	}
-	ops.Narrate(ctx, "model_bring", "no hive has %s: downloading it onto %s", reference, hive)
-	o := ops.ModelDownload{OnHive: ops.OnHive{HiveID: hive}, Model: reference}
-	m, err := transport.Call(ctx, h.jobs(), o)
-	if ops.CodeOf(err) == ops.CodeConflict { // a file of that name is there, from elsewhere; nobody can be asked for another
-		o.ID = wholeName(reference)
-		ops.Narrate(ctx, "model_name", "%v: this one is going to be called %s", err, o.ID)
-		m, err = transport.Call(ctx, h.jobs(), o)
-	}
-	if err == nil {
-		q.shelved(ctx, m)
-	}
-	return m, err
+	return q.download(ctx, reference, hive)
 }
 
 // wholeName is a name for the model that a reference means, of all of its parts.
@@ -90,39 +71,6 @@ func isFrom(m ops.Model, reference string) bool {
 	name := strings.TrimSuffix(strings.ToLower(path.Base(file)), ".gguf")
 	part = strings.ToLower(part)
 	return part == "" || strings.TrimSuffix(part, ".gguf") == name || strings.HasSuffix(name, "-"+part) || strings.HasSuffix(name, "."+part)
-}
-
-// roomiest is the hive for a model that none has: of those that are up the one
-// with the most memory on one accelerator, then with the most of its own, the
-// queen's own machine first.
-func (q *Queen) roomiest() string {
-	ids := q.books.ids()
-	ids = slices.DeleteFunc(ids, func(id string) bool {
-		_, up := q.books.snapshot(id)
-		return !up && id != ops.LocalHive
-	})
-	return slices.MinFunc(ids, func(a, b string) int {
-		first, _ := q.books.snapshot(a)
-		second, _ := q.books.snapshot(b)
-		return cmp.Or(
-			cmp.Compare(memory(second, false), memory(first, false)), cmp.Compare(memory(second, true), memory(first, true)),
-			cmp.Compare(remoteness(a), remoteness(b)), cmp.Compare(a, b),
-		)
-	})
-}
-
-// memory is the most that one device of a hive has, in bytes: of the CPU, or of
-// the others.
-func memory(s ops.HiveSnapshot, cpu bool) uint64 {
-	devices := ops.Accelerators(s.Hive.Devices)
-	if cpu {
-		devices = slices.DeleteFunc(slices.Clone(s.Hive.Devices), func(d ops.Device) bool { return d.Kind != "cpu" })
-	}
-	most := uint64(0)
-	for _, d := range devices {
-		most = max(most, d.MemoryBytes)
-	}
-	return most
 }
 
 // shelved waits until the books have a model that was brought: the download's

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"rbee.dev/rbee/modes/queen/schedule"
 	"rbee.dev/rbee/ops"
 )
 
@@ -46,15 +47,15 @@ func TestAModelIsBroughtToTheRoomiestHive(t *testing.T) {
 		{"else its own machine", map[string][]ops.Device{"localhost": {device("cpu", 8)}, "a": {device("cpu", 8)}}, "", "localhost"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			q := &Queen{books: books{hives: map[string]*entry{}}}
+			q := &Queen{books: books{hives: map[string]*entry{}}, schedule: schedule.New(schedule.Options{})}
 			for id, devices := range tt.hives {
 				q.books.hives[id] = &entry{snapshot: ops.HiveSnapshot{Hive: ops.Hive{Devices: devices}}, state: ops.HiveUp}
 			}
 			if tt.down != "" {
 				q.books.hives[tt.down].state = ops.HiveDown
 			}
-			if got := q.roomiest(); got != tt.want {
-				t.Errorf("it is brought to %s, want %s", got, tt.want)
+			if got := q.landings("", nil); !got[0].Chosen || got[0].HiveID != tt.want {
+				t.Errorf("it is brought to %+v, want %s", got, tt.want)
 			}
 		})
 	}

@@ -39,6 +39,9 @@ func (s *Scheduler) tell(st *story) ops.Explanation {
 		x.Waits, x.Place, x.Waiting = true, w.line.at(w)+1, len(w.line.queue)
 		decisions = st.withNow(s.seeNow(w))
 	}
+	if st.brought != nil {
+		x.Decisions = append(x.Decisions, st.brought.decisions...)
+	}
 	for i := range decisions {
 		x.Decisions = append(x.Decisions, decisions[i].tell(&st.Request))
 	}

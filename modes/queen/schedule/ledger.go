@@ -31,6 +31,7 @@ type story struct {
 	at        time.Time
 	asked     string    // where its model comes from, where that was named
 	found     time.Time // when that was there
+	brought   *Download // how, or nil
 	decisions []decision
 	place, of int       // in the queue, when it came; 0 where it did not have to wait
 	err       error     // why it was not answered to the end
@@ -228,7 +229,8 @@ func (s *Scheduler) Bring(r Request) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.past.story(&r).asked = r.Model
+	st := s.past.story(&r)
+	st.asked, st.brought = r.Model, s.downloads[r.Model]
 }
 
 // Failed remembers, for [Scheduler.Explain], that the worker which was lent to a

@@ -62,6 +62,7 @@ type Scheduler struct {
 	waiting   map[*line]bool // those with requests that wait
 	warmth    warmth
 	past      ledger
+	downloads map[string]*Download // that are under way, by what is asked for
 	drained   bool
 	arrived   uint64 // requests that have waited
 	drainedAt uint64 // of them, when a hive was drained last
