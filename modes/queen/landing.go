@@ -112,7 +112,9 @@ func (q *Queen) landings(named string, lost map[string]ops.Considered) []ops.Con
 		case !up && id != ops.LocalHive && named == "":
 			c.Reason, c.Why = "down", "the hive does not answer"
 		default:
-			c.Why = roomOf(snapshot)
+			if c.Why = roomOf(snapshot); !up {
+				c.Why = "it is down, and is started for this; " + c.Why
+			}
 		}
 		list = append(list, c)
 	}

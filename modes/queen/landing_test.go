@@ -34,6 +34,10 @@ func TestHivesLoseADownloadForAReason(t *testing.T) {
 	if got := inWords(q.landings("", full)); !slices.Equal(got, want) {
 		t.Errorf("considered are %q\nwant %q", got, want)
 	}
+	q.books.hives["localhost"].state = ops.HiveDown
+	if got := inWords(q.landings("localhost", nil)); got[0] != "localhost true : it is down, and is started for this; its largest accelerator has 8.0 GiB" {
+		t.Errorf("where the queen's own is asleep: %q", got)
+	}
 	if got := inWords(q.landings("twin", nil)); got[0] != "twin true : its largest accelerator has 24 GiB" || !strings.Contains(got[1], "elsewhere: the request asks for the hive twin") {
 		t.Errorf("where one is named: %q", got)
 	}
