@@ -38,14 +38,21 @@ func (d *daemon) known(id string, want bool) {
 	}
 }
 
-// logs counts the files in the daemon's folder.
-func (d *daemon) logs() int {
+// leaves wants n files in the daemon's folder, beside those that wait to be logs. A
+// job's log may get its name only after the job is over.
+func (d *daemon) leaves(n int) {
 	d.t.Helper()
-	files, err := filepath.Glob(filepath.Join(d.Options.Dir, "[^.]*"))
-	if err != nil {
-		d.t.Fatal(err)
+	var files []string
+	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+		var err error
+		if files, err = filepath.Glob(filepath.Join(d.Options.Dir, "[^.]*")); err != nil {
+			d.t.Fatal(err)
+		}
+		if len(files) == n {
+			return
+		}
 	}
-	return len(files)
+	d.t.Errorf("%d logs are left, want %d: %v", len(files), n, files)
 }
 
 func TestWhoLooksOftenPushesNoOtherJobOut(t *testing.T) {
@@ -69,9 +76,7 @@ func TestWhoLooksOftenPushesNoOtherJobOut(t *testing.T) {
 	for id, want := range map[string]bool{first: false, second: true, third: true, fourth: true} {
 		d.known(id, want)
 	}
-	if n := d.logs(); n != 3 {
-		t.Errorf("%d logs are left", n)
-	}
+	d.leaves(3)
 }
 
 func TestTheOldestFinishedJobsAreForgottenWithTheirFiles(t *testing.T) {
@@ -83,9 +88,7 @@ func TestTheOldestFinishedJobsAreForgottenWithTheirFiles(t *testing.T) {
 	for i, id := range ids {
 		d.known(id, i >= 3)
 	}
-	if n := d.logs(); n != 3 {
-		t.Errorf("%d logs are left, want 3", n)
-	}
+	d.leaves(3)
 	d.client.CloseIdleConnections() // a POST is not tried again on another
 	d.Restart(nothing)
 	ids = append(ids, d.run(infer))
@@ -111,9 +114,7 @@ func TestAFinishedJobIsForgottenAfterItsTime(t *testing.T) {
 	<-rest
 	<-d.Unread()
 	d.known(id, false)
-	if n := d.logs(); n != 0 {
-		t.Errorf("%d logs are left, want none", n)
-	}
+	d.leaves(0)
 	_, text := d.request(http.MethodGet, "/v1/jobs/"+id+"/stream", "")
 	if !strings.Contains(text, "forgotten after 1ns") {
 		t.Errorf("the stream of a forgotten job: %s", text)
