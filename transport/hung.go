@@ -32,12 +32,20 @@ func (c *Client) hung() *ops.Error {
 }
 
 // ear notices that a daemon hangs which a request was sent to: it says nothing, and
-// does not say either that it is there.
+// does not say either that it is there. There are as many as requests, so each is a
+// timer, and a goroutine only while it asks.
 type ear struct {
-	began time.Time
-	heard atomic.Int64 // when it said something, since began
-	end   context.CancelFunc
-	alive sync.WaitGroup
+	answer time.Duration // how long the daemon may say nothing
+	hangs  func() bool   // asks it
+	found  func()        // ends the request of one that hangs
+	end    context.CancelFunc
+	began  time.Time
+	heard  atomic.Int64 // when the daemon said something, since began
+
+	mu     sync.Mutex
+	timer  *time.Timer // nil where nothing is listened for
+	over   bool
+	asking sync.WaitGroup
 }
 
 // listen ends a request by cancel, with what [Client.hung] returns as its cause, once
@@ -45,28 +53,45 @@ type ear struct {
 // What it says is told by hears, the end of the request by close. ctx is the
 // request's.
 func (c *Client) listen(ctx context.Context, cancel context.CancelCauseFunc) *ear {
-	e := &ear{began: time.Now(), end: func() {}}
+	e := &ear{answer: c.Answer, began: time.Now(), end: func() {}}
 	if c.Answer == 0 {
 		return e
 	}
 	ctx, e.end = context.WithCancel(ctx)
-	e.alive.Go(func() {
-		for {
-			quiet := time.Since(e.began) - time.Duration(e.heard.Load())
-			if quiet < c.Answer {
-				if sleep(ctx, c.Answer-quiet) != nil {
-					return
-				}
-				continue
-			}
-			if c.hangs(ctx) {
-				cancel(c.hung())
-				return
-			}
-			e.hears()
-		}
-	})
+	e.hangs, e.found = func() bool { return c.hangs(ctx) }, func() { cancel(c.hung()) }
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.timer = time.AfterFunc(c.Answer, e.look)
 	return e
+}
+
+// look asks the daemon whether it is there, where it has said nothing for so long.
+func (e *ear) look() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.over {
+		return
+	}
+	quiet := time.Since(e.began) - time.Duration(e.heard.Load())
+	if quiet < e.answer {
+		e.timer.Reset(e.answer - quiet)
+		return
+	}
+	e.asking.Go(e.ask)
+}
+
+// ask ends the request of a daemon that hangs, and listens on to another.
+func (e *ear) ask() {
+	if e.hangs() {
+		e.found()
+		return
+	}
+	e.hears()
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if !e.over {
+		e.timer.Reset(e.answer)
+	}
 }
 
 // hears notes that the daemon has said something.
@@ -75,7 +100,13 @@ func (e *ear) hears() { e.heard.Store(int64(time.Since(e.began))) }
 // close ends the listening.
 func (e *ear) close() {
 	e.end()
-	e.alive.Wait()
+	e.mu.Lock()
+	e.over = true
+	if e.timer != nil {
+		e.timer.Stop()
+	}
+	e.mu.Unlock()
+	e.asking.Wait()
 }
 
 // hangs asks the daemon whether it is there, and reports whether it has let Answer
