@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -58,6 +59,9 @@ type Options[O ops.Op] struct {
 	// Settled, if set, is called once many jobs have run and none has for some
 	// seconds, before memory is given back to the system.
 	Settled func()
+	// State, if set, is the state at this moment, for a daemon to which it is dear: it
+	// is asked for when somebody comes to read it, and by [Server.Refresh].
+	State func() any
 	// WriteTimeout is how long a reader may take nothing before it is dropped;
 	// 0 means 30 s.
 	WriteTimeout time.Duration
@@ -85,6 +89,8 @@ type Server[O ops.Op] struct {
 	echo    *echo.Echo
 	known   map[string]bool // the routes, as Admit is asked about them
 	state   feed
+	watch   atomic.Int64 // how many read the state
+	fresh   sync.Mutex   // held while State is asked and published, so that the newest comes last
 	streams attendance
 	spares  spares
 	idle    idleness
@@ -234,6 +240,16 @@ func (s *Server[O]) all() []*job {
 		list = append(list, j)
 	}
 	return list
+}
+
+// Refresh publishes State anew, where somebody reads it.
+func (s *Server[O]) Refresh() {
+	if s.watch.Load() == 0 {
+		return
+	}
+	s.fresh.Lock()
+	defer s.fresh.Unlock()
+	s.Publish(s.State())
 }
 
 // Publish makes state the content of the state stream. What it points to must

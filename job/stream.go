@@ -132,6 +132,11 @@ func (s *Server[O]) streamState(w http.ResponseWriter, r *http.Request) {
 	if f.flush() != nil {
 		return
 	}
+	s.watch.Add(1) // before what is told first, so that no change after that is missed
+	defer s.watch.Add(-1)
+	if s.State != nil {
+		s.Refresh()
+	}
 	var version uint64
 	for {
 		text, newest, changed := s.state.after(version)

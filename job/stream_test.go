@@ -1,6 +1,7 @@
 package job_test
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -343,4 +345,40 @@ func TestASubmitterMayAskForTheStreamAtOnce(t *testing.T) {
 	if status != http.StatusBadRequest {
 		t.Errorf("a bad operation gives %d", status)
 	}
+}
+
+func TestAStateIsAskedForOnlyWhileSomebodyReadsIt(t *testing.T) {
+	var asked atomic.Int64
+	d := serve(t, nothing, func(o *job.Options[ops.HiveOp]) {
+		o.State = func() any { return map[string]int64{"n": asked.Add(1)} }
+	})
+	d.Refresh()
+	if n := asked.Load(); n != 0 {
+		t.Errorf("nobody reads it, and it was asked for %d times", n)
+	}
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, d.URL+"/v1/state/stream", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer, err := d.client.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	lines := bufio.NewScanner(answer.Body)
+	told := func(want string) {
+		t.Helper()
+		for lines.Scan() {
+			if data, ok := strings.CutPrefix(lines.Text(), "data: "); ok {
+				if data != want {
+					t.Errorf("it is %s, want %s", data, want)
+				}
+				return
+			}
+		}
+		t.Fatalf("the stream ended: %v", lines.Err())
+	}
+	told(`{"n":1}`) // by coming
+	d.Refresh()
+	told(`{"n":2}`)
 }

@@ -13,16 +13,16 @@ import (
 // with each request, and only the newest counts.
 const publishEvery = 250 * time.Millisecond
 
-// publishing publishes what the queen knows, and again after each change, until ctx
-// ends.
+// publishing publishes what the queen knows after each change, while somebody watches,
+// until ctx ends.
 func (q *Queen) publishing(ctx context.Context) {
 	for {
-		q.jobs.Publish(q.snapshot())
 		select {
 		case <-ctx.Done():
 			return
 		case <-q.books.changed:
 		}
+		q.jobs.Refresh()
 		select {
 		case <-ctx.Done():
 			return
