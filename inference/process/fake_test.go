@@ -121,6 +121,9 @@ func stream(w http.ResponseWriter, r *http.Request) {
 	case q.Has("partial"):
 		flush("data: {\"n\"")
 	}
+	if q.Has("cut") {
+		panic(http.ErrAbortHandler)
+	}
 	if q.Has("die") {
 		fmt.Println("0.00.000.005 E fake: out of memory")
 		time.Sleep(5 * time.Millisecond) // the event is on its way

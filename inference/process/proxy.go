@@ -89,7 +89,7 @@ func (l *life) explain(r *http.Request, err error) error {
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		what = o.Name + " broke its answer off in the middle"
 	}
-	return o.Answer(o.Explain(ops.Errorf(ops.CodeUnavailable, "%s", what)))
+	return o.Answer(o.Explain(ops.Errorf(ops.CodeInternal, "%s", what)))
 }
 
 // gone reports whether the process ends within d.

@@ -51,6 +51,7 @@ func TestAnswersThatBreakOffDoNotEndInSilence(t *testing.T) {
 		{"well", "", "data: {\"n\":1}\n\ndata: [DONE]\n\n", true},
 		{"well, to the end of the connection", "?unframed", "data: {\"n\":1}\n\ndata: [DONE]\n\n", true},
 		{"between events", "?die", "data: {\"n\":1}\n\ndata: {\"error\":{\"code\":\"unavailable\",\"message\":\"" + reason + "\"", true},
+		{"by a program that lives on", "?cut", "data: {\"n\":1}\n\ndata: {\"error\":{\"code\":\"internal\",\"message\":\"fake-server broke its answer off in the middle\"", true},
 		{"to the end of the connection", "?die&unframed", "data: {\"error\":{\"code\":\"unavailable\",\"message\":\"" + reason + "\"", true},
 		{"within an event", "?die&partial", "data: {\"n\":1}\n\n", false},
 		{"what is no stream of events", "?die&plain", "data: {\"n\":1}\n\n", false},

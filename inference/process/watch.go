@@ -157,7 +157,7 @@ func (l *life) hangs(ctx context.Context, c *child) error {
 		case now.progress != "" && now.progress != before.progress:
 			alive, before = now.at, look{}
 		case silent >= most && !now.computes(before.use), silent >= computingFactor*most:
-			return ops.Errorf(ops.CodeUnavailable, "%s hung: nothing came from it for %s, though requests waited (%d), so that it was ended",
+			return ops.Errorf(ops.CodeTimeout, "%s hung: nothing came from it for %s, though requests waited (%d), so that it was ended",
 				l.server.options.Name, silent.Round(time.Second/10), waiting)
 		}
 	}

@@ -70,7 +70,7 @@ func TestAProgramThatHangsIsEndedAndStartedAgain(t *testing.T) {
 			o := fake(t, how)
 			o.Silence, o.Progress = 200*time.Millisecond, "/progress"
 			text := hung(t, o, time.Minute)
-			if !strings.Contains(text, `"message":"fake-server hung: nothing came from it for `) || !strings.Contains(text, "though requests waited (1), so that it was ended; it is started again") {
+			if !strings.Contains(text, `"message":"fake-server hung: nothing came from it for `) || !strings.Contains(text, "though requests waited (1), so that it was ended; it is started again") || !strings.Contains(text, `"code":"timeout"`) {
 				t.Errorf("got %q", text)
 			}
 		})

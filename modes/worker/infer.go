@@ -116,6 +116,7 @@ func (w *Worker) named(err error) *ops.Error {
 type run struct {
 	began  time.Time
 	silent bool
+	came   int // chunks
 	text   strings.Builder
 	mind   thoughts
 	answer ops.Answer
@@ -151,9 +152,13 @@ func (w *Worker) ask(ctx context.Context, r *run, o ops.Infer) error {
 		if err != nil {
 			return err
 		}
+		r.came++
 		r.take(ctx, c)
 	}
 	r.mind.tell(ctx)
+	if r.came == 0 {
+		return ops.Errorf(ops.CodeInternal, "the engine answers with nothing that can be read")
+	}
 	if r.answer.FinishReason == "" {
 		return errBroken
 	}

@@ -140,6 +140,9 @@ func TestAnEngineThatFailsFailsTheJob(t *testing.T) {
 		{"by just ending", "the engine broke its answer off", ops.CodeUnavailable, func(w http.ResponseWriter, _ *http.Request) {
 			_, _ = io.WriteString(w, "data: {\"choices\":[{\"text\":\"a\"}]}\n\n")
 		}},
+		{"by nothing", "the engine answers with nothing that can be read", ops.CodeInternal, func(w http.ResponseWriter, _ *http.Request) {
+			_, _ = io.WriteString(w, "what?")
+		}},
 		{"by an end without a reason", "the engine broke its answer off", ops.CodeUnavailable, func(w http.ResponseWriter, _ *http.Request) {
 			_, _ = io.WriteString(w, "data: {\"choices\":[{\"text\":\"a\"}]}\n\ndata: [DONE]\n\n")
 		}},

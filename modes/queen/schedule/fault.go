@@ -28,9 +28,9 @@ func FaultOf(err error) Fault {
 	switch ops.CodeOf(err) {
 	case ops.CodeUnavailable, ops.CodeNotFound: // of a worker, which is not there any more
 		return OfWorker
-	case ops.CodeInternal, ops.CodeBusy, ops.CodeUnsupported:
+	case ops.CodeInternal, ops.CodeBusy, ops.CodeUnsupported, ops.CodeTimeout:
 		return OfEngine
-	case ops.CodeInvalid, ops.CodeDenied, ops.CodeConflict, ops.CodeCancelled, ops.CodeTimeout:
+	case ops.CodeInvalid, ops.CodeDenied, ops.CodeConflict, ops.CodeCancelled:
 	}
 	return OfRequest
 }

@@ -26,6 +26,7 @@ func TestWhoIsAskedNextIsOneRule(t *testing.T) {
 	for body, want := range map[string]Fault{
 		`{"error":{"message":"it ended","code":"unavailable"}}`:         OfWorker,
 		`{"error":{"message":"boom","code":"internal"}}`:                OfEngine,
+		`{"error":{"message":"it hung","code":"timeout"}}`:              OfEngine,
 		`{"error":{"message":"too long","code":"invalid"}}`:             OfRequest,
 		`{"error":{"message":"too long","code":400}}`:                   OfRequest,
 		`{"error":{"message":"no such model","code":404}}`:              OfEngine,

@@ -141,24 +141,28 @@ func (h *hive) useless(l *line, r *Request) (size int64) {
 	return size
 }
 
-// runs reports whether the hive has a worker which is or will be one for r. A
-// second one would only share the machine with it.
+// runs reports whether the hive has a worker which is or will be one for r: a
+// second one would only share the machine with it. Where two have failed r, a third
+// would, too.
 func (l *line) runs(h *hive, r *Request) bool {
 	if !r.narrow() {
 		return true // some worker runs there, and any will do
 	}
+	tried := 0
 	for _, w := range h.workers {
 		if w.line != l {
 			continue
 		}
 		c := w.candidate()
 		switch r.bar(&c) {
-		case Failed, Part, Tried, Elsewhere:
+		case Failed, Part, Elsewhere:
+		case Tried:
+			tried++
 		default:
 			return true
 		}
 	}
-	return false
+	return tried > 1
 }
 
 // starting reports whether a worker for r is being started on the hive.

@@ -24,6 +24,10 @@ func TestARequestForAHiveWhoseOnlyWorkerFailedItDoesNotWaitForThat(t *testing.T)
 		"one that has ended":              {memory: 8 << 30, set: func(d *depot) { d.place(worker(ops.WorkerFailed, 0)) }},
 		"one that loads again":            {memory: 16 << 30, set: func(d *depot) { d.place(worker(ops.WorkerLoading, 0)) }},
 		"one that loads again in the way": {memory: 8 << 30, set: func(d *depot) { d.place(worker(ops.WorkerLoading, 0)) }, err: "a: a worker that has failed this request holds its memory"},
+		"two that are ready": {memory: 64 << 30, set: func(d *depot) {
+			d.place(worker(ops.WorkerReady, 0))
+			d.run("a", "x", "bee", 4)
+		}, err: "a: it runs the model already"},
 		"while another hive loads the model": {memory: 16 << 30, set: func(d *depot) {
 			d.place(worker(ops.WorkerReady, 0))
 			d.add("b", 16<<30, big)
@@ -36,7 +40,7 @@ func TestARequestForAHiveWhoseOnlyWorkerFailedItDoesNotWaitForThat(t *testing.T)
 				defer d.Close()
 				d.add("a", tt.memory, big)
 				tt.set(d)
-				a := d.ask(Request{Model: "bee", Hive: "a", Without: map[Key]bool{{Hive: "a", Worker: "w"}: true}})
+				a := d.ask(Request{Model: "bee", Hive: "a", Without: map[Key]bool{{Hive: "a", Worker: "w"}: true, {Hive: "a", Worker: "x"}: true}})
 				defer a.leave()
 				select {
 				case <-a.done:
