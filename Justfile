@@ -116,7 +116,7 @@ bench-engine folder="/opt/rbee-llamacpp":
 
 # Measure what passing llama.cpp's answers on costs, beside its own server, and how soon the queen knows of a worker.
 bench-llamacpp folder="/opt/rbee-llamacpp":
-    RBEE_LLAMACPP_ROOT={{folder}} go test -run '^$' -bench . -benchtime 10x ./inference/llamacpp
+    RBEE_LLAMACPP_ROOT={{folder}} go test -run '^$' -bench . -benchtime 10x -timeout 60m ./inference/llamacpp
     RBEE_LLAMACPP_ROOT={{folder}} go test -run '^$' -bench Known -benchtime 20x ./modes
 
 # Measure what sharing the cores out among workers is worth, on a machine that is quiet otherwise.

@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -30,12 +31,38 @@ import (
 // some time apart are what a busy server sees. Of those that all begin at one
 // moment it is chance how many find a place in the server's first batch, so their
 // first tokens say little.
+//
+// The smaller model is a good deal faster than what people use, so that what is
+// added shows; the larger one is of the size of the smallest that they do use.
 func BenchmarkStreams(b *testing.B) {
-	e, folder := benchEngine(b, 32)
 	if err := slice.Short(); err != nil { // as in a worker, and the clients of both sides with it
 		b.Log(err)
 	}
 	b.Cleanup(func() { _ = slice.Usual() })
+	for _, model := range []struct {
+		name      string
+		shape     gguftest.Model
+		oneMoment []int
+	}{
+		{"30 M weights", small, []int{8, 32}},
+		{"143 M weights", usual, nil},
+	} {
+		b.Run(model.name, func(b *testing.B) {
+			sides := bothSides(b, model.shape)
+			for _, n := range []int{1, 8, 32} {
+				b.Run(strconv.Itoa(n), func(b *testing.B) { compare(b, sides, n, 37*time.Millisecond) })
+			}
+			for _, n := range model.oneMoment {
+				b.Run(strconv.Itoa(n)+" at one moment", func(b *testing.B) { compare(b, sides, n, 0) })
+			}
+		})
+	}
+}
+
+// bothSides are clients of a llama-server and of the engine before it.
+func bothSides(b *testing.B, shape gguftest.Model) [2]*http.Client {
+	b.Helper()
+	e, folder := benchEngine(b, shape, 32)
 	front := filepath.Join(folder, "front.sock")
 	l, err := net.Listen("unix", front)
 	if err != nil {
@@ -44,40 +71,31 @@ func BenchmarkStreams(b *testing.B) {
 	server := &http.Server{Handler: e}  //nolint:gosec // the clients are here
 	go func() { _ = server.Serve(l) }() // ends by Close
 	b.Cleanup(func() { _ = server.Close() })
-	sides := [2]*http.Client{dialing(filepath.Join(folder, "engine.sock")), dialing(front)}
-	for _, bench := range []struct {
-		name    string
-		streams int
-		apart   time.Duration
-	}{
-		{"1", 1, 0},
-		{"8", 8, 37 * time.Millisecond},
-		{"32", 32, 37 * time.Millisecond},
-		{"8 at one moment", 8, 0},
-		{"32 at one moment", 32, 0},
-	} {
-		b.Run(bench.name, func(b *testing.B) {
-			for _, c := range sides { // warms it
-				streams(b, c, bench.streams, bench.apart)
-			}
-			var ratios, speeds []float64
-			var firsts [2][]float64
-			for b.Loop() {
-				var took [2]time.Duration
-				for i, c := range sides {
-					var each []float64
-					took[i], each = streams(b, c, bench.streams, bench.apart)
-					firsts[i] = append(firsts[i], each...)
-				}
-				ratios = append(ratios, took[0].Seconds()/took[1].Seconds())
-				speeds = append(speeds, float64(bench.streams*benchTokens)/took[1].Seconds())
-			}
-			b.ReportMetric(median(speeds), "tokens/s")
-			b.ReportMetric(median(ratios), "×direct")
-			b.ReportMetric(median(firsts[0]), "ms-first-direct")
-			b.ReportMetric(median(firsts[1])-median(firsts[0]), "ms-first-added")
-		})
+	return [2]*http.Client{dialing(filepath.Join(folder, "engine.sock")), dialing(front)}
+}
+
+// compare reports what so many streams get from either side.
+func compare(b *testing.B, sides [2]*http.Client, n int, apart time.Duration) {
+	for _, c := range sides { // warms it
+		streams(b, c, n, apart)
 	}
+	var ratios, speeds []float64
+	var firsts [2][]float64
+	for b.Loop() {
+		var took [2]time.Duration
+		for i, c := range sides {
+			var each []float64
+			took[i], each = streams(b, c, n, apart)
+			firsts[i] = append(firsts[i], each...)
+		}
+		ratios = append(ratios, took[0].Seconds()/took[1].Seconds())
+		speeds = append(speeds, float64(n*benchTokens)/took[1].Seconds())
+	}
+	b.ReportMetric(median(speeds), "tokens/s")
+	b.ReportMetric(median(ratios), "×direct")
+	b.ReportMetric(median(firsts[0]), "ms-first-direct")
+	b.ReportMetric(median(firsts[1])-median(firsts[0]), "ms-first-added")
+	b.ReportMetric(0, "ns/op")
 }
 
 // median is the middle one: other work on the machine disturbs it little.
@@ -89,7 +107,7 @@ func median(list []float64) float64 {
 // BenchmarkStart measures from nothing to a first token: with the engine, and
 // with a llama-server that is asked for its health every millisecond.
 func BenchmarkStart(b *testing.B) {
-	program, path := llamacpptest.Program(b), benchModel(b)
+	program, path := llamacpptest.Program(b), benchModel(b, small)
 	var ours, theirs time.Duration
 	for b.Loop() {
 		began := time.Now()
@@ -111,22 +129,27 @@ func BenchmarkStart(b *testing.B) {
 
 const benchTokens = 64
 
-// benchModel is a model of some 30 million weights.
-func benchModel(b *testing.B) string {
+// What is measured, by their number of weights: some 30 and some 143 million.
+var (
+	small = gguftest.Model{Type: gguf.Q8_0, Seed: 1, Layers: 8, Width: 512, Heads: 8, KVHeads: 8, FFN: 2048, Context: 512}
+	usual = gguftest.Model{Type: gguf.Q8_0, Seed: 1, Layers: 15, Width: 768, Heads: 12, KVHeads: 12, FFN: 3072, Context: 512}
+)
+
+// benchModel writes a model of the shape.
+func benchModel(b *testing.B, shape gguftest.Model) string {
 	b.Helper()
 	path := filepath.Join(b.TempDir(), "m.gguf")
-	m := gguftest.Model{Type: gguf.Q8_0, Seed: 1, Layers: 8, Width: 512, Heads: 8, KVHeads: 8, FFN: 2048, Context: 512}
-	if err := os.WriteFile(path, m.Bytes(), 0o600); err != nil {
+	if err := os.WriteFile(path, shape.Bytes(), 0o600); err != nil {
 		b.Fatal(err)
 	}
 	return path
 }
 
-func benchEngine(b *testing.B, parallel int) (*Engine, string) {
+func benchEngine(b *testing.B, shape gguftest.Model, parallel int) (*Engine, string) {
 	b.Helper()
 	folder := shortFolder(b)
 	e, err := Open(b.Context(), inference.Spec{
-		ModelID: "m", ModelPath: benchModel(b), Device: "cpu", Threads: 1, Parallel: parallel, ContextLength: 128, Folder: folder,
+		ModelID: "m", ModelPath: benchModel(b, shape), Device: "cpu", Threads: 1, Parallel: parallel, ContextLength: 128, Folder: folder,
 	}, Options{Path: llamacpptest.Program(b)})
 	if err != nil {
 		b.Fatal(err)
