@@ -59,8 +59,12 @@ func Open(ctx context.Context, s inference.Spec) (_ *Engine, err error) {
 	if temporary {
 		e.folder = folder
 	}
+	file := ""
+	if t.uses["model"] {
+		file = s.ModelPath
+	}
 	e.Server, err = process.Start(ctx, process.Options{
-		Name: filepath.Base(program), Changed: s.Changed, Answer: s.Answer, Silence: s.Silence, Stall: s.Stall, Waits: s.Waits, Ready: []string{"/health", "/v1/models"},
+		Name: filepath.Base(program), File: file, Changed: s.Changed, Answer: s.Answer, Silence: s.Silence, Stall: s.Stall, Waits: s.Waits, Ready: []string{"/health", "/v1/models"},
 		Prepare: func(context.Context) (process.Launch, error) {
 			return t.launch(ctx, s, program, filepath.Join(folder, process.Socket))
 		},

@@ -60,7 +60,7 @@ func Open(ctx context.Context, s inference.Spec, o Options) (_ *Engine, err erro
 		e.folder = folder
 	}
 	socket := filepath.Join(folder, process.Socket)
-	running := process.Options{Name: Name, Changed: s.Changed, Answer: s.Answer, Silence: within(s, s.Silence), Stall: within(s, s.Stall), Waits: s.Waits, Progress: "/slots"}
+	running := process.Options{Name: Name, File: m.path, Changed: s.Changed, Answer: s.Answer, Silence: within(s, s.Silence), Stall: within(s, s.Stall), Waits: s.Waits, Progress: "/slots"}
 	running.Prepare = func(ctx context.Context) (process.Launch, error) {
 		if err := os.RemoveAll(socket); err != nil { // a dead one's stays behind
 			return process.Launch{}, fmt.Errorf("make room for the socket: %w", err)

@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/http"
+	"os"
 	"sync"
 	"time"
 
@@ -43,6 +45,9 @@ type Options struct {
 	// Answer is given why the program ended that is started again, and returns what
 	// requests are told of it: whose program it was. nil is just that.
 	Answer func(why error) error
+	// File is what the program reads, or "". Where it is gone when the program ends,
+	// that is not started again, and Changed is told so by a not_found.
+	File string
 	// Broken returns true as soon as the program cannot go on, which it does not
 	// notice by itself while it has nothing to do, and false when ctx ends. It is
 	// asked once the program can be used, which is then ended and started again.
@@ -180,6 +185,12 @@ func (s *Server) own(ctx context.Context, l *life) {
 		case lasted >= steadyAfter:
 			failures = 0
 		}
+		if gone := s.gone(err); gone != nil {
+			s.options.Changed(gone)
+			gone = s.options.Answer(gone)
+			s.replace(l, s.stillborn(gone), gone)
+			return
+		}
 		failures++
 		pause := s.options.Pause(failures)
 		err = startedAgain(err, pause)
@@ -198,6 +209,22 @@ func (s *Server) own(ctx context.Context, l *life) {
 		s.replace(l, next, err)
 		l = next
 	}
+}
+
+// gone is why a program that has ended for some reason cannot be started again,
+// or nil.
+func (s *Server) gone(why error) error {
+	if s.options.File == "" {
+		return nil
+	}
+	if _, err := os.Stat(s.options.File); !errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	how := ""
+	if d, ok := errors.AsType[*Death](why); ok && d.Status != "" {
+		how = " (" + d.Status + ")"
+	}
+	return ops.Errorf(ops.CodeNotFound, "%s ended%s and is not started again: its model's file is gone: %s", s.options.Name, how, s.options.File)
 }
 
 // startedAgain says of why the program ended what happens next.

@@ -98,6 +98,36 @@ func TestAServerThatDiesIsStartedAgain(t *testing.T) {
 	}
 }
 
+func TestAServerWhoseFileIsGoneIsNotStartedAgain(t *testing.T) {
+	o := fake(t, "well")
+	o.File = filepath.Join(t.TempDir(), "model")
+	if err := os.WriteFile(o.File, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	told := make(chan error, 6)
+	o.Changed = func(why error) { told <- why }
+	s := run(t, o)
+	if err := os.Remove(o.File); err != nil {
+		t.Fatal(err)
+	}
+	if status, _ := ask(t, s, "POST", "/echo", "hello"); status != http.StatusTeapot {
+		t.Errorf("while it runs it answers %d", status)
+	}
+	if err := syscall.Kill(s.PID(), syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	why := <-told
+	if ops.CodeOf(why) != ops.CodeNotFound || why.Error() != "fake-server ended (signal 9, killed) and is not started again: its model's file is gone: "+o.File {
+		t.Errorf("it says %v", why)
+	}
+	if status, text := ask(t, s, "POST", "/echo", "hello"); status != http.StatusNotFound || !strings.Contains(text, "its model's file is gone") {
+		t.Errorf("then it answers %d %s", status, text)
+	}
+	if err := s.Close(); err != nil || len(told) > 0 {
+		t.Errorf("%v, and %d more is told", err, len(told))
+	}
+}
+
 func TestWhileItCannotBeStartedRequestsAreToldWhy(t *testing.T) {
 	folder := t.TempDir()
 	o := fake(t, "once:"+filepath.Join(folder, "flag"))

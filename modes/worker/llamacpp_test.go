@@ -139,6 +139,26 @@ func TestLlamaCppKilledInTheMiddleFailsTheJobAndNotTheNext(t *testing.T) {
 	}
 }
 
+func TestAWorkerWhoseModelWasDeletedEndsWithItsEngine(t *testing.T) {
+	t.Setenv(llamacpp.PathEnv, llamacpptest.Program(t))
+	path := tinybee(t)
+	w := spawn(t, "builtin", path, "--device", "cpu").up(t)
+	await(t, w.Client, func(i ops.Worker) bool { return i.State == ops.WorkerReady })
+	if err := os.RemoveAll(filepath.Dir(path)); err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Kill(child(t, w.cmd.Process.Pid), syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.cmd.Wait(); err == nil {
+		t.Error("it exits with 0")
+	}
+	log, err := os.ReadFile(filepath.Join(w.folder, home.WorkerLog))
+	if err != nil || !strings.Contains(string(log), "its model's file is gone: "+path) || strings.Contains(string(log), "started again in") {
+		t.Errorf("the log says %s, %v", log, err)
+	}
+}
+
 func TestLlamaCppEndsWithItsWorker(t *testing.T) {
 	for _, s := range []syscall.Signal{syscall.SIGTERM, syscall.SIGKILL} {
 		t.Run(s.String(), func(t *testing.T) {

@@ -78,6 +78,8 @@ type Worker struct {
 	client  *http.Client // of the engine's handler
 	calls   inProcess    // what client sends its requests through
 	failure error
+
+	lost error // why the engine cannot be started again; may be read once it is closed
 }
 
 // errLoading is the answer to those who come too early and cannot wait.
@@ -157,7 +159,8 @@ func (w *Worker) Run(ctx context.Context) (err error) {
 	w.stopper.Wait(ctx, daemon.ScopeAll)
 	endLoading()
 	background.Wait()
-	err = errors.Join(w.failure, w.end(ctx), stopServing())
+	ended := w.end(ctx)
+	err = errors.Join(w.failure, w.lost, ended, stopServing())
 	w.carrying.Wait()
 	return err
 }
@@ -231,13 +234,7 @@ func (w *Worker) load(ctx context.Context) {
 		w.Log.Info().Err(err).Msg("loading was given up")
 	case err != nil:
 		w.failure = fmt.Errorf("load %s: %w", w.Model, err)
-		said := w.failure
-		if w.Foreground {
-			said = nil
-		}
-		w.Log.Error().Err(said).Str("code", string(ops.CodeOf(err))).Str("hint", ops.AsError(err).Hint).Strs("output", lastLines(err)).Msg("the model cannot be loaded")
-		w.state.change(func(i *ops.Worker) { i.State, i.Error, i.Waiting = ops.WorkerFailed, w.failure.Error(), "" })
-		time.AfterFunc(tellFailure, func() { w.stopper.Ask(daemon.ScopeAll) })
+		w.fail(w.failure, "the model cannot be loaded")
 	default:
 		w.engine = engine
 		w.calls.handler = w.state.counting(engine)
@@ -247,6 +244,17 @@ func (w *Worker) load(ctx context.Context) {
 			i.State, i.Slots, i.Context, i.Waiting = ops.WorkerReady, engine.Slots(), engine.ContextLength(), ""
 		})
 	}
+}
+
+// fail tells of a failure that the worker cannot go on after, and asks for its end.
+func (w *Worker) fail(why error, what string) {
+	said := why
+	if w.Foreground {
+		said = nil
+	}
+	w.Log.Error().Err(said).Str("code", string(ops.CodeOf(why))).Str("hint", ops.AsError(why).Hint).Strs("output", lastLines(why)).Msg(what)
+	w.state.change(func(i *ops.Worker) { i.State, i.Error, i.Waiting = ops.WorkerFailed, why.Error(), "" })
+	time.AfterFunc(tellFailure, func() { w.stopper.Ask(daemon.ScopeAll) })
 }
 
 // tellFailure is how long a worker that failed stays to say so.
@@ -291,6 +299,11 @@ func (w *Worker) engineChanged(why error) {
 		w.state.change(func(i *ops.Worker) { i.State, i.Error, i.Waiting, i.FailedStarts = ops.WorkerReady, "", "", 0 })
 		return
 	}
+	if ops.CodeOf(why) == ops.CodeNotFound {
+		w.lost = ops.AsError(why).WithHint("%s", hintGone)
+		w.fail(w.lost, "the engine cannot be started again")
+		return
+	}
 	w.Log.Warn().Err(why).Strs("output", lastLines(why)).Msg("the engine ended by itself and is started again")
 	w.state.change(func(i *ops.Worker) {
 		if i.State == ops.WorkerLoading {
@@ -300,8 +313,15 @@ func (w *Worker) engineChanged(why error) {
 	})
 }
 
-// engineLost is what requests are told of an engine that is started again.
+// hintGone is what to do about a model whose file somebody has deleted.
+const hintGone = "put it back, or download the model again; `rbee model list` shows what there is"
+
+// engineLost is what requests are told of an engine that is started again, or cannot
+// be.
 func (w *Worker) engineLost(why error) error {
+	if ops.CodeOf(why) == ops.CodeNotFound {
+		return w.named(why).WithHint("%s", hintGone)
+	}
 	return w.named(why).
 		WithHint("ask again; `rbee worker get %s%s` shows how it is, and where its log is", w.ID, ops.HiveFlag(w.Hive))
 }
