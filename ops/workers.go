@@ -13,6 +13,7 @@ const (
 	WorkerLoading WorkerState = "loading" // the engine reads the model
 	WorkerReady   WorkerState = "ready"   // has a free slot
 	WorkerBusy    WorkerState = "busy"    // every slot is taken; more requests queue
+	WorkerHung    WorkerState = "hung"    // its process runs and does not answer; Error says so
 	WorkerFailed  WorkerState = "failed"  // it ended by itself; Error says why
 )
 
@@ -55,11 +56,16 @@ type Worker struct {
 // before others are to do without it.
 const brokenAfter = 2
 
-// Broken reports whether the worker's engine cannot be started again, as far as
-// one can tell: it is tried on, and until then nobody should wait for it. A divided
-// model, which waits for its parts, is not broken.
+// Broken reports whether the worker hangs, or its engine cannot be started again, as
+// far as one can tell: it may come back, and until then nobody should wait for it. A
+// divided model, which waits for its parts, is not broken.
 func (w *Worker) Broken() bool {
-	return w.State == WorkerLoading && w.FailedStarts >= brokenAfter && len(w.Parts) == 0
+	return w.State == WorkerHung || w.State == WorkerLoading && w.FailedStarts >= brokenAfter && len(w.Parts) == 0
+}
+
+// HungHint is what to do about a worker that hangs.
+func HungHint(worker, hive string) string {
+	return "`rbee worker delete " + worker + HiveFlag(hive) + "` ends it; it is used again where it comes to itself"
 }
 
 // Workers is the answer to [WorkerList].

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -180,5 +181,33 @@ func TestACancelThatNobodyAnswersIsToldOf(t *testing.T) {
 	}
 	if len(here.events) != 1 || !strings.Contains(fmt.Sprint(here.events[0]), "the hive has not answered that this is cancelled") {
 		t.Errorf("the job says %+v", here.events)
+	}
+}
+
+func TestNobodyWaitsForTheLastWordsOfADaemonThatIsGone(t *testing.T) {
+	d := newDaemon(t)
+	var gone atomic.Bool
+	var dialled atomic.Int32 // since it is gone
+	c := d.client(t, func(o *transport.Options) {
+		o.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
+			if gone.Load() {
+				dialled.Add(1)
+				return nil, errors.New("nobody listens")
+			}
+			return (&net.Dialer{}).DialContext(ctx, network, address)
+		}
+	})
+	ctx, cancel := context.WithCancelCause(t.Context())
+	ended := errors.New("its process has ended")
+	d.stream = func(s *streamer) {
+		s.send(1, ops.TokenEvent{Text: "a"})
+		gone.Store(true)
+		cancel(ended)
+	}
+	if _, err := c.Do(ctx, ops.Infer{Prompt: "Once"}, jobID, func(transport.Received) error { return nil }); !errors.Is(err, ended) {
+		t.Errorf("Do() = %v", err)
+	}
+	if n := dialled.Load(); n > 2 { // to go on with the stream, and to cancel
+		t.Errorf("it was asked for %d times more", n)
 	}
 }

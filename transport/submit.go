@@ -52,8 +52,8 @@ func (c *Client) Submit(ctx context.Context, o ops.Op, id string) (ops.Accepted,
 const cancelWithin = 2 * time.Second
 
 // abandon cancels a job that nobody here waits for any more, unless this daemon
-// only restarts and will take it up again. It reports whether it is certain that
-// the job was told; where it is not, ctx's job says so.
+// only restarts and will take it up again. It reports whether the daemon was told;
+// where one is there that has not answered, ctx's job says so.
 func (c *Client) abandon(ctx context.Context, id string) bool {
 	if errors.Is(context.Cause(ctx), ops.ErrDetached) {
 		return false
@@ -64,8 +64,11 @@ func (c *Client) abandon(ctx context.Context, id string) bool {
 	pause := newPause()
 	for range 4 {
 		_, err := c.Cancel(ctx, id)
-		if _, none := errors.AsType[notDialled](err); err == nil || none {
-			return true // cancelled, or there is no daemon to run it
+		if err == nil {
+			return true
+		}
+		if _, none := errors.AsType[notDialled](err); none {
+			return false // there is no daemon to run it, nor one that says how it ends
 		}
 		// The submission may be on its way still, overtaken by this request.
 		if sleep(ctx, pause.NextBackOff()) != nil {

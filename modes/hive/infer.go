@@ -21,7 +21,7 @@ func (h *Hive) Infer(ctx context.Context, o ops.Infer) (ops.Answer, error) {
 	}
 	answer, err := h.forward(ctx, m, o)
 	if err != nil && o.WorkerID == "" && neverTaken(ctx, m, err) {
-		// It died before the job and nobody had noticed: the next one does it.
+		// It died or hung before the job and nobody had noticed: the next one does it.
 		if m, err = h.workerFor(ctx, o); err == nil {
 			answer, err = h.forward(ctx, m, o)
 		}
@@ -34,7 +34,7 @@ func (h *Hive) Infer(ctx context.Context, o ops.Infer) (ops.Answer, error) {
 func (h *Hive) workerFor(ctx context.Context, o ops.Infer) (*member, error) {
 	at := cursor(ctx)
 	if at.Target != "" {
-		if m, err := h.fleet.find(at.Target); err == nil && !m.dead() {
+		if m, err := h.fleet.find(at.Target); err == nil && !m.dead() && (at.Last > 0 || m.hung() == nil) {
 			m.give()
 			return m, nil
 		}
@@ -72,6 +72,9 @@ func (h *Hive) chosen(o ops.Infer) (*member, error) {
 	}
 	if m.dead() {
 		return nil, m.why
+	}
+	if err := m.hung(); err != nil {
+		return nil, err
 	}
 	if i := m.tell(); o.Model != "" && o.Model != i.Model {
 		return nil, ops.Invalid("worker_id", "worker %s runs %s, not %s", m.id, i.Model, o.Model)
@@ -131,11 +134,15 @@ func (m *member) cancelAtEnd(ctx context.Context, cancel context.CancelCauseFunc
 const noticedWithin = time.Second
 
 // neverTaken reports whether forwarding failed because the worker had ended
-// before it could take the job: it has no log of it then.
+// before it could take the job, and has no log of it then, or because it hangs and
+// has said nothing of it.
 func neverTaken(ctx context.Context, m *member, err error) bool {
 	s := ops.SinkOf(ctx)
 	if s == nil || ctx.Err() != nil || ops.CodeOf(err) != ops.CodeUnavailable {
 		return false
+	}
+	if m.hung() != nil {
+		return s.Cursor().Last == 0
 	}
 	select {
 	case <-m.ended:

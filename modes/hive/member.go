@@ -3,6 +3,7 @@ package hive
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -47,7 +48,8 @@ type member struct {
 
 func newMember(id, folder, hive string, w want) *member {
 	options := transport.Unix(filepath.Join(folder, home.WorkerSocket))
-	options.Name = "worker " + id
+	options.Name, options.Patience = "worker "+id, patience
+	options.Answer, options.HungHint = hearWithin, ops.HungHint(id, hive)
 	return &member{
 		id: id, folder: folder, hive: hive, want: w, client: transport.New(options),
 		begun: make(chan struct{}), settled: make(chan struct{}), ended: make(chan struct{}), news: make(chan struct{}),
@@ -122,6 +124,10 @@ func (m *member) watch(ctx context.Context, changed, turned func()) {
 	for ctx.Err() == nil {
 		for text, err := range m.client.State(ctx) {
 			var s ops.Worker
+			if errors.Is(err, transport.ErrHung) {
+				m.silent()
+				turned()
+			}
 			if err != nil || json.Unmarshal(text, &s) != nil {
 				break
 			}
@@ -154,13 +160,18 @@ func (m *member) heard(s ops.Worker) (turned bool) {
 	s.ID, s.HiveID, s.PID, s.LogPath = m.id, m.hive, m.process.PID, m.info.LogPath
 	turned = (m.info.State == ops.WorkerLoading) != (s.State == ops.WorkerLoading)
 	m.info = s
-	close(m.news)
-	m.news = make(chan struct{})
+	m.tellOthers()
 	if s.State == ops.WorkerReady || s.State == ops.WorkerBusy {
 		m.was = true
 		m.settle()
 	}
 	return turned
+}
+
+// tellOthers wakes those who wait for news. The caller holds the lock.
+func (m *member) tellOthers() {
+	close(m.news)
+	m.news = make(chan struct{})
 }
 
 // settle closes settled. The caller holds the lock.
@@ -233,6 +244,9 @@ func (m *member) loaded() bool {
 func (m *member) wait(ctx context.Context) error {
 	for said := ""; ; {
 		waiting, news := m.waiting()
+		if err := m.hung(); err != nil {
+			return err
+		}
 		if waiting != "" && waiting != said {
 			said = waiting
 			ops.Narrate(ctx, "worker_wait", "%s", waiting)
@@ -265,7 +279,11 @@ func (m *member) end(ctx context.Context) error {
 	m.asked = true
 	m.mu.Unlock()
 	<-m.begun
-	if err := daemon.Kill(ctx, m.process, endWithin); err != nil {
+	within := endWithin
+	if m.hung() != nil {
+		within = time.Second // it will not hear the signal either
+	}
+	if err := daemon.Kill(ctx, m.process, within); err != nil {
 		return ops.Errorf(ops.CodeInternal, "stop worker %s: %w", m.id, err)
 	}
 	select {

@@ -255,6 +255,9 @@ func worker(w io.Writer, x ops.Worker) {
 	pair(w, "device", x.Device)
 	pair(w, "state", string(x.State))
 	pair(w, "why", x.Error)
+	if x.State == ops.WorkerHung {
+		pair(w, "what to do", ops.HungHint(x.ID, x.HiveID))
+	}
 	pair(w, "loading", x.Waiting)
 	pair(w, "running", fmt.Sprintf("%d of %d", x.Running, x.Slots))
 	if x.Context > 0 {

@@ -130,7 +130,6 @@ const loadingLook = 5 * time.Millisecond
 
 // serveGateway mounts OpenAI's API on the queen's server.
 func (q *Queen) serveGateway() {
-	q.gateway = gateway.New(fleet{q}, q.schedule)
 	for _, r := range gateway.Routes {
 		q.access.Inference(r.Method + " " + r.Path)
 		q.jobs.Mount(r.Method, r.Path, q.gateway)

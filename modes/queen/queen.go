@@ -123,6 +123,7 @@ func New(o Options) (_ *Queen, err error) {
 	q.local = newLocalHive(o.Home, o.Binary, q.build, o.Log)
 	q.local.idle = o.IdleTimeout
 	q.schedule = schedule.New(schedule.Options{Fleet: fleet{q}, Policy: policy, Depth: o.QueueDepth, Aliases: q.aliases.get})
+	q.gateway = gateway.New(fleet{q}, q.schedule)
 	q.books.schedule, q.books.changed = q.schedule, make(chan struct{}, 1)
 	return q, nil
 }
@@ -278,9 +279,7 @@ func (q *Queen) endJobs(ctx context.Context, scope daemon.Scope) error {
 }
 
 func (q *Queen) close() error {
-	if q.gateway != nil {
-		q.gateway.Close()
-	}
+	q.gateway.Close()
 	q.schedule.Close()
 	q.hives.close()
 	q.local.Close()

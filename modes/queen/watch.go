@@ -177,6 +177,7 @@ func (q *Queen) listen(ctx context.Context, id string, c *transport.Client) (hea
 // note takes over what hive id says of itself.
 func (q *Queen) note(id string, snapshot ops.HiveSnapshot) {
 	q.books.heard(id, snapshot, time.Now().UTC())
+	q.gateway.Hear(id, snapshot.Workers)
 	q.splits.look()
 }
 

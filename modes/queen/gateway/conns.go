@@ -33,7 +33,9 @@ type conns struct {
 
 	mu     sync.Mutex
 	idle   map[key][]*conn // the newest last
-	sweep  *time.Timer     // runs while any is idle
+	busy   map[*conn]key
+	hung   map[key]bool // workers that hang, see [conns.hear]
+	sweep  *time.Timer  // runs while any is idle
 	closed bool
 }
 
@@ -60,7 +62,10 @@ func (s *conns) ask(ctx context.Context, k key, request *http.Request, body []by
 			return answer, nil
 		}
 		stop()
-		_ = c.Close() // it is broken
+		_ = s.leave(c) // it is broken
+		if s.hangs(k) {
+			return nil, errHangs
+		}
 		if ctx.Err() != nil {
 			return nil, context.Cause(ctx)
 		}
@@ -126,29 +131,62 @@ func headOf(request *http.Request, size int) []byte {
 
 // take returns a connection to k, one that was kept if there is any.
 func (s *conns) take(ctx context.Context, k key) (c *conn, kept bool, err error) {
-	s.mu.Lock()
-	if list := s.idle[k]; len(list) > 0 {
-		c = list[len(list)-1]
-		s.idle[k] = list[:len(list)-1]
-		s.mu.Unlock()
-		return c, true, nil
-	}
-	closed := s.closed
-	s.mu.Unlock()
-	if closed {
-		return nil, false, ops.Errorf(ops.CodeUnavailable, "the queen is stopping")
+	if c, err := s.keptFor(k); c != nil || err != nil {
+		return c, true, err
 	}
 	to, err := s.dial(ctx, k.Hive, k.Worker)
 	if err != nil {
 		return nil, false, err
 	}
-	return &conn{Conn: to, read: bufio.NewReader(to)}, false, nil
+	c = &conn{Conn: to, read: bufio.NewReader(to)}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.hung[k] { // meanwhile
+		return nil, false, errors.Join(errHangs, c.Close())
+	}
+	s.works(c, k)
+	return c, false, nil
+}
+
+// keptFor is a connection to k that was kept, or nil.
+func (s *conns) keptFor(k key) (*conn, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch list := s.idle[k]; {
+	case s.hung[k]:
+		return nil, errHangs
+	case len(list) > 0:
+		c := list[len(list)-1]
+		s.idle[k] = list[:len(list)-1]
+		s.works(c, k)
+		return c, nil
+	case s.closed:
+		return nil, ops.Errorf(ops.CodeUnavailable, "the queen is stopping")
+	}
+	return nil, nil
+}
+
+// works notes that a connection to k is used. The caller holds the lock.
+func (s *conns) works(c *conn, k key) {
+	if s.busy == nil {
+		s.busy = map[*conn]key{}
+	}
+	s.busy[c] = k
+}
+
+// leave closes a connection that was used.
+func (s *conns) leave(c *conn) error {
+	s.mu.Lock()
+	delete(s.busy, c)
+	s.mu.Unlock()
+	return c.Close()
 }
 
 // put keeps a connection whose answer was read to its end.
 func (s *conns) put(k key, c *conn) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	delete(s.busy, c)
 	if s.closed || len(s.idle[k]) >= idleKept || c.read.Buffered() > 0 {
 		_ = c.Close() // nobody waits for what it may say
 		return
@@ -215,6 +253,9 @@ type rest struct {
 func (r *rest) Read(p []byte) (int, error) {
 	n, err := r.ReadCloser.Read(p)
 	r.ended = r.ended || errors.Is(err, io.EOF)
+	if err != nil && !r.ended && r.conns.hangs(r.key) {
+		err = errHangs
+	}
 	return n, err
 }
 
@@ -225,5 +266,5 @@ func (r *rest) Close() error {
 		r.conns.put(r.key, r.conn)
 		return nil
 	}
-	return r.conn.Close()
+	return r.conns.leave(r.conn)
 }

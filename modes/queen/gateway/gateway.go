@@ -299,7 +299,10 @@ func (g *Gateway) relay(p *reply, r *http.Request, body []byte, by *ops.Worker, 
 // may do what this one has not.
 func (g *Gateway) hear(r *http.Request, body []byte, by *ops.Worker) (*http.Response, error) {
 	answer, err := g.pool.ask(r.Context(), schedule.KeyOf(*by), r, body)
-	if err != nil {
+	switch {
+	case errors.Is(err, errHangs):
+		return nil, ops.Errorf(ops.CodeUnavailable, "worker %s of %s does not answer", by.ID, by.HiveID).WithHint("%s", ops.HungHint(by.ID, by.HiveID))
+	case err != nil:
 		return nil, ops.Errorf(ops.CodeUnavailable, "worker %s of %s cannot be reached: %w", by.ID, by.HiveID, err)
 	}
 	opened := answer.Body

@@ -97,7 +97,7 @@ func (s *Scheduler) hopeless(l *line, w *waiter, v *View) error {
 	}
 	for i := range v.Workers {
 		c := &v.Workers[i]
-		if c.Barred == Broken {
+		if c.Barred == Broken || c.Barred == Hung {
 			failed = c.worker.errBroken()
 		}
 		if c.Barred > waitable {

@@ -299,6 +299,8 @@ func (w *worker) show() {
 		k.barred = Part
 	case w.hive.drained:
 		k.barred = Drained
+	case w.info.State == ops.WorkerHung:
+		k.barred = Hung
 	case w.info.Broken():
 		k.barred = Broken
 	case w.info.State == ops.WorkerLoading || w.fresh:
@@ -312,11 +314,15 @@ func (w *worker) show() {
 		w.since = time.Now()
 	}
 	w.line.regroup(w, k)
-	w.count(k.barred != Failed && k.barred != Part && k.barred != Broken)
+	w.count(k.barred != Failed && k.barred != Part && !w.info.Broken())
 }
 
 // errBroken is why a request cannot have such a worker.
 func (w *worker) errBroken() error {
+	if w.info.State == ops.WorkerHung {
+		return ops.Errorf(ops.CodeUnavailable, "worker %s of %s, which runs %s, does not answer", w.info.ID, w.hive.id, w.line.model).
+			WithHint("%s", ops.HungHint(w.info.ID, w.hive.id))
+	}
 	return ops.Errorf(ops.CodeUnavailable, "worker %s of %s, which runs %s, cannot start its engine again: %s", w.info.ID, w.hive.id, w.line.model, w.info.Error).
 		WithHint("`rbee worker get %s%s` names its log, `rbee worker delete %s%s` ends it", w.info.ID, ops.HiveFlag(w.hive.id), w.info.ID, ops.HiveFlag(w.hive.id))
 }

@@ -20,6 +20,7 @@ const (
 	Running                     // the hive runs the model already
 	Failed                      // the worker has ended
 	Broken                      // its engine cannot be started again
+	Hung                        // the worker does not answer
 	Part                        // the worker holds a part of another one's model
 	Tried                       // it has failed this request
 	Drained                     // by `rbee hive drain`
@@ -46,6 +47,7 @@ var texts = map[Reason]struct{ word, human string }{
 	Running:   {"running", "it runs the model already"},
 	Failed:    {"failed", "it has ended"},
 	Broken:    {"broken", "its engine has ended and cannot be started again"},
+	Hung:      {"hung", "it does not answer"},
 	Part:      {"part", "it holds a part of another worker's model"},
 	Tried:     {"tried", "it has failed this request"},
 	Drained:   {"drained", "the hive is drained"},
