@@ -13,7 +13,8 @@ const (
 	// FilesPath and a model's name is where its [ModelFiles] are; with a slash and
 	// a file's name behind it, that file, of which parts can be asked for; with
 	// ?sum=1, its [FileSum]. ?for and ?job may name the hive that it is for and its
-	// job there.
+	// job there, for which the model is kept until that asks with ?over=1, or for
+	// nothing for a minute.
 	FilesPath = "/v1/files/"
 )
 
@@ -34,6 +35,9 @@ type Want struct {
 	File  string `json:"file,omitempty"`
 	// Sum asks for the file's [FileSum] in place of the file.
 	Sum bool `json:"sum,omitempty"`
+	// Over says that no more of the model is wanted, which may be deleted over there
+	// from now on.
+	Over bool `json:"over,omitempty"`
 	// Range and IfRange are the headers of those names (RFC 9110).
 	Range   string `json:"range,omitempty"`
 	IfRange string `json:"if_range,omitempty"`

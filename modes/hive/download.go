@@ -230,6 +230,7 @@ func (m *models) fetchFiles(ctx context.Context, f *fetch.Fetcher, d *download, 
 	from := p.source
 	if p.hive != "" {
 		from = "hive " + p.hive
+		defer m.giveBack(ctx, p)
 	}
 	ops.Narrate(ctx, "model_download", "bringing the model %s from %s", id, from)
 	all, missing, here := p.size(), int64(0), int64(0)

@@ -130,9 +130,15 @@ func regular(path string, info fs.FileInfo) error {
 }
 
 // serveFiles answers with a model's files, one of them or a part of it, or its
-// sum.
+// sum, and takes in that no more of them is wanted.
 func (m *models) serveFiles(w http.ResponseWriter, r *http.Request) {
 	id, name, one := strings.Cut(strings.TrimPrefix(r.URL.Path, ops.FilesPath), "/")
+	q := r.URL.Query()
+	if q.Has("over") {
+		m.takeBack(id, q.Get("for"), q.Get("job"))
+		answer(w, struct{}{}, nil)
+		return
+	}
 	if !one {
 		list, err := m.files(id)
 		answer(w, list, err)
@@ -144,8 +150,8 @@ func (m *models) serveFiles(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer f.Close() //nolint:errcheck // it was only read
-	defer m.lend(id, loan{r.URL.Query().Get("for"), r.URL.Query().Get("job")})()
-	if r.URL.Query().Get("sum") != "" {
+	defer m.lend(id, q.Get("for"), q.Get("job"))()
+	if q.Get("sum") != "" {
 		sum, err := m.sum(r.Context(), f, info)
 		answer(w, ops.FileSum{Name: name, Size: info.Size(), SHA256: sum}, err)
 		return

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"rbee.dev/rbee/ops"
 	"rbee.dev/rbee/testdata"
@@ -53,12 +55,46 @@ func TestAModelThatIsBeingCopiedIsNotDeletedAndTheCopyIsNamed(t *testing.T) {
 	if err := m.unlent("bee"); err != nil {
 		t.Errorf("before: %v", err)
 	}
-	first, second := begin("?for=gpu2&job=JOB4711"), begin("?for=gpu3")
+	over := func(query string) {
+		m.serveFiles(httptest.NewRecorder(), httptest.NewRequestWithContext(t.Context(), http.MethodGet, "http://localhost"+ops.FilesPath+"bee"+query+"&over=1", nil))
+	}
+	first, second, third := begin("?for=gpu2&job=JOB4711"), begin("?for=gpu3"), begin("?for=gpu2&job=JOB4711")
 	refused("the model bee is being copied to hive gpu2", "`rbee job cancel JOB4711` ends it")
 	first()
+	third()
+	refused("to hive gpu2", "`rbee job cancel JOB4711` ends it") // which may ask for more
+	over("?for=gpu2&job=JOB4711")
 	refused("to hive gpu3", "`rbee job list` shows the job")
 	second()
+	over("?for=gpu4")
+	refused("to hive gpu3", "`rbee job list` shows the job")
+	over("?for=gpu3")
 	if err := m.unlent("bee"); err != nil {
 		t.Errorf("afterwards: %v", err)
 	}
+}
+
+func TestALoanLapsesOfWhichNothingIsHeard(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := &models{lent: map[string][]*loan{}}
+		m.lend("bee", "gpu2", "JOB4711")()
+		over := m.lend("bee", "gpu3", "")
+		time.Sleep(loanLapses)
+		if err := m.unlent("bee"); err == nil || !strings.Contains(err.Error(), "to hive gpu3") {
+			t.Errorf("while one is read: %v", err)
+		}
+		over()
+		m.lend("bee", "gpu3", "")()
+		if n := len(m.lent["bee"]); n != 1 {
+			t.Errorf("%d are remembered", n)
+		}
+		time.Sleep(loanLapses - 1)
+		if err := m.unlent("bee"); err == nil {
+			t.Error("it lapses too early")
+		}
+		time.Sleep(1)
+		if err := m.unlent("bee"); err != nil {
+			t.Error(err)
+		}
+	})
 }

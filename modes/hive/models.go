@@ -63,7 +63,7 @@ type models struct {
 	known    map[string]described // by id
 	underway map[string]*download // by id
 	sums     map[string]summed    // by path
-	lent     map[string][]loan    // by id
+	lent     map[string][]*loan   // by id
 
 	wants     *wants // of other hives, through the queen
 	askWithin time.Duration
@@ -88,7 +88,7 @@ func openModels(dir, hive string) (*models, error) {
 		return nil, fmt.Errorf("open the models' folder: %w", err)
 	}
 	m := &models{
-		dir: dir, hive: hive, root: root, known: map[string]described{}, underway: map[string]*download{}, sums: map[string]summed{}, lent: map[string][]loan{},
+		dir: dir, hive: hive, root: root, known: map[string]described{}, underway: map[string]*download{}, sums: map[string]summed{}, lent: map[string][]*loan{},
 		memory: totalMemory, usual: func() string { return builtin }, wants: newWants(), askWithin: askWithin,
 	}
 	if err := m.clearPartial(); err != nil {

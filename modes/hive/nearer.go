@@ -96,6 +96,9 @@ func (m *models) nearer(ctx context.Context, f *fetch.Fetcher, p plan, temp stri
 		racing, cancel := context.WithTimeout(ctx, raceWithin)
 		sooner, err := f.Sooner(racing, p.files[0], other.files[0])
 		cancel()
+		if !sooner || err != nil {
+			m.giveBack(ctx, other)
+		}
 		switch {
 		case err != nil:
 			return p // which says what is wrong

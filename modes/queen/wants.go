@@ -113,6 +113,9 @@ func (q *Queen) obtain(ctx context.Context, by string, w ops.Want) (*http.Respon
 	if w.Sum {
 		query.Set("sum", "1")
 	}
+	if w.Over {
+		query.Set("over", "1")
+	}
 	path += "?" + query.Encode()
 	header := http.Header{}
 	for name, value := range map[string]string{"Range": w.Range, "If-Range": w.IfRange} {

@@ -153,8 +153,11 @@ func TestAWorkerWhoseModelWasDeletedEndsWithItsEngine(t *testing.T) {
 	if err := w.cmd.Wait(); err == nil {
 		t.Error("it exits with 0")
 	}
+	if said := w.said.String(); !strings.Contains(said, "is not started again: its model's file is gone: "+path) {
+		t.Errorf("it says %s", said)
+	}
 	log, err := os.ReadFile(filepath.Join(w.folder, home.WorkerLog))
-	if err != nil || !strings.Contains(string(log), "its model's file is gone: "+path) || strings.Contains(string(log), "started again in") {
+	if err != nil || !strings.Contains(string(log), "the engine cannot be started again") || strings.Contains(string(log), "is started again") {
 		t.Errorf("the log says %s, %v", log, err)
 	}
 }
