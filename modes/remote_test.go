@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/crypto/ssh"
 
@@ -333,6 +334,30 @@ func TestAMachineThatIsGoneIsShownAsDownAndCanBeForgotten(t *testing.T) {
 	f.rbee("hive", "uninstall", "gpu1", "--catalog-only")
 	if list := f.rbee("hive", "list"); strings.Contains(list, "gpu1") {
 		t.Errorf("forgotten, and listed: %s", list)
+	}
+}
+
+// TestAHiveElsewhereThatHangsIsToldOfAndCanBeReplaced: its machine answers, and it does
+// not.
+func TestAHiveElsewhereThatHangsIsToldOfAndCanBeReplaced(t *testing.T) {
+	f := newFar(t, sshtest.Options{})
+	f.install()
+	f.rbee("infer", "--hive", "gpu1", "-n", "1", "hi")
+	worker, hung := f.workers()[0], f.hive("gpu1").PID
+	f.stop(hung)
+	_, said := f.fails(1, "infer", "--hive", "gpu1", "-n", "1", "hi")
+	says(t, said, "gpu1", "does not answer", "`rbee hive start gpu1` ends it")
+	for end := time.Now().Add(2 * time.Minute); f.hive("gpu1").State != ops.HiveDown && time.Now().Before(end); {
+		time.Sleep(50 * time.Millisecond)
+	}
+	says(t, f.rbee("hive", "list"), "gpu1", "down", "does not answer")
+	says(t, f.rbee("hive", "start", "gpu1"), "up")
+	if now := f.hive("gpu1"); now.PID == hung {
+		t.Errorf("the hive that hung is still there: %+v", now)
+	}
+	f.rbee("infer", "--hive", "gpu1", "-n", "1", "hi")
+	if list := f.workers(); len(list) != 1 || list[0].PID != worker.PID {
+		t.Errorf("the worker was not kept: %+v, was %+v", list, worker)
 	}
 }
 

@@ -44,6 +44,9 @@ type Options struct {
 	// Answer is how long the daemon may say nothing to a request, and then nothing to
 	// whether it is there (GET /health), before it counts as hung; 0 is for ever.
 	Answer time.Duration
+	// Reaches, if set, reports whether the way to the daemon is open: where it is not,
+	// or so slow that it did not answer either, the daemon does not count as hung.
+	Reaches func(ctx context.Context) bool
 	// KeepIdle is how long a connection is kept that nothing needs; 0 means 90 s.
 	KeepIdle time.Duration
 	// Hint is what to do where it cannot be reached, HungHint where it hangs, or "".

@@ -120,5 +120,8 @@ func (c *Client) hangs(ctx context.Context) bool {
 		TLSHandshakeStart: func() { there.Store(true) },
 	})
 	_, err := c.Health(traced)
-	return err != nil && there.Load() && ctx.Err() == nil && bounded.Err() != nil
+	if err == nil || !there.Load() || ctx.Err() != nil || bounded.Err() == nil {
+		return false
+	}
+	return c.Reaches == nil || c.Reaches(ctx)
 }

@@ -150,3 +150,25 @@ func TestWhoIsNotThereDoesNotHang(t *testing.T) {
 		t.Errorf("it is %v", err)
 	}
 }
+
+// TestADaemonDoesNotHangWhoseWayIsBlocked: not as long as it is, as that over a
+// connection that was cut.
+func TestADaemonDoesNotHangWhoseWayIsBlocked(t *testing.T) {
+	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	o := transport.Options{BaseURL: "http://" + l.Addr().String()}
+	patient(&o)
+	var looked int // by one after the other
+	o.Reaches = func(context.Context) bool {
+		looked++
+		return looked == 3
+	}
+	c := transport.New(o)
+	defer c.Close()
+	if _, err := c.Jobs(t.Context()); !errors.Is(err, transport.ErrHung) || looked != 3 {
+		t.Errorf("it is %v after %d looks", err, looked)
+	}
+}

@@ -151,7 +151,7 @@ func (q *Queen) startRemote(ctx context.Context, id string) error {
 	if err := q.store.SaveRemote(ctx, id, r); err != nil {
 		return err
 	}
-	if _, err := h.direct().Health(ctx); err == nil {
+	if _, err := health(ctx, h.direct()); err == nil {
 		ops.Narrate(ctx, "hive_up", "the hive %s is up already", id)
 		return nil
 	}

@@ -50,7 +50,13 @@ type remoteHive struct {
 func newRemoteHive(id string, r record, link *ssh.Link, log zerolog.Logger) *remoteHive {
 	h := &remoteHive{id: id, link: link, record: r, poke: make(chan struct{}, 1), log: log.With().Str("hive", id).Logger()}
 	options := transport.Options{
-		Name: "the hive " + id, Silence: hungAfter,
+		Name: "the hive " + id, Silence: hungAfter, Answer: hearWithin,
+		HungHint: fmt.Sprintf("`rbee hive start %s` ends it and starts another; its workers and their answers go on", id),
+		Reaches: func(ctx context.Context) bool {
+			ctx, cancel := context.WithTimeout(ctx, hearWithin)
+			defer cancel()
+			return link.Lives(ctx)
+		},
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 			return link.DialContext(ctx, h.now().Site.Socket())
 		},

@@ -159,6 +159,17 @@ func (l *Link) DialContext(ctx context.Context, path string) (net.Conn, error) {
 	return c.DialContext(ctx, path)
 }
 
+// Lives asks the machine whether it is there, and reports whether it answered before
+// ctx ended. What was sent to it before has arrived then.
+func (l *Link) Lives(ctx context.Context) bool {
+	c, err := l.Conn(ctx)
+	if err != nil {
+		return false
+	}
+	lives, err := bounded(ctx, c, "ask", func() (bool, error) { return c.lives(), nil }, func(bool) {})
+	return err == nil && lives
+}
+
 // Close ends the link and its connection, and waits for both.
 func (l *Link) Close() error {
 	l.cancel()

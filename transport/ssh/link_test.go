@@ -160,3 +160,20 @@ func TestClosingALinkEndsItsAttempt(t *testing.T) {
 		t.Errorf("Conn() = %v after Close", err)
 	}
 }
+
+func TestALinkTellsWhetherItsMachineAnswers(t *testing.T) {
+	a := newAccount(t)
+	s := a.server(t, sshtest.Options{})
+	l := newLink(t, s, a.options(), quick)
+	awaitState(t, l, true)
+	if !l.Lives(within(t)) {
+		t.Error("the machine is there, and does not answer")
+	}
+	s.Freeze()
+	defer s.Thaw()
+	soon, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer cancel()
+	if l.Lives(soon) {
+		t.Error("the machine is frozen, and answers")
+	}
+}

@@ -1,6 +1,6 @@
 # Keeps a hive running where there is no service manager: starts it again when
-# it crashes, and ends when it ends by itself. A SIGTERM ends both; the hive's
-# workers go on. $1: state folder, $2: binary; the rest are the hive's
+# it crashes, and ends when it ends by itself. A SIGTERM ends both, by force where
+# the hive hangs; its workers go on. $1: state folder, $2: binary; the rest are the hive's
 # arguments.
 state=$1 binary=$2
 shift 2
@@ -8,7 +8,18 @@ unset RBEE_HOME XDG_STATE_HOME XDG_CACHE_HOME XDG_CONFIG_HOME
 if [ -r "$state/hive.env" ]; then . "$state/hive.env"; fi
 printf '%s\n' $$ >"$state/supervise.pid"
 child=
-trap 'trap - TERM INT; kill $child 2>/dev/null; wait $child; rm -f "$state/supervise.pid"; exit 0' TERM INT
+end() {
+  trap - TERM INT
+  kill $child 2>/dev/null
+  (trap 'kill $nap' TERM; sleep 5 & nap=$!; wait $nap && kill -9 $child) 2>/dev/null &
+  force=$!
+  wait $child
+  kill $force 2>/dev/null
+  wait $force
+  rm -f "$state/supervise.pid"
+  exit 0
+}
+trap end TERM INT
 pause=1
 while :; do
   began=$(date +%s)
