@@ -38,7 +38,7 @@ func (q *Queen) checkKeysOf(path string) error {
 		return fmt.Errorf("open the queen's database: %w", err)
 	}
 	defer db.Close() //nolint:errcheck // it was only read
-	if q.access, err = access.Open(context.Background(), access.Options{DB: db, Log: q.Log}); err != nil {
+	if q.access, err = access.Open(context.Background(), access.Options{DB: db}); err != nil {
 		return nil //nolint:nilerr // see above
 	}
 	return q.checkKeys()

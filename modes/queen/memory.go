@@ -6,36 +6,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"time"
 
 	"rbee.dev/rbee/ops"
 )
 
-const (
-	// keptExplanations is how many requests an explanation is kept of beyond the
-	// queen's end, the newest.
-	keptExplanations = 500
-	// keepEvery is how often they are written down: behind the requests, so that
-	// these do not pay for it.
-	keepEvery = 5 * time.Second
-)
-
-// remembering writes down why requests went where they did, now and then, and a
-// last time when ctx ends.
-func (q *Queen) remembering(ctx context.Context) {
-	tick := time.NewTicker(keepEvery)
-	defer tick.Stop()
-	for ended := false; !ended; {
-		select {
-		case <-ctx.Done():
-			ended = true
-		case <-tick.C:
-		}
-		if err := q.store.SaveExplanations(context.WithoutCancel(ctx), q.schedule.News(keptExplanations)); err != nil {
-			q.Log.Warn().Err(err).Msg("why requests went where they did is remembered until the queen ends")
-		}
-	}
-}
+// keptExplanations is how many requests an explanation is kept of beyond the
+// queen's end, the newest.
+const keptExplanations = 500
 
 // SaveExplanations remembers what there is to tell of requests, and forgets the
 // oldest of those beyond [keptExplanations].

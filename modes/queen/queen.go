@@ -146,7 +146,7 @@ func (q *Queen) unlock() (err error) {
 		return err
 	}
 	q.access, err = access.Open(ctx, access.Options{
-		DB: q.store.db, Token: secret, Log: q.Log,
+		DB: q.store.db, Token: secret,
 		Model:  q.meant,
 		Models: q.modelNames,
 	})
@@ -194,8 +194,6 @@ func (q *Queen) Run(ctx context.Context) (err error) {
 	}
 	close(q.ready)
 	saving.Go(func() { q.saving(watching) })
-	saving.Go(func() { q.access.Run(watching) })
-	saving.Go(func() { q.remembering(watching) })
 	saving.Go(func() { q.publishing(watching) })
 	saving.Go(func() { q.keepSplits(watching) })
 	q.jobs.Mount(http.MethodPost, daemon.ShutdownPath, q.stopper)
@@ -284,7 +282,7 @@ func (q *Queen) close() error {
 	q.hives.close()
 	q.local.Close()
 	q.logins.close()
-	q.save()
+	q.save(context.Background())
 	err := q.store.Close()
 	return errors.Join(err, q.pid.Release())
 }

@@ -180,27 +180,3 @@ func (q *Queen) note(id string, snapshot ops.HiveSnapshot) {
 	q.gateway.Hear(id, snapshot.Workers)
 	q.splits.look()
 }
-
-// saveEvery is how often the books are written to the database. A hive under
-// load says something new fifty times a second, and only the newest counts.
-const saveEvery = time.Second
-
-// saving writes the books to the database now and then, until ctx ends.
-func (q *Queen) saving(ctx context.Context) {
-	tick := time.NewTicker(saveEvery)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return // close saves a last time, when no hive says anything more
-		case <-tick.C:
-			q.save()
-		}
-	}
-}
-
-func (q *Queen) save() {
-	if err := q.books.save(context.Background(), q.store); err != nil {
-		q.Log.Warn().Err(err).Msg("what the hives say is not remembered")
-	}
-}

@@ -6,8 +6,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/rs/zerolog"
-
 	"rbee.dev/rbee/ops"
 )
 
@@ -25,8 +23,6 @@ type Options struct {
 	Models func() []string
 	// Now is the clock; nil is the system's.
 	Now func() time.Time
-	// Log is for operators.
-	Log zerolog.Logger
 }
 
 // Access says who may use the queen.
@@ -60,26 +56,8 @@ func Open(ctx context.Context, o Options) (*Access, error) {
 	return a, nil
 }
 
-// writeEvery is how often what was counted is written to the database.
-const writeEvery = 10 * time.Second
-
-// Run writes down what was counted, now and then, and a last time when ctx ends.
-func (a *Access) Run(ctx context.Context) {
-	tick := time.NewTicker(writeEvery)
-	defer tick.Stop()
-	for ended := false; !ended; {
-		select {
-		case <-ctx.Done():
-			ended = true
-		case <-tick.C:
-		}
-		if err := a.write(context.WithoutCancel(ctx)); err != nil {
-			a.Log.Warn().Err(err).Msg("what the keys have used is not written down yet")
-		}
-	}
-}
-
-func (a *Access) write(ctx context.Context) error {
+// Write writes down what was counted since it was called last.
+func (a *Access) Write(ctx context.Context) error {
 	if err := a.ledger.write(ctx, a.DB, a.Now()); err != nil {
 		return err
 	}

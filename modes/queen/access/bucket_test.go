@@ -1,7 +1,6 @@
 package access
 
 import (
-	"context"
 	"errors"
 	"net/http"
 	"strings"
@@ -103,9 +102,9 @@ func TestTheMinuteGoesOnThroughARestart(t *testing.T) {
 	if err := o.Guest(k.ID).Reserve(50); err == nil {
 		t.Fatal("let in")
 	}
-	stopped, cancel := context.WithCancel(t.Context())
-	cancel()
-	o.Run(stopped) // writes it down
+	if err := o.Write(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	o.now = o.now.Add(10 * time.Second)
 	o.reopen()
 	if got, _ := o.ask(chat, secret); got != 429 {
@@ -126,7 +125,7 @@ func TestWhatTheEndOfTheQueenBreaksOffIsNotHeldForGood(t *testing.T) {
 	if err := o.Guest(k.ID).Reserve(1000); err != nil {
 		t.Fatal(err)
 	}
-	if err := o.write(t.Context()); err != nil {
+	if err := o.Write(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	o.reopen()

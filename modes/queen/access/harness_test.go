@@ -11,7 +11,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/rs/zerolog"
 	_ "modernc.org/sqlite" // the database driver "sqlite"
 
 	"rbee.dev/rbee/job"
@@ -57,7 +56,7 @@ func (o *office) open() *sql.DB {
 // reopen is a restart of the queen.
 func (o *office) reopen() {
 	o.t.Helper()
-	a, err := Open(o.t.Context(), Options{DB: o.open(), Token: "the-token", Models: func() []string { return []string{"bee", "hornet"} }, Now: func() time.Time { return o.now }, Log: zerolog.Nop()})
+	a, err := Open(o.t.Context(), Options{DB: o.open(), Token: "the-token", Models: func() []string { return []string{"bee", "hornet"} }, Now: func() time.Time { return o.now }})
 	if err != nil {
 		o.t.Fatal(err)
 	}

@@ -104,7 +104,7 @@ func TestAKeyIsRefusedThoughNothingCanBeWrittenDown(t *testing.T) {
 	if _, err := o.Revoke(full, ops.KeyRevoke{ID: k.ID, Forget: true}); err == nil || !strings.Contains(ops.AsError(err).Hint, "refused from now on") || len(o.List().Keys) != 1 {
 		t.Errorf("forgotten: %v", err)
 	}
-	if err := o.write(t.Context()); err != nil {
+	if err := o.Write(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	o.reopen()

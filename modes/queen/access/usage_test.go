@@ -19,7 +19,7 @@ func TestUsageIsSummedUpByKeyAndModel(t *testing.T) {
 	web.Used(gateway.Use{Model: "bee", TokensIn: 10, TokensOut: 20, Took: time.Second})
 	web.Used(gateway.Use{Model: "bee", TokensIn: 1, TokensOut: 2, Took: time.Second / 2, Estimated: true})
 	web.Used(gateway.Use{Model: "wasp", TokensIn: 5, Failed: true})
-	if err := o.write(t.Context()); err != nil { // once in between
+	if err := o.Write(t.Context()); err != nil { // once in between
 		t.Fatal(err)
 	}
 	web.Used(gateway.Use{Model: "bee", TokensIn: 100, TokensOut: 200})
@@ -78,9 +78,9 @@ func TestUsageOutlivesARestartAndTheKey(t *testing.T) {
 	o := newOffice(t)
 	k, _ := o.key(ops.KeyCreate{Label: "web"})
 	o.Guest(k.ID).Used(gateway.Use{Model: "bee", TokensIn: 1})
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	o.Run(ctx) // its end writes what is pending
+	if err := o.Write(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	if _, err := o.Revoke(t.Context(), ops.KeyRevoke{ID: k.ID, Forget: true}); err != nil {
 		t.Fatal(err)
 	}
@@ -161,7 +161,7 @@ func TestWhatCannotBeWrittenDownStays(t *testing.T) {
 	o.Guest("").Used(gateway.Use{Model: "bee", TokensIn: 7})
 	broken, cancel := context.WithCancel(t.Context())
 	cancel()
-	if err := o.write(broken); err == nil {
+	if err := o.Write(broken); err == nil {
 		t.Fatal("it was written in a context that has ended")
 	}
 	o.Guest("").Used(gateway.Use{Model: "bee", TokensIn: 1})
@@ -179,7 +179,7 @@ func TestWhenAKeyWasUsedLastIsRemembered(t *testing.T) {
 	if got, err := o.ask(models, secret); got != 200 {
 		t.Fatal(got, err)
 	}
-	if err := o.write(t.Context()); err != nil {
+	if err := o.Write(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	o.reopen()
@@ -207,7 +207,7 @@ func TestTheSameKeyTwiceIsOne(t *testing.T) {
 func TestUsageIsToldThoughTheDiskIsFull(t *testing.T) {
 	o := newOffice(t)
 	o.Guest("").Used(gateway.Use{Model: "bee", TokensIn: 7})
-	if err := o.write(t.Context()); err != nil {
+	if err := o.Write(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := o.DB.ExecContext(t.Context(), "PRAGMA query_only = 1"); err != nil {

@@ -1,0 +1,39 @@
+package queen
+
+import (
+	"context"
+	"time"
+)
+
+// saveEvery is how often what the queen has learnt is written to the database:
+// behind the requests, so that these do not pay for it. A hive under load says
+// something new fifty times a second, and only the newest counts.
+const saveEvery = 2 * time.Second
+
+// saving writes down what the queen has learnt, now and then, until ctx ends.
+func (q *Queen) saving(ctx context.Context) {
+	tick := time.NewTicker(saveEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return // close saves a last time, when nobody says anything more
+		case <-tick.C:
+			q.save(context.WithoutCancel(ctx))
+		}
+	}
+}
+
+// save writes down what the hives say, what the keys have used and why requests
+// went where they did, each as far as it is news.
+func (q *Queen) save(ctx context.Context) {
+	if err := q.books.save(ctx, q.store); err != nil {
+		q.Log.Warn().Err(err).Msg("what the hives say is not remembered")
+	}
+	if err := q.access.Write(ctx); err != nil {
+		q.Log.Warn().Err(err).Msg("what the keys have used is not written down yet")
+	}
+	if err := q.store.SaveExplanations(ctx, q.schedule.News(keptExplanations)); err != nil {
+		q.Log.Warn().Err(err).Msg("why requests went where they did is remembered until the queen ends")
+	}
+}
