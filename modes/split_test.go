@@ -379,3 +379,23 @@ func TestHivesWithDifferentLlamaCppsAreToldSo(t *testing.T) {
 		return !slices.ContainsFunc(list, func(w ops.Worker) bool { return w.State != ops.WorkerFailed })
 	})
 }
+
+// TestADividedModelWhosePartWasStoppedSaysSoAtOnce: nobody waits for a hive that
+// somebody has stopped, and it is said once.
+func TestADividedModelWhosePartWasStoppedSaysSoAtOnce(t *testing.T) {
+	f := newDivided(t)
+	main := f.spawn("tinybee", "--hives", "localhost,gpu1")
+	want := f.greedy()
+	f.rbee("hive", "stop", "gpu1")
+	for _, args := range [][]string{{"-m", "tinybee"}, {"-m", "tinybee", "--hive", "localhost"}, {"--worker", main.ID}} {
+		_, said := f.fails(1, append([]string{"infer", "-n", "1", "hi"}, args...)...)
+		says(t, said, "worker "+main.ID+" of localhost cannot do without the hive gpu1, which has a part of tinybee and is down: stopped by `rbee hive stop`", "`rbee hive start gpu1` starts it")
+		if n := strings.Count(said, "gpu1, which has a part"); n != 1 {
+			t.Errorf("it is said %d times: %s", n, said)
+		}
+	}
+	f.rbee("hive", "start", "gpu1")
+	if got := f.greedy(); got != want {
+		t.Errorf("the answer is another: %.100q", got)
+	}
+}

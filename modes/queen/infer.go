@@ -59,6 +59,9 @@ func (q *Queen) toWorker(ctx context.Context, hive string, o ops.Infer) (any, er
 	if err := q.refuseDrained(hive); err != nil {
 		return nil, err
 	}
+	if err := q.schedule.Lacking(schedule.KeyOf(w)); err != nil {
+		return nil, err
+	}
 	answer, began, err := q.askWorker(ctx, w, o, 1)
 	if err == nil || began || ctx.Err() != nil || !passedOver(err) {
 		return answer, ofWorker(err, w)

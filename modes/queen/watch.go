@@ -67,7 +67,7 @@ func (q *Queen) missed(heard bool, err error) bool {
 		return q.books.absent(ops.LocalHive) && !q.local.isStopped()
 	}
 	was := q.books.lost(ops.LocalHive, whyDown(err))
-	if errors.Is(err, transport.ErrHung) {
+	if errors.Is(err, transport.ErrHung) || q.local.isStopped() {
 		q.schedule.Stays(ops.LocalHive)
 	}
 	return was && !q.local.isStopped()
@@ -112,6 +112,7 @@ func (q *Queen) watchRemote(ctx context.Context, r *remoteHive) {
 		if q.books.lost(r.id, r.why(err)) {
 			q.Log.Warn().Err(err).Str("hive", r.id).Msg("the hive is lost")
 		}
+		q.staysStopped(r)
 		if err := r.revive(ctx); err != nil {
 			q.books.lost(r.id, err.Error())
 		}
@@ -133,12 +134,20 @@ func (q *Queen) waitForLink(ctx context.Context, r *remoteHive) bool {
 		}
 		if state.Err != nil {
 			q.books.lost(r.id, r.why(nil))
+			q.staysStopped(r)
 		}
 		select {
 		case <-ctx.Done():
 			return false
 		case <-changed:
 		}
+	}
+}
+
+// staysStopped has nobody wait for a hive that somebody has stopped.
+func (q *Queen) staysStopped(r *remoteHive) {
+	if r.now().Stopped {
+		q.schedule.Stays(r.id)
 	}
 }
 

@@ -1,6 +1,7 @@
 package schedule
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"time"
@@ -77,16 +78,65 @@ func (w *worker) late() bool {
 	return w.stuck() || len(w.info.Parts) > 0 && time.Since(w.loading) >= mendWithin
 }
 
-// stuck reports whether a divided model cannot be loaded again, for some time now.
+// hivesOf are the hives of those names, as far as they are known.
+func (s *Scheduler) hivesOf(names []string) (list []*hive) {
+	for _, name := range names {
+		if h := s.hives[name]; h != nil {
+			list = append(list, h)
+		}
+	}
+	return list
+}
+
+// lacks is the hive without whose part the worker can do nothing, and which does not
+// come back by itself, or nil.
+func (w *worker) lacks() *hive {
+	for _, h := range w.parts {
+		if !h.up && h.hangs {
+			return h
+		}
+	}
+	return nil
+}
+
+// showDivided has the lines see the workers anew of which the hive holds a part.
+func (s *Scheduler) showDivided(h *hive) {
+	for _, x := range s.order {
+		for _, w := range x.workers {
+			if slices.Contains(w.parts, h) {
+				w.show()
+			}
+		}
+	}
+}
+
+// stuck reports whether a divided model cannot be loaded again, for some time now, or
+// until somebody starts a hive.
 func (w *worker) stuck() bool {
 	i := &w.info
-	return len(i.Parts) > 0 && i.State == ops.WorkerLoading && i.Error != "" && time.Since(w.loading) >= stuckAfter
+	return w.lacks() != nil || len(i.Parts) > 0 && i.State == ops.WorkerLoading && i.Error != "" && time.Since(w.loading) >= stuckAfter
 }
 
 // errStuck is why a request need not wait for such a worker.
 func (w *worker) errStuck() error {
+	if h := w.lacks(); h != nil {
+		return ops.Errorf(ops.CodeUnavailable, "worker %s of %s cannot do without the hive %s, which has a part of %s and is down: %s", w.info.ID, w.hive.id, h.id, w.line.model, cmp.Or(h.why, Down.String())).
+			WithHint("`rbee hive start%s` starts it", named(h.id))
+	}
 	return ops.Errorf(ops.CodeUnavailable, "worker %s of %s cannot load %s, which is divided: %s", w.info.ID, w.hive.id, w.line.model, w.info.Error).
 		WithHint("it loads it once it can; `rbee hive list` shows the hives")
+}
+
+// Lacking is why nobody need ask a worker for anything: a hive without which it can do
+// nothing, and which does not come back by itself. It is nil where there is none.
+func (s *Scheduler) Lacking(k Key) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	h := s.hives[k.Hive]
+	if h == nil || h.workers[k.Worker] == nil || h.workers[k.Worker].lacks() == nil {
+		return nil
+	}
+	return h.workers[k.Worker].errStuck()
 }
 
 // mends reports whether a divided model comes back by itself, so that r needs no

@@ -100,6 +100,11 @@ func TestADividedModelIsNotWaitedForInVain(t *testing.T) {
 			gone: func(d *depot) { d.load("the part on hive b cannot be reached") }, r: Request{Hive: "a"}, after: stuckAfter,
 			err: "worker w of a cannot load bee, which is divided: the part on hive b cannot be reached",
 		},
+		"a part's hive was stopped": {
+			gone: func(d *depot) { d.Lost("b"); d.Down("b", "stopped by `rbee hive stop`"); d.Stays("b") }, r: Request{Hive: "a"},
+			err: "worker w of a cannot do without the hive b, which has a part of bee and is down: stopped by `rbee hive stop`",
+		},
+		"a part's hive was stopped, and another may do it": {gone: func(d *depot) { d.Lost("b"); d.Stays("b") }},
 		"it loads for ever":     {gone: func(d *depot) { d.load("x"); d.change("a", func(s *ops.HiveSnapshot) { s.Workers[0].Error = "" }) }, after: mendWithin},
 		"its hive stays away":   {gone: func(d *depot) { d.Lost("a") }, after: backWithin},
 		"its hive is forgotten": {gone: func(d *depot) { d.Lost("a"); d.Forget("a") }},

@@ -33,6 +33,7 @@ type worker struct {
 	info  ops.Worker
 	hive  *hive
 	line  *line
+	parts []*hive   // that hold parts of its model, as far as they are known
 	group *group    // of line's; nil once it is gone
 	site  *site     // of line's
 	warm  int32     // see [warmth.mark]
@@ -105,10 +106,12 @@ func (s *Scheduler) Heard(id string, snapshot ops.HiveSnapshot) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	h := s.hiveOf(id)
-	if !h.up {
-		s.found(h)
-	}
+	was := h.up
 	h.up, h.why, h.hangs = true, "", false
+	if !was {
+		s.found(h)
+		s.showDivided(h)
+	}
 	h.memory, h.fast = memories(snapshot.Hive.Devices)
 	s.setModels(h, snapshot.Models)
 	s.setWorkers(h, snapshot.Workers)
@@ -161,6 +164,7 @@ func (s *Scheduler) Stays(id string) {
 	defer s.mu.Unlock()
 	if h := s.hives[id]; h != nil && !h.up && !h.hangs {
 		h.hangs = true
+		s.showDivided(h)
 		s.dispatchAll()
 	}
 }
@@ -261,13 +265,13 @@ func (s *Scheduler) put(h *hive, i ops.Worker) *worker {
 		if w.info.State != ops.WorkerLoading {
 			w.loading = time.Now()
 		}
-		w.info = i
+		w.info, w.parts = i, s.hivesOf(i.Parts)
 		return w
 	}
 	if w != nil {
 		s.take(w)
 	}
-	w = &worker{info: i, hive: h, line: s.lineOf(i.Model), loading: time.Now()}
+	w = &worker{info: i, hive: h, parts: s.hivesOf(i.Parts), line: s.lineOf(i.Model), loading: time.Now()}
 	w.fresh = slices.ContainsFunc(w.line.starts, func(st *start) bool { return st.hive == h })
 	h.workers[i.ID] = w
 	w.site = w.line.site(h)
@@ -303,7 +307,7 @@ func (w *worker) show() {
 		k.barred = Hung
 	case w.info.Broken():
 		k.barred = Broken
-	case w.info.State == ops.WorkerLoading || w.fresh:
+	case w.info.State == ops.WorkerLoading || w.fresh || w.lacks() != nil:
 		k.barred = Loading
 	case w.leaving():
 		k.barred = Yielding
