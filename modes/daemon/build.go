@@ -14,6 +14,7 @@ import (
 	"github.com/google/renameio/v2"
 
 	"rbee.dev/rbee/modes/home"
+	"rbee.dev/rbee/ops"
 )
 
 // Version is rbee's release. It is set when a release is linked
@@ -89,7 +90,7 @@ func Install(h home.Home, path string) (string, error) {
 		return copied, nil
 	}
 	if err := copyBinary(path, copied); err != nil {
-		return "", fmt.Errorf("copy the binary to the cache: %w", err)
+		return "", ops.Errorf(ops.CodeUnavailable, "copy the binary to the cache: %w", err).WithHint(home.Elsewhere)
 	}
 	return copied, nil
 }

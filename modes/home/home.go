@@ -77,17 +77,19 @@ func find(getenv func(string) string) (Home, error) {
 	return h, nil
 }
 
+// Elsewhere is what to do where rbee's files cannot be written.
+const Elsewhere = "it must be where you may write, and have room; RBEE_HOME names another place"
+
 // Create makes the folders, for their owner alone. Folders that exist keep
 // their contents but lose other accounts' access.
 func (h Home) Create() error {
-	const elsewhere = "it must be where you may write; RBEE_HOME names another place"
 	for _, dir := range []string{h.State, h.Cache, h.Logs(), h.Workers(), h.Models(), h.Binaries()} {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
-			return ops.Errorf(ops.CodeUnavailable, "make rbee's folder: %w", err).WithHint("%s", elsewhere)
+			return ops.Errorf(ops.CodeUnavailable, "make rbee's folder: %w", err).WithHint(Elsewhere)
 		}
 	}
 	if err := os.Chmod(h.State, 0o700); err != nil { //nolint:gosec // a folder needs its x bit
-		return ops.Errorf(ops.CodeUnavailable, "close rbee's state folder to others: %w", err).WithHint("%s", elsewhere)
+		return ops.Errorf(ops.CodeUnavailable, "close rbee's state folder to others: %w", err).WithHint(Elsewhere)
 	}
 	return nil
 }

@@ -144,8 +144,10 @@ func (QueenStart) Run(ctx context.Context, k *Keeper) error {
 		return err
 	}
 	record, before := k.running()
-	if _, err := k.ensure(ctx); err != nil {
-		return err
+	if !before {
+		if _, err := k.revive(ctx); err != nil {
+			return err
+		}
 	}
 	if wanted := address(record.Address); before && wanted != record.Address {
 		k.say("keeper: warning: the queen that runs listens on %s, not on %s; `rbee queen restart` has it listen there", record.Address, wanted)
@@ -249,6 +251,10 @@ func (QueenRestart) Run(ctx context.Context, k *Keeper) error {
 // couldStart refuses to end a queen for one that could not start: with a variable
 // that is wrong, a certificate that has expired, or where another program listens.
 func (k *Keeper) couldStart(ctx context.Context, listen string, args []string) error {
+	const goesOn = "the queen that runs goes on, since none could start in its place: "
+	if _, err := daemon.Install(k.Home, k.Binary); err != nil {
+		return fmt.Errorf(goesOn+"%w", err)
+	}
 	cmd := exec.CommandContext(ctx, k.Binary, append([]string{"queen", "serve", "--check", "--listen", listen}, args...)...)
 	said, err := cmd.CombinedOutput()
 	if err == nil {
@@ -258,7 +264,7 @@ func (k *Keeper) couldStart(ctx context.Context, listen string, args []string) e
 		return context.Cause(ctx)
 	}
 	why, hint, _ := strings.Cut(strings.TrimSpace(strings.TrimPrefix(string(said), "rbee: ")), "\n")
-	return ops.Errorf(ops.CodeInvalid, "the queen that runs goes on, since none could start in its place: %s", cmp.Or(why, err.Error())).
+	return ops.Errorf(ops.CodeInvalid, goesOn+"%s", cmp.Or(why, err.Error())).
 		WithHint("%s", strings.TrimSpace(hint))
 }
 

@@ -47,11 +47,11 @@ func (k *Keeper) revive(ctx context.Context) (daemon.Record, error) {
 // use it.
 func (k *Keeper) start(ctx context.Context, listen string, args ...string) (daemon.Record, error) {
 	if err := k.Home.Create(); err != nil {
-		return daemon.Record{}, err
+		return daemon.Record{}, transport.Absent(err)
 	}
 	lock := flock.New(k.Home.StartLock(), flock.SetPermissions(0o600))
 	if _, err := lock.TryLockContext(ctx, 20*time.Millisecond); err != nil {
-		return daemon.Record{}, fmt.Errorf("wait for another command that starts the queen: %w", err)
+		return daemon.Record{}, transport.Absent(fmt.Errorf("wait for another command that starts the queen: %w", err))
 	}
 	defer lock.Close() //nolint:errcheck // closing also unlocks, and only a broken system fails at it
 	if record, ok := k.running(); ok {
@@ -59,7 +59,7 @@ func (k *Keeper) start(ctx context.Context, listen string, args ...string) (daem
 	}
 	binary, err := daemon.Install(k.Home, k.Binary)
 	if err != nil {
-		return daemon.Record{}, err
+		return daemon.Record{}, transport.Absent(err)
 	}
 	if err := daemon.Prune(k.Home, binary); err != nil {
 		k.say("rbee: old copies of the binary stay: %v", err)
@@ -85,7 +85,7 @@ func (k *Keeper) spawn(ctx context.Context, binary, listen string, args []string
 		Binary: binary, Args: append([]string{"queen", "serve", "--listen", listen}, args...), Log: log, Env: k.inherited,
 	})
 	if err != nil {
-		return daemon.Record{}, err
+		return daemon.Record{}, transport.Absent(err)
 	}
 	return k.await(ctx, child, log)
 }

@@ -2,8 +2,10 @@ package queen
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"strconv"
 	"time"
@@ -113,13 +115,13 @@ func (c *ServeCmd) Run(ctx context.Context, h home.Home, stderr io.Writer) (err 
 		return check(c.options(h, "", zerolog.Nop()))
 	}
 	if err := h.Create(); err != nil {
-		return err
+		return notUp(err)
 	}
 	daemon.CollectSeldom()
 	detached := os.Getenv(daemon.DetachedEnv) != ""
 	log, logFile, err := daemon.Logger("queen", h.Log("queen"), stderr, detached)
 	if err != nil {
-		return err
+		return notUp(err)
 	}
 	defer logFile.Close()
 	if err := slice.Short(); err != nil {
@@ -131,11 +133,12 @@ func (c *ServeCmd) Run(ctx context.Context, h home.Home, stderr io.Writer) (err 
 	}
 	q, err := New(c.options(h, exe, log))
 	if err != nil {
+		err = notUp(err)
 		if detached { // nobody sees what is returned
 			e := ops.AsError(err)
 			log.Error().Err(err).Str("code", string(e.Code)).Str("hint", e.Hint).Msg("the queen cannot start")
 		}
-		return notUp(err)
+		return err
 	}
 	return q.Run(ctx)
 }
@@ -143,8 +146,12 @@ func (c *ServeCmd) Run(ctx context.Context, h home.Home, stderr io.Writer) (err 
 // notUp is the error of a queen that cannot start, as a command that wanted one
 // would have it: but for what is given wrong, or another one that runs, there is none.
 func notUp(err error) error {
-	if code := ops.CodeOf(err); code == ops.CodeInvalid || code == ops.CodeConflict {
+	e := ops.AsError(err)
+	if e.Code == ops.CodeInvalid || e.Code == ops.CodeConflict {
 		return err
+	}
+	if _, file := errors.AsType[*fs.PathError](err); file && e.Hint == "" {
+		err = e.WithHint(home.Elsewhere)
 	}
 	return transport.Absent(err)
 }

@@ -1,0 +1,48 @@
+package modes_test
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"rbee.dev/rbee/modes/hive/disktest"
+)
+
+// TestAQueenThatFindsNoRoomIsNone: every command that wants one says where room is
+// wanted, and ends as where there is no queen.
+func TestAQueenThatFindsNoRoomIsNone(t *testing.T) {
+	p := newPlace(t)
+	for _, options := range []string{"size=1m", "nr_inodes=9,size=80m"} {
+		p.env = []string{"RBEE_HOME=" + disktest.Small(t, options)}
+		for _, command := range []string{"queen start", "queen restart", "infer hi", "status"} {
+			_, said := p.fails(3, strings.Fields(command)...)
+			says(t, said, syscall.ENOSPC.Error(), "RBEE_HOME names another place")
+		}
+	}
+	_, said := p.fails(3, "queen", "serve")
+	says(t, said, syscall.ENOSPC.Error(), "RBEE_HOME names another place")
+	p.env = nil
+}
+
+// TestARestartThatFindsNoRoomLeavesTheQueen: of another build, which has to be copied.
+func TestARestartThatFindsNoRoomLeavesTheQueen(t *testing.T) {
+	p := newPlace(t)
+	p.rbee("queen", "start")
+	before := p.record("queen")
+	bin := filepath.Join(p.home, "cache", "bin")
+	if err := os.Rename(bin, bin+".old"); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(disktest.Small(t, "size=1m"), bin); err != nil {
+		t.Fatal(err)
+	}
+	p.program = otherBuild(t)
+	_, said := p.fails(1, "queen", "restart")
+	p.program = ""
+	says(t, said, "the queen that runs goes on", syscall.ENOSPC.Error(), "RBEE_HOME names another place")
+	if now := p.record("queen"); now.PID != before.PID || !now.Alive() {
+		t.Errorf("the queen is %+v, was %+v", now, before)
+	}
+}
