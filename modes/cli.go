@@ -12,7 +12,6 @@ import (
 
 	"github.com/alecthomas/kong"
 
-	"rbee.dev/rbee/modes/daemon"
 	"rbee.dev/rbee/modes/daemons"
 	"rbee.dev/rbee/modes/hive"
 	"rbee.dev/rbee/modes/home"
@@ -25,7 +24,7 @@ import (
 // cli is the command tree.
 type cli struct {
 	keeper.Flags
-	Version kong.VersionFlag `help:"Print the version."`
+	Version versionFlag `help:"Print the version."`
 
 	Infer   keeper.Infer                                   `cmd:"" help:"Generate text from a prompt."`
 	Chat    keeper.Chat                                    `cmd:"" help:"Talk with a model."`
@@ -172,7 +171,7 @@ func parse(words []string, stdout, stderr io.Writer) (*kong.Context, keeper.Flag
 func newParser(c any, stdout, stderr io.Writer) (*kong.Kong, error) {
 	return kong.New(c,
 		kong.Name("rbee"), kong.Description("rbee turns the machines that you have into one private LLM service.\n\nExample:\n  rbee infer \"Once upon a time\""),
-		kong.Vars{"version": "rbee " + daemon.Version}, kong.Writers(stdout, stderr),
+		kong.Writers(stdout, stderr),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true, WrapUpperBound: 100}),
 		kong.NamedMapper("source", kong.MapperFunc(source)), kong.Help(help), kong.Exit(func(code int) { panic(exit(code)) }))
 }

@@ -3,6 +3,7 @@ package modes
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"regexp"
 	"slices"
@@ -51,6 +52,9 @@ func (u usageError) Unwrap() error {
 // misused is the error of a command line that does not fit: kong's own, or what
 // the operation that it stands for says of its fields.
 func misused(err error) error {
+	if written, ok := errors.AsType[*fs.PathError](err); ok && written.Path == os.Stdout.Name() {
+		return written // of the help that was asked for
+	}
 	p, ok := errors.AsType[*kong.ParseError](err)
 	if e, invalid := errors.AsType[*ops.Error](err); ok && invalid {
 		return asFlag(p.Context, e)

@@ -40,6 +40,10 @@ func TestDecodeRefuses(t *testing.T) {
 		"null":                       {`null`, "body", "one JSON object", ""},
 		"what is no JSON":            {`operation=status`, "body", "one JSON object", ""},
 		"another encoding":           {"{\"operation\":\"infer\",\"prompt\":\"caf\xe9\"}", "body", "is not UTF-8", ""},
+		"half a character":           {`{"operation":"infer","prompt":"a\\\\\ud83d"}`, "prompt", "half a character", ""},
+		"its other half":             {`{"operation":"infer","prompt":"a\udc1d"}`, "prompt", "half a character", ""},
+		"two first halves":           {`{"operation":"infer","prompt":"\ud83d\ud83d\udc1d"}`, "prompt", "half a character", ""},
+		"half a character in a list": {`{"operation":"infer","prompt":"a","stop":["b","\uD83D\u0041"]}`, "stop", "half a character", ""},
 		"half an object":             {`{"operation":"status"`, "body", "ends too early", ""},
 		"half a value":               {`{"operation":"stat`, "body", "ends too early", ""},
 		"a comma too many":           {`{"operation":"status",}`, "body", "not JSON", ""},
@@ -136,5 +140,12 @@ func TestAFieldThatIsNullIsAsIfAbsent(t *testing.T) {
 	o, _, err := ops.Decode[ops.Infer]([]byte(`{"operation":"infer","prompt":"a","temperature":null,"model":null,"stop":null}`))
 	if err != nil || o.Temperature != nil || o.Model != "" || o.Stop != nil {
 		t.Errorf("Decode() = %+v, %v", o, err)
+	}
+}
+
+func TestWholeCharactersMayBeEscaped(t *testing.T) {
+	o, _, err := ops.Decode[ops.Op]([]byte(`{"operation":"infer","prompt":"\ud83d\udc1d \uD83D\uDC1D\\ud800 \u0041\ufffd"}`))
+	if want := `🐝 🐝\ud800 A` + "\ufffd"; err != nil || o.(ops.Infer).Prompt != want {
+		t.Errorf("%+v, %v", o, err)
 	}
 }

@@ -154,6 +154,11 @@ func decodeFields(proto Op, body []byte, fields map[string]json.RawMessage, dst 
 	if err := refuseUnknown(proto, known, fields); err != nil {
 		return err
 	}
+	for _, key := range known {
+		if loneSurrogate(fields[key]) {
+			return Invalid(key, "holds half a character: one of \\ud800 to \\udfff by itself")
+		}
+	}
 	if json.Unmarshal(body, dst) == nil {
 		return nil
 	}
