@@ -213,7 +213,10 @@ func (g *Gateway) try(p *reply, r *http.Request, body []byte, want schedule.Requ
 			lease, failed = g.schedule.Acquire(ctx, want)
 		}
 		if failed != nil {
-			if err = g.named(r.Context(), want.Model, failed); ops.CodeOf(err) == ops.CodeUnavailable {
+			if err == nil || ops.CodeOf(failed) != ops.CodeUnavailable { // else it says more than that there is no other
+				err = g.named(r.Context(), want.Model, failed)
+			}
+			if ops.CodeOf(err) == ops.CodeUnavailable {
 				err = LaterError{Err: err, After: againAfter}
 			}
 			break

@@ -184,7 +184,7 @@ func TestWhatCannotGoOnEndsWithAnError(t *testing.T) {
 		{"the other one says something else", greedy, begun, events(append(chunks("2", "Once", " after"), finish, "[DONE]")...), 2, "another worker answers otherwise"},
 		{"the other one says less", greedy, begun, events(append(chunks("2", "Once"), finish, "[DONE]")...), 2, "another worker answers otherwise"},
 		{"the request is wrong", greedy, events(append(chunks("1", "Once"), `{"error":{"message":"too long","type":"invalid_request_error"}}`)...), nil, 1, "too long"},
-		{"they all break off", greedy, begun, begun, 2, "no room"},
+		{"they all break off", greedy, begun, begun, 2, "broke its answer off"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			f := newFarm(t)

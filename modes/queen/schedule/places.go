@@ -115,6 +115,8 @@ func (l *line) judge(p *Place, r *Request, size int64, mends bool) {
 		p.Barred = Coming
 	case t.running > 0 && l.runs(h, r):
 		p.Barred = Running
+	case len(r.Without) > 1 && l.tried(h, r) > 1:
+		p.Barred = Tried // a third worker would fare no better
 	case !t.failed.IsZero() && l.cooling(t, r):
 		p.Barred = Cooling
 	case h.full(t):
@@ -141,28 +143,34 @@ func (h *hive) useless(l *line, r *Request) (size int64) {
 	return size
 }
 
-// runs reports whether the hive has a worker which is or will be one for r: a
-// second one would only share the machine with it. Where two have failed r, a third
-// would, too.
+// runs reports whether the hive has a worker which is or will be one for r. A
+// second one would only share the machine with it.
 func (l *line) runs(h *hive, r *Request) bool {
 	if !r.narrow() {
 		return true // some worker runs there, and any will do
 	}
-	tried := 0
 	for _, w := range h.workers {
 		if w.line != l {
 			continue
 		}
 		c := w.candidate()
 		switch r.bar(&c) {
-		case Failed, Part, Elsewhere:
-		case Tried:
-			tried++
+		case Failed, Part, Tried, Elsewhere:
 		default:
 			return true
 		}
 	}
-	return tried > 1
+	return false
+}
+
+// tried is how many of the hive's workers have failed r, and are there still.
+func (l *line) tried(h *hive, r *Request) (n int) {
+	for k := range r.Without {
+		if w := h.workers[k.Worker]; k.Hive == h.id && w != nil && w.line == l && w.info.State != ops.WorkerFailed {
+			n++
+		}
+	}
+	return n
 }
 
 // starting reports whether a worker for r is being started on the hive.

@@ -27,7 +27,7 @@ func TestARequestForAHiveWhoseOnlyWorkerFailedItDoesNotWaitForThat(t *testing.T)
 		"two that are ready": {memory: 64 << 30, set: func(d *depot) {
 			d.place(worker(ops.WorkerReady, 0))
 			d.run("a", "x", "bee", 4)
-		}, err: "a: it runs the model already"},
+		}, err: "a: it has failed this request"},
 		"while another hive loads the model": {memory: 16 << 30, set: func(d *depot) {
 			d.place(worker(ops.WorkerReady, 0))
 			d.add("b", 16<<30, big)
