@@ -10,9 +10,14 @@ import (
 	"rbee.dev/rbee/ops"
 )
 
-// keptExplanations is how many requests an explanation is kept of beyond the
-// queen's end, the newest.
-const keptExplanations = 500
+const (
+	// keptExplanations is how many requests an explanation is kept of beyond the
+	// queen's end, the newest: more than there are jobs that are remembered.
+	keptExplanations = 2000
+	// explainedAtOnce is how many are written down at most each time, the newest. A
+	// queen that has a thousand requests a second has no time for all of them.
+	explainedAtOnce = 500
+)
 
 // SaveExplanations remembers what there is to tell of requests, and forgets the
 // oldest of those beyond [keptExplanations].

@@ -33,7 +33,7 @@ func (q *Queen) save(ctx context.Context) {
 	if err := q.access.Write(ctx); err != nil {
 		q.Log.Warn().Err(err).Msg("what the keys have used is not written down yet")
 	}
-	if err := q.store.SaveExplanations(ctx, q.schedule.News(keptExplanations)); err != nil {
+	if err := q.store.SaveExplanations(ctx, q.schedule.News(explainedAtOnce)); err != nil {
 		q.Log.Warn().Err(err).Msg("why requests went where they did is remembered until the queen ends")
 	}
 }
