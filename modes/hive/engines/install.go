@@ -43,18 +43,11 @@ func (s *Store) Install(ctx context.Context, w Wanted) (Installed, error) {
 	if err != nil {
 		return Installed{}, err
 	}
-	select { // one at a time
-	case <-s.turn:
-		defer func() { s.turn <- struct{}{} }()
-	default:
-		ops.Narrate(ctx, "engine_wait", "another engine is being installed: waiting for it")
-		select {
-		case <-s.turn:
-			defer func() { s.turn <- struct{}{} }()
-		case <-ctx.Done():
-			return Installed{}, context.Cause(ctx)
-		}
+	end, err := s.take(ctx, a.id())
+	if err != nil {
+		return Installed{}, err
 	}
+	defer end()
 	if old, err := s.Get(a.id()); err == nil && (o.sums[a.name] == "" || old.SHA256 == o.sums[a.name]) && (w.SHA256 == "" || strings.EqualFold(old.SHA256, w.SHA256)) {
 		ops.Narrate(ctx, "engine_present", "%s is here already", old.ID)
 		if err := s.touch(old.ID); err != nil {
@@ -124,6 +117,7 @@ func (s *Store) bring(ctx context.Context, f *fetch.Fetcher, o offer, a asset, s
 	if err := errors.Join(os.RemoveAll(temp), os.MkdirAll(temp, 0o700)); err != nil {
 		return fmt.Errorf("make a folder for the engine: %w", err)
 	}
+	s.have.Store(0)
 	s.arrives(a.id())
 	defer s.arrives("")
 	defer os.RemoveAll(temp) //nolint:errcheck // after the rename there is nothing; else the next start clears it
@@ -180,7 +174,11 @@ func (s *Store) download(ctx context.Context, f *fetch.Fetcher, o offer, name, w
 	ops.Narrate(ctx, "engine_download", "bringing %s", where)
 	fetch.TellHere(ctx, fetch.Have(s.archive(name), file))
 	tell := newTeller(ctx)
-	got, err := f.Fetch(ctx, file, s.archive(name), tell.seen)
+	got, err := f.Fetch(ctx, file, s.archive(name), func(done, total int64) {
+		s.total.Store(total)
+		s.have.Store(done)
+		tell.seen(done, total)
+	})
 	if err != nil {
 		if have, _ := fetch.Begun(s.archive(name)); have > 0 && !errors.Is(err, ops.ErrDetached) {
 			ops.Narrate(ctx, "engine_kept", "%s of it are kept for a week: the same command goes on from there, and `rbee engine list` says how to remove it", humanize.IBytes(uint64(have))) //nolint:gosec // not negative

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/renameio/v2"
@@ -55,6 +56,9 @@ type Store struct {
 	dir string
 	// turn holds a token while nobody installs or removes.
 	turn chan struct{}
+
+	// have and total are of the archive that is arriving, or did last, in bytes.
+	have, total atomic.Int64
 
 	mu       sync.Mutex
 	arriving string // the release that is being brought, or ""
