@@ -26,11 +26,15 @@ func kept(args []string) []string {
 }
 
 // address is where a queen that takes another's place listens: where that one did,
-// unless RBEE_LISTEN names a port now.
+// unless RBEE_LISTEN says otherwise now.
 func address(before string) string {
 	wanted := os.Getenv("RBEE_LISTEN")
-	if _, port, err := net.SplitHostPort(wanted); wanted == "" || err == nil && port == "0" { // any free one: so is the one it has
+	if wanted == "" {
 		return before
+	}
+	_, has, _ := net.SplitHostPort(before)
+	if host, port, err := net.SplitHostPort(wanted); err == nil && port == "0" { // any free one: so is the one it has
+		return net.JoinHostPort(host, has)
 	}
 	return wanted
 }

@@ -16,6 +16,22 @@ func TestVariablesThatAreSetNowWinOverARestartedQueensFlags(t *testing.T) {
 	}
 }
 
+func TestARestartedQueenListensWhereItDidUnlessTheVariableSaysOtherwise(t *testing.T) {
+	for _, tt := range []struct{ before, variable, want string }{
+		{"127.0.0.1:7900", "", "127.0.0.1:7900"},
+		{"127.0.0.1:7900", "127.0.0.1:7833", "127.0.0.1:7833"},
+		{"127.0.0.1:7900", "127.0.0.1:0", "127.0.0.1:7900"},
+		{"127.0.0.1:7900", "0.0.0.0:0", "0.0.0.0:7900"},
+		{"127.0.0.1:7900", "[::1]:0", "[::1]:7900"},
+		{"127.0.0.1:7900", "nonsense", "nonsense"}, // which the queen refuses
+	} {
+		t.Setenv("RBEE_LISTEN", tt.variable)
+		if got := address(tt.before); got != tt.want {
+			t.Errorf("before %s, RBEE_LISTEN=%s: %s, want %s", tt.before, tt.variable, got, tt.want)
+		}
+	}
+}
+
 func TestWhatAQueenDownloadedWithStaysUnlessItIsSetNow(t *testing.T) {
 	t.Setenv("HF_ENDPOINT", "")
 	for _, name := range []string{"HF_TOKEN", "NO_PROXY", "HTTP_PROXY"} {

@@ -67,6 +67,9 @@ func (k *Keeper) trust(u *url.URL) (*tls.Config, error) {
 		switch pin := known[address]; {
 		case pin == shown && (k.Pin == "" || k.Pin == shown):
 			return nil
+		case pin == shown:
+			return ops.Errorf(ops.CodeDenied, "the queen at %s shows the certificate that is known, %s, and --queen-fingerprint is %s", address, shown, k.Pin).
+				WithHint("leave --queen-fingerprint and RBEE_QUEEN_FINGERPRINT out; if another queen was meant, is the address right?")
 		case pin != "":
 			return changed(address, pin, shown, path)
 		case k.Pin == shown:

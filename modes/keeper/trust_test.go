@@ -77,6 +77,7 @@ func TestAQueenElsewhereIsShownThenPinnedAndNeverChanged(t *testing.T) {
 			t.Errorf("with %q: %v", pin, err)
 		}
 	}
+	wantDenied(t, e.ask(t, another), "that is known")
 	text, err := os.ReadFile(known)
 	if want := e.Listener.Addr().String() + " " + e.fingerprint + "\n"; err != nil || string(text) != want {
 		t.Errorf("known is %q, %v; want %q", text, err, want)
