@@ -21,11 +21,11 @@ type Explanation struct {
 	Alias     string     `json:"alias,omitempty"`    // the name that was asked for, where that is another one
 	Asked     string     `json:"asked,omitempty"`    // where the model comes from, of a request that named that
 	FoundMS   float64    `json:"found_ms,omitempty"` // how long it took to have that, downloaded if need be
-	Client    string     `json:"client"`             // whose it is: an API key's id, or a machine
+	Client    string     `json:"client"`             // whose it is: an API key's id, "token" for the queen's token, or a machine's address
 	KeyName   string     `json:"key_name,omitempty"` // what that key is called; "" once it is forgotten
 	Priority  Priority   `json:"priority"`
 	At        time.Time  `json:"at"`                // when it came
-	WaitedMS  float64    `json:"waited_ms"`         // from then until a worker got it first, or else to the last decision, or until now where it waits
+	WaitedMS  float64    `json:"waited_ms"`         // from then until a worker got it first, or until it left, or until now where it waits
 	Waits     bool       `json:"waits,omitempty"`   // it waits its turn
 	Place     int        `json:"place,omitempty"`   // in the queue: now, or when it came; 0 where it did not have to wait
 	Waiting   int        `json:"waiting,omitempty"` // how many were in the queue then
@@ -61,6 +61,8 @@ const (
 	DecidedRoom     Decided = "room"     // busy workers on a hive finish, and make room for it
 	DecidedWait     Decided = "wait"     // it waits its turn
 	DecidedRefused  Decided = "refused"  // nobody can do it, and waiting would not change that
+	DecidedFull     Decided = "full"     // as many wait as may: it was refused
+	DecidedMadeWay  Decided = "made_way" // as many wait as may: it waits no more, since another one came that goes before it
 )
 
 // Decision is one of the scheduler's about a request.

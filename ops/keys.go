@@ -127,7 +127,7 @@ func (o KeyCreate) checkExpires() error {
 }
 
 func (o KeyCreate) checkLabel() error {
-	if o.Label == "token" || o.Label == "none" {
+	if o.Label == ByToken || o.Label == ByNone {
 		return Invalid("name", "must not be %q, by which `rbee usage` calls what no key has used", o.Label)
 	}
 	if o.Label != "" && strings.TrimSpace(o.Label) == "" {

@@ -5,6 +5,12 @@ import (
 	"time"
 )
 
+// Those who use models without an API key, where others are called by its id.
+const (
+	ByToken = "token" // with the queen's own token
+	ByNone  = "none"  // without any key, where none is wanted
+)
+
 // Usage tells who has used which models, and how much.
 type Usage struct {
 	op[UsageReport] `kong:"-" json:"-"`

@@ -119,7 +119,7 @@ func briefly(millis float64) string {
 
 // whose is a client in words: that of the queen's own token has no name.
 func whose(client string) string {
-	if client == "jobs" || client == "token" {
+	if client == ops.ByToken {
 		return "the queen's token"
 	}
 	return client
@@ -173,6 +173,10 @@ func decided(x ops.Explanation, d ops.Decision) string {
 			return "no other worker runs the model, and none is started for what an engine has failed"
 		}
 		return "no worker can do it, and no hive can start one: it was refused"
+	case ops.DecidedFull:
+		return "as many wait for the model as may: it was refused"
+	case ops.DecidedMadeWay:
+		return "as many wait for the model as may: it made way"
 	case ops.DecidedWait:
 		switch {
 		case d.Coming:

@@ -49,7 +49,7 @@ func TestAnExplanationReadsWell(t *testing.T) {
 			[]string{"asked for  hf:bees/tiny\n"},
 		},
 		"nobody can do it": {
-			ops.Explanation{Client: "jobs", Decisions: []ops.Decision{{At: at, Outcome: ops.DecidedRefused}}},
+			ops.Explanation{Client: "token", Decisions: []ops.Decision{{At: at, Outcome: ops.DecidedRefused}}},
 			[]string{"client    the queen's token", "interactive", "no worker can do it, and no hive can start one: it was refused\n"},
 		},
 		"busy workers make room for it": {
@@ -111,6 +111,16 @@ func TestAnExplanationReadsWell(t *testing.T) {
 		"its engine has failed": {
 			ops.Explanation{Decisions: []ops.Decision{{At: at, Outcome: ops.DecidedRefused, Workers: []ops.Considered{{HiveID: "gpu1", WorkerID: "w1", Reason: "tried", Why: "it has failed this request"}}}}},
 			[]string{"no other worker runs the model, and none is started for what an engine has failed\n", "w1      gpu1  no      it has failed this request\n"},
+		},
+		"it made way": {
+			ops.Explanation{Place: 2, Waiting: 2, WaitedMS: 620, Client: "token", Error: "made way for an interactive request: 2 requests wait for m already", Decisions: []ops.Decision{
+				{At: at, Outcome: ops.DecidedWait}, {At: at, Outcome: ops.DecidedMadeWay, Notes: []string{"for an interactive request"}},
+			}},
+			[]string{"waited    620 ms, from place 2 of 2 in the queue\n", "error     made way for an", "as many wait for the model as may: it made way\n", "              for an interactive request\n"},
+		},
+		"too many wait": {
+			ops.Explanation{Error: "2 requests wait for m already", Decisions: []ops.Decision{{At: at, Outcome: ops.DecidedFull, Workers: []ops.Considered{{HiveID: "gpu1", WorkerID: "w1", Why: "all of its slots are taken, 4 of 4"}}}}},
+			[]string{"error     2 requests wait", "as many wait for the model as may: it was refused\n", "w1", "all of its slots are taken"},
 		},
 		"it was refused": {ops.Explanation{Error: "600 requests wait", Hint: "try again"}, []string{"error", "600 requests wait", "hint", "try again"}},
 	} {

@@ -37,9 +37,9 @@ func usageTable(w io.Writer, r ops.UsageReport) {
 // keyName is whose usage a row is.
 func keyName(x ops.UsageRow) string {
 	switch x.Key {
-	case "token":
+	case ops.ByToken:
 		return "the queen's token"
-	case "none":
+	case ops.ByNone:
 		return "no key"
 	}
 	return called(x.Key, x.KeyName)

@@ -84,8 +84,8 @@ func toChoose(ctx context.Context, o ops.Infer) schedule.Request {
 	}
 }
 
-// whose is the client that has sent the job of ctx.
-func whose(ctx context.Context) string { return cmp.Or(ops.CallerOf(ctx), "jobs") }
+// whose is the client that has sent the job of ctx, as the APIs call it too.
+func whose(ctx context.Context) string { return cmp.Or(ops.CallerOf(ctx), ops.ByToken) }
 
 // try has the job done by the worker that the scheduler lends it. One that fails
 // before it has said anything is passed over for another; one whose model is

@@ -184,3 +184,13 @@ func TestAJobThatNamesAWorkerIsToldWhichHasFailed(t *testing.T) {
 		t.Errorf("asked %d times, it fails with %v", asked, err)
 	}
 }
+
+// TestTheQueensTokenIsOneClientWhicheverWayItComes: by a job as by the APIs, to which
+// access tells it.
+func TestTheQueensTokenIsOneClientWhicheverWayItComes(t *testing.T) {
+	for by, want := range map[string]string{"": ops.ByToken, "kanna": "kanna"} {
+		if got := toChoose(ops.WithSink(ops.WithCaller(t.Context(), by), &noted{}), ops.Infer{}).Client; got != want {
+			t.Errorf("a job of %q is %q's", by, got)
+		}
+	}
+}

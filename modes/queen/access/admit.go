@@ -13,12 +13,6 @@ import (
 	"rbee.dev/rbee/ops"
 )
 
-// The callers that have no key, as usage calls them.
-const (
-	byToken = "token" // the queen's own
-	byNone  = "none"  // no key is wanted yet
-)
-
 // Admit says whether a request may use the route that it is for, and returns it
 // with whose it is in its context: for jobs as [job.Caller], for inference as
 // [gateway.Guest]. It is [job.Options].Admit.
@@ -30,10 +24,10 @@ func (a *Access) Admit(r *http.Request, route string) (*http.Request, error) {
 	secret := secretOf(r)
 	sum := digestOf(secret)
 	if subtle.ConstantTimeCompare(sum[:], a.token[:]) == 1 {
-		return a.as(r, nil, byToken), nil
+		return a.as(r, nil, ops.ByToken), nil
 	}
 	if scope == ops.ScopeInference && a.keys.none() && isOwn(r) {
-		return a.as(r, nil, byNone), nil // clients send something in place of a key
+		return a.as(r, nil, ops.ByNone), nil // clients send something in place of a key
 	}
 	k := a.keys.find(sum)
 	if err := a.check(k, secret, scope); err != nil {
@@ -100,7 +94,7 @@ func (a *Access) as(r *http.Request, k *key, id string) *http.Request {
 			return err
 		}}
 	}
-	if id != byNone { // whose requests take turns by the machines they come from
+	if id != ops.ByNone { // whose requests take turns by the machines they come from
 		ctx = gateway.WithClient(ctx, id)
 	}
 	return r.WithContext(gateway.WithGuest(job.WithCaller(ctx, caller), &guest{access: a, key: k, id: id}))

@@ -2,6 +2,7 @@ package access
 
 import (
 	"rbee.dev/rbee/modes/queen/gateway"
+	"rbee.dev/rbee/ops"
 )
 
 // guest is whose request the gateway answers, or whose job runs.
@@ -66,7 +67,7 @@ func one(b bool) int64 {
 // Guest is whose job it is that was submitted with the key by; "" is the token.
 func (a *Access) Guest(by string) gateway.Guest {
 	if by == "" {
-		return &guest{access: a, id: byToken}
+		return &guest{access: a, id: ops.ByToken}
 	}
 	return &guest{access: a, key: a.keys.byID(by), id: by}
 }

@@ -65,7 +65,7 @@ func (a *Access) Usage(ctx context.Context, o ops.Usage) (ops.UsageReport, error
 // checkUsed refuses to tell of a key or a model that there is not, nor was.
 func (a *Access) checkUsed(ctx context.Context, o ops.Usage) error {
 	isKey := func(k *key) bool { return k.ID == o.Key || k.Name == o.Key }
-	if o.Key != "" && o.Key != byToken && o.Key != byNone && !slices.ContainsFunc(a.keys.list(), isKey) {
+	if o.Key != "" && o.Key != ops.ByToken && o.Key != ops.ByNone && !slices.ContainsFunc(a.keys.list(), isKey) {
 		used, err := a.used(ctx, "key")
 		if err != nil {
 			return err

@@ -45,12 +45,7 @@ func (s *Scheduler) tell(st *story) ops.Explanation {
 	for i := range decisions {
 		x.Decisions = append(x.Decisions, decisions[i].tell(&st.Request))
 	}
-	for i := range decisions {
-		x.WaitedMS = millis(decisions[i].at.Sub(st.at))
-		if decisions[i].act == Use && !x.Waits { // what it has waited for once that had failed is told by the others
-			break
-		}
-	}
+	x.WaitedMS = millis(st.waited(decisions, x.Waits))
 	if x.Asked = st.asked; st.asked != "" && st.found.IsZero() {
 		x.Model = ""
 	} else if st.asked != "" {
@@ -65,6 +60,22 @@ func (s *Scheduler) tell(st *story) ops.Explanation {
 		}
 	}
 	return x
+}
+
+// waited is how long a request has waited: for its first worker, until it left, or
+// where it still waits, until now.
+func (st *story) waited(decisions []decision, still bool) time.Duration {
+	until := st.at
+	for i := range decisions {
+		until = decisions[i].at
+		if decisions[i].act == Use && !still { // what it has waited for once that had failed is told by the others
+			return until.Sub(st.at)
+		}
+	}
+	if !still && st.gone.After(until) {
+		until = st.gone
+	}
+	return until.Sub(st.at)
 }
 
 func millis(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
@@ -112,8 +123,8 @@ func (d *decision) tell(r *Request) ops.Decision {
 		x.Outcome, x.HiveID = ops.DecidedRoom, d.places[0].Hive()
 	case Wait:
 		x.Outcome, x.Coming = ops.DecidedWait, d.held
-		if d.refused {
-			x.Outcome, x.Coming = ops.DecidedRefused, false
+		if d.instead != "" {
+			x.Outcome, x.Coming = d.instead, false
 		}
 	}
 	for i := range d.workers {

@@ -124,9 +124,11 @@ func (s *Scheduler) enter(r *Request, woken bool) (*Lease, *waiter, error) {
 		s.past.fail(r, err)
 		return nil, nil, err
 	}
-	w := s.enqueue(l, r)
-	s.dispatch(l)
-	return nil, w, nil
+	w, err := s.enqueue(l, r)
+	if err == nil {
+		s.dispatch(l)
+	}
+	return nil, w, err
 }
 
 func errDrained() error {

@@ -34,6 +34,7 @@ type story struct {
 	brought   *Download // how, or nil
 	decisions []decision
 	place, of int       // in the queue, when it came; 0 where it did not have to wait
+	gone      time.Time // when it waited no more, without a worker
 	err       error     // why it was not answered to the end
 	ended     ops.Ended // how it was over
 	endedAt   time.Time
@@ -45,7 +46,7 @@ type decision struct {
 	at      time.Time
 	act     Act
 	held    bool
-	refused bool        // in place of waiting
+	instead ops.Decided // of waiting, or ""
 	workers []Candidate // the chosen one first, where one was
 	places  []Place     // likewise
 	omitted int
@@ -76,11 +77,24 @@ func (g *ledger) note(r *Request, v *View, c Choice) {
 			return
 		}
 	}
-	d := see(r, v, c)
+	st.add(see(r, v, c))
+}
+
+// add adds a decision to those that are kept.
+func (st *story) add(d decision) {
 	if len(st.decisions) == keptDecisions {
 		st.decisions = slices.Delete(st.decisions, 1, 2)
 	}
 	st.decisions = append(st.decisions, d)
+}
+
+// turnAway notes that r does not wait, or not any more, as so many do.
+func (g *ledger) turnAway(r *Request, v *View, how ops.Decided, forWhom string) {
+	d := see(r, v, Choice{})
+	if d.instead = how; forWhom != "" {
+		d.notes = []string{"for " + forWhom}
+	}
+	g.story(r).add(d)
 }
 
 // see is a decision about r as it is made.
@@ -201,7 +215,16 @@ func (g *ledger) fail(r *Request, err error) {
 		st.decisions = st.decisions[:n-1]
 		return
 	}
-	last.refused = true
+	last.instead = ops.DecidedRefused
+}
+
+// left notes that the request waits no more, and has got no worker.
+func (g *ledger) left(r *Request, err error) {
+	if r.Job == "" {
+		return
+	}
+	g.story(r).gone = time.Now()
+	g.fail(r, err)
 }
 
 // repeats reports whether to be refused with err tells nothing that the decision

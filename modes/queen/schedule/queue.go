@@ -1,9 +1,7 @@
 package schedule
 
 import (
-	"fmt"
 	"maps"
-	"math"
 	"slices"
 	"time"
 
@@ -16,7 +14,8 @@ type waiter struct {
 	line    *line
 	arrival uint64
 	came    time.Time
-	round   int // see [turns]
+	round   int  // see [turns]
+	mates   *int // how many of its client's wait here, see [line.count]
 
 	settled chan struct{} // closed when lease or err is there
 	lease   *Lease
@@ -108,9 +107,13 @@ func (l *line) at(w *waiter) int {
 	return at
 }
 
-// enqueue has a request wait. Where too many wait, the last in turn is refused,
-// which need not be this one.
-func (s *Scheduler) enqueue(l *line, r *Request) *waiter {
+// enqueue has a request wait. Where as many wait as may, another one makes way for
+// it, or it is refused.
+func (s *Scheduler) enqueue(l *line, r *Request) (*waiter, error) {
+	out, why, err := s.bound(l, r)
+	if err != nil {
+		return nil, err
+	}
 	s.arrived++
 	w := &waiter{
 		Request: *r, line: l, arrival: s.arrived, came: time.Now(), round: l.turns(r).deal(r.Client),
@@ -122,96 +125,30 @@ func (s *Scheduler) enqueue(l *line, r *Request) *waiter {
 	for _, st := range l.starts {
 		w.join(st)
 	}
-	at := l.at(w)
-	l.queue = slices.Insert(l.queue, at, w)
-	s.past.begin(r, at+1, len(l.queue))
+	l.queue = slices.Insert(l.queue, l.at(w), w)
+	l.count(w, 1)
 	s.waiting[l] = true
-	if last := l.beyond(s.Depth); last != nil {
-		last.err = l.full(len(l.queue) - 1)
-		s.settle(last)
+	if out != nil {
+		s.displace(out, why)
 	}
-	return w
-}
-
-// beyond is the last in turn where more than depth wait, or nil. Those that are
-// tried again do not count.
-func (l *line) beyond(depth int) (last *waiter) {
-	if len(l.queue) <= depth {
-		return nil
-	}
-	for _, w := range l.queue {
-		if !w.Again {
-			last = w
-			depth--
-		}
-	}
-	if depth >= 0 {
-		return nil
-	}
-	return last
+	s.past.begin(r, l.at(w)+1, len(l.queue))
+	return w, nil
 }
 
 // settle ends a request's waiting; its lease or err says how.
 func (s *Scheduler) settle(w *waiter) {
 	at := w.line.at(w)
 	w.line.queue = slices.Delete(w.line.queue, at, at+1)
+	w.line.count(w, -1)
 	if len(w.line.queue) == 0 {
 		delete(s.waiting, w.line)
 	}
 	w.line.turns(&w.Request).serve(w.Client, w.round, w.lease != nil)
 	if w.err != nil {
-		s.past.fail(&w.Request, w.err)
+		s.past.left(&w.Request, w.err)
 	}
 	if c := w.line.claim; c != nil && (w.lease != nil || len(w.line.queue) == 0) {
 		s.unclaim(c)
 	}
 	close(w.settled)
-}
-
-// FullError says that too many requests wait for a model.
-type FullError struct {
-	// Model is the model, and Waiting how many requests wait for it.
-	Model   string
-	Waiting int
-	// RetryAfter is when it is worth another try, in whole seconds.
-	RetryAfter time.Duration
-}
-
-// Error says it.
-func (e *FullError) Error() string {
-	if e.Waiting == 1 {
-		return fmt.Sprintf("1 request waits for %s already", e.Model)
-	}
-	return fmt.Sprintf("%d requests wait for %s already", e.Waiting, e.Model)
-}
-
-// full is the error of a request that finds n waiting.
-func (l *line) full(n int) error {
-	slots := 0
-	for _, g := range l.groups {
-		if g.barred == 0 {
-			slots += int(g.slots) * len(g.workers)
-		}
-	}
-	e := &FullError{Model: l.model, Waiting: n, RetryAfter: l.pace.retryAfter(n, max(slots, 1))}
-	return ops.Errorf(ops.CodeBusy, "%w", e).
-		WithHint("try again in %.0f s; `rbee queen serve --queue-depth` says how many may wait", e.RetryAfter.Seconds())
-}
-
-// pace is how long a line's requests take.
-type pace struct{ mean time.Duration }
-
-// note notes how long one took; newer ones count for more.
-func (p *pace) note(took time.Duration) {
-	if p.mean == 0 {
-		p.mean = took
-	}
-	p.mean += (took - p.mean) / 8
-}
-
-// retryAfter is when a place should be free in a queue of n before so many slots:
-// after the time that a tenth of it takes, one second to a minute.
-func (p *pace) retryAfter(n, slots int) time.Duration {
-	seconds := math.Ceil(p.mean.Seconds() * float64(n) / float64(10*slots))
-	return time.Duration(min(max(seconds, 1), 60)) * time.Second
 }

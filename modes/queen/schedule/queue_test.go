@@ -2,7 +2,6 @@ package schedule
 
 import (
 	"context"
-	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -66,32 +65,6 @@ func TestThoseWhoWaitGetTheirTurns(t *testing.T) {
 			})
 		})
 	}
-}
-
-func TestBeyondTheBoundTheLastInTurnIsRefused(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		d := one(t, Options{Depth: 2})
-		defer d.get(Request{Model: "bee", Client: "x"}).Release()
-		late, batch := d.ask(Request{Model: "bee", Client: "a"}), d.ask(Request{Model: "bee", Client: "b", Priority: ops.Batch})
-		other := d.ask(Request{Model: "bee", Client: "c"}) // goes before batch, which is refused
-		<-batch.done
-		full, ok := errors.AsType[*FullError](batch.err)
-		if !ok || ops.CodeOf(batch.err) != ops.CodeBusy || full.Waiting != 2 || full.RetryAfter < time.Second || full.RetryAfter > time.Minute {
-			t.Errorf("refused by %v, %+v", batch.err, full)
-		}
-		again := d.ask(Request{Model: "bee", Client: "a"}) // its second: the last in turn itself
-		<-again.done
-		if ops.CodeOf(again.err) != ops.CodeBusy || !strings.Contains(again.err.Error(), "2 requests wait for bee already") {
-			t.Errorf("refused by %v", again.err)
-		}
-		if n := d.Waiting()["bee"]; n != 2 {
-			t.Errorf("%d wait", n)
-		}
-		late.leave()
-		other.leave()
-		<-late.done
-		<-other.done
-	})
 }
 
 func TestARequestThatIsTriedAgainDoesNotCountAgainstTheBound(t *testing.T) {

@@ -99,6 +99,8 @@ type line struct {
 	sites   []*site          // by the number of the hive; nil where it has had nothing
 	onDisk  []*hive          // that have it and can use it, in the same order as workers
 	queue   []*waiter        // in the order of their turns
+	bounded int              // of them, those that are not tried again
+	waits   map[string]*int  // the same by client
 	starts  []*start         // under way
 	claim   *claim           // nil where no room is being made for it
 	oldest  time.Time        // when the one came that has waited for longest, as of nudged or later
