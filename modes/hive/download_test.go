@@ -157,12 +157,13 @@ func TestSourcesThatCannotBeReadAreRefused(t *testing.T) {
 		{"a bad name", "/x.gguf", "../x", ops.CodeInvalid, []string{"no name can be made"}},
 		{"a bad URL", "http://[::1/bee.gguf", "bee", ops.CodeInvalid, []string{"is no URL"}},
 		{"no server", "http://user:secret@127.0.0.1:1/bee.gguf", "", ops.CodeUnavailable, []string{"connection refused", "user:xxxxx@"}},
+		{"no server, and a token", "http://127.0.0.1:1/bee.gguf?token=secret", "", ops.CodeUnavailable, []string{"connection refused", "?token=xxxxx"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			_, err := newModels(t).download(t.Context(), c.from, c.id)
 			wantCode(t, err, c.code, c.says...)
 			if strings.Contains(err.Error(), "secret") {
-				t.Errorf("%v tells the password", err)
+				t.Errorf("%v tells the secret", err)
 			}
 		})
 	}

@@ -33,12 +33,12 @@ type spoilt struct{ error }
 
 func (s spoilt) Unwrap() error { return s.error }
 
-// Shown is a URL, or any other source, without the password that it may hold.
+// Shown is a URL, or any other source, without the password or token that it may hold.
 func Shown(source string) string {
 	if u, err := url.Parse(source); err == nil && u.User != nil {
-		return u.Redacted()
+		source = u.Redacted()
 	}
-	return source
+	return string(ops.Redact([]byte(source)))
 }
 
 // send asks for from, and gives the token away only where it belongs. What
@@ -76,14 +76,14 @@ func sameOrigin(a, b *url.URL) bool { return a.Scheme == b.Scheme && a.Host == b
 // world into this network, and leaves the token behind.
 func (f *Fetcher) checkRedirect(r *http.Request, via []*http.Request) error {
 	if len(via) > maxRedirects {
-		return ops.Errorf(ops.CodeUnavailable, "download %s: it was sent elsewhere %d times, the last time to %s", via[0].URL.Redacted(), len(via), r.URL.Redacted()).
+		return ops.Errorf(ops.CodeUnavailable, "download %s: it was sent elsewhere %d times, the last time to %s", Shown(via[0].URL.String()), len(via), Shown(r.URL.String())).
 			WithHint("the server sends downloads round in circles; is the address right?")
 	}
 	if r.URL.Scheme != "http" && r.URL.Scheme != "https" {
-		return ops.Errorf(ops.CodeDenied, "%s sends the download to %s, which is no web server", via[0].URL.Host, r.URL.Redacted()).WithHint(elsewhere)
+		return ops.Errorf(ops.CodeDenied, "%s sends the download to %s, which is no web server", via[0].URL.Host, Shown(r.URL.String())).WithHint(elsewhere)
 	}
 	if r.URL.Host == "" {
-		return ops.Errorf(ops.CodeUnavailable, "%s sends the download to %q, which names no server", via[0].URL.Host, r.URL.Redacted()).WithHint(elsewhere)
+		return ops.Errorf(ops.CodeUnavailable, "%s sends the download to %q, which names no server", via[0].URL.Host, Shown(r.URL.String())).WithHint(elsewhere)
 	}
 	first := via[0].URL
 	if !sameOrigin(first, r.URL) {
@@ -92,7 +92,7 @@ func (f *Fetcher) checkRedirect(r *http.Request, via []*http.Request) error {
 	}
 	if first.Host != r.URL.Host && f.inside(r.Context(), r.URL) && !f.inside(r.Context(), first) {
 		return ops.Errorf(ops.CodeDenied, "%s sends the download to %s, inside this network", first.Host, r.URL.Host).
-			WithHint("if that is right, download from there: %s", r.URL.Redacted())
+			WithHint("if that is right, download from there: %s", Shown(r.URL.String()))
 	}
 	return nil
 }

@@ -190,11 +190,11 @@ func (l *line) source() (from *hive, m ops.Model) {
 }
 
 // isURL reports whether a model's source is one that another hive can get it from
-// by itself.
+// by itself: where that takes a password or token, it cannot.
 func isURL(source string) bool {
 	for _, scheme := range []string{"hf:", "http://", "https://"} {
 		if len(source) > len(scheme) && source[:len(scheme)] == scheme {
-			return true
+			return !ops.IsRedacted(source)
 		}
 	}
 	return false
