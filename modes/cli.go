@@ -247,7 +247,7 @@ func run(ctx context.Context, signals *signals, words []string, stdin io.Reader,
 	parsed.BindTo(stderr, (*io.Writer)(nil))
 	parsed.Bind(h, k)
 	err = asFlag(parsed, parsed.RunNode(parsed.Selected())) // Run would hide the error among those of hooks
-	if err != nil && ctx.Err() != nil && !errors.Is(err, keeper.ErrReaderGone) {
+	if err != nil && ctx.Err() != nil && !errors.Is(err, keeper.ErrReaderGone) && !errors.Is(err, keeper.ErrLeft) {
 		return errors.Join(context.Cause(ctx), err)
 	}
 	return err

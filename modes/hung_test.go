@@ -117,8 +117,10 @@ func TestCtrlCWhileAJobIsFollowedSaysThatTheJobGoesOn(t *testing.T) {
 	if err := follow.cmd.Process.Signal(os.Interrupt); err != nil {
 		t.Fatal(err)
 	}
-	if _, code := follow.end(); code != 130 || !strings.Contains(follow.stderr.String(), "the job itself goes on: `rbee job follow "+list.Jobs[0].ID) {
-		t.Errorf("code %d, said %q", code, follow.stderr.String())
+	_, code := follow.end()
+	said := follow.stderr.String()
+	if says(t, said, "the job itself goes on", "`rbee job follow "+list.Jobs[0].ID, "`rbee job cancel "+list.Jobs[0].ID); code != 130 || strings.Contains(said, "rbee: cancelled") {
+		t.Errorf("code %d, said %q", code, said)
 	}
 	if _, code := a.end(); code != 0 {
 		t.Errorf("the job's own command ends with %d: %s", code, a.stderr.String())

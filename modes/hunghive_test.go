@@ -60,6 +60,9 @@ func TestWhatWantsAHiveThatWasStoppedNamesTheWayBack(t *testing.T) {
 	} {
 		_, said := p.fails(1, command...)
 		says(t, said, "localhost", "stop", "`rbee hive start` starts it")
+		if strings.Count(said, "localhost") > 1 {
+			t.Errorf("it is said twice: %s", said)
+		}
 	}
 	says(t, p.rbee("hive", "list"), "WHY", "stopped")
 	cmd := p.command("worker", "list")

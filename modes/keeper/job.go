@@ -3,6 +3,7 @@ package keeper
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -108,6 +109,10 @@ func (j JobCancel) Run(ctx context.Context, k *Keeper) error {
 	return k.show(job)
 }
 
+// ErrLeft is in the chain of the error of a command that was asked to end, and by which
+// nothing was cancelled but itself.
+var ErrLeft = errors.New("no longer followed")
+
 // JobFollow is `rbee job follow`.
 type JobFollow struct {
 	ID string `arg:"" help:"Job's id."`
@@ -140,7 +145,8 @@ func (j JobFollow) Run(ctx context.Context, k *Keeper) error {
 	for r, err := range c.Follow(ctx, j.ID, 0) {
 		if err != nil {
 			if ctx.Err() != nil {
-				k.say("keeper: the job itself goes on: `rbee job follow %s` shows it again, `rbee job cancel %s` ends it", j.ID, j.ID)
+				return ops.Errorf(ops.CodeCancelled, "%w: the job itself goes on", ErrLeft).
+					WithHint("`rbee job follow %s` shows it again, `rbee job cancel %s` ends it", j.ID, j.ID)
 			}
 			return err
 		}

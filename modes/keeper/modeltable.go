@@ -12,6 +12,10 @@ import (
 // models prints a row for each model, with the hives that have it. What has the
 // same name and is not the same gets a row of its own.
 func models(w io.Writer, list []ops.Model) {
+	if len(list) == 0 {
+		row(w, "no models; `rbee model download` brings one")
+		return
+	}
 	row(w, "MODEL", "SIZE", "MEMORY", "QUANTIZATION", "ARCHITECTURE", "CONTEXT", "HIVES", "NOTE")
 	for _, same := range alike(list) {
 		m := same[0]

@@ -171,7 +171,7 @@ func (h *remoteHive) why(err error) string {
 	case h.linkError() != nil:
 		return h.linkError().Error()
 	case err != nil:
-		return err.Error()
+		return whyDown(err)
 	}
 	return "it ended"
 }

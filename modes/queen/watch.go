@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"strings"
 	"sync"
 	"time"
 
@@ -73,15 +74,16 @@ func (q *Queen) missed(heard bool, err error) bool {
 	return was && !q.local.isStopped()
 }
 
-// whyDown is err as the reason why a hive is down, with what to do about it.
+// whyDown is err as the reason why a hive is down, without its name, and with what to
+// do about one that hangs.
 func whyDown(err error) string {
 	switch e := ops.AsError(err); {
 	case e == nil:
 		return ""
 	case errors.Is(err, transport.ErrHung):
-		return e.Message + ": " + e.Hint
+		return transport.ErrHung.Error() + ": " + e.Hint
 	default:
-		return e.Message
+		return strings.TrimPrefix(e.Message, "the hive "+ops.LocalHive+" is ")
 	}
 }
 
