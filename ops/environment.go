@@ -55,6 +55,8 @@ type Variable struct {
 	Name string `json:"name"`
 	// Value is "" for [SecretVariable], and without the password that a URL may hold.
 	Value string `json:"value,omitempty"`
+	// File is the file that a token is in which no variable holds.
+	File string `json:"file,omitempty"`
 	// Given says that it was set through the queen, and not by who started the hive.
 	Given bool `json:"given"`
 }

@@ -69,7 +69,8 @@ func (e *environment) give(change map[string]string) error {
 	return nil
 }
 
-// tell lists the variables that are set, without what is secret of them.
+// tell lists the variables that are set, without what is secret of them, and a
+// token that downloads find elsewhere.
 func (e *environment) tell(hive string) (ops.Variables, error) {
 	given, err := e.given()
 	if err != nil {
@@ -85,6 +86,9 @@ func (e *environment) tell(hive string) (ops.Variables, error) {
 			v.Value = ""
 		}
 		all.Variables = append(all.Variables, v)
+	}
+	if token, from := fetch.Token(e.get); token != "" && from != ops.SecretVariable {
+		all.Variables = append(all.Variables, ops.Variable{Name: ops.SecretVariable, File: from})
 	}
 	return all, nil
 }

@@ -74,6 +74,14 @@ func TestAHiveDownloadsWithWhatItWasGiven(t *testing.T) {
 	if diff := cmp.Diff(want, give(map[string]string{"HF_TOKEN": "", "HF_ENDPOINT": "", "HTTPS_PROXY": ""})); diff != "" {
 		t.Error(diff)
 	}
+	file := filepath.Join(os.Getenv("HF_HOME"), "token") // as Hugging Face's own tools keep one
+	if err := os.WriteFile(file, []byte("hf_verysecret\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	want.Variables = append(want.Variables, ops.Variable{Name: "HF_TOKEN", File: file})
+	if diff := cmp.Diff(want, give(nil)); diff != "" {
+		t.Error(diff)
+	}
 	err = h.Client.Post(t.Context(), ops.EnvironmentPath, ops.Environment{HiveID: "localhost", Set: map[string]string{"PATH": "x"}}, nil)
 	wantError(t, err, ops.CodeInvalid, `a hive has no variable "PATH"`)
 	if err := os.WriteFile(h.home.HiveEnvironment(), []byte("nonsense"), 0o600); err != nil {

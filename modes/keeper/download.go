@@ -58,7 +58,7 @@ func (k *Keeper) compareEnvironment(ctx context.Context) {
 	for _, name := range downloading {
 		value := os.Getenv(name)
 		same := func(v ops.Variable) bool {
-			return v.Name == name && (name == ops.SecretVariable || v.Value == string(ops.Redact([]byte(value))))
+			return v.Name == name && (name == ops.SecretVariable && v.File == "" || v.Value == string(ops.Redact([]byte(value))))
 		}
 		if value != "" && !slices.ContainsFunc(has.Variables, same) {
 			k.say("keeper: %s is set here, and another or none where the hive localhost runs: `rbee hive env localhost %s` gives it this one", name, name)

@@ -49,7 +49,11 @@ func (c *HiveEnv) Run(ctx context.Context, k *Keeper) error {
 		e.Set[name] = value
 	}
 	if err := e.Validate(); err != nil {
-		return err
+		wrong := *ops.AsError(err)
+		if wrong.Field == "set" {
+			wrong.Field = "variable"
+		}
+		return &wrong
 	}
 	client, err := k.client(ctx)
 	if err != nil {
@@ -97,8 +101,11 @@ func variables(w io.Writer, r ops.Variables) {
 		if v.Name == ops.SecretVariable {
 			value = "(not shown)"
 		}
-		if v.Given {
+		switch {
+		case v.Given:
 			by = "rbee hive env"
+		case v.File != "":
+			by = v.File
 		}
 		row(w, v.Name, value, by)
 	}

@@ -63,7 +63,7 @@ func (f *Fetcher) Hub(ctx context.Context, ref string, room Room) (Chosen, error
 	if err != nil {
 		return Chosen{}, err
 	}
-	token, from := f.token()
+	token, from := Token(f.o.Env)
 	file := func(p listedFile) File {
 		where := endpoint.JoinPath(repo, "resolve", "main", p.Path)
 		return File{URL: where.String(), Size: p.Size, SHA256: p.LFS.OID, Token: token, Begins: "GGUF", Access: f.access(endpoint, repo, from), Away: hubAway, Lister: endpoint.Host}
@@ -94,17 +94,17 @@ func (f *Fetcher) endpoint() (*url.URL, error) {
 	return u, nil
 }
 
-// token is what a person signed in with, and where it comes from: HF_TOKEN, or the
+// Token is what a person signed in with, and where it comes from: HF_TOKEN, or the
 // file that Hugging Face's own tools keep. Both are "" where there is none.
-func (f *Fetcher) token() (token, from string) {
-	if t := strings.TrimSpace(f.o.Env("HF_TOKEN")); t != "" {
-		return t, "HF_TOKEN"
+func Token(env func(key string) string) (token, from string) {
+	if t := strings.TrimSpace(env(ops.SecretVariable)); t != "" {
+		return t, ops.SecretVariable
 	}
-	file := f.o.Env("HF_TOKEN_PATH")
-	if home := f.o.Env("HF_HOME"); file == "" && home != "" {
+	file := env("HF_TOKEN_PATH")
+	if home := env("HF_HOME"); file == "" && home != "" {
 		file = filepath.Join(home, "token")
 	}
-	if home := f.o.Env("HOME"); file == "" && home != "" {
+	if home := env("HOME"); file == "" && home != "" {
 		file = filepath.Join(home, ".cache", "huggingface", "token")
 	}
 	text, err := os.ReadFile(file)
@@ -184,7 +184,7 @@ func (f *Fetcher) page(ctx context.Context, endpoint *url.URL, repo string, from
 func (f *Fetcher) pageOnce(ctx context.Context, endpoint *url.URL, repo string, from *url.URL) ([]listedFile, string, error) {
 	p := f.patience(ctx, from.String(), nil)
 	defer p.end()
-	token, file := f.token()
+	token, file := Token(f.o.Env)
 	what := File{URL: from.String(), Kind: "file list", Token: token, Access: f.access(endpoint, repo, file), Away: hubAway}
 	answer, err := f.send(p.ctx, what.URL, what, http.Header{"Accept": {"application/json"}})
 	if err != nil {
