@@ -1,9 +1,12 @@
 package transport
 
 import (
+	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"regexp"
 	"strings"
 
 	"rbee.dev/rbee/ops"
@@ -57,9 +60,39 @@ type engineError struct {
 	Code    json.RawMessage `json:"code"` // a word, a status, or nothing
 }
 
-// inOpenAIsForm reports whether a body is an error as OpenAI's API has it, which the
+// IsEngineError reports whether an answer that has the status of one, or an event, is
+// an error: in OpenAI's form, that of its responses API, or that of vLLM of old. A
+// response that has failed is none: it is what that API answers.
+func IsEngineError(text []byte) bool {
+	if !bytes.Contains(text, []byte(`"error"`)) {
+		return false
+	}
+	var e struct {
+		Type, Object string
+		Error        json.RawMessage
+	}
+	if json.Unmarshal(text, &e) != nil || e.Object == "response" {
+		return false
+	}
+	return e.Type == "error" || e.Object == "error" || len(e.Error) > 0 && string(e.Error) != "null"
+}
+
+// IsStream reports whether an answer with that header is an event stream.
+func IsStream(h http.Header) bool {
+	kind, _, _ := strings.Cut(h.Get("Content-Type"), ";")
+	return strings.EqualFold(strings.TrimSpace(kind), "text/event-stream")
+}
+
+// NoStream is the error of an engine that was asked for a stream and gives an answer
+// with that header, which is none: another may do better.
+func NoStream(h http.Header) *ops.Error {
+	kind := cmp.Or(h.Get("Content-Type"), "something")
+	return ops.Errorf(ops.CodeInternal, "the engine answers with %s, and was asked for a stream", kind)
+}
+
+// InOpenAIsForm reports whether a body is an error as OpenAI's API has it, which the
 // queen's is.
-func inOpenAIsForm(body []byte) bool {
+func InOpenAIsForm(body []byte) bool {
 	var e struct {
 		Error struct{ Message string }
 	}
@@ -157,8 +190,14 @@ func engineCode(status int) ops.Code {
 // mostSaid bounds what is told of a body that nobody knows, in bytes.
 const mostSaid = 300
 
-// beginning is that of a body, on one line.
+// markup is the tags of a page, as a proxy before an engine answers with.
+var markup = regexp.MustCompile(`<[^>]*>`)
+
+// beginning is that of a body, on one line; of a page it is the words.
 func beginning(body []byte) string {
+	if bytes.HasPrefix(bytes.TrimSpace(body), []byte("<")) {
+		body = markup.ReplaceAll(body, []byte(" "))
+	}
 	text := strings.Join(strings.Fields(string(body)), " ")
 	return strings.ToValidUTF8(text[:min(len(text), mostSaid)], "")
 }

@@ -1,6 +1,7 @@
 package transport_test
 
 import (
+	"net/http"
 	"strings"
 	"testing"
 
@@ -52,6 +53,8 @@ func TestWhatAnEngineSaysInsteadOfAnAnswerIsRead(t *testing.T) {
 		"as vLLM had it, in a stream":         {0, `{"object":"error","message":"too long","type":"BadRequestError","code":400}`, ops.CodeInvalid, "too long", ""},
 		"as FastAPI has it":                   {404, `{"detail":"Not Found"}`, ops.CodeInternal, "Not Found", ""},
 		"as FastAPI has it, of what is wrong": {422, `{"detail":[{"loc":["body","messages",0],"msg":"field required"},{"loc":["body"],"msg":"odd"}]}`, ops.CodeInvalid, "body.messages.0: field required; body: odd", ""},
+		"by a page":                           {503, "\n<html><head><title>oops</title></head>\n<p>later</p></html>", ops.CodeBusy, "oops later", ""},
+		"by a page without words":             {503, "<html></html>", ops.CodeBusy, "the engine answers 503 Service Unavailable", ""},
 		"in words":                            {413, "too\n large ", ops.CodeInvalid, "too large", ""},
 		"in many words":                       {500, long + "\u00e9 and more", ops.CodeInternal, long, ""},
 		"by a status":                         {418, "", ops.CodeInternal, "the engine answers 418 I'm a teapot", ""},
@@ -64,6 +67,31 @@ func TestWhatAnEngineSaysInsteadOfAnAnswerIsRead(t *testing.T) {
 				t.Errorf("%s: %v (%s), want %s: %s (%s)", e.Code, e, e.Hint, tt.code, tt.want, tt.hint)
 			}
 		})
+	}
+}
+
+func TestAnErrorWithoutTheStatusOfOneIsKnown(t *testing.T) {
+	for body, want := range map[string]bool{
+		`{"error":{"message":"boom"}}`: true, `{"error" : "boom"}`: true, `{"error":{}}`: true, `{"type":"error","message":"boom"}`: true,
+		`{"object":"error","message":"boom"}`: true, `{"error":null,"choices":[]}`: false, `{"object":"response","error":{"message":"boom"}}`: false,
+		`{"choices":[{"text":"\"error\""}]}`: false, `{"choices":[{"text":"error"}]}`: false, `"error"`: false, "": false,
+	} {
+		if got := transport.IsEngineError([]byte(body)); got != want {
+			t.Errorf("%s is one: %v", body, got)
+		}
+	}
+}
+
+func TestWhatWasToBeAStreamAndIsNone(t *testing.T) {
+	for kind, want := range map[string]bool{"text/event-stream": true, "Text/Event-Stream; charset=utf-8": true, "application/json": false, "text/event-streams": false, "": false} {
+		if got := transport.IsStream(http.Header{"Content-Type": {kind}}); got != want {
+			t.Errorf("%q is a stream: %v", kind, got)
+		}
+	}
+	for kind, want := range map[string]string{"text/html": "the engine answers with text/html, and was asked for a stream", "": "the engine answers with something, and was asked for a stream"} {
+		if e := transport.NoStream(http.Header{"Content-Type": {kind}}); e.Code != ops.CodeInternal || e.Error() != want {
+			t.Errorf("of %q: %v", kind, e)
+		}
 	}
 }
 

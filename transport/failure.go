@@ -76,7 +76,7 @@ func (c *Client) failure(answer *http.Response) *ops.Error {
 	if err == nil && answer.Header.Get("X-Rbee-Worker") != "" { // the queen is right, and passes an engine's words on
 		return ofWorker(answer, EngineError(answer.StatusCode, text))
 	}
-	if err == nil && inOpenAIsForm(text) {
+	if err == nil && InOpenAIsForm(text) {
 		return EngineError(0, text) // the queen's own says its code
 	}
 	if bytes.Contains(text, []byte("HTTP request to an HTTPS server")) { // as net/http says it

@@ -99,11 +99,10 @@ func refusal(answer *http.Response) *ops.Error {
 // something else, which may be what has failed.
 func noStream(answer *http.Response) *ops.Error {
 	text, err := io.ReadAll(io.LimitReader(answer.Body, 64<<10))
-	var body struct{ Error json.RawMessage }
-	if err == nil && json.Unmarshal(text, &body) == nil && len(body.Error) > 0 && string(body.Error) != "null" {
+	if err == nil && transport.IsEngineError(text) {
 		return asked(transport.EngineError(0, text))
 	}
-	return ops.Errorf(ops.CodeInternal, "the engine answers with %s, and was asked for a stream", answer.Header.Get("Content-Type"))
+	return transport.NoStream(answer.Header)
 }
 
 // refuse answers a caller of the engine's API in the engine's dialect.

@@ -63,9 +63,16 @@ func (handler) Slots() int         { return 1 }
 func (handler) ContextLength() int { return 64 }
 func (handler) Close() error       { return nil }
 
-// answering opens an engine that answers every request by f.
+// answering opens an engine that answers every request by f, with a stream unless f
+// says otherwise.
 func answering(f http.HandlerFunc) worker.Open {
-	return func(context.Context, inference.Spec) (inference.Engine, error) { return handler{f}, nil }
+	stream := func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "text/event-stream")
+		f(w, r)
+	}
+	return func(context.Context, inference.Spec) (inference.Engine, error) {
+		return handler{http.HandlerFunc(stream)}, nil
+	}
 }
 
 // infer runs o and returns the tokens' text and the answer.

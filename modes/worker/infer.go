@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"rbee.dev/rbee/ops"
+	"rbee.dev/rbee/transport"
 )
 
 // call is the body of a request to the engine: OpenAI's fields, and top_k and
@@ -145,7 +146,7 @@ func (w *Worker) ask(ctx context.Context, r *run, o ops.Infer) error {
 	if answer.StatusCode != http.StatusOK {
 		return refusal(answer)
 	}
-	if kind := answer.Header.Get("Content-Type"); strings.HasPrefix(kind, "text/html") || strings.HasPrefix(kind, "application/json") {
+	if !transport.IsStream(answer.Header) {
 		return noStream(answer)
 	}
 	for c, err := range chunks(answer.Body) {

@@ -146,7 +146,7 @@ func (t *translator) Unwrap() http.ResponseWriter { return t.to }
 
 // WriteHeader begins the answer.
 func (t *translator) WriteHeader(status int) {
-	t.status, t.events = status, status == http.StatusOK && isEvents(t.header)
+	t.status, t.events = status, status == http.StatusOK && transport.IsStream(t.header)
 	t.announce()
 }
 

@@ -51,6 +51,28 @@ func refusal(answer *http.Response, by *ops.Worker) error {
 	return failing(answer, by, text, transport.EngineError(answer.StatusCode, text))
 }
 
+// inForm reads the error that a worker's answer is. One that is not in OpenAI's form, as
+// a proxy's page or another API's, becomes so; the others are left as they were.
+func inForm(answer *http.Response, by *ops.Worker) error {
+	text, err := io.ReadAll(io.LimitReader(answer.Body, maxKept))
+	answer.Body = reread{io.MultiReader(bytes.NewReader(text), answer.Body), answer.Body}
+	if err != nil {
+		return broke(by, err)
+	}
+	e := schedule.ByWorker(transport.EngineError(answer.StatusCode, text), by)
+	if transport.InOpenAIsForm(text) || len(text) == maxKept && text[0] == '{' { // the rest of which nobody has read
+		return e
+	}
+	_, f := failureOf(e)
+	f.Error.Type, f.Error.Code = openAIKind(answer.StatusCode, string(e.Code))
+	answer.Body = reread{bytes.NewReader(marshal(f)), answer.Body}
+	answer.ContentLength = -1
+	answer.Header = answer.Header.Clone() // which may be kept
+	answer.Header.Del("Content-Length")
+	answer.Header.Set("Content-Type", "application/json")
+	return e
+}
+
 // failing is e, which a worker's answer is with that body, as an error that another
 // worker may do better: nil where it is the request's own fault.
 func failing(answer *http.Response, by *ops.Worker, body []byte, e *ops.Error) error {

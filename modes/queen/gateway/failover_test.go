@@ -105,7 +105,8 @@ func TestAnEngineThatHasFailedIsPassedOverUnseen(t *testing.T) {
 }
 
 func TestWhatAllEnginesFailIsAnsweredByTheFirst(t *testing.T) {
-	long := strings.Repeat("x", maxKept+1)
+	said := func(text string) string { return `{"error":{"message":"` + text + `"}}` }
+	long := said(strings.Repeat("x", maxKept+1))
 	for name, tt := range map[string]struct {
 		first, second string
 		status        int // of the second
@@ -113,13 +114,12 @@ func TestWhatAllEnginesFailIsAnsweredByTheFirst(t *testing.T) {
 		want          string
 		asked         int32 // of the second
 	}{
-		"there is no other":             {first: "boom a", want: "boom a"},
-		"the other one fails, too":      {"boom a", "boom b", http.StatusInternalServerError, false, "boom a", 1},
-		"the other one is stopping":     {"boom a", "stopping", http.StatusServiceUnavailable, false, "boom a", 1},
+		"there is no other":             {first: said("boom a"), want: said("boom a")},
+		"the other one fails, too":      {said("boom a"), "boom b", http.StatusInternalServerError, false, said("boom a"), 1},
+		"the other one is stopping":     {said("boom a"), "stopping", http.StatusServiceUnavailable, false, said("boom a"), 1},
 		"it is too long to be kept":     {long, "boom b", http.StatusInternalServerError, false, long, 0},
-		"its model is divided":          {first: "boom a", divided: true, want: "boom a"},
-		"it says nothing":               {"", "boom b", http.StatusInternalServerError, false, "", 1},
-		"the other one has its timeout": {"boom a", "boom b", http.StatusGatewayTimeout, false, "boom a", 1},
+		"its model is divided":          {first: said("boom a"), divided: true, want: said("boom a")},
+		"the other one has its timeout": {said("boom a"), "boom b", http.StatusGatewayTimeout, false, said("boom a"), 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := newFarm(t)
@@ -240,12 +240,12 @@ func TestAnErrorWithTheStatusOfAnAnswerIsNone(t *testing.T) {
 		`{"object":"error","message":"soft","error":0}`: http.StatusInternalServerError,
 	} {
 		for path, shape := range map[string]string{
-			"/v1/chat/completions": `"soft"`, "/v1/messages": `"message":"soft","type":"` + map[bool]string{true: "invalid_request_error", false: "api_error"}[want == 400], "/api/chat": `{"error":"soft"}`,
+			"/v1/chat/completions": `{"error":{"message":"`, "/v1/messages": `"type":"` + map[bool]string{true: "invalid_request_error", false: "api_error"}[want == 400], "/api/chat": `{"error":"`,
 		} {
 			const body = `{"model":"bee","stream":false,"max_tokens":9,"messages":[{"role":"user","content":"x"}]}`
 			f := newFarm(t)
 			f.add("a", says(said))
-			if status, _, text := f.ask(path, body); status != want || !strings.Contains(text, shape) {
+			if status, _, text := f.ask(path, body); status != want || !strings.Contains(text, shape) || !strings.Contains(text, "soft") {
 				t.Errorf("%s, alone: %s is %d %s", path, said, status, text)
 			}
 			f.add("b", says(good))

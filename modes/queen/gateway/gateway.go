@@ -286,7 +286,7 @@ func (g *Gateway) relayOn(p *reply, r *http.Request, body []byte, lease *schedul
 // may do so, or go on.
 func (g *Gateway) relay(p *reply, r *http.Request, body []byte, by *ops.Worker, failed map[key]bool) error {
 	waits := p.atWork(by, g.quietAfter)
-	answer, err := g.hear(r, body, by)
+	answer, err := g.hear(r, body, by, p.stream)
 	waits.end()
 	if err != nil {
 		return err
@@ -298,9 +298,9 @@ func (g *Gateway) relay(p *reply, r *http.Request, body []byte, by *ops.Worker, 
 	return p.pass(answer, by)
 }
 
-// hear waits for the beginning of a worker's answer. Its error says that another
-// may do what this one has not.
-func (g *Gateway) hear(r *http.Request, body []byte, by *ops.Worker) (*http.Response, error) {
+// hear waits for the beginning of a worker's answer, of which a stream was asked for or
+// not. Its error says that another may do what this one has not.
+func (g *Gateway) hear(r *http.Request, body []byte, by *ops.Worker, stream bool) (*http.Response, error) {
 	answer, err := g.pool.ask(r.Context(), schedule.KeyOf(*by), r, body)
 	switch {
 	case errors.Is(err, errHangs):
@@ -313,9 +313,9 @@ func (g *Gateway) hear(r *http.Request, body []byte, by *ops.Worker) (*http.Resp
 	case answer.StatusCode != http.StatusOK:
 		err = refusal(answer, by)
 	case isPage(answer.Header):
-		err = senseless(by, "it answers with a page, which is no answer of a model's")
+		err = senseless(by, ops.Errorf(ops.CodeInternal, "it answers with a page, which is no answer of a model's"))
 	default:
-		err = open(answer, by)
+		err = open(answer, by, stream && makesText(r.URL.Path))
 	}
 	if err != nil {
 		_ = opened.Close() // it was read as far as it matters
@@ -325,8 +325,8 @@ func (g *Gateway) hear(r *http.Request, body []byte, by *ops.Worker) (*http.Resp
 }
 
 // senseless is the error of a worker whose answer is none.
-func senseless(by *ops.Worker, what string) error {
-	return senselessError{schedule.ByWorker(ops.Errorf(ops.CodeInternal, "%s", what), by)}
+func senseless(by *ops.Worker, why *ops.Error) error {
+	return senselessError{schedule.ByWorker(why, by)}
 }
 
 // senselessError says that a worker's answer is none, which is not the queen's fault.

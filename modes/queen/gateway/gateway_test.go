@@ -18,14 +18,15 @@ func TestARequestIsPassedOnUntouched(t *testing.T) {
 		w.Header().Set("X-Engine", "yes")
 		w.Header().Set("Access-Control-Allow-Origin", "*")
 		w.WriteHeader(http.StatusTeapot)
-		fmt.Fprintf(w, "%s %s %s %s|%s|%s", r.Method, r.URL, r.Host, body, r.Header.Get("X-Mine"), r.Header.Get("Authorization")+r.Header.Get("X-Api-Key")+r.Header.Get("Cookie")+r.Header.Get("Origin"))
+		came := fmt.Sprintf("%s %s %s %s|%s|%s", r.Method, r.URL, r.Host, body, r.Header.Get("X-Mine"), r.Header.Get("Authorization")+r.Header.Get("X-Api-Key")+r.Header.Get("Cookie")+r.Header.Get("Origin"))
+		fmt.Fprintf(w, `{"error":{"message":%q}}`, came)
 	})
 	const body = ` {"model":"bee", "tools":[{"x":1.0}],"unknown":"é\u00e9"} `
 	secret := []string{"secret"}
 	status, h, text := f.send(http.MethodPost, "/v1/chat/completions?a=b", body, http.Header{
 		"X-Mine": {"mine"}, "Authorization": secret, "X-Api-Key": secret, "Cookie": secret, "Origin": secret,
 	})
-	if want := "POST /v1/chat/completions?a=b localhost " + body + "|mine|"; text != want || status != http.StatusTeapot {
+	if want := fmt.Sprintf(`{"error":{"message":%q}}`, "POST /v1/chat/completions?a=b localhost "+body+"|mine|"); text != want || status != http.StatusTeapot {
 		t.Errorf("passed on as %d %q, want %q", status, text, want)
 	}
 	if h.Get("X-Engine") != "yes" || h.Get("Access-Control-Allow-Origin") != "" || h.Get("X-Rbee-Worker") != "w" || h.Get("X-Rbee-Hive") != "gpu1" {

@@ -65,15 +65,15 @@ func (o *opening) all() {
 // before that, or that it is no answer, or is or begins with an error: as that of an
 // engine which answers 200 before it computes. Another worker may do better then,
 // unless the request is what is wrong.
-func open(answer *http.Response, by *ops.Worker) error {
+func open(answer *http.Response, by *ops.Worker, stream bool) error {
 	buf := smallBuffers.Get().(*[]byte)
 	o := &opening{ReadCloser: answer.Body, buf: buf, seen: (*buf)[:0]}
 	answer.Body = o
 	var err error
-	if isEvents(answer.Header) {
+	if transport.IsStream(answer.Header) {
 		err = o.begins(answer, by)
-	} else {
-		err = o.isWhole(answer, by)
+	} else if err = o.isWhole(answer, by); err == nil && stream && answer.StatusCode == http.StatusOK {
+		err = senseless(by, transport.NoStream(answer.Header))
 	}
 	if err != nil {
 		o.forget()
@@ -92,7 +92,7 @@ func (o *opening) begins(answer *http.Response, by *ops.Worker) error {
 	switch {
 	case !said && o.err != nil:
 		return unbegun(by, o.err)
-	case !said || !bytes.Contains(data, []byte(`"error"`)) || !isError(data):
+	case !said || !transport.IsEngineError(data):
 		return nil
 	}
 	return failing(answer, by, bytes.Clone(o.seen), transport.EngineError(0, data))
@@ -101,7 +101,7 @@ func (o *opening) begins(answer *http.Response, by *ops.Worker) error {
 // unbegun is the error of a worker whose answer ended before it began.
 func unbegun(by *ops.Worker, err error) error {
 	if errors.Is(err, io.EOF) {
-		return senseless(by, "it answers with nothing")
+		return senseless(by, ops.Errorf(ops.CodeInternal, "it answers with nothing"))
 	}
 	return schedule.ByWorker(ops.Errorf(ops.CodeUnavailable, "it broke its answer off before the first byte"), by)
 }
@@ -118,8 +118,8 @@ func (o *opening) isWhole(answer *http.Response, by *ops.Worker) error {
 	case !errors.Is(o.err, io.EOF):
 		return broke(by, o.err)
 	case !isJSON(o.seen, answer.Request.URL.Path):
-		return senseless(by, "it answers with what cannot be read")
-	case !bytes.Contains(o.seen, []byte(`"error"`)) || !isError(o.seen):
+		return senseless(by, ops.Errorf(ops.CodeInternal, "it answers with what cannot be read"))
+	case !transport.IsEngineError(o.seen):
 		return nil
 	}
 	e := transport.EngineError(0, o.seen)
@@ -134,18 +134,4 @@ func isJSON(text []byte, path string) bool {
 	text = bytes.TrimSpace(text)
 	is := func(begin string) bool { return bytes.HasPrefix(text, []byte(begin)) }
 	return (is("{") || is("[") && path == "/v1/rerank") && json.Valid(text)
-}
-
-// isError reports whether an answer, or an event, is an error: in OpenAI's form,
-// that of its responses API, or that of vLLM of old. A response that has failed is
-// none: it is what that API answers.
-func isError(text []byte) bool {
-	var e struct {
-		Type, Object string
-		Error        json.RawMessage
-	}
-	if json.Unmarshal(text, &e) != nil || e.Object == "response" {
-		return false
-	}
-	return e.Type == "error" || e.Object == "error" || len(e.Error) > 0 && string(e.Error) != "null"
 }

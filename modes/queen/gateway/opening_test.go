@@ -67,14 +67,14 @@ func TestAnErrorOfTheRequestIsNotAskedForElsewhere(t *testing.T) {
 	}
 }
 
-func TestAnErrorThatAllStreamsBeginWithIsAnsweredAsItIs(t *testing.T) {
+func TestAnErrorThatAllStreamsBeginWithIsAnsweredByTheFirst(t *testing.T) {
 	const first, second = `{"error":{"message":"a is dead","code":500}}`, `{"error":{"message":"b is dead","code":500}}`
 	for _, resume := range []string{"false", "true"} {
 		f := newFarm(t)
 		f.add("a", events(first))
 		f.add("b", events(second))
 		status, h, text := f.send(http.MethodPost, "/v1/completions", `{"model":"bee","stream":true,"temperature":0}`, http.Header{ResumeHeader: {resume}})
-		if status != 200 || text != "data: "+first+"\n\n" {
+		if status != 200 || !strings.HasPrefix(text, `data: {"error":{"message":"worker a of gpu1, which runs bee: a is dead (`) || strings.Count(text, "data:") != 1 {
 			t.Errorf("with resuming %s: %d %q", resume, status, text)
 		}
 		x, err := f.schedule.Explain(h.Get(JobHeader))
@@ -195,5 +195,28 @@ func TestALongAnswerInOnePiecePassesWhole(t *testing.T) {
 				t.Errorf("of %d bytes, told as %q, %d come", len(answer), length, len(text))
 			}
 		}
+	}
+}
+
+// TestAnAnswerInOnePieceIsNoStream: one that was asked for is asked for elsewhere, however
+// good the answer looks.
+func TestAnAnswerInOnePieceIsNoStream(t *testing.T) {
+	const whole = `{"id":"1","choices":[{"message":{"content":"hi"},"text":"hi","finish_reason":"stop"}]}`
+	for _, said := range []string{whole, "{}", `{"choices":[]}`, `{"x":"` + strings.Repeat("x", 2*maxKept) + `"}`} {
+		for path := range asks {
+			t.Run(path, func(t *testing.T) {
+				failsElsewhere(t, says(said), path, askOf("true"), http.StatusBadGateway, "worker a of gpu1, which runs bee: the engine answers with application/json, and was asked for a stream (")
+			})
+		}
+	}
+	f := newFarm(t)
+	f.add("a", says(`{"data":[]}`))
+	if status, _, text := f.ask("/v1/embeddings", streamed); status != http.StatusOK || text != `{"data":[]}` {
+		t.Errorf("what is never a stream: %d %q", status, text)
+	}
+	f = newFarm(t)
+	f.add("a", says(`{"error":{"message":"too long","code":400}}`))
+	if status, _, text := f.ask("/v1/completions", streamed); status != http.StatusBadRequest || !strings.Contains(text, `"too long"`) {
+		t.Errorf("the request's own error: %d %q", status, text)
 	}
 }

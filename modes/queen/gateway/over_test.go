@@ -38,7 +38,11 @@ func TestHowAnAnswerEndedIsExplained(t *testing.T) {
 		"broken off, in one piece": {"/v1/completions", `{"model":"bee"}`, short, ops.EndedBroken, "worker w of gpu1, which runs bee: it broke its answer off"},
 		"by the engine's error": {
 			"/v1/completions", streamed, events("hello", `{"error":{"message":"out of memory"}}`, "[DONE]"),
-			ops.EndedBroken, "the engine ended its answer with an error: out of memory",
+			ops.EndedBroken, "worker w of gpu1, which runs bee: out of memory",
+		},
+		"by an error of the request's": {
+			"/v1/completions", streamed, events("hello", `{"error":{"message":"too long","code":400}}`, "[DONE]"),
+			ops.EndedBroken, "the engine ended its answer with an error: too long",
 		},
 		"by an error that is long": {
 			"/v1/completions", streamed, events("hello", `{"error":{"message":"`+strings.Repeat("x", 2*tailKept)+`","a":{"error":{}}}}`),

@@ -11,7 +11,6 @@ import (
 	"sync"
 	"time"
 
-	"rbee.dev/rbee/modes/queen/schedule"
 	"rbee.dev/rbee/ops"
 	"rbee.dev/rbee/transport"
 )
@@ -79,15 +78,19 @@ func (*reply) JobID() string { return "" }
 // fail ends the answer with err.
 func (p *reply) fail(err error) {
 	if p.failed = err; p.begun {
-		event := failureEvent(err)
-		if p.responses {
-			event = responsesFailure(err)
-		}
-		retryAfter(p.w.Header(), err) // for a dialect that has sent nothing yet
-		_ = p.write(event, true)      // the client may be gone
+		retryAfter(p.w.Header(), err)       // for a dialect that has sent nothing yet
+		_ = p.write(p.lastEvent(err), true) // the client may be gone
 		return
 	}
 	fail(p.w, err)
+}
+
+// lastEvent is err as the last event of the stream.
+func (p *reply) lastEvent(err error) []byte {
+	if p.responses {
+		return responsesFailure(err)
+	}
+	return failureEvent(err)
 }
 
 func (p *reply) write(text []byte, flush bool) error {
@@ -113,9 +116,8 @@ func (p *reply) from(by *ops.Worker) {
 // stream which another worker may continue.
 func (p *reply) pass(answer *http.Response, by *ops.Worker) error {
 	p.from(by)
-	events := isEvents(answer.Header)
-	if p.begun && (answer.StatusCode != http.StatusOK || !events) {
-		p.fail(errorIn(answer, by))
+	if p.begun && (answer.StatusCode != http.StatusOK || !transport.IsStream(answer.Header)) {
+		p.fail(inForm(answer, by))
 		return nil
 	}
 	if err := lacking(answer); err != nil {
@@ -123,8 +125,9 @@ func (p *reply) pass(answer *http.Response, by *ops.Worker) error {
 		return nil
 	}
 	if p.given = p.given || answer.StatusCode == http.StatusOK; answer.StatusCode >= http.StatusBadRequest {
-		p.refused = errorIn(answer, by)
+		p.refused = inForm(answer, by)
 	}
+	events := transport.IsStream(answer.Header)
 	if !p.begun {
 		fromWorker(p.w.Header(), answer.Header)
 		if events {
@@ -137,10 +140,14 @@ func (p *reply) pass(answer *http.Response, by *ops.Worker) error {
 		return p.passOn(answer.Body, by)
 	}
 	end := ending{responses: p.responses}
-	err := p.copy(answer.Body, events || answer.ContentLength < 0, &end)
-	if p.gone = errors.Is(err, errGone); events {
+	var err error
+	if events {
+		err = p.copyEvents(answer.Body, by, &end)
 		p.refused = end.failure()
+	} else {
+		err = p.copy(answer.Body, answer.ContentLength < 0)
 	}
+	p.gone = errors.Is(err, errGone)
 	if err == nil && events && answer.StatusCode == http.StatusOK && !end.came() {
 		if end.finished() {
 			p.whole = p.write([]byte("\n\n"+done), true) == nil
@@ -178,26 +185,11 @@ func (p *reply) passOn(body io.Reader, by *ops.Worker) error {
 	return nil
 }
 
-func isEvents(h http.Header) bool {
-	kind, _, _ := strings.Cut(h.Get("Content-Type"), ";")
-	return strings.EqualFold(strings.TrimSpace(kind), "text/event-stream")
-}
-
 // isPage reports whether an answer is for a person's eyes, as that of a server is
 // which is no engine, or of a proxy before one.
 func isPage(h http.Header) bool {
 	kind, _, _ := strings.Cut(h.Get("Content-Type"), ";")
 	return strings.EqualFold(strings.TrimSpace(kind), "text/html")
-}
-
-// errorIn reads the error that a worker's answer is, which is left as it was.
-func errorIn(answer *http.Response, by *ops.Worker) error {
-	text, err := io.ReadAll(io.LimitReader(answer.Body, maxKept))
-	answer.Body = reread{io.MultiReader(bytes.NewReader(text), answer.Body), answer.Body}
-	if err != nil {
-		return broke(by, err)
-	}
-	return schedule.ByWorker(transport.EngineError(answer.StatusCode, text), by)
 }
 
 // lacking is the error of an engine that has not got the route and says so in
@@ -251,8 +243,8 @@ var (
 	smallBuffers = sync.Pool{New: func() any { b := make([]byte, 4<<10); return &b }}
 )
 
-// copy copies the body, which end looks at.
-func (p *reply) copy(body io.Reader, flush bool, end *ending) error {
+// copy copies the body.
+func (p *reply) copy(body io.Reader, flush bool) error {
 	buffers := &largeBuffers
 	if flush {
 		buffers = &smallBuffers
@@ -265,7 +257,6 @@ func (p *reply) copy(body io.Reader, flush bool, end *ending) error {
 			if p.write((*buf)[:n], flush) != nil {
 				return errGone
 			}
-			end.saw((*buf)[:n])
 		}
 		if errors.Is(err, io.EOF) {
 			return nil

@@ -1,0 +1,121 @@
+package gateway
+
+import (
+	"io"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"rbee.dev/rbee/ops"
+)
+
+// TestAnErrorInTheMiddleOfAStreamSaysWhoseItIs: in each dialect and form of an engine's, and
+// for whoever asks why.
+func TestAnErrorInTheMiddleOfAStreamSaysWhoseItIs(t *testing.T) {
+	const (
+		begun = "data: " + `{"id":"1","choices":[{"delta":{"content":"hel"},"text":"hel"}]}` + "\n\n"
+		whose = "worker a of gpu1, which runs bee: CUDA out of memory"
+		told  = whose + " (where it goes on failing, `rbee worker delete a --hive gpu1` ends it)"
+	)
+	shapes := map[string]string{
+		"/v1/completions": `data: {"error":{"message":"` + told, "/v1/messages": `"message":"` + told, "/api/chat": `{"error":"` + told,
+		"/v1/responses": `"message":"` + told,
+	}
+	for name, pieces := range map[string][]string{
+		"as OpenAI has it":  {begun, `data: {"error":{"message":"CUDA out of memory","type":"server_error","code":500}}` + "\n\n"},
+		"as a text":         {begun, `data: {"error":"CUDA out of memory"}` + "\n\n", "data: [DONE]\n\n"},
+		"as vLLM had it":    {begun, `data: {"object": "error", "message":"CUDA out of memory","code":500}` + "\r\n\r\n"},
+		"with the text":     {begun + `data: {"error":{"message":"CUDA out of memory"}}` + "\n\ndata: [DONE]\n\n"},
+		"in pieces":         {begun, `data: {"err`, `or":{"message":"CUDA out `, `of memory"}}` + "\n", "\n"},
+		"as its last bytes": {begun, `data: {"error":{"message":"CUDA out of memory"}}`},
+	} {
+		for path, shape := range shapes {
+			t.Run(name+path, func(t *testing.T) {
+				f := newFarm(t)
+				f.add("a", bytesOf(pieces...))
+				_, header, text := f.ask(path, askOf("true"))
+				if !strings.Contains(text, shape) || strings.Count(text, "CUDA") != 1 || path == "/v1/completions" && !strings.HasPrefix(text, begun) {
+					t.Errorf("%q", text)
+				}
+				if x := f.over(header); x.Ended != ops.EndedBroken || x.Error != whose || x.Hint == "" || len(x.Decisions) != 1 || x.Decisions[0].Failed != whose {
+					t.Errorf("it is explained by %+v", x)
+				}
+			})
+		}
+	}
+}
+
+// TestWhatIsNoErrorOfAnEnginesPassesAsItIs: nor what is the request's own, whatever size it
+// comes in.
+func TestWhatIsNoErrorOfAnEnginesPassesAsItIs(t *testing.T) {
+	for name, stream := range map[string]string{
+		"the request's own fault": "data: hello\n\n" + `data: {"error":{"message":"too long","type":"invalid_request_error","code":400}}` + "\n\n",
+		"no error":                `data: {"choices":[{"text":"a"}],"error":null}` + "\n\ndata: [DONE]\n\n",
+		"a text":                  `data: {"choices":[{"text":"\"error\":{\"message\":\"x\"}"}]}` + "\n\ndata: [DONE]\n\n",
+		"a long line":             `data: {"choices":[{"text":"` + strings.Repeat("x", 3<<12) + `"}]}` + "\r\n\r\ndata: [DONE]\n\n",
+		"no last line":            "data: hello\n\ndata: [DONE]",
+		"an API's own failure":    `data: {"object":"response","status":"failed","error":{"message":"x"}}` + "\n\ndata: [DONE]\n\n",
+	} {
+		for _, size := range []int{1, 7, 1 << 20} {
+			f := newFarm(t)
+			f.add("a", func(w http.ResponseWriter, r *http.Request) {
+				var pieces []string
+				for piece := range slices.Chunk([]byte(stream), size) {
+					pieces = append(pieces, string(piece))
+				}
+				bytesOf(pieces...)(w, r)
+			})
+			if _, _, text := f.ask("/v1/completions", streamed); text != stream {
+				t.Errorf("%s, by %d bytes: %q", name, size, text)
+			}
+		}
+	}
+}
+
+// TestAnErrorInNoFormOfOpenAIsIsToldInTheDialects: of a proxy before the engine, or another
+// API's.
+func TestAnErrorInNoFormOfOpenAIsIsToldInTheDialects(t *testing.T) {
+	const whose = "worker a of gpu1, which runs bee: "
+	const words = "<html><h1>oops</h1>\n<p>a\tpage</p></html>"
+	page := func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/html")
+		w.Header().Set("Content-Length", strconv.Itoa(len(words)))
+		w.Header().Set("Retry-After", "7")
+		w.WriteHeader(http.StatusServiceUnavailable)
+		_, _ = io.WriteString(w, words)
+	}
+	for path, shape := range asks {
+		for _, stream := range []string{"true", "false"} {
+			f := newFarm(t)
+			f.add("a", page)
+			status, header, text := f.ask(path, askOf(stream))
+			if status != http.StatusServiceUnavailable || header.Get("Content-Type") != "application/json" || header.Get("Retry-After") != "7" || header.Get("X-Rbee-Worker") != "a" {
+				t.Errorf("%s: %d %v", path, status, header)
+			}
+			if !strings.Contains(text, shape) || !strings.Contains(text, whose+"oops a page") || strings.Contains(text, "<") {
+				t.Errorf("%s: %s", path, text)
+			}
+		}
+	}
+	for said, want := range map[string]struct {
+		status int
+		told   string
+	}{
+		"":                                     {500, `{"error":{"message":"` + whose + `the engine answers 500 Internal Server Error (`},
+		`{"error":"boom"}`:                     {500, `{"error":{"message":"` + whose + `boom (`},
+		`{"detail":"boom"}`:                    {422, `{"error":{"message":"boom","type":"invalid_request_error","param":null,"code":"invalid"}}`},
+		"too\nmany":                            {429, `{"error":{"message":"` + whose + `too many","type":"requests","param":null,"code":"rate_limit_exceeded"}}`},
+		strings.Repeat("<p>long</p>", maxKept): {400, `{"error":{"message":"long long`},
+	} {
+		f := newFarm(t)
+		f.add("a", func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(want.status)
+			_, _ = io.WriteString(w, said)
+		})
+		if status, _, text := f.ask("/v1/completions", `{"model":"bee"}`); status != want.status || !strings.HasPrefix(text, want.told) {
+			t.Errorf("of %.50q: %d %s", said, status, text)
+		}
+	}
+}
