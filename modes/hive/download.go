@@ -224,17 +224,22 @@ func (m *models) copyFiles(ctx context.Context, d *download, p plan, temp, id st
 	return nil
 }
 
-// fetchFiles downloads a model's files, and goes on where an earlier download
-// of the same was cut.
-func (m *models) fetchFiles(ctx context.Context, f *fetch.Fetcher, d *download, p plan, temp, id string, about *manifest) error {
+// fetchFiles downloads a model's files but those that were linked, and goes on where
+// an earlier download of the same was cut.
+func (m *models) fetchFiles(ctx context.Context, f *fetch.Fetcher, d *download, p plan, linked map[string]fetch.Result, temp, id string, about *manifest) error {
 	from := p.source
 	if p.hive != "" {
 		from = "hive " + p.hive
 		defer m.giveBack(ctx, p)
 	}
-	ops.Narrate(ctx, "model_download", "bringing the model %s from %s", id, from)
+	if len(linked) < len(p.files) {
+		ops.Narrate(ctx, "model_download", "bringing the model %s from %s", id, from)
+	}
 	all, missing, here := p.size(), int64(0), int64(0)
 	for i, file := range p.files {
+		if _, ok := linked[p.names[i]]; ok {
+			continue
+		}
 		have := fetch.Have(filepath.Join(temp, p.names[i]), file)
 		here, missing = here+have, missing+file.Size-have
 	}
@@ -244,6 +249,11 @@ func (m *models) fetchFiles(ctx context.Context, f *fetch.Fetcher, d *download, 
 	}
 	before := int64(0)
 	for i, file := range p.files {
+		if got, ok := linked[p.names[i]]; ok {
+			before += got.Size
+			about.add(p.names[i], got)
+			continue
+		}
 		got, err := m.fetchChecked(ctx, f, file, filepath.Join(temp, p.names[i]), func(done, total int64) {
 			if len(p.files) > 1 {
 				total = all

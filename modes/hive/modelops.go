@@ -51,6 +51,7 @@ func (h *Hive) ModelDelete(ctx context.Context, o ops.ModelDelete) (ops.ModelDel
 	if err := h.models.unlent(m.ID); err != nil {
 		return ops.ModelDeleted{}, err
 	}
+	freed := m.Size - h.models.shared(m.ID)
 	if err := h.models.remove(m.ID); err != nil {
 		return ops.ModelDeleted{}, err
 	}
@@ -58,5 +59,5 @@ func (h *Hive) ModelDelete(ctx context.Context, o ops.ModelDelete) (ops.ModelDel
 	if m.Source == ops.BuiltInSource {
 		ops.Narrate(ctx, "model_delete", "%s is built in: it comes back when the hive starts next", m.ID)
 	}
-	return ops.ModelDeleted{ID: m.ID, HiveID: h.Name, Freed: m.Size}, nil
+	return ops.ModelDeleted{ID: m.ID, HiveID: h.Name, Freed: freed}, nil
 }

@@ -116,14 +116,21 @@ func (m *models) nearer(ctx context.Context, f *fetch.Fetcher, p plan, temp stri
 // fetchNearest downloads a model's files in the way that is nearer, or from their
 // source after all where that breaks for good.
 func (m *models) fetchNearest(ctx context.Context, f *fetch.Fetcher, d *download, p plan, temp, id string, about *manifest) error {
-	chosen := m.nearer(ctx, f, p, temp)
-	err := m.fetchFiles(ctx, f, d, chosen, temp, id, about)
+	here, err := m.linkHere(ctx, p, temp)
+	if err != nil {
+		return err
+	}
+	chosen := p
+	if len(here) < len(p.files) {
+		chosen = m.nearer(ctx, f, p, temp)
+	}
+	err = m.fetchFiles(ctx, f, d, chosen, here, temp, id, about)
 	if chosen.hive == p.hive || ops.CodeOf(err) != ops.CodeUnavailable || ctx.Err() != nil {
 		return err
 	}
 	ops.Warn(ctx, "model_retry", "it does not come from hive %s: %v", chosen.hive, err)
 	*about = manifest{Source: p.source}
-	return m.fetchFiles(ctx, f, d, p, temp, id, about)
+	return m.fetchFiles(ctx, f, d, p, here, temp, id, about)
 }
 
 // interchangeable reports whether two plans bring the same files, as far as sums

@@ -219,3 +219,27 @@ func TestOnlyTheNewestFailedWorkersStayListed(t *testing.T) {
 		t.Errorf("the list says %s", got)
 	}
 }
+
+func TestWhatIsDeletedFreesOnlyWhatNoOtherModelHas(t *testing.T) {
+	h := start(t)
+	source := filepath.Join(t.TempDir(), "bee.gguf")
+	if err := os.WriteFile(source, testdata.Tinybee(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	m := do(t, h.Client, ops.ModelDownload{Model: source, ID: "one"})
+	other := filepath.Join(filepath.Dir(filepath.Dir(m.Path)), "two")
+	if err := os.Mkdir(other, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Link(m.Path, filepath.Join(other, "model.gguf")); err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		id   string
+		want int64
+	}{{"one", 0}, {"two", m.Size}} {
+		if d := do(t, h.Client, ops.ModelDelete{ID: tt.id}); d.Freed != tt.want {
+			t.Errorf("deleting %s frees %d, want %d", tt.id, d.Freed, tt.want)
+		}
+	}
+}

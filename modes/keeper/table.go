@@ -44,7 +44,11 @@ func (k *Keeper) table(result any) error {
 	case ops.Alias, ops.Aliases, ops.AliasRemoved:
 		aliases(w, r)
 	case ops.ModelDeleted:
-		row(w, "model "+r.ID+" is deleted from "+r.HiveID+", "+size(r.Freed)+" are free again")
+		freed := size(r.Freed) + " are free again"
+		if r.Freed == 0 {
+			freed = "and nothing is free again: another model has the same file"
+		}
+		row(w, "model "+r.ID+" is deleted from "+r.HiveID+", "+freed)
 	case ops.Key, ops.Keys, ops.KeyEnded, ops.UsageReport:
 		accessTable(w, r)
 	case ops.Engines:

@@ -1,0 +1,101 @@
+package hive
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"syscall"
+
+	"rbee.dev/rbee/modes/hive/fetch"
+	"rbee.dev/rbee/ops"
+)
+
+// linkHere gives p's files that this hive has already, as files of other models, their
+// names in the folder temp: by a link, so that they take no room again. They are known
+// by their sums, which are computed anew: a file may have been damaged since. It
+// returns those files by name.
+func (m *models) linkHere(ctx context.Context, p plan, temp string) (map[string]fetch.Result, error) {
+	linked := map[string]fetch.Result{}
+	for i, file := range p.files {
+		at := filepath.Join(temp, p.names[i])
+		if info, err := os.Lstat(at); err == nil && isShared(info) { // of an earlier try; to write there would change the other
+			if err := os.Remove(at); err != nil {
+				return nil, fmt.Errorf("make room for %s: %w", p.names[i], err)
+			}
+		}
+		id, name, ok := m.withSum(file)
+		if !ok {
+			continue
+		}
+		sum, err := m.sumOf(ctx, id, name)
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
+		if err != nil || sum != file.SHA256 || fetch.Discard(at) != nil || os.Link(filepath.Join(m.dir, id, name), at) != nil {
+			continue // it is fetched, as any
+		}
+		what := "the very file"
+		if len(p.files) > 1 {
+			what = p.names[i]
+		}
+		ops.Narrate(ctx, "model_link", "%s is here already, by its SHA-256, as one of the model %s: taking that", what, id)
+		linked[p.names[i]] = fetch.Result{Size: file.Size, SHA256: sum}
+	}
+	return linked, nil
+}
+
+// withSum finds a model with a file that is to be the one given, by its sum.
+func (m *models) withSum(file fetch.File) (id, name string, ok bool) {
+	if file.SHA256 == "" {
+		return "", "", false
+	}
+	for _, id := range m.ids() {
+		list, err := m.files(id)
+		if err != nil {
+			continue
+		}
+		for _, f := range list.Files {
+			if f.SHA256 != file.SHA256 || f.Size != file.Size {
+				continue
+			}
+			if info, err := m.root.Lstat(filepath.Join(id, f.Name)); err == nil && info.Mode().IsRegular() {
+				return id, f.Name, true
+			}
+		}
+	}
+	return "", "", false
+}
+
+// sumOf is the SHA-256 of a model's file as it is now.
+func (m *models) sumOf(ctx context.Context, id, name string) (sum string, err error) {
+	f, info, err := m.open(id, name)
+	if err != nil {
+		return "", err
+	}
+	sum, err = m.sum(ctx, f, info)
+	return sum, errors.Join(err, f.Close())
+}
+
+// shared is how much of a model's size is that of files which other models have too,
+// in bytes: it is not free once the model is deleted.
+func (m *models) shared(id string) (size int64) {
+	_ = fs.WalkDir(m.root.FS(), id, func(_ string, e fs.DirEntry, err error) error { // what cannot be read is not shared
+		if err != nil {
+			return nil //nolint:nilerr // likewise
+		}
+		if info, err := e.Info(); err == nil && isShared(info) {
+			size += info.Size()
+		}
+		return nil
+	})
+	return size
+}
+
+// isShared reports whether a file has another name, too.
+func isShared(info fs.FileInfo) bool {
+	s, ok := info.Sys().(*syscall.Stat_t)
+	return ok && info.Mode().IsRegular() && s.Nlink > 1
+}
