@@ -41,6 +41,8 @@ var (
 	// quiet is a line of llama-server's that is for information only: such have
 	// names of files in them.
 	quiet = regexp.MustCompile(`^\d+\.\d\d\.\d{3}\.\d{3} [ID] `)
+	// grave is one that it calls an error, in whatever words.
+	grave = regexp.MustCompile(`^\d+\.\d\d\.\d{3}\.\d{3} E `)
 	// stamp is what programs put before what they say: llama-server's time
 	// since its start and level, or a date and time.
 	stamp = regexp.MustCompile(`^(\d+\.\d\d\.\d{3}\.\d{3} [A-Z] +|\d{4}-\d\d-\d\d[T ][\d:.,]+Z? +)`)
@@ -52,9 +54,9 @@ func (d *Death) telling() []string {
 	const most, fewest = 6, 2
 	var said []string
 	for _, line := range slices.Backward(d.Lines) {
-		calm := quiet.MatchString(line)
+		calm, bad := quiet.MatchString(line), grave.MatchString(line)
 		line = clip(stamp.ReplaceAllString(line, ""))
-		if !calm && len(said) < most && complaint.MatchString(line) && !slices.Contains(said, line) {
+		if !calm && len(said) < most && (bad || complaint.MatchString(line)) && !slices.Contains(said, line) {
 			said = append(said, line)
 		}
 	}

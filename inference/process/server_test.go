@@ -283,6 +283,11 @@ func TestDeathsSayWhatMatters(t *testing.T) {
 			[]string{"0.00.021.874 E gguf: failed to read", "ok", "2026-11-24 01:02:03,456 ERROR boom", "fine"},
 			"x ended (signal 9, killed); its last lines: gguf: failed to read | ERROR boom",
 		},
+		{
+			"errors in whatever words",
+			[]string{"0.00.041.318 E llama_model_load: no backends are loaded", "0.00.041.320 W fit: encountered an error", "0.00.041.321 W fine"},
+			"x ended (signal 9, killed); its last lines: llama_model_load: no backends are loaded | fit: encountered an error",
+		},
 		{"no complaint in what is for information", []string{"0.00.014.095 I load: loading 'failed.gguf'"}, "x ended (signal 9, killed)"},
 		{"one complaint many times", []string{"error 1", "error 1", "error 1"}, "x ended (signal 9, killed); its last lines: error 1"},
 	} {

@@ -2,6 +2,7 @@ package engines
 
 import (
 	"slices"
+	"strings"
 	"testing"
 
 	"rbee.dev/rbee/ops"
@@ -105,5 +106,22 @@ func TestOnlyNamesOfArchivesAreRead(t *testing.T) {
 	}
 	if !slices.ContainsFunc(b11211, func(n string) bool { a, ok := readAsset(n); return ok && a.id() == "b11211-rocm-10.0" }) {
 		t.Error("an archive for ROCm is not known")
+	}
+}
+
+func TestACardThatNothingOfAReleaseRunsOnIsNotPassedOverInSilence(t *testing.T) {
+	o := offer{tag: "b6000", urls: map[string]string{name1: ""}}
+	for _, tt := range []struct {
+		kinds     []string
+		says, why string
+	}{
+		{[]string{"cpu"}, "taking b6000-cpu for this machine", "no card that is known"},
+		{[]string{"cpu", "cuda"}, "leaves the card unused", "an NVIDIA card"},
+	} {
+		f := &follower{}
+		a, err := pick(ops.WithSink(t.Context(), f), o, Wanted{Machine: Machine{OS: "linux", Arch: "amd64", Kinds: tt.kinds}}, false)
+		if said := strings.Join(f.said, "\n"); err != nil || a.id() != "b6000-cpu" || !strings.Contains(said, tt.says) || !strings.Contains(said, tt.why) {
+			t.Errorf("of %v: %s, %v; it says %s", tt.kinds, a.id(), err, said)
+		}
 	}
 }

@@ -98,10 +98,15 @@ func pick(ctx context.Context, o offer, w Wanted, single bool) (asset, error) {
 	order, why := w.Machine.preferred()
 	for _, kind := range order {
 		a, ok := fitting[kind]
-		if ok && (kind != "cuda" || w.Machine.runs(a)) {
-			ops.Narrate(ctx, "engine_choose", "taking %s for this machine, since %s (there are: %s)", a.id(), why, there)
-			return a, nil
+		if !ok || kind == "cuda" && !w.Machine.runs(a) {
+			continue
 		}
+		if kind == "cpu" && order[0] != kind {
+			ops.Warn(ctx, "engine_choose", "taking %s, which leaves the card unused: %s, and of the release nothing else runs here (there are: %s)", a.id(), why, there)
+		} else {
+			ops.Narrate(ctx, "engine_choose", "taking %s for this machine, since %s (there are: %s)", a.id(), why, there)
+		}
+		return a, nil
 	}
 	return asset{}, ops.Errorf(ops.CodeUnsupported, "llama.cpp's release %s has only: %s", o.tag, there).WithHint("--accelerator takes one of them")
 }
@@ -193,6 +198,10 @@ func (s *Store) download(ctx context.Context, f *fetch.Fetcher, o offer, name, w
 func (s *Store) settle(ctx context.Context, temp string, a asset, m manifest) error {
 	program := filepath.Join(temp, m.Program)
 	v, err := llamacpp.Ask(ctx, program)
+	if err != nil && v.Build > 0 {
+		return ops.Errorf(ops.CodeUnsupported, "%s is too old, and is not kept: rbee needs b%d or newer", a.id(), llamacpp.Oldest).
+			WithHint("`rbee engine install` without a version brings the newest")
+	}
 	if err != nil {
 		return ops.Errorf(ops.CodeOf(err), "%s does not run on this machine, and is not kept: %w", a.id(), err).
 			WithHint("another build may run: --accelerator, or an older VERSION; or take llama.cpp from the system's packages")

@@ -215,7 +215,7 @@ func TestWhatCannotBeInstalledLeavesNothing(t *testing.T) {
 		{"a hostile one", release(map[string][]byte{}, "b6000", map[string][]byte{name1: tarball(t, []thing{{name: "../../evil", text: "x"}})}), Wanted{Version: "b6000"}, ops.CodeUnavailable, "leads out of it", ""},
 		{"one without the program", release(map[string][]byte{}, "b6000", map[string][]byte{name1: tarball(t, []thing{{name: "README", text: "x"}})}), Wanted{Version: "b6000"}, ops.CodeUnavailable, "no llama-server in the archive", ""},
 		{"a program that cannot run", release(map[string][]byte{}, "b6000", map[string][]byte{name1: tarball(t, []thing{{name: "llama-server", text: "#!/bin/sh\necho GLIBC_2.99 not found; exit 1", mode: 0o755}})}), Wanted{Version: "b6000"}, ops.CodeUnavailable, "it says: GLIBC_2.99 not found", "another build may run"},
-		{"one that is too old", release(map[string][]byte{}, "b400", map[string][]byte{"llama-b400-bin-ubuntu-x64.tar.gz": tarball(t, llama(400))}), Wanted{Version: "b400"}, ops.CodeUnsupported, "is too old", ""},
+		{"one that is too old", release(map[string][]byte{}, "b400", map[string][]byte{"llama-b400-bin-ubuntu-x64.tar.gz": tarball(t, llama(400))}), Wanted{Version: "b400"}, ops.CodeUnsupported, "b400-cpu is too old, and is not kept", "brings the newest"},
 		{"an archive alone that nothing vouches for", map[string][]byte{"/" + name1: good}, Wanted{From: "/" + name1}, ops.CodeDenied, "nothing tells what the SHA-256", "--sha256"},
 		{"an archive alone of another name", map[string][]byte{"/My build.TGZ": good}, Wanted{From: "/My%20build.TGZ", SHA256: sum}, "", "", ""},
 		{"one that nothing vouches for", map[string][]byte{"/mine.zip": good}, Wanted{From: "/mine.zip"}, ops.CodeDenied, "nothing tells what the SHA-256", "--sha256"},
