@@ -11,7 +11,7 @@ const LocalHive = "localhost"
 // HiveFlag is what a command line ends in that is for a hive, a space before it; the
 // local one needs no word.
 func HiveFlag(hive string) string {
-	if hive == LocalHive {
+	if hive == "" || hive == LocalHive {
 		return ""
 	}
 	return " --hive " + hive

@@ -54,7 +54,7 @@ func (m *models) resolveOr(ctx context.Context, f *fetch.Fetcher, from string) (
 	}
 	other := usualOf(others)
 	ops.Narrate(ctx, "model_choose", "the Hub is not reached (%v), and hive %s has %s: taking that", err, other.hive, other.source)
-	name, _, _ := fetch.SplitName(path.Base(other.file()))
+	name, _, _ := ops.SplitName(path.Base(other.file()))
 	other.name = nameOf(name)
 	return other, nil
 }

@@ -105,7 +105,7 @@ func fromServer(ctx context.Context, f *fetch.Fetcher, from string) (plan, error
 // split makes it the plan for a model in parts, which keep their names as far as
 // a folder takes them: by these they are found.
 func (p *plan) split(parts []string) {
-	whole, _, _ := fetch.SplitName(parts[0])
+	whole, _, _ := ops.SplitName(parts[0])
 	p.name, p.names = nameOf(whole+".gguf"), make([]string, len(parts))
 	for i, part := range parts {
 		p.names[i] = p.name + strings.TrimPrefix(part, whole)

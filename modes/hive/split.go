@@ -7,12 +7,12 @@ import (
 	"strings"
 	"time"
 
-	"rbee.dev/rbee/modes/hive/fetch"
+	"rbee.dev/rbee/ops"
 )
 
 // partsOf is how many parts the split model has of which name is one, or 0.
 func partsOf(name string) int {
-	_, _, parts := fetch.SplitName(name)
+	_, _, parts := ops.SplitName(name)
 	return parts
 }
 
@@ -21,7 +21,7 @@ func partsOf(name string) int {
 func lacking(names []string) error {
 	there, parts := map[int]bool{}, partsOf(names[0])
 	for _, name := range names {
-		_, part, _ := fetch.SplitName(name)
+		_, part, _ := ops.SplitName(name)
 		there[part] = true
 	}
 	for part := 1; part <= parts; part++ {
@@ -35,9 +35,9 @@ func lacking(names []string) error {
 // wholeSplit says whether names, which are sorted, are all parts of one split
 // model.
 func wholeSplit(names []string) bool {
-	first, _, parts := fetch.SplitName(names[0])
+	first, _, parts := ops.SplitName(names[0])
 	for i, name := range names {
-		if of, part, n := fetch.SplitName(name); of != first || part != i+1 || n != parts {
+		if of, part, n := ops.SplitName(name); of != first || part != i+1 || n != parts {
 			return false
 		}
 	}

@@ -121,7 +121,7 @@ func (q *Queen) ModelUnalias(ctx context.Context, o ops.ModelUnalias) (ops.Alias
 func (q *Queen) called(m ops.Model) []string {
 	var names []string
 	for name, model := range q.aliases.get() {
-		if model == m.ID || ops.IsModelReference(model) && isFrom(m, model) {
+		if model == m.ID || ops.IsModelReference(model) && m.ComesFrom(model) {
 			names = append(names, name)
 		}
 	}

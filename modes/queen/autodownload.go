@@ -3,7 +3,6 @@ package queen
 import (
 	"cmp"
 	"context"
-	"path"
 	"slices"
 	"strings"
 	"time"
@@ -11,28 +10,44 @@ import (
 	"rbee.dev/rbee/ops"
 )
 
-// bring returns the model that a reference means, on hive, or on any for "".
-// Where none has it, it is downloaded if the queen may do that by itself.
+// bring returns the model that a reference means: one that hive has, or any hive for
+// "", or else one that another has, which whoever needs it carries there. Where none
+// has it, it is downloaded if the queen may do that by itself.
 func (q *Queen) bring(ctx context.Context, reference, hive string) (ops.Model, error) {
 	if _, _, err := ops.HubReference(reference); err != nil {
 		return ops.Model{}, err
 	}
-	models := slices.DeleteFunc(q.books.models(), func(m ops.Model) bool {
-		return m.Error != "" || hive != "" && m.HiveID != hive || !isFrom(m, reference)
-	})
+	all := q.books.models()
+	models := slices.DeleteFunc(slices.Clone(all), func(m ops.Model) bool { return m.Error != "" || !m.ComesFrom(reference) })
+	if there := slices.DeleteFunc(slices.Clone(models), func(m ops.Model) bool { return m.HiveID != hive }); len(there) > 0 {
+		models = there
+	}
 	if len(models) > 0 {
 		m := slices.MinFunc(models, likelier)
+		if err := taken(all, m, hive, reference); err != nil {
+			return ops.Model{}, err
+		}
 		if _, _, told := strings.Cut(strings.TrimPrefix(reference, "hf:"), ":"); !told {
 			ops.Narrate(ctx, "model_choose", "taking %s for %s: it is there", m.ID, reference)
 		}
 		return m, nil
 	}
 	if !q.AutoDownload {
-		e := ops.Errorf(ops.CodeNotFound, "the model %s is on no hive, and this queen does not download by itself", reference)
+		e := ops.Errorf(ops.CodeNotFound, "the model %s is on no hive that is up, and this queen does not download by itself", reference)
 		e.Field = "model"
-		return ops.Model{}, e.WithHint("`rbee model download %s` brings it; `rbee queen serve --auto-download`, or RBEE_AUTO_DOWNLOAD=1 before the queen starts, lets requests bring models", reference)
+		return ops.Model{}, e.WithHint("`rbee model download%s %s` brings it; `rbee queen serve --auto-download`, or RBEE_AUTO_DOWNLOAD=1 before the queen starts, lets requests bring models", ops.HiveFlag(hive), reference)
 	}
 	return q.download(ctx, reference, hive)
+}
+
+// taken is the error of a model that is to go to a hive which calls another one so.
+func taken(all []ops.Model, m ops.Model, hive, reference string) error {
+	i := slices.IndexFunc(all, func(o ops.Model) bool { return o.ID == m.ID && o.HiveID == hive && !o.ComesFrom(reference) })
+	if i < 0 {
+		return nil
+	}
+	return ops.Errorf(ops.CodeConflict, "hive %s calls another model %s, from %s", hive, m.ID, all[i].Source).
+		WithHint("`rbee model download%s %s --name NAME` brings this one by another name", ops.HiveFlag(hive), reference)
 }
 
 // wholeName is a name for the model that a reference means, of all of its parts.
@@ -43,7 +58,7 @@ func wholeName(reference string) string {
 
 // likelier puts the one of two models first that is meant by the repository that
 // both come from: in the quantisation that a download takes by itself, else the one
-// that was added last.
+// that was added last; the queen's own first of copies.
 func likelier(a, b ops.Model) int {
 	usual := func(m ops.Model) int {
 		if strings.Contains(strings.ToUpper(m.Source), "Q4_K_M") {
@@ -51,26 +66,8 @@ func likelier(a, b ops.Model) int {
 		}
 		return 1
 	}
-	return cmp.Or(cmp.Compare(usual(a), usual(b)), b.AddedAt.Compare(a.AddedAt))
-}
-
-// isFrom reports whether m is what a reference means: it names the model's
-// source, the repository alone, or the repository and the quantisation.
-func isFrom(m ops.Model, reference string) bool {
-	if m.Source == reference {
-		return true
-	}
-	repository, file, ok := strings.Cut(strings.TrimPrefix(m.Source, "hf:"), ":")
-	if !ok || !strings.HasPrefix(m.Source, "hf:") {
-		return false
-	}
-	wanted, part, _ := strings.Cut(strings.TrimPrefix(reference, "hf:"), ":")
-	if wanted != repository {
-		return false
-	}
-	name := strings.TrimSuffix(strings.ToLower(path.Base(file)), ".gguf")
-	part = strings.ToLower(part)
-	return part == "" || strings.TrimSuffix(part, ".gguf") == name || strings.HasSuffix(name, "-"+part) || strings.HasSuffix(name, "."+part)
+	return cmp.Or(cmp.Compare(usual(a), usual(b)), b.AddedAt.Compare(a.AddedAt),
+		cmp.Compare(remoteness(a.HiveID), remoteness(b.HiveID)), cmp.Compare(a.HiveID, b.HiveID))
 }
 
 // shelved waits until the books have a model that was brought: the download's

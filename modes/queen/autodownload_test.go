@@ -9,29 +9,6 @@ import (
 	"rbee.dev/rbee/ops"
 )
 
-func TestAReferenceMeansTheModelThatCameFromThere(t *testing.T) {
-	split := ops.Model{Source: "hf:bees/tiny:Tiny-Q4_K_M.gguf"}
-	for _, tt := range []struct {
-		m         ops.Model
-		reference string
-		want      bool
-	}{
-		{split, "hf:bees/tiny", true},
-		{split, "hf:bees/tiny:q4_k_m", true},
-		{split, "hf:bees/tiny:Tiny-Q4_K_M.gguf", true},
-		{split, "hf:bees/tiny:Tiny-Q4_K_M", true},
-		{split, "hf:bees/tiny:K_M", false},
-		{split, "hf:bees/tiny:Q8_0", false},
-		{split, "hf:bees/tin", false},
-		{ops.Model{Source: ops.BuiltInSource}, "hf:bees/tiny", false},
-		{ops.Model{Source: "/home/a/tiny.gguf"}, "hf:bees/tiny", false},
-	} {
-		if got := isFrom(tt.m, tt.reference); got != tt.want {
-			t.Errorf("isFrom(%s, %s) = %t", tt.m.Source, tt.reference, got)
-		}
-	}
-}
-
 func TestAModelIsBroughtToTheRoomiestHive(t *testing.T) {
 	device := func(kind string, gib uint64) ops.Device { return ops.Device{Kind: kind, MemoryBytes: gib << 30} }
 	for _, tt := range []struct {
@@ -78,11 +55,39 @@ func TestWhatIsThereNeedsNoDownload(t *testing.T) {
 			t.Errorf("%s is %+v, %v", reference, m, err)
 		}
 	}
-	for _, hive := range []string{"gpu1", "localhost"} { // on another, or another one
-		reference := map[string]string{"gpu1": "hf:bees/tiny", "localhost": "hf:bees/other"}[hive]
-		_, err := q.bring(t.Context(), reference, hive)
-		if e := ops.AsError(err); e.Code != ops.CodeNotFound || !strings.Contains(e.Hint, "RBEE_AUTO_DOWNLOAD") {
-			t.Errorf("%s on %s: %v", reference, hive, err)
+	_, err = q.bring(t.Context(), "hf:bees/other", "")
+	if e := ops.AsError(err); e.Code != ops.CodeNotFound || !strings.Contains(e.Hint, "`rbee model download hf:bees/other` brings it") || !strings.Contains(e.Hint, "RBEE_AUTO_DOWNLOAD") {
+		t.Errorf("what is nowhere: %v (%s)", err, e.Hint)
+	}
+}
+
+func TestAHiveNeedsNoDownloadOfWhatAnotherHas(t *testing.T) {
+	models := func(hive string, list ...ops.Model) *entry {
+		for i := range list {
+			list[i].HiveID = hive
 		}
+		return &entry{state: ops.HiveUp, snapshot: ops.HiveSnapshot{Models: list}}
+	}
+	q := &Queen{books: books{hives: map[string]*entry{
+		"localhost": models("localhost", ops.Model{ID: "bee-Q8_0", Source: "hf:bees/tiny:bee-Q8_0.gguf"}, ops.Model{ID: "big-Q8_0", Source: "hf:bees/big:Q8_0/big-Q8_0-00001-of-00002.gguf"}),
+		"gpu1":      models("gpu1", ops.Model{ID: "mine", Source: "hf:bees/tiny:bee-Q8_0.gguf"}),
+		"gpu2":      models("gpu2", ops.Model{ID: "bee-Q8_0", Source: "/home/a/bee-Q8_0.gguf"}),
+		"gpu3":      models("gpu3"),
+	}}}
+	for _, tt := range []struct{ reference, hive, want string }{
+		{"hf:bees/tiny:Q8_0", "gpu1", "mine"},
+		{"hf:bees/tiny:Q8_0", "gpu3", "bee-Q8_0"},
+		{"hf:bees/tiny:bee-Q8_0.gguf", "gpu3", "bee-Q8_0"},
+		{"hf:bees/tiny", "gpu3", "bee-Q8_0"},
+		{"hf:bees/big:Q8_0", "", "big-Q8_0"},
+		{"hf:bees/big:Q8_0", "gpu2", "big-Q8_0"},
+	} {
+		if m, err := q.bring(t.Context(), tt.reference, tt.hive); err != nil || m.ID != tt.want {
+			t.Errorf("%s on %q is %+v, %v", tt.reference, tt.hive, m, err)
+		}
+	}
+	_, err := q.bring(t.Context(), "hf:bees/tiny:Q8_0", "gpu2")
+	if e := ops.AsError(err); e.Code != ops.CodeConflict || !strings.Contains(e.Hint, "--hive gpu2 hf:bees/tiny:Q8_0 --name") {
+		t.Errorf("where another model is called so: %v (%s)", err, e.Hint)
 	}
 }

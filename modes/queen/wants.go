@@ -146,21 +146,10 @@ func (b *books) having(source, sum string) []ops.Model {
 	list := []ops.Model{}
 	for _, e := range b.hives {
 		for _, m := range e.snapshot.Models {
-			if e.state == ops.HiveUp && m.Error == "" && (comesFrom(m, source) || sum != "" && m.SHA256 == sum) {
+			if e.state == ops.HiveUp && m.Error == "" && (m.ComesFrom(source) || sum != "" && m.SHA256 == sum) {
 				list = append(list, m)
 			}
 		}
 	}
 	return list
-}
-
-// comesFrom reports whether the model is one that source means: its own source,
-// or a repository on Hugging Face, with or without the quantisation.
-func comesFrom(m ops.Model, source string) bool {
-	if source == "" || m.Source == source {
-		return source != ""
-	}
-	repo, wanted, named := strings.Cut(strings.TrimPrefix(source, "hf:"), ":")
-	return strings.HasPrefix(source, "hf:") && strings.HasPrefix(m.Source, "hf:"+repo+":") &&
-		(!named || strings.EqualFold(m.Quantization, wanted))
 }

@@ -6,30 +6,6 @@ import (
 	"rbee.dev/rbee/ops"
 )
 
-func TestASourceMeansTheModelsThatCameFromIt(t *testing.T) {
-	hub := ops.Model{Source: "hf:bees/tiny:tiny-Q8_0.gguf", Quantization: "Q8_0"}
-	for _, tt := range []struct {
-		m      ops.Model
-		source string
-		want   bool
-	}{
-		{hub, "hf:bees/tiny:tiny-Q8_0.gguf", true},
-		{hub, "hf:bees/tiny", true},
-		{hub, "hf:bees/tiny:q8_0", true},
-		{hub, "hf:bees/tiny:Q4_K_M", false},
-		{hub, "hf:bees/tin", false},
-		{hub, "hf:bees/tiny:other.gguf", false},
-		{hub, "", false},
-		{ops.Model{}, "", false},
-		{ops.Model{Source: "https://h/x.gguf"}, "https://h/x.gguf", true},
-		{ops.Model{Source: "https://h/x.gguf"}, "https://h/y.gguf", false},
-	} {
-		if got := comesFrom(tt.m, tt.source); got != tt.want {
-			t.Errorf("%q means %q: %t", tt.source, tt.m.Source, got)
-		}
-	}
-}
-
 func TestOnlyUsableModelsOfHivesThatAreUpAreOffered(t *testing.T) {
 	bee := func(hive, why string) ops.HiveSnapshot {
 		return ops.HiveSnapshot{Models: []ops.Model{{ID: "bee", HiveID: hive, SHA256: "ab", Error: why}}}

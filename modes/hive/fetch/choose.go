@@ -130,8 +130,8 @@ func (m hubModel) rank() int {
 // Rank is the place of a repository's file, by what its name says of its quantisation,
 // among those that are taken where nobody names one: the usual one has 0.
 func Rank(file string) int {
-	name, _, _ := SplitName(file)
-	return hubModel{quant: quantOf(name)}.rank()
+	name, _, _ := ops.SplitName(file)
+	return hubModel{quant: ops.QuantizationOf(name)}.rank()
 }
 
 // compare puts the better of two first.

@@ -5,26 +5,6 @@ import (
 	"time"
 )
 
-func TestQuantisationsAndPartsAreReadFromNames(t *testing.T) {
-	for file, want := range map[string]struct {
-		name, quant string
-		part, parts int
-	}{
-		"Qwen3-0.6B-Q8_0.gguf":                  {"Qwen3-0.6B-Q8_0", "Q8_0", 0, 0},
-		"model.q4_k_m.GGUF":                     {"model.q4_k_m", "Q4_K_M", 0, 0},
-		"Llama-3-UD-Q4_K_XL.gguf":               {"Llama-3-UD-Q4_K_XL", "UD-Q4_K_XL", 0, 0},
-		"gpt-oss-20b-mxfp4.gguf":                {"gpt-oss-20b-mxfp4", "MXFP4", 0, 0},
-		"BF16/big-BF16-00002-of-00003.gguf":     {"BF16/big-BF16", "BF16", 2, 3},
-		"IQ2_XXS/x-IQ2_XXS-00001-of-00001.gguf": {"IQ2_XXS/x-IQ2_XXS", "IQ2_XXS", 1, 1},
-		"story.gguf":                            {"story", "", 0, 0},
-	} {
-		name, part, parts := SplitName(file)
-		if name != want.name || part != want.part || parts != want.parts || quantOf(name) != want.quant {
-			t.Errorf("%s is %q, %d of %d, %q", file, name, part, parts, quantOf(name))
-		}
-	}
-}
-
 func FuzzContentRangeIsInBounds(f *testing.F) {
 	for _, seed := range []string{"bytes 0-9/10", "bytes 5-9/*", "bytes */10", "bytes 9-5/10", "bytes 0-99999999999999999999/1", ""} {
 		f.Add(seed)

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"path"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -24,43 +23,18 @@ type hubModel struct {
 	sees  listedFile // the projector that comes with it; without a path there is none
 }
 
-var (
-	splitName = regexp.MustCompile(`^(.+)-(\d{5})-of-(\d{5})$`)
-	quantName = regexp.MustCompile(`(?i)(?:^|[-._/])((?:UD-)?(?:(?:IQ|TQ|Q)\d(?:_[A-Z0-9]+)*|MXFP4(?:_MOE)?|NVFP4|BF16|FP16|F16|F32))(?:[-._/]|$)`)
-)
-
-// SplitName takes the name of a part of a split model, as
-// gguf-split gives it (NAME-00001-of-00003.gguf), apart. For any other name
-// parts is 0.
-func SplitName(file string) (name string, part, parts int) {
-	m := splitName.FindStringSubmatch(withoutSuffix(file))
-	if m == nil {
-		return withoutSuffix(file), 0, 0
-	}
-	part, _ = strconv.Atoi(m[2])  // five digits
-	parts, _ = strconv.Atoi(m[3]) // five digits
-	return m[1], part, parts
-}
-
 // Parts is the names of all parts of the split model of which file is one, in their
 // order; none for a name that is not that of a part.
 func Parts(file string) []string {
-	name, part, parts := SplitName(file)
+	name, part, parts := ops.SplitName(file)
 	if part < 1 || part > parts || parts > mostParts {
 		return nil
 	}
 	names := make([]string, parts)
 	for i := range names {
-		names[i] = fmt.Sprintf("%s-%05d-of-%05d%s", name, i+1, parts, strings.TrimPrefix(file, withoutSuffix(file)))
+		names[i] = fmt.Sprintf("%s-%05d-of-%05d%s", name, i+1, parts, strings.TrimPrefix(file, ops.WithoutGGUF(file)))
 	}
 	return names
-}
-
-func withoutSuffix(file string) string {
-	if strings.EqualFold(path.Ext(file), ".gguf") {
-		return file[:len(file)-len(".gguf")]
-	}
-	return file
 }
 
 // mostParts is how many parts are believed.
@@ -77,13 +51,13 @@ func group(files []listedFile) []hubModel {
 		if file.Type != "file" || path.Ext(base) != ".gguf" || strings.HasPrefix(base, "mmproj") || strings.Contains(base, "imatrix") {
 			continue
 		}
-		key, part, parts := SplitName(file.Path)
+		key, part, parts := ops.SplitName(file.Path)
 		if parts > mostParts {
 			continue
 		}
 		m, ok := byName[key+strconv.Itoa(parts)]
 		if !ok {
-			m = &hubModel{path: file.Path, name: path.Base(key), quant: quantOf(key), of: parts}
+			m = &hubModel{path: file.Path, name: path.Base(key), quant: ops.QuantizationOf(key), of: parts}
 			byName[key+strconv.Itoa(parts)] = m
 			order = append(order, m)
 		}
@@ -141,7 +115,7 @@ func (m hubModel) incomplete(repo string) error {
 // test with. Its path is "" where there is none.
 func projector(files []listedFile, folder string) listedFile {
 	rank := func(f listedFile) int {
-		if i := slices.Index([]string{"F16", "BF16", "Q8_0", "F32"}, quantOf(f.Path)); i >= 0 {
+		if i := slices.Index([]string{"F16", "BF16", "Q8_0", "F32"}, ops.QuantizationOf(f.Path)); i >= 0 {
 			return i
 		}
 		return 4
@@ -158,17 +132,4 @@ func projector(files []listedFile, folder string) listedFile {
 		return listedFile{}
 	}
 	return slices.MinFunc(found, func(a, b listedFile) int { return cmp.Or(cmp.Compare(rank(a), rank(b)), cmp.Compare(a.Path, b.Path)) })
-}
-
-// quantOf is the quantisation that a path names, in its last place.
-func quantOf(path string) string {
-	quant := ""
-	for rest := path; ; {
-		m := quantName.FindStringSubmatchIndex(rest)
-		if m == nil {
-			return strings.ToUpper(quant)
-		}
-		quant = rest[m[2]:m[3]]
-		rest = rest[m[3]:]
-	}
 }
