@@ -13,10 +13,6 @@ import (
 	"rbee.dev/rbee/ops"
 )
 
-// usual is the quantisation that is taken where nothing speaks against it: the
-// smallest whose answers are hardly worse than the whole weights'.
-const usual = "Q4_K_M"
-
 // Room is what a model may take that is chosen by itself.
 type Room struct {
 	// Memory is how many bytes there are for it; with 0 everything fits.
@@ -97,46 +93,19 @@ func choose(models []hubModel, repo, wanted string, memory uint64, of func(whole
 			WithHint("`rbee model download hf:%s:%s` brings it all the same", repo, least.title())
 	}
 	m := slices.MinFunc(fitting, hubModel.compare)
+	if alike := slices.DeleteFunc(slices.Clone(fitting), func(o hubModel) bool { return o.quant != m.quant }); len(alike) > 1 {
+		return hubModel{}, "", several(alike, repo, cmp.Or(m.quant, "no quantisation in their names"))
+	}
 	first := slices.MinFunc(models, hubModel.compare) // that would be taken with more memory
-	why := "the usual choice"
+	why := m.place()
 	switch {
 	case len(models) == 1:
 		why = "the only one there"
 	case m.path != first.path:
 		why = fmt.Sprintf("the best that fits into %s: it takes about %s to run, and %s would take %s",
 			humanize.IBytes(memory), humanize.IBytes(need(m)), first.title(), humanize.IBytes(need(first)))
-	case m.quant != usual:
-		why = "the nearest to " + usual + " that there is"
 	}
 	return m, m.tell(why), nil
-}
-
-// order is quantisations from the usual one to those that are taken only where
-// there is nothing better.
-var order = []string{
-	usual, "UD-Q4_K_XL", "Q4_K_L", "Q4_K_S", "Q4_1", "Q4_0", "IQ4_NL", "IQ4_XS", "MXFP4", "MXFP4_MOE",
-	"Q5_K_M", "Q5_K_S", "Q5_0", "Q6_K", "Q8_0",
-}
-
-// rank is the place of a model's quantisation in order; what is not there comes
-// after, the biggest first.
-func (m hubModel) rank() int {
-	if i := slices.Index(order, m.quant); i >= 0 {
-		return i
-	}
-	return len(order)
-}
-
-// Rank is the place of a repository's file, by what its name says of its quantisation,
-// among those that are taken where nobody names one: the usual one has 0.
-func Rank(file string) int {
-	name, _, _ := ops.SplitName(file)
-	return hubModel{quant: ops.QuantizationOf(name)}.rank()
-}
-
-// compare puts the better of two first.
-func (m hubModel) compare(other hubModel) int {
-	return cmp.Or(cmp.Compare(m.rank(), other.rank()), cmp.Compare(other.size, m.size))
 }
 
 // title is what a person can name the model by.
@@ -171,11 +140,16 @@ func named(models []hubModel, repo, wanted string) (hubModel, string, error) {
 		}
 		return found[0], found[0].tell("as asked"), nil
 	}
-	paths := make([]string, len(found))
-	for i, m := range found {
+	return hubModel{}, "", several(found, repo, wanted)
+}
+
+// several is the error of models of which nothing tells which one is meant.
+func several(models []hubModel, repo, alike string) error {
+	paths := make([]string, len(models))
+	for i, m := range models {
 		paths[i] = m.path
 	}
-	return hubModel{}, "", ops.Errorf(ops.CodeConflict, "%s has several files with %s", repo, wanted).
+	return ops.Errorf(ops.CodeConflict, "%s has several files with %s", repo, alike).
 		WithHint("name one, as in hf:%s:%s; there are %s", repo, paths[0], some(paths))
 }
 

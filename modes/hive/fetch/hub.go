@@ -68,7 +68,11 @@ func (f *Fetcher) Hub(ctx context.Context, ref string, room Room) (Chosen, error
 		where := endpoint.JoinPath(repo, "resolve", "main", p.Path)
 		return File{URL: where.String(), Size: p.Size, SHA256: p.LFS.OID, Token: token, Begins: "GGUF", Access: f.access(endpoint, repo, from), Away: hubAway, Lister: endpoint.Host}
 	}
-	m, why, err := choose(group(listed), repo, wanted, room.Memory, func(whole []hubModel) needs { return f.needsOf(ctx, whole, room, file) })
+	models := group(listed)
+	if err := noModel(listed, models, repo, wanted); err != nil {
+		return Chosen{}, err
+	}
+	m, why, err := choose(models, repo, wanted, room.Memory, func(whole []hubModel) needs { return f.needsOf(ctx, whole, room, file) })
 	if err != nil {
 		return Chosen{}, err
 	}

@@ -47,8 +47,7 @@ func group(files []listedFile) []hubModel {
 	var order []*hubModel
 	slices.SortFunc(files, func(a, b listedFile) int { return cmp.Compare(a.Path, b.Path) })
 	for _, file := range files {
-		base := strings.ToLower(path.Base(file.Path))
-		if file.Type != "file" || path.Ext(base) != ".gguf" || strings.HasPrefix(base, "mmproj") || strings.Contains(base, "imatrix") {
+		if kind, gguf := kindOf(file); !gguf || kind != "" {
 			continue
 		}
 		key, part, parts := ops.SplitName(file.Path)
@@ -108,28 +107,4 @@ func (m hubModel) incomplete(repo string) error {
 	}
 	return ops.Errorf(ops.CodeNotFound, "%s has %s only in part: %s missing", repo, m.name, which).
 		WithHint("its makers may be uploading it still: try again later, or take another quantisation or repository")
-}
-
-// projector is the file by which llama.cpp makes the repository's model see: in
-// the folder of the model or at the top, F16 by preference, which is what makers
-// test with. Its path is "" where there is none.
-func projector(files []listedFile, folder string) listedFile {
-	rank := func(f listedFile) int {
-		if i := slices.Index([]string{"F16", "BF16", "Q8_0", "F32"}, ops.QuantizationOf(f.Path)); i >= 0 {
-			return i
-		}
-		return 4
-	}
-	var found []listedFile
-	for _, f := range files {
-		base := strings.ToLower(path.Base(f.Path))
-		near := path.Dir(f.Path) == folder || path.Dir(f.Path) == "."
-		if near && f.Type == "file" && strings.HasPrefix(base, "mmproj") && path.Ext(base) == ".gguf" {
-			found = append(found, f)
-		}
-	}
-	if len(found) == 0 {
-		return listedFile{}
-	}
-	return slices.MinFunc(found, func(a, b listedFile) int { return cmp.Or(cmp.Compare(rank(a), rank(b)), cmp.Compare(a.Path, b.Path)) })
 }
