@@ -118,8 +118,11 @@ func replace(path string, text []byte) error {
 	return err
 }
 
-// Release removes the file and gives the lock up.
+// Release removes the file, unless it is another's by now, and gives the lock up.
 func (p *PIDFile) Release() error {
+	if !p.stands() {
+		return p.lock.Close()
+	}
 	return errors.Join(os.Remove(p.path), p.lock.Close())
 }
 

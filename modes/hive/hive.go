@@ -138,6 +138,7 @@ func (h *Hive) Run(ctx context.Context) (err error) {
 	background.Go(func() { h.sharingOut(running) })
 	background.Go(func() { h.notice(running) })
 	background.Go(func() { h.unloading(running) })
+	background.Go(func() { h.stopper.Unfound(running, h.pid, daemon.ScopeAll, h.Log) })
 	background.Go(func() {
 		h.machine.look(running)
 		h.changed()
