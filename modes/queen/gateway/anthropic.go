@@ -23,12 +23,14 @@ type anthropicRequest struct {
 	TopK          *int               `json:"top_k"`
 	Stream        bool               `json:"stream"`
 	Tools         []struct {
+		Type        string          `json:"type"` // custom, or nothing; else one of Anthropic's own
 		Name        string          `json:"name"`
 		Description string          `json:"description"`
 		Schema      json.RawMessage `json:"input_schema"`
 	} `json:"tools"`
-	Thinking *anthropicThinking `json:"thinking"`
-	Output   struct {
+	MCPServers []json.RawMessage  `json:"mcp_servers"` // of tools that Anthropic's servers call
+	Thinking   *anthropicThinking `json:"thinking"`
+	Output     struct {
 		Effort string           `json:"effort"` // of thinking
 		Format *anthropicFormat `json:"format"`
 	} `json:"output_config"`
@@ -134,6 +136,9 @@ func (a anthropicRequest) untold() error {
 	} else if f != nil && (len(f.Schema) == 0 || f.Schema[0] != '{') {
 		return ops.Invalid("output_config.format.schema", "must be an object")
 	}
+	if err := a.foreignTools(); err != nil {
+		return err
+	}
 	for i, m := range a.Messages {
 		for _, b := range m.Content {
 			for _, inner := range append(b.Content, b) {
@@ -147,6 +152,22 @@ func (a anthropicRequest) untold() error {
 					return ops.Invalid(fmt.Sprintf("messages.%d.content", i), "a tool_result can hold text only here")
 				}
 			}
+		}
+	}
+	return nil
+}
+
+// foreignTools refuses the tools that Anthropic's API has by itself: no engine knows
+// what they take, and nobody here runs them.
+func (a anthropicRequest) foreignTools() error {
+	if len(a.MCPServers) > 0 {
+		return ops.Invalid("mcp_servers", "are not taken here: nobody here calls their tools").
+			WithHint("call them yourself, and give the model their tools with an input_schema")
+	}
+	for i, t := range a.Tools {
+		if t.Type != "" && t.Type != "custom" {
+			return ops.Invalid(fmt.Sprintf("tools.%d.type", i), "tools of type %q are not taken here: they are Anthropic's own", t.Type).
+				WithHint("tools of yours have an input_schema, and the type custom or none")
 		}
 	}
 	return nil

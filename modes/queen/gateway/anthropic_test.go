@@ -129,11 +129,14 @@ func TestWhatAnthropicsAPIRefusesIsRefusedInItsShape(t *testing.T) {
 		`"messages":[]`:   "messages: must have at least one message",
 		`"messages":null`: "messages: must have at least one message",
 		`"system":"be"`:   "messages: must have at least one message",
-		`"messages":[{"role":"user","content":[]}]`:                    "messages: must have at least one message",
-		talk + `,"output_config":{"format":{"type":"regex"}}`:          "output_config.format.type: must be json_schema",
-		talk + `,"output_config":{"format":{"type":"json_schema"}}`:    "output_config.format.schema: must be an object",
-		talk + `,"output_format":{"type":"json_schema","schema":"{}"}`: "output_config.format.schema: must be an object",
-		talk + `,"output_config":{"format":"json_schema"}`:             "output_config.format: must be an object",
+		`"messages":[{"role":"user","content":[]}]`:                                                              "messages: must have at least one message",
+		talk + `,"output_config":{"format":{"type":"regex"}}`:                                                    "output_config.format.type: must be json_schema",
+		talk + `,"output_config":{"format":{"type":"json_schema"}}`:                                              "output_config.format.schema: must be an object",
+		talk + `,"output_format":{"type":"json_schema","schema":"{}"}`:                                           "output_config.format.schema: must be an object",
+		talk + `,"output_config":{"format":"json_schema"}`:                                                       "output_config.format: must be an object",
+		talk + `,"tools":[{"name":"mine","input_schema":{}},{"type":"web_search_20250305","name":"web_search"}]`: `tools.1.type: tools of type \"web_search_20250305\" are not taken here`,
+		talk + `,"tools":[{"type":"bash_20250124","name":"bash"}]`:                                               `tools.0.type: tools of type \"bash_20250124\" are not taken here`,
+		talk + `,"mcp_servers":[{"type":"url","url":"https://example.org","name":"x"}]`:                          "mcp_servers: are not taken here",
 	} {
 		for _, path := range []string{"/v1/messages", "/v1/messages/count_tokens"} {
 			f := newFarm(t)
@@ -142,6 +145,18 @@ func TestWhatAnthropicsAPIRefusesIsRefusedInItsShape(t *testing.T) {
 			if status != http.StatusBadRequest || !strings.Contains(text, `{"error":{"message":"`+want) || !strings.Contains(text, `"type":"invalid_request_error"},"type":"error"}`) || *asked != "" {
 				t.Errorf("%s of %s: %d %s; asked %s", path, members, status, text, *asked)
 			}
+		}
+	}
+}
+
+// TestToolsOfTheClientsOwnAreTaken: with the type that says so, or none.
+func TestToolsOfTheClientsOwnAreTaken(t *testing.T) {
+	for _, kind := range []string{"", `"type":"custom",`, `"type":null,`} {
+		f := newFarm(t)
+		asked := f.told(anAnswer, false)
+		status, _, text := f.ask("/v1/messages", `{"model":"bee","max_tokens":9,"messages":[{"role":"user","content":"hi"}],"mcp_servers":[],"tools":[{`+kind+`"name":"mine","input_schema":{"type":"object"}}]}`)
+		if status != http.StatusOK || !strings.Contains(*asked, `"tools":[{"type":"function","function":{"name":"mine","parameters":{"type":"object"}}}]`) {
+			t.Errorf("%s: %d %s; asked %s", kind, status, text, *asked)
 		}
 	}
 }
