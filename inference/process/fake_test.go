@@ -78,6 +78,7 @@ func serveAs(how string) int {
 		fmt.Fprintf(w, "%s %s %s", r.Method, r.URL, body)
 	})
 	http.HandleFunc("/stream", stream)
+	http.HandleFunc("/drop", drop)
 	var steps atomic.Int64
 	if has("busy") {
 		go func() {
@@ -94,6 +95,15 @@ func serveAs(how string) int {
 	})
 	fmt.Println("0.00.000.003 I fake: listening")
 	return map[bool]int{true: 0, false: 1}[http.Serve(l, nil) == nil]
+}
+
+// drop closes the connection without an answer, or ends the program.
+func drop(_ http.ResponseWriter, r *http.Request) {
+	if r.URL.Query().Has("die") {
+		fmt.Println("0.00.000.005 E fake: out of memory")
+		os.Exit(3)
+	}
+	panic(http.ErrAbortHandler)
 }
 
 // stream sends events until told how to end by the query.

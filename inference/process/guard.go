@@ -29,6 +29,7 @@ type guarded struct {
 	life   *life
 	answer *http.Response
 	events bool
+	begun  bool   // something was read
 	last   []byte // the end of what was read
 	rest   []byte // what is put in place of what is missing
 	over   bool
@@ -47,11 +48,12 @@ func (g *guarded) Read(p []byte) (int, error) {
 		return n, nil
 	}
 	n, err := g.wait(p)
+	g.begun = g.begun || n > 0
 	g.remember(p[:n])
 	if err == nil || errors.Is(err, io.EOF) && !g.endsInVain() || g.answer.Request.Context().Err() != nil {
 		return n, err
 	}
-	why := g.life.explain(g.answer.Request, err)
+	why := g.life.explain(g.answer.Request, err, g.begun)
 	if !g.events || !g.between() {
 		if silent, ok := g.answer.Request.Context().Value(silentKey{}).(*bool); ok {
 			*silent = true

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httputil"
 	"sync"
+	"syscall"
 	"time"
 
 	"rbee.dev/rbee/ops"
@@ -34,7 +35,7 @@ func (l *life) newProxy(through http.RoundTripper) *httputil.ReverseProxy {
 		},
 		ModifyResponse: l.guard,
 		ErrorHandler: func(w http.ResponseWriter, r *http.Request, err error) {
-			Refuse(w, l.explain(r, err))
+			Refuse(w, l.explain(r, err, false))
 		},
 	}
 }
@@ -76,20 +77,38 @@ func (l *life) serve(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// explain says why the process did not answer.
-func (l *life) explain(r *http.Request, err error) error {
+// explain says why the process did not answer, or not to the end of what it had begun.
+func (l *life) explain(r *http.Request, err error, begun bool) error {
 	if r.Context().Err() != nil {
 		return ops.Errorf(ops.CodeCancelled, "nobody waits for the answer any more")
 	}
-	if l.gone(noticeWithin) {
+	if l.ends(r.Context()) {
 		return l.why
 	}
 	o := l.server.options
+	closed := errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET)
 	what := fmt.Sprintf("%s broke its answer off: %v", o.Name, err)
-	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+	switch {
+	case closed && begun:
 		what = o.Name + " broke its answer off in the middle"
+	case closed:
+		what = o.Name + " closed the connection before it said anything"
+	case !begun:
+		what = fmt.Sprintf("%s does not answer: %v", o.Name, err)
 	}
 	return o.Answer(o.Explain(ops.Errorf(ops.CodeInternal, "%s", what)))
+}
+
+// ends reports whether the process ends whose connection broke. One that can be used
+// goes on, and nobody waits for its end.
+func (l *life) ends(ctx context.Context) bool {
+	ctx, cancel := context.WithTimeout(ctx, noticeWithin)
+	defer cancel()
+	if ready, _ := l.looksReady(ctx); ready {
+		return l.gone(0) // it may be the next one that is ready
+	}
+	until, _ := ctx.Deadline()
+	return l.gone(time.Until(until))
 }
 
 // gone reports whether the process ends within d.
@@ -100,6 +119,11 @@ func (l *life) gone(d time.Duration) bool {
 	case <-l.ended:
 		return true
 	case <-timer.C:
+	}
+	select { // both may be so
+	case <-l.ended:
+		return true
+	default:
 		return false
 	}
 }

@@ -65,6 +65,23 @@ func TestAnswersThatBreakOffDoNotEndInSilence(t *testing.T) {
 	}
 }
 
+// TestAConnectionThatClosesBeforeAnAnswerIsSaidToHave: by a program that lives on, and by
+// one that ends.
+func TestAConnectionThatClosesBeforeAnAnswerIsSaidToHave(t *testing.T) {
+	for query, want := range map[string]struct {
+		status int
+		said   string
+	}{
+		"":     {http.StatusInternalServerError, "fake-server closed the connection before it said anything"},
+		"?die": {http.StatusServiceUnavailable, "fake-server ended (exit status 3); its last lines: fake: out of memory"},
+	} {
+		s := run(t, fake(t, "well"))
+		if w := record(t, s, "POST", "/drop"+query, "{}"); w.Code != want.status || !strings.Contains(w.Body.String(), want.said) {
+			t.Errorf("%q: %d %s", query, w.Code, w.Body)
+		}
+	}
+}
+
 func TestAHandlerWithoutAConnectionIsAbortedToo(t *testing.T) {
 	s := run(t, fake(t, "well"))
 	defer func() {

@@ -76,7 +76,7 @@ func (s *conns) ask(ctx context.Context, k key, request *http.Request, body []by
 }
 
 // errSilent says that a connection broke before a byte of the answer came.
-var errSilent = errors.New("the connection broke before an answer")
+var errSilent = errors.New("closed the connection before it said anything")
 
 // exchange sends a request and reads the head of its answer.
 func (c *conn) exchange(request *http.Request, body []byte) (*http.Response, error) {

@@ -305,6 +305,8 @@ func (g *Gateway) hear(r *http.Request, body []byte, by *ops.Worker, stream bool
 	switch {
 	case errors.Is(err, errHangs):
 		return nil, ops.Errorf(ops.CodeUnavailable, "worker %s of %s does not answer", by.ID, by.HiveID).WithHint("%s", ops.HungHint(by.ID, by.HiveID))
+	case errors.Is(err, errSilent):
+		return nil, ops.Errorf(ops.CodeUnavailable, "worker %s of %s %w", by.ID, by.HiveID, errSilent).WithHint(askAgain)
 	case err != nil:
 		return nil, ops.Errorf(ops.CodeUnavailable, "worker %s of %s cannot be reached: %w", by.ID, by.HiveID, err)
 	}

@@ -137,8 +137,11 @@ func broke(by *ops.Worker, err error) error {
 		what = fmt.Sprintf("it broke its answer off: %v", err)
 	}
 	return schedule.ByWorker(ops.Errorf(ops.CodeUnavailable, "%s", what), by).
-		WithHint("ask again; `rbee worker list` shows what is left")
+		WithHint(askAgain)
 }
+
+// askAgain is what to do where a worker did not answer.
+const askAgain = "ask again; `rbee worker list` shows what is left"
 
 // frame takes an event and returns what of it the client has not got.
 func (s *resumption) frame(frame []byte, by *ops.Worker) ([]byte, error) {
