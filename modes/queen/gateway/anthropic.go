@@ -109,7 +109,7 @@ func (g *Gateway) serveAnthropic(w http.ResponseWriter, r *http.Request) {
 	}
 	var t thinking
 	if err == nil && !count {
-		able, _ := g.ableToThink(r.Context(), a.Model)
+		able, _ := g.able(r.Context(), a.Model, ops.AbilityThinking)
 		t, err = a.thinks(able)
 	}
 	d := &anthropic{model: a.Model, tools: map[int]bool{}, thinking: t.asked != nil && *t.asked}

@@ -299,7 +299,7 @@ func TestWhatAnEngineSaysIsNotTakenForWhatTheQueenSays(t *testing.T) {
 		"a key is wanted":              {"/v1/chat/completions", "{}", 401, `{"error":{"message":"no key","code":401}}`, 500, "worker a of gpu1, which runs bee: no key (its engine wants a key of its own"},
 		"it has no such model":         {"/v1/chat/completions", "{}", 404, `{"error":{"message":"The model does not exist.","code":404}}`, 404, `"The model does not exist."`},
 		"it has no such route":         {"/v1/rerank", "{}", 404, `{"error":{"message":"File Not Found","type":"not_found_error","code":404}}`, 404, "the model's engine has no /v1/rerank"},
-		"it was not started for that":  {"/v1/embeddings", "{}", 501, `{"error":{"message":"no embeddings","type":"not_supported_error","code":501}}`, 404, "--flag embeddings"},
+		"it was not started for that":  {"/v1/embeddings", "{}", 501, `{"error":{"message":"no embeddings","type":"not_supported_error","code":501}}`, 404, "--flag embeddings, and --flag pooling=mean too unless"},
 		"the request is too long":      {"/v1/messages", `{"max_tokens":9,"messages":[{"role":"user","content":"x"}]}`, 400, `{"error":{"message":"too long","type":"invalid_request_error","code":400}}`, 400, `"message":"too long"`},
 		"the request is too long, too": {"/api/chat", `{"messages":[{"role":"user","content":"x"}]}`, 400, `{"error":{"message":"too long","type":"invalid_request_error","code":400}}`, 400, `{"error":"too long"}`},
 	} {

@@ -190,7 +190,10 @@ func (g *Gateway) find(w http.ResponseWriter, r *http.Request, body []byte, a as
 	if ops.IsModelReference(a.model) {
 		g.schedule.Bring(want)
 	}
-	if a, body, err = g.bring(r.Context(), a, body, p.say); err != nil {
+	if a, body, err = g.bring(r.Context(), a, body, p.say); err == nil {
+		err = g.checkImages(r.Context(), a)
+	}
+	if err != nil {
 		g.schedule.Refuse(want, err)
 		p.fail(err)
 		return

@@ -145,11 +145,11 @@ func (o ollamaRequest) untold() error {
 // unloadWithin is how long a request to unload a model takes at most.
 const unloadWithin = 10 * time.Second
 
-// unload ends the workers of a model, and reports whether none is left. Those stay
-// that have something to do, or whose model is pinned, until the hive unloads them by
-// itself; and those that a person has started by a command line, which nobody else
-// can start again.
-func (g *Gateway) unload(ctx context.Context, name string) (all bool) {
+// unload ends the workers of a model, and reports whether any was ended, or none was
+// there. Those stay that have something to do, or whose model is pinned, until the hive
+// unloads them by itself; and those that a person has started by a command line, which
+// nobody else can start again.
+func (g *Gateway) unload(ctx context.Context, name string) bool {
 	if model, ok := g.fleet.Aliases()[name]; ok && !g.has(ctx, name) {
 		name = model
 	}
@@ -158,16 +158,17 @@ func (g *Gateway) unload(ctx context.Context, name string) (all bool) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, unloadWithin)
 	defer cancel()
-	all = true
+	some, stays := false, false
 	for _, w := range g.fleet.Workers() {
-		if w.Model != name || w.State == ops.WorkerFailed {
-			continue
-		}
-		if w.Engine == "command" || w.State == ops.WorkerLoading || g.fleet.Unload(ctx, w) != nil {
-			all = false
+		switch {
+		case w.Model != name || w.State == ops.WorkerFailed:
+		case w.Engine == "command" || w.State == ops.WorkerLoading || g.fleet.Unload(ctx, w) != nil:
+			stays = true
+		default:
+			some = true
 		}
 	}
-	return all
+	return some || !stays
 }
 
 // think has the model think or not, as the request says; one that cannot is not asked
@@ -177,7 +178,7 @@ func (g *Gateway) think(ctx context.Context, o ollamaRequest, body map[string]an
 	if err != nil || t.asked == nil {
 		return false, err
 	}
-	able, told := g.ableToThink(ctx, o.Model)
+	able, told := g.able(ctx, o.Model, ops.AbilityThinking)
 	switch _, chat := body["messages"]; {
 	case *t.asked && told && !able:
 		return false, ops.Invalid("think", "%q does not support thinking", o.Model)

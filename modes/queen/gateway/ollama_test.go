@@ -206,6 +206,24 @@ func TestAModelThatStaysIsNotSaidToBeUnloaded(t *testing.T) {
 	}
 }
 
+// TestWhatWasUnloadedOfAModelCounts: beside one that stays, as a person's command line does.
+func TestWhatWasUnloadedOfAModelCounts(t *testing.T) {
+	f := newFarm(t)
+	for i, engine := range []string{"command", "builtin"} {
+		f.add("w-"+engine, says(`{}`))
+		f.mu.Lock()
+		f.workers[i].Engine = engine
+		f.mu.Unlock()
+	}
+	f.tell()
+	for _, want := range []string{"unload", "load"} { // the second time there is none but the one that stays
+		_, _, text := f.ask("/api/generate", `{"model":"bee","keep_alive":0}`)
+		if left := f.Workers(); !strings.Contains(text, `"done_reason":"`+want+`"`) || len(left) != 1 || left[0].Engine != "command" {
+			t.Errorf("%s, left are %+v; want %s", text, left, want)
+		}
+	}
+}
+
 func TestOllamasOptionsAreHandedOnOrRefused(t *testing.T) {
 	f := newFarm(t)
 	var got map[string]any

@@ -214,7 +214,7 @@ func lacking(answer *http.Response) error {
 	case "/v1/rerank":
 		return e.WithHint("%s, with --flag reranking and a model for that", other)
 	case "/v1/embeddings":
-		return e.WithHint("%s, with --flag embeddings", other)
+		return e.WithHint("%s, with --flag embeddings, and --flag pooling=mean too unless it is a model for embeddings", other)
 	}
 	return e.WithHint(other)
 }

@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"context"
 	"encoding/json"
 	"slices"
 
@@ -83,22 +82,4 @@ func (a anthropicRequest) thinks(can bool) (t thinking, err error) {
 		return t, ops.Invalid("thinking.budget_tokens", "must be less than max_tokens, which is %d, got %d", a.MaxTokens, t.budget)
 	}
 	return t, nil
-}
-
-// ableToThink reports whether the model's file says that it can think; told is false
-// where nobody knows, as of an engine that was started by a command line: it need not
-// use what is in that file.
-func (g *Gateway) ableToThink(ctx context.Context, name string) (able, told bool) {
-	if model, ok := g.fleet.Aliases()[name]; ok && !g.has(ctx, name) {
-		name = model
-	}
-	if slices.ContainsFunc(g.fleet.Workers(), func(w ops.Worker) bool { return w.Model == name && w.Engine == "command" }) {
-		return false, false
-	}
-	for _, m := range g.fleet.Models(ctx) {
-		if m.ID == name && len(m.Abilities) > 0 {
-			return slices.Contains(m.Abilities, ops.AbilityThinking), true
-		}
-	}
-	return false, false
 }
