@@ -118,7 +118,7 @@ func (o EngineInstall) Validate() error {
 		return Invalid("accelerator", "must be cpu, vulkan, cuda, rocm or metal, got %q", clip(o.Accelerator))
 	}
 	if o.From != "" && !strings.HasPrefix(o.From, "http://") && !strings.HasPrefix(o.From, "https://") {
-		return Invalid("from", "must be an http(s) URL, got %q", clip(o.From))
+		return Invalid("from", "must be an http(s) URL, got %q", clip(o.From)).WithHint("--from gives it, or RBEE_LLAMACPP_RELEASES where that is set")
 	}
 	if o.Checksum != "" && !checksum.MatchString(o.Checksum) {
 		return Invalid("checksum", "must be a SHA-256, 64 hexadecimal digits, got %q", clip(o.Checksum))

@@ -19,6 +19,30 @@ func IsModelReference(name string) bool {
 	return strings.HasPrefix(name, hubPrefix)
 }
 
+// hubPages is how people may write what has a repository of the Hub behind it, in
+// small letters.
+var hubPages = []string{"https://", "http://", "www.", "hf.co/", "huggingface.co/", "hf:"}
+
+// NearHub is the reference to a repository of the Hugging Face Hub that is meant by
+// something near to one: its page, or HF:OWNER/REPO. It is "" where nothing of the kind
+// is meant.
+func NearHub(given string) string {
+	rest, seen := given, false
+	for _, begin := range hubPages {
+		if len(rest) > len(begin) && strings.EqualFold(rest[:len(begin)], begin) {
+			rest, seen = rest[len(begin):], seen || strings.HasPrefix(begin, "h") && !strings.HasPrefix(begin, "http")
+		}
+	}
+	rest = strings.TrimSuffix(strings.TrimSuffix(rest, "/"), "/tree/main")
+	if _, _, err := HubReference(hubPrefix + rest); err != nil || !seen {
+		return ""
+	}
+	return hubPrefix + rest
+}
+
+// hintHub is what to give in place of something near to a reference.
+const hintHub = "a repository on Hugging Face is given as %s"
+
 // HubReference takes a reference to a repository of the Hugging Face Hub apart,
 // hf:OWNER/REPO, hf:OWNER/REPO:QUANTISATION or hf:OWNER/REPO:FILE.gguf; wanted is
 // what follows the repository, or "". What is none is an invalid model.
@@ -45,6 +69,8 @@ func checkSource(from string) error {
 		if firstError(checkRequired("model", hive), checkName("model", hive), CheckModelID(id)) != nil {
 			return Invalid("model", "must be hive:NAME/MODEL, got %q", clip(from))
 		}
+	case strings.Contains(from, "://") && NearHub(from) != "":
+		return Invalid("model", "%s is the page of a repository, not a file in it", clip(from)).WithHint(hintHub, NearHub(from))
 	case strings.Contains(from, "://"):
 		u, err := url.Parse(from)
 		if err != nil || u.Host == "" || !strings.HasPrefix(from, "http://") && !strings.HasPrefix(from, "https://") {

@@ -52,11 +52,15 @@ func arguments(s inference.Spec, m model) ([]string, error) {
 	return append(args, own...), nil // the last of a kind counts
 }
 
+// fewest is how many tokens llama.cpp gives a slot at least: it rounds up to as many,
+// and dies at its start of fewer than two.
+const fewest = 256
+
 // contextLength is how many tokens a slot gets.
 func contextLength(s inference.Spec, m model) (int, error) {
 	switch {
 	case s.ContextLength > 0:
-		return s.ContextLength, CheckContext(s, m.context)
+		return max(s.ContextLength, fewest), CheckContext(s, m.context)
 	case m.context > 0:
 		return min(m.context, inference.DefaultContextLength), nil
 	}

@@ -51,6 +51,9 @@ func TestTheRealProgramSaysWhatItsFlagsAreFor(t *testing.T) {
 			t.Errorf("of %s it says %q", name, words[name].Text)
 		}
 	}
+	if w := words["chat-template"]; w.Value != "NAME" {
+		t.Errorf("of the chat template it wants %q, of which only a name is passed on", w.Value)
+	}
 	if len(words) < len(Flags())*9/10 || words["batch-size"].Value != "N" || !strings.HasPrefix(words["batch-size"].Text, "logical maximum batch size") {
 		t.Errorf("it tells of %d of %d: %q", len(words), len(Flags()), words["batch-size"])
 	}

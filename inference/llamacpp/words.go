@@ -23,9 +23,12 @@ func AskFlags(ctx context.Context, program string) (map[string]Words, error) {
 		return nil, err
 	}
 	all := readHelp(help)
-	for name := range all {
+	for name, w := range all {
 		if !slices.Contains(Flags(), name) {
 			delete(all, name)
+		} else if strings.HasSuffix(w.Value, "TEMPLATE") { // of which only a name is passed on
+			w.Value = "NAME"
+			all[name] = w
 		}
 	}
 	return all, nil

@@ -1,7 +1,9 @@
 package process
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -14,6 +16,9 @@ const Socket = "engine.sock"
 // unix(7) holds 108 bytes on Linux and 104 on macOS, with a NUL).
 const longest = 103
 
+// temporary is how the names of temporary folders begin.
+const temporary = "rbee-engine-"
+
 // suits reports whether a socket in the folder can be listened on: its path is short
 // enough, and has none of the commas at which llama-server divides its --host.
 func suits(folder string) bool {
@@ -23,7 +28,7 @@ func suits(folder string) bool {
 // Folder returns a folder for a program's [Socket]: the wanted one, or where
 // that is "" or its path will not do for a socket, a temporary one, which is to
 // be removed in the end.
-func Folder(wanted string) (folder string, temporary bool, err error) {
+func Folder(wanted string) (folder string, aside bool, err error) {
 	if wanted != "" {
 		if folder, err = filepath.Abs(wanted); err != nil {
 			return "", false, fmt.Errorf("find the engine's folder: %w", err)
@@ -32,12 +37,35 @@ func Folder(wanted string) (folder string, temporary bool, err error) {
 			return folder, false, nil
 		}
 	}
-	if folder, err = os.MkdirTemp("", "rbee-engine-"); err == nil && !suits(folder) {
+	if err := ClearFolder(wanted); err != nil { // of an earlier run
+		return "", false, fmt.Errorf("clear the engine's folder: %w", err)
+	}
+	if folder, err = os.MkdirTemp("", temporary); err == nil && !suits(folder) {
 		_ = os.Remove(folder) // it is empty
-		folder, err = os.MkdirTemp("/tmp", "rbee-engine-")
+		folder, err = os.MkdirTemp("/tmp", temporary)
+	}
+	if err == nil && wanted != "" {
+		err = os.Symlink(folder, filepath.Join(wanted, elsewhere))
+		if errors.Is(err, fs.ErrNotExist) { // nobody clears up there either
+			err = nil
+		}
 	}
 	if err != nil {
 		return "", false, fmt.Errorf("make a folder for the engine's socket: %w", err)
 	}
 	return folder, true, nil
+}
+
+// elsewhere is the name of a link, in the wanted folder, to a temporary one.
+const elsewhere = "engine.elsewhere"
+
+// ClearFolder removes the temporary folder that was taken in place of the wanted one,
+// if there is one: who was killed could not do so.
+func ClearFolder(wanted string) error {
+	link := filepath.Join(wanted, elsewhere)
+	folder, err := os.Readlink(link)
+	if wanted == "" || err != nil || !strings.HasPrefix(filepath.Base(folder), temporary) {
+		return nil //nolint:nilerr // there is none
+	}
+	return errors.Join(os.RemoveAll(folder), os.Remove(link))
 }

@@ -43,3 +43,47 @@ func TestAFolderWhoseSocketPathWouldNotDoIsReplaced(t *testing.T) {
 		})
 	}
 }
+
+// TestWhoIsKilledLeavesNoTemporaryFolder: whoever has the wanted folder finds the
+// other one.
+func TestWhoIsKilledLeavesNoTemporaryFolder(t *testing.T) {
+	t.Setenv("TMPDIR", t.TempDir())
+	wanted := filepath.Join(t.TempDir(), "a,b")
+	if err := os.Mkdir(wanted, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	gone := func(folder string) {
+		t.Helper()
+		if _, err := os.Stat(folder); !os.IsNotExist(err) {
+			t.Errorf("%s is there: %v", folder, err)
+		}
+	}
+	first, aside, err := Folder(wanted)
+	if err != nil || !aside {
+		t.Fatalf("%q, %t, %v", first, aside, err)
+	}
+	if err := os.WriteFile(filepath.Join(first, Socket), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	second, _, err := Folder(wanted) // that of the next one
+	if err != nil {
+		t.Fatal(err)
+	}
+	gone(first)
+	for range 2 {
+		if err := ClearFolder(wanted); err != nil {
+			t.Error(err)
+		}
+		gone(second)
+	}
+	other := t.TempDir()
+	if err := os.Symlink(other, filepath.Join(wanted, elsewhere)); err != nil {
+		t.Fatal(err)
+	}
+	if err := ClearFolder(wanted); err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Stat(other); err != nil {
+		t.Errorf("what is no such folder was cleared away: %v", err)
+	}
+}

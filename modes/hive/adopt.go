@@ -37,7 +37,7 @@ func (f *fleet) adopt(ctx context.Context) error {
 		}
 		if err := f.takeBack(ctx, e.Name(), folder, record); err != nil {
 			f.log.Warn().Err(err).Str("worker", e.Name()).Int("pid", record.PID).Msg("a worker that was found is of no use; ending it")
-			err = errors.Join(daemon.Kill(ctx, record.Process, endWithin), os.RemoveAll(folder))
+			err = errors.Join(daemon.Kill(ctx, record.Process, endWithin), unmake(folder))
 			if err != nil {
 				f.log.Error().Err(err).Str("worker", e.Name()).Msg("it cannot be ended")
 			}

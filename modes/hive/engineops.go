@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"slices"
 	"strings"
 
 	"rbee.dev/rbee/inference/llamacpp"
@@ -147,14 +148,14 @@ func (h *Hive) archiveMachine() engines.Machine {
 }
 
 // EngineRemove deletes a release that no worker runs, or what has come of one.
-func (h *Hive) EngineRemove(_ context.Context, o ops.EngineRemove) (ops.EngineRemoved, error) {
+func (h *Hive) EngineRemove(ctx context.Context, o ops.EngineRemove) (ops.EngineRemoved, error) {
 	i, err := h.installed.Get(o.ID)
 	if err != nil {
 		freed, ok, err := h.installed.Forget(o.ID)
 		if ok || err != nil {
 			return ops.EngineRemoved{ID: o.ID, HiveID: h.Name, Freed: freed}, err
 		}
-		return ops.EngineRemoved{}, h.missingEngine(o.ID)
+		return ops.EngineRemoved{}, h.missingEngine(ctx, o.ID)
 	}
 	for _, w := range h.fleet.list() {
 		if w.State != ops.WorkerFailed && h.installed.Holds(i.ID, w.Program) {
@@ -168,8 +169,26 @@ func (h *Hive) EngineRemove(_ context.Context, o ops.EngineRemove) (ops.EngineRe
 	return ops.EngineRemoved{ID: i.ID, HiveID: h.Name, Freed: i.Size}, nil
 }
 
+// foreignEngine says that an engine is there which rbee has not installed.
+func foreignEngine(e ops.Engine) error {
+	const installed = "`rbee engine install` brings one that new workers run in its place"
+	switch e.Origin {
+	case ops.EngineFound:
+		return ops.Errorf(ops.CodeConflict, "the engine %s of hive %s is %s, which rbee found there and has not installed", e.ID, e.HiveID, e.Path).
+			WithHint("remove it as it came, by the system's packages or by hand; " + installed)
+	case ops.EngineNamed:
+		return ops.Errorf(ops.CodeConflict, "the engine %s of hive %s is %s, which %s names and rbee has not installed", e.ID, e.HiveID, e.Path, llamacpp.PathEnv).
+			WithHint("unset %s where the hive runs; then "+installed, llamacpp.PathEnv)
+	}
+	return ops.Errorf(ops.CodeConflict, "the engine %s is part of rbee and cannot be removed", e.ID).WithHint("%s", installed)
+}
+
 // missingEngine says that id is no engine that can be removed.
-func (h *Hive) missingEngine(id string) error {
+func (h *Hive) missingEngine(ctx context.Context, id string) error {
+	list, err := h.EngineList(ctx, ops.EngineList{})
+	if i := slices.IndexFunc(list.Engines, func(e ops.Engine) bool { return e.ID == id && e.Origin != ops.EngineInstalled }); err == nil && i >= 0 {
+		return foreignEngine(list.Engines[i])
+	}
 	var ids []string
 	for _, i := range h.installed.List() {
 		ids = append(ids, i.ID)

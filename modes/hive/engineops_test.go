@@ -104,6 +104,7 @@ func TestTheEnginesOfAHiveAreListedWithTheOneThatRuns(t *testing.T) {
 	if e := find(do(t, h.Client, ops.EngineList{}), "path"); !e.Default || e.Version != "b9000" || e.Path != path || e.Accelerators != "cpu" || e.Origin != ops.EngineFound {
 		t.Errorf("on PATH there is %+v", e)
 	}
+	fails(t, h.Client, ops.EngineRemove{ID: "path"}, ops.CodeConflict, "the engine path of hive localhost is "+path+", which rbee found there and has not installed", "by the system's packages or by hand")
 	write(400)
 	list = do(t, h.Client, ops.EngineList{})
 	if e := find(list, "path"); e.Default || !strings.Contains(e.Error, "is too old: it is b400") || !find(list, "builtin").Default {
@@ -117,6 +118,7 @@ func TestTheEnginesOfAHiveAreListedWithTheOneThatRuns(t *testing.T) {
 	if e := find(do(t, h.Client, ops.EngineList{}), "named"); e.Error == "" || e.Path != "/nowhere/llama-server" || e.Default {
 		t.Errorf("one that is named and not there: %+v", e)
 	}
+	fails(t, h.Client, ops.EngineRemove{ID: "named"}, ops.CodeConflict, "which RBEE_LLAMA_SERVER names and rbee has not installed", "unset RBEE_LLAMA_SERVER")
 }
 
 func TestAnInstalledEngineIsWhatWorkersRunAndIsNotRemovedUnderThem(t *testing.T) {
@@ -152,7 +154,7 @@ func TestAnInstalledEngineIsWhatWorkersRunAndIsNotRemovedUnderThem(t *testing.T)
 		t.Errorf("removed: %+v", r)
 	}
 	fails(t, h.Client, ops.EngineRemove{ID: "b9001-cpu"}, ops.CodeNotFound, "has installed no engine", `did you mean "b9000-cpu"`)
-	fails(t, h.Client, ops.EngineRemove{ID: "builtin"}, ops.CodeNotFound, "has installed no engine")
+	fails(t, h.Client, ops.EngineRemove{ID: "builtin"}, ops.CodeConflict, "the engine builtin is part of rbee and cannot be removed", "rbee engine install")
 	if _, err := os.Stat(e.Path); err == nil {
 		t.Error("its program is still there")
 	}

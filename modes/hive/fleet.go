@@ -3,7 +3,6 @@ package hive
 import (
 	"context"
 	"errors"
-	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -270,7 +269,7 @@ func (f *fleet) removeAll(ctx context.Context) error {
 // the log stays, since errors have told of it. The caller holds the lock.
 func (f *fleet) forget(m *member) {
 	delete(f.members, m.id)
-	remove := os.RemoveAll
+	remove := unmake
 	if m.hasFailed() {
 		remove = bury
 	}

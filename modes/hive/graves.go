@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"rbee.dev/rbee/inference/process"
 	"rbee.dev/rbee/modes/home"
 )
 
@@ -15,9 +16,17 @@ import (
 // list any more: errors have told where they are.
 const keepLogs = 10
 
+// unmake removes a dead worker's folder.
+func unmake(folder string) error {
+	return errors.Join(process.ClearFolder(folder), os.RemoveAll(folder))
+}
+
 // bury leaves nothing of a dead worker's folder but its log, where that says
 // anything.
 func bury(folder string) error {
+	if err := process.ClearFolder(folder); err != nil {
+		return err
+	}
 	entries, err := os.ReadDir(folder)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil

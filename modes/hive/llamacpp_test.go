@@ -14,6 +14,7 @@ import (
 	"rbee.dev/rbee/inference/llamacpp/llamacpptest"
 	"rbee.dev/rbee/ops"
 	"rbee.dev/rbee/testdata"
+	"rbee.dev/rbee/transport"
 )
 
 func TestAWorkerOfLlamaCppIsSpawnedAndUsed(t *testing.T) {
@@ -30,6 +31,16 @@ func TestAWorkerOfLlamaCppIsSpawnedAndUsed(t *testing.T) {
 	}
 	if another := do(t, h.Client, ops.Infer{Prompt: "Once", MaxTokens: 2, Engine: "builtin"}); another.WorkerID == w.ID {
 		t.Error("an answer of the builtin engine comes from llama.cpp")
+	}
+	said := ""
+	_, err := h.Client.Do(t.Context(), ops.WorkerSpawn{Engine: "llamacpp", Device: "cpu", Parallel: 1, Context: 1}, "", func(r transport.Received) error {
+		if n, ok := r.Event.(ops.NarrationEvent); ok {
+			said += n.Human + "\n"
+		}
+		return nil
+	})
+	if err != nil || !strings.Contains(said, "a request may hold 256 tokens: llamacpp has made that of 1") {
+		t.Errorf("it says %s, %v", said, err)
 	}
 	fails(t, h.Client, ops.WorkerSpawn{Engine: "llamacpp", Flags: []string{"lora=/x"}}, ops.CodeInvalid, "--lora is not passed on")
 	fails(t, h.Client, ops.WorkerSpawn{Engine: "llamacpp", Device: "cuda:9"}, ops.CodeNotFound, `no device "cuda:9"`)

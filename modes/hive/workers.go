@@ -30,7 +30,11 @@ func (h *Hive) WorkerSpawn(ctx context.Context, o ops.WorkerSpawn) (ops.Worker, 
 		return ops.Worker{}, err
 	}
 	ops.Narrate(ctx, "worker_ready", "worker %s is ready", m.id)
-	return m.tell(), nil
+	i := m.tell()
+	if w.context > 0 && i.Context > 0 && i.Context != w.context {
+		ops.Narrate(ctx, "worker_context", "a request may hold %d tokens: %s has made that of %d", i.Context, i.Engine, w.context)
+	}
+	return i, nil
 }
 
 func (h *Hive) narrateStart(ctx context.Context, m *member, w want) {

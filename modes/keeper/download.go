@@ -93,7 +93,12 @@ func (k *Keeper) missingFile(path, hive string) error {
 	if err != nil {
 		return e
 	}
-	if given, err := filepath.Rel(here, path); err == nil && repository.MatchString(given) {
+	given, err := filepath.Rel(here, path)
+	switch {
+	case err != nil:
+	case ops.NearHub(given) != "":
+		return e.WithHint("a repository on Hugging Face is given as %s", ops.NearHub(given))
+	case repository.MatchString(given):
 		return e.WithHint("a repository on Hugging Face is given as hf:%s", given)
 	}
 	return e

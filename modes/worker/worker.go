@@ -233,7 +233,11 @@ func (w *Worker) load(ctx context.Context) {
 		}
 		w.Log.Info().Err(err).Msg("loading was given up")
 	case err != nil:
-		w.failure = fmt.Errorf("load %s: %w", w.Model, err)
+		e := *ops.AsError(err)
+		if e.Field == "worker" { // as the operation calls the engine
+			e.Field = ""
+		}
+		w.failure = fmt.Errorf("load %s: %w", w.Model, &e)
 		w.fail(w.failure, "the model cannot be loaded")
 	default:
 		w.engine = engine

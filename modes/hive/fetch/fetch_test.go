@@ -251,6 +251,10 @@ func TestNobodyOutsideSendsADownloadIntoThisNetwork(t *testing.T) {
 		"127.0.0.1": false, "[::1]": false, "[::ffff:127.0.0.1]": false, "0.0.0.0": false, "localhost": false,
 		"10.1.2.3": false, "172.16.0.1": false, "192.168.1.1": false, "[fd00::1]": false,
 		"169.254.169.254": false, "[fe80::1]": false, "198.51.100.7": true,
+		"100.64.0.1": false, "100.127.255.254": false, "100.128.0.1": true, "100.63.255.254": true, "[::ffff:100.64.0.1]": false,
+		"192.0.0.8": false, "198.18.0.1": false, "198.19.255.254": false, "198.20.0.1": true, "0.1.2.3": false,
+		"[fc00::1]": false, "[fec0::1]": false, "[::ffff:10.1.2.3]": false, "[64:ff9b::a01:203]": false, "[64:ff9b::c633:6407]": true,
+		"[2002:c0a8:101::1]": false, "[2002:c633:6407::1]": true, "[::10.1.2.3]": false, "224.0.0.1": false, "[2001:db8::1]": true,
 	} {
 		outside := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if r.Header.Get("X-Asked-Of") != "models.example" {

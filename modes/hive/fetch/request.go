@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -106,9 +107,41 @@ func (f *Fetcher) inside(ctx context.Context, u *url.URL) bool {
 	} else if addresses, err = f.o.Lookup(ctx, u.Hostname()); err != nil {
 		return false
 	}
-	for _, a := range addresses {
-		if a = a.Unmap(); a.IsLoopback() || a.IsPrivate() || a.IsLinkLocalUnicast() || a.IsUnspecified() {
-			return true
+	return slices.ContainsFunc(addresses, isInside)
+}
+
+// insiders are the networks that nobody reaches from the world, beside those that
+// netip knows: of IANA's registries of special-purpose addresses (RFC 6890).
+var insiders = []netip.Prefix{
+	netip.MustParsePrefix("0.0.0.0/8"),     // this network
+	netip.MustParsePrefix("100.64.0.0/10"), // behind a provider's NAT (RFC 6598), and Tailscale's
+	netip.MustParsePrefix("192.0.0.0/24"),  // protocols' own
+	netip.MustParsePrefix("198.18.0.0/15"), // benchmarks (RFC 2544)
+	netip.MustParsePrefix("fec0::/10"),     // site-local, of old (RFC 3879)
+}
+
+// translating are the networks of IPv6 in which addresses of IPv4 stand, and where in
+// them: NAT64 (RFC 6052, RFC 8215), 6to4 (RFC 3056), and those of old (RFC 4291).
+var translating = []struct {
+	network netip.Prefix
+	at      int
+}{
+	{netip.MustParsePrefix("64:ff9b::/96"), 12},
+	{netip.MustParsePrefix("64:ff9b:1::/48"), 12},
+	{netip.MustParsePrefix("2002::/16"), 2},
+	{netip.MustParsePrefix("::/96"), 12},
+}
+
+// isInside says whether an address is this machine's or of a network of its own.
+func isInside(a netip.Addr) bool {
+	a = a.Unmap().WithZone("")
+	if a.IsLoopback() || a.IsPrivate() || a.IsLinkLocalUnicast() || a.IsUnspecified() || a.IsMulticast() ||
+		slices.ContainsFunc(insiders, func(n netip.Prefix) bool { return n.Contains(a) }) {
+		return true
+	}
+	for _, t := range translating {
+		if bytes := a.As16(); a.Is6() && t.network.Contains(a) {
+			return isInside(netip.AddrFrom4([4]byte(bytes[t.at:])))
 		}
 	}
 	return false

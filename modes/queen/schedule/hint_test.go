@@ -38,6 +38,7 @@ func TestAnUnknownModelIsToldTheAliasesToo(t *testing.T) {
 		"elephant":   "there are: bee, fast; `rbee model download` brings others",
 		"fasd":       `did you mean "fast"?`,
 		"bee:latest": `did you mean "bee"?`,
+		"hf.co/t/x":  "a repository on Hugging Face is given as hf:t/x: `rbee model download` brings it",
 	} {
 		if _, err := d.Acquire(t.Context(), Request{Model: model}); ops.CodeOf(err) != ops.CodeNotFound || ops.AsError(err).Hint != want {
 			t.Errorf("%s: %+v, want %q", model, ops.AsError(err), want)

@@ -185,6 +185,9 @@ func (s *Scheduler) unknown(model string) error {
 		names = slices.AppendSeq(names, maps.Keys(s.Aliases()))
 		slices.Sort(names)
 	}
+	if ref := ops.NearHub(model); ref != "" {
+		return e.WithHint("a repository on Hugging Face is given as %s: `rbee model download` brings it", ref)
+	}
 	if near := ops.NearestNames(model, names); len(near) > 0 {
 		return e.WithHint("did you mean \"%s\"?", strings.Join(near, `" or "`))
 	}
