@@ -22,6 +22,7 @@ import (
 	"rbee.dev/rbee/inference/gguf"
 	"rbee.dev/rbee/inference/gguf/gguftest"
 	"rbee.dev/rbee/ops"
+	"rbee.dev/rbee/testdata"
 	"rbee.dev/rbee/transport"
 	"rbee.dev/rbee/transport/ssh/sshtest"
 )
@@ -218,7 +219,7 @@ func TestADownloadComesFromTheHiveThatHasItWhereThatIsFaster(t *testing.T) {
 		"gpu1": "hive localhost has it, and brings the first 1.0 MiB sooner than its source",
 		"gpu2": "the Hub is not reached",
 	} {
-		said, err := w.command("model", "download", "--hive", hive, "hf:bees/big").CombinedOutput()
+		said, err := w.command("model", "download", "--hive", hive, "hf:bees/big:Q4_K_M").CombinedOutput() // which its tensors are not
 		if err != nil || !strings.Contains(string(said), says) || strings.Count(string(said), "from hive") != 1 {
 			t.Errorf("%s: %v: %s", hive, err, said)
 		}
@@ -230,6 +231,17 @@ func TestADownloadComesFromTheHiveThatHasItWhereThatIsFaster(t *testing.T) {
 	}
 	if list := w.rbee("model", "list"); !strings.Contains(list, "gpu1, gpu2, localhost") {
 		t.Errorf("listed as %s", list)
+	}
+}
+
+func TestAReferenceIsAnsweredByAHiveThatGetsTheModelFromAnother(t *testing.T) {
+	h := newRepository(t, testdata.Tinybee())
+	t.Setenv("HF_ENDPOINT", h.URL)
+	w := newTwo(t, sshtest.Options{Env: []string{"HF_ENDPOINT=http://127.0.0.1:1"}})
+	w.rbee("model", "download", "hf:bees/big")
+	said, err := w.command("infer", "--hive", "gpu2", "--model", "hf:bees/big:Q4_K_M", "-n", "3", "hi").CombinedOutput()
+	if err != nil || !strings.Contains(string(said), "big-Q4_K_M is on hive localhost and not on hive gpu2: bringing it there") {
+		t.Errorf("%v: %s", err, said)
 	}
 }
 

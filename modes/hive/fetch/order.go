@@ -23,8 +23,10 @@ type class struct {
 // bigger, then those that are smaller and worse, and last weights that are not
 // quantised, which take a multiple of the memory and are slower for it.
 var classes = []class{
-	{"4", "there is no " + usual + ", and this has as many bits",
-		[]string{usual, "UD-Q4_K_XL", "Q4_K_L", "Q4_K_S", "Q4_1", "Q4_0", "IQ4_NL", "IQ4_XS", "MXFP4", "MXFP4_MOE"}},
+	{
+		"4", "there is no " + usual + ", and this has as many bits",
+		[]string{usual, "UD-Q4_K_XL", "Q4_K_L", "Q4_K_S", "Q4_1", "Q4_0", "IQ4_NL", "IQ4_XS", "MXFP4", "MXFP4_MOE"},
+	},
 	{"5", whyAbove, []string{"Q5_K_M", "Q5_K_S", "Q5_0"}},
 	{"67", whyAbove, []string{"Q6_K"}},
 	{"8", whyAbove, []string{"Q8_0"}},
