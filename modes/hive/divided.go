@@ -82,13 +82,14 @@ func (h *Hive) makeRoomForPart(ctx context.Context, w want) error {
 	if ok || err != nil {
 		return err
 	}
-	total, free := h.free(ctx, s, h.idleIn(s))
+	total, free := h.freeable(ctx, s)
 	code := ops.CodeUnavailable
 	if h.fleet.busyIn(func(i ops.Worker) bool { return h.yields(s, i) }) && w.partBytes <= total {
 		code = ops.CodeBusy // later there may be room
 	}
+	takes, has := apart(w.partBytes, free)
 	return ops.Errorf(code, "the part of the model that hive %s is to hold takes about %s, and of the %s that it has, %s are free for it",
-		h.Name, humanBytes(w.partBytes), humanBytes(total), humanBytes(free)).
+		h.Name, takes, humanBytes(total), has).
 		WithHint("name another hive in --hives, give the first one more by --share, or end workers there: `rbee worker list --hive %s` shows them%s", h.Name, h.stays(s, w.partBytes <= total))
 }
 

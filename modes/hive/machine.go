@@ -2,6 +2,7 @@ package hive
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"sync"
 
@@ -144,3 +145,15 @@ func totalMemory(ctx context.Context) uint64 {
 
 // humanBytes is a number of bytes for a person.
 func humanBytes(n uint64) string { return humanize.IBytes(n) }
+
+// apart is two numbers of bytes for a person, with as many digits as tell them
+// apart.
+func apart(a, b uint64) (string, string) {
+	for digits := 2; digits < 7; digits++ {
+		one, other := humanize.IBytesN(a, digits), humanize.IBytesN(b, digits)
+		if one != other || a == b {
+			return one, other
+		}
+	}
+	return fmt.Sprintf("%d bytes", a), fmt.Sprintf("%d bytes", b)
+}

@@ -122,10 +122,10 @@ func (h *Hive) yields(s spot, i ops.Worker) bool {
 
 // clear unloads workers that have nothing to do and hold some of the spot's
 // memory, the longest idle first, until the model fits, and reports whether it
-// does. None is unloaded for a model that would not fit even then.
+// does. None is unloaded for a model that would not fit even without them all.
 func (h *Hive) clear(ctx context.Context, w want, s spot, need fit.Need) (bool, error) {
 	for !h.fits(ctx, s, need) {
-		if total, _ := h.free(ctx, s, nil); need.Total() > total {
+		if _, free := h.freeable(ctx, s); need.Total() > free {
 			return false, nil
 		}
 		idle := h.fleet.spare(func(i ops.Worker) bool { return h.yields(s, i) })
@@ -157,6 +157,14 @@ func (h *Hive) free(ctx context.Context, s spot, gone map[*member]bool) (total, 
 		free += left - min(left, s.spare)
 	}
 	return total, free
+}
+
+// freeable is free as it would be without the workers that have nothing to do. A
+// little does not count, which others may take until those have ended, or until
+// somebody has typed what fits.
+func (h *Hive) freeable(ctx context.Context, s spot) (total, free uint64) {
+	total, free = h.free(ctx, s, h.idleIn(s))
+	return total, free - free/128
 }
 
 // freeIn is free for one pool of memory: the machine's, or a card's.

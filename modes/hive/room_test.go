@@ -43,6 +43,9 @@ func (h *Hive) bee(t *testing.T, engine, device string) (w want, takes uint64) {
 	return want{model: m, engine: engine, program: os.Getenv(llamacpp.PathEnv), device: device, anyEngine: true, anyDevice: device == auto}, shape.Need(runOf(engine, shape, inference.Spec{})).Total()
 }
 
+// leaving is how much must be free for so much to count (see freeable).
+func leaving(counts uint64) uint64 { return counts + counts/127 + 1 }
+
 func TestAModelThatDoesNotFitIsRefusedWithWhatWould(t *testing.T) {
 	var free uint64
 	h := roomy(t, &free)
@@ -53,19 +56,20 @@ func TestAModelThatDoesNotFitIsRefusedWithWhatWould(t *testing.T) {
 		less  uint64
 		hint  string
 	}{
-		{"a shorter context", inference.Spec{ContextLength: 1024}, 0, "`rbee worker spawn bee --parallel 4 --context-length 1024` fits"},
-		{"fewer requests", inference.Spec{ContextLength: 768, Parallel: 1}, 0, "`rbee worker spawn bee --parallel 1 --context-length 768` fits"},
-		{"fewer bits", inference.Spec{ContextLength: 512, Parallel: 1}, 1 << 20, "in Q6_K it would fit, with a short context"},
+		{"a shorter context", inference.Spec{ContextLength: 1024}, 0, "`rbee worker spawn bee --hive localhost --parallel 4 --context-length 1024` fits"},
+		{"fewer requests", inference.Spec{ContextLength: 768, Parallel: 1}, 0, "`rbee worker spawn bee --hive localhost --parallel 1 --context-length 768` fits"},
+		{"fewer bits", inference.Spec{ContextLength: 512, Parallel: 1}, 1 << 20, "in Q6_K, about 13 MiB of weights, it would fit with `--parallel 1 --context-length 512`"},
 		{"nothing", inference.Spec{ContextLength: 512, Parallel: 1}, 60 << 20, "take a smaller model"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			w, takes := h.bee(t, builtin, processor)
 			w.anyDevice = true
 			m := shape.shape("bee")
-			free = m.Need(m.Builtin(c.takes)).Total() - c.less
+			counts := m.Need(m.Builtin(c.takes)).Total() - c.less
+			free = leaving(counts)
 			_, err := h.makeRoom(t.Context(), w)
 			wantCode(t, err, ops.CodeUnavailable, "bee takes about "+humanBytes(takes), "of weights", "for 4 requests of 4096 tokens",
-				"of the 64 GiB that hive localhost has, "+humanBytes(free)+" are free", c.hint)
+				"of the 64 GiB that hive localhost has, "+humanBytes(counts)+" are free", c.hint)
 		})
 	}
 	w, takes := h.bee(t, builtin, processor)
@@ -94,11 +98,11 @@ func TestOfADividedModelItsPartIsHeldAgainstTheMemory(t *testing.T) {
 		t.Errorf("with what its part takes free: %+v, %v", got, err)
 	}
 	half.Context = 0
-	free = half.Need(half.LlamaCpp(inference.Spec{ContextLength: 1024, Parallel: 1})).Total()
+	free = leaving(half.Need(half.LlamaCpp(inference.Spec{ContextLength: 1024, Parallel: 1})).Total())
 	_, err := h.roomOnly(t.Context(), w)
 	wantCode(t, err, ops.CodeUnavailable, "the part of bee that hive gpu1 is to hold takes about "+humanBytes(part.Total()),
 		humanBytes(part.Cache)+" for 1 request of 8192 tokens", "of the 64 GiB that hive gpu1 has",
-		"`rbee worker spawn bee --hives gpu1,far --parallel 1 --context-length 1024` fits")
+		"`rbee worker spawn bee --hives gpu1,far --share 0.5 --parallel 1 --context-length 1024` fits")
 	if len(h.fleet.all()) > 0 {
 		t.Error("a worker is started")
 	}
@@ -120,13 +124,118 @@ func TestWhatIdleWorkersWouldLeaveCountsAsFree(t *testing.T) {
 		m.mu.Unlock()
 		m.client.Close()
 	}
-	h.Options.Memory = func(context.Context) (uint64, uint64) { return 3 * takes / 2, free }
 	w.context, w.parallel = 1<<20, 64
-	_, err := h.makeRoom(t.Context(), w)
-	wantCode(t, err, ops.CodeUnavailable, humanBytes(3*takes/2)+" are free for it", "`rbee worker spawn bee --device cpu --parallel 1 --context-length ")
-	if len(h.fleet.all()) != 2 {
-		t.Error("workers are unloaded for one that does not fit even then")
+	for total, says := range map[uint64]string{
+		3 * takes / 2: " are free for it",
+		1 << 36:       "of the 64 GiB that hive localhost has, " + humanBytes(free-free/128) + " are free for it", // the rest is others'
+	} {
+		h.Options.Memory = func(context.Context) (uint64, uint64) { return total, free }
+		_, err := h.makeRoom(t.Context(), w)
+		wantCode(t, err, ops.CodeUnavailable, says, "`rbee worker spawn bee --hive localhost --device cpu --parallel ")
+		if len(h.fleet.all()) != 2 {
+			t.Fatal("workers are unloaded for one that does not fit even then")
+		}
 	}
+}
+
+func TestAPartThatDoesNotFitEvenThenUnloadsNothing(t *testing.T) {
+	var free uint64
+	h := roomy(t, &free)
+	w, takes := h.bee(t, builtin, processor)
+	free = takes
+	m, err := h.place(t.Context(), w, func() bool { return false }, h.loading(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.mu.Lock()
+	m.info.State = ops.WorkerReady
+	m.mu.Unlock()
+	m.client.Close()
+	part := want{engine: ops.EngineRPC, device: processor, partOf: "gpu1/w", partBytes: takes + 1}
+	_, err = h.makeRoom(t.Context(), part)
+	wantCode(t, err, ops.CodeUnavailable, "are free for it")
+	if len(h.fleet.all()) != 1 {
+		t.Error("a worker is unloaded for one that does not fit even then")
+	}
+}
+
+func TestTheHintFitsWhenItIsTyped(t *testing.T) {
+	var free uint64
+	h := roomy(t, &free)
+	w, _ := h.bee(t, llamaCpp, auto)
+	w.context, w.parallel = 1<<20, 64
+	w.flags = []string{"cache-type-k=q8_0", "cache-type-v=q8_0", "override-kv=a name"}
+	m := h.models.shape("bee")
+	free = m.Need(w.run(m)).Total() / 2
+	_, err := h.makeRoom(t.Context(), w)
+	wantCode(t, err, ops.CodeUnavailable, "`rbee worker spawn bee --hive localhost --flag cache-type-k=q8_0 --flag cache-type-v=q8_0 --flag 'override-kv=a name' --parallel 64 --context-length ")
+	if _, err := fmt.Sscanf(ops.AsError(err).Hint[strings.Index(ops.AsError(err).Hint, "--parallel"):], "--parallel 64 --context-length %d", &w.context); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := h.makeRoom(t.Context(), w); err != nil {
+		t.Errorf("%d tokens, which the hint said: %v", w.context, err)
+	}
+	w.context += w.context / 100
+	if _, err := h.makeRoom(t.Context(), w); err == nil {
+		t.Errorf("%d tokens fit, which is more than the hint said", w.context)
+	}
+}
+
+func TestSizesThatDifferDoNotReadTheSame(t *testing.T) {
+	const gib = 1 << 30
+	for _, c := range []struct {
+		needs, free uint64
+		want        string
+	}{
+		{39 * gib, 23 * gib, "39 GiB, 23 GiB"},
+		{23*gib + gib/10, 22*gib + 3*gib/4, "23.1 GiB, 22.8 GiB"},
+		{23*gib + 1, 23 * gib, "24696061953 bytes, 24696061952 bytes"},
+		{gib, gib, "1.0 GiB, 1.0 GiB"},
+	} {
+		if a, b := apart(c.needs, c.free); a+", "+b != c.want {
+			t.Errorf("%d, %d: %s, %s; want %s", c.needs, c.free, a, b, c.want)
+		}
+	}
+}
+
+func TestTheQuantisationHintTellsWhatItIsGoodFor(t *testing.T) {
+	const gib = 1 << 30
+	var free uint64
+	h := roomy(t, &free)
+	w, _ := h.bee(t, builtin, processor)
+	w.anyDevice = true
+	shape := h.models.shape("bee")
+	shape.Weights, w.model.Size, w.model.Parameters = 40*gib, 40*gib, 10*gib // as in F32
+	rest := shape.Need(w.run(shape)).Total() - shape.Weights
+	short := shape.Need(shape.Builtin(inference.Spec{ContextLength: 1024, Parallel: 1})).Total() - shape.Weights
+	for _, c := range []struct {
+		name, source string
+		free         uint64
+		want         string
+	}{
+		{"the best that does as it was asked for", "", 20*gib + rest, "in F16, about 20 GiB of weights, it would fit"},
+		{"a lesser one", "", 20*gib + rest - 1, "in Q8_0, about 11 GiB of weights, it would fit"},
+		{"from its repository", "hf:org/bee-GGUF:bee-F32.gguf", 20*gib + rest, "in F16, about 20 GiB of weights, it would fit: `rbee model download hf:org/bee-GGUF:F16`"},
+		{"with less of a text", "", 34*gib/8 + short, "in Q2_K, about 4.3 GiB of weights, it would fit with `--parallel 1 --context-length 1024`"},
+		{"none", "", gib, "take a smaller model"},
+	} {
+		w.model.Source = c.source
+		if got := h.wouldFit(w, w.run(shape), shape, c.free); !strings.HasPrefix(got, c.want) {
+			t.Errorf("%s: %s, want %s", c.name, got, c.want)
+		}
+	}
+}
+
+func TestALesserShareOfADividedModelIsHintedAt(t *testing.T) {
+	var free uint64
+	h := roomy(t, &free)
+	w, _ := h.bee(t, llamaCpp, auto)
+	w.anyEngine, w.parts, w.stays, w.context, w.parallel = false, []string{"far"}, 0.9, 256, 1
+	shape := h.models.shape("bee")
+	shape.Share = 0.5
+	free = leaving(shape.Need(w.run(shape)).Total())
+	_, err := h.roomOnly(t.Context(), w)
+	wantCode(t, err, ops.CodeUnavailable, "the part of bee that hive localhost is to hold", "`rbee worker spawn bee --hives localhost,far --share 0.5 --parallel 1 --context-length 256` fits here")
 }
 
 func TestAnotherQuantisationThatIsThereIsHintedAt(t *testing.T) {
@@ -140,7 +249,7 @@ func TestAnotherQuantisationThatIsThereIsHintedAt(t *testing.T) {
 	w, _ := h.bee(t, builtin, processor)
 	w.context, w.parallel, w.anyEngine = 256, 1, false
 	small := h.models.shape("bee-small")
-	free = small.Need(small.Builtin(inference.Spec{ContextLength: 256, Parallel: 1})).Total()
+	free = leaving(small.Need(small.Builtin(inference.Spec{ContextLength: 256, Parallel: 1})).Total())
 	_, err := h.makeRoom(t.Context(), w)
 	wantCode(t, err, ops.CodeUnavailable, "`rbee worker spawn bee-small --hive gpu1 --engine builtin", "the same in Q4_K")
 }

@@ -39,7 +39,8 @@ func (h *Hive) checkSettings(w want) error {
 		spec.Flags = w.flags // by which it can go further
 	}
 	if err := llamacpp.CheckContext(spec, made); err != nil {
-		return ops.AsError(err).WithHint("`%s --context-length %d` is the most", h.spawnLine(w, w.model.ID), made)
+		w.context = made
+		return ops.AsError(err).WithHint("`%s` is the most", h.spawnLine(w, w.model.ID))
 	}
 	return nil
 }

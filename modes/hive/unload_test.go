@@ -13,6 +13,10 @@ import (
 	"rbee.dev/rbee/ops"
 )
 
+// cramped is how much is free, in bytes, where a model would only just fit, by what a
+// worker gives back at its end.
+const cramped = 50 << 20
+
 // TestAWorkerThatHasNothingToDoMakesRoomForAnother: of two, the one that was
 // used last stays.
 func TestAWorkerThatHasNothingToDoMakesRoomForAnother(t *testing.T) {
@@ -22,7 +26,7 @@ func TestAWorkerThatHasNothingToDoMakesRoomForAnother(t *testing.T) {
 	stop := run(t, h, func(o *hive.Options) {
 		o.Memory = func(context.Context) (uint64, uint64) {
 			if running, err := os.ReadDir(h.Workers()); tight.Load() && err == nil && len(running) > 1 {
-				return 1 << 40, 0
+				return 1 << 40, cramped
 			}
 			return 1 << 40, 1 << 39
 		}
@@ -52,14 +56,14 @@ func TestAWorkerThatHasNothingToDoMakesRoomForAPart(t *testing.T) {
 	stop := run(t, h, func(o *hive.Options) {
 		o.Memory = func(context.Context) (uint64, uint64) {
 			if running, err := os.ReadDir(h.Workers()); err == nil && len(running) > 0 {
-				return 1 << 40, 1 << 30
+				return 1 << 40, cramped
 			}
 			return 1 << 40, 1 << 39
 		}
 	})
 	defer stop(daemon.ScopeAll)
 	idle := do(t, c, ops.WorkerSpawn{})
-	part := do(t, c, ops.WorkerSpawn{Engine: ops.EngineRPC, Split: ops.Split{PartOf: "gpu1/w", PartBytes: 1 << 35}})
+	part := do(t, c, ops.WorkerSpawn{Engine: ops.EngineRPC, Split: ops.Split{PartOf: "gpu1/w", PartBytes: cramped + 1<<20}})
 	list := do(t, c, ops.WorkerList{}).Workers
 	if len(list) != 1 || list[0].ID != part.ID || list[0].PartOf != "gpu1/w" {
 		t.Errorf("left are %+v; the idle one was %s, the part is %s", list, idle.ID, part.ID)
@@ -96,7 +100,7 @@ func TestAModelThatAPinnedOneLeavesNoRoomForIsToldOfIt(t *testing.T) {
 	stop := run(t, h, func(o *hive.Options) {
 		o.Memory = func(context.Context) (uint64, uint64) {
 			if running, err := os.ReadDir(h.Workers()); err == nil && len(running) > 0 {
-				return 1 << 40, 0
+				return 1 << 40, cramped
 			}
 			return 1 << 40, 1 << 39
 		}
