@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"net"
 	"net/http"
 	"path/filepath"
@@ -155,7 +154,7 @@ func (w *Worker) Run(ctx context.Context) (err error) {
 	stopServing := daemon.Listen(ctx, w.ln, w.jobs, w.Log)
 	var background sync.WaitGroup
 	background.Go(func() { w.load(loading) })
-	background.Go(func() { w.heed(loading) })
+	background.Go(func() { w.stopper.Unfound(loading, w.pid, daemon.ScopeAll, w.Log) })
 	w.stopper.Wait(ctx, daemon.ScopeAll)
 	endLoading()
 	background.Wait()
@@ -337,29 +336,6 @@ func lastLines(failure error) []string {
 		return d.Lines
 	}
 	return nil
-}
-
-// lookEvery is how often a worker looks whether its folder is still its own.
-const lookEvery = 2 * time.Second
-
-// heed asks for the worker's end when its pid file is gone: whoever cleared the
-// folder away, nobody can reach or stop the worker any more.
-func (w *Worker) heed(ctx context.Context) {
-	tick := time.NewTicker(lookEvery)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-		r, err := daemon.Read(filepath.Join(w.Folder, home.WorkerPID))
-		if errors.Is(err, fs.ErrNotExist) || err == nil && r.PID != daemon.Self().PID {
-			w.Log.Warn().Str("folder", w.Folder).Msg("the worker's folder was cleared away: ending")
-			w.stopper.Ask(daemon.ScopeAll)
-			return
-		}
-	}
 }
 
 // stopWithin is how long jobs may take to end; a hive waits five seconds.
