@@ -79,11 +79,11 @@ func asFlag(parsed *kong.Context, err error) error {
 	}
 	named := *e
 	switch given := asArgument(parsed.Selected(), e); {
+	case given != "": // also where a flag of every command has its name
+		named.Field = given
 	case at >= 0:
 		named.Field = "--" + flags[at].Name
 		named.Message += fromVariable(flags[at])
-	case given != "":
-		named.Field = given
 	default:
 		return err
 	}

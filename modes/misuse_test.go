@@ -24,6 +24,7 @@ func TestAWrongValueIsToldInPlainWords(t *testing.T) {
 		{[]string{"infer", "--raw=perhaps", "hi"}, `--raw: must be true, 1, yes, false, 0 or no, got "perhaps"`},
 		{[]string{"infer", "-o", "xml", "hi"}, `--output: must be one of "text", "json" or "events", got "xml"`},
 		{[]string{"job", "get"}, `<id>: must be given`},
+		{[]string{"engine", "install", "../x"}, `<version>: must be a build as b11669, a version as v0.7.0, or latest, got "../x"`},
 		{[]string{"job"}, `a command must follow: list, get, cancel, follow`},
 		{[]string{"-q"}, `a command must follow: infer, chat, status, explain, queen, hive, worker, model, engine, job, key, usage`},
 		{[]string{"hive", "serve", "--idle-timeout", "5"}, `--idle-timeout: must be a number and a unit as in 90s, 30m or 12h, got "5"`},

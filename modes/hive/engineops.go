@@ -121,7 +121,10 @@ func (h *Hive) EngineInstall(ctx context.Context, o ops.EngineInstall) (ops.Engi
 	if err != nil {
 		return ops.Engine{}, err
 	}
-	if used, err := h.llamaServer(); err == nil && used != got.Program {
+	switch used, err := h.llamaServer(); {
+	case err != nil:
+		ops.Warn(ctx, "engine_named", "no worker will run it while %s is %s for hive %s", llamacpp.PathEnv, os.Getenv(llamacpp.PathEnv), h.Name)
+	case used != got.Program:
 		ops.Warn(ctx, "engine_named", "new workers go on running %s, which %s names", used, llamacpp.PathEnv)
 	}
 	list, err := h.EngineList(ctx, ops.EngineList{})

@@ -121,6 +121,21 @@ func TestTheEnginesOfAHiveAreListedWithTheOneThatRuns(t *testing.T) {
 	fails(t, h.Client, ops.EngineRemove{ID: "named"}, ops.CodeConflict, "which RBEE_LLAMA_SERVER names and rbee has not installed", "unset RBEE_LLAMA_SERVER")
 }
 
+func TestAnEngineThatNoWorkerWillRunIsInstalledWithAWordAboutThat(t *testing.T) {
+	t.Setenv(llamacpp.PathEnv, llamacpp.None)
+	t.Setenv("RBEE_LLAMACPP_RELEASES", releases(t, map[int]string{9000: saying(9000)}))
+	h := start(t)
+	accepted, err := h.Client.Submit(t.Context(), ops.EngineInstall{Version: "b9000"}, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var job heard
+	job.follow(t.Context(), h.Client, accepted.JobID)
+	if said := strings.Join(job.story, "\n"); job.err != nil || !strings.Contains(said, "no worker will run it while RBEE_LLAMA_SERVER is none") {
+		t.Errorf("it says %s, %v", said, job.err)
+	}
+}
+
 func TestAnInstalledEngineIsWhatWorkersRunAndIsNotRemovedUnderThem(t *testing.T) {
 	t.Setenv(realEngine, "1")
 	script, err := os.ReadFile(llamacpptest.Program(t))
