@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -203,9 +204,12 @@ func TestAWorkerStoppedWhileLoadingIsNoFailure(t *testing.T) {
 func TestStoppingAWorkerCancelsItsJobs(t *testing.T) {
 	w := start(t, paced(enginetest.Options{Pace: time.Millisecond}))
 	stopped := make(chan error, 1)
+	stop := sync.OnceFunc(func() {
+		go func() { stopped <- w.stop() }() // received below
+	})
 	_, err := w.Do(t.Context(), ops.Infer{Prompt: enginetest.WordHang}, "", func(r transport.Received) error {
-		if _, ok := r.Event.(ops.TokenEvent); ok && len(stopped) == 0 {
-			go func() { stopped <- w.stop() }() // received below
+		if _, ok := r.Event.(ops.TokenEvent); ok {
+			stop()
 		}
 		return nil
 	})
