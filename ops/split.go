@@ -33,8 +33,8 @@ type Split struct {
 	PartBytes uint64 `json:"part_bytes,omitempty" kong:"-"`
 	// RoomOnly has the first of Hives make room for its part of the model, or refuse
 	// it, and start nothing. The answer is a worker without an id: its Model is the
-	// model's name, and its PartBytes are what all parts take together. The queen sets
-	// it, before it starts the further parts.
+	// model's name, and its PartBytes are what all parts take together. With PartOf it
+	// is for that part. The queen sets it, before she starts any of them.
 	RoomOnly bool `json:"room_only,omitempty" kong:"-"`
 }
 

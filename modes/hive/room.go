@@ -44,8 +44,8 @@ func (h *Hive) turn(ctx context.Context) (placed func(), err error) {
 	}
 }
 
-// roomOnly makes room for a worker of a divided model whose other parts are to be
-// started first.
+// roomOnly makes room for a worker of a divided model, or for a part of one, before
+// any of them is started.
 func (h *Hive) roomOnly(ctx context.Context, w want) (ops.Worker, error) {
 	placed, err := h.turn(ctx)
 	if err != nil {
@@ -54,6 +54,9 @@ func (h *Hive) roomOnly(ctx context.Context, w want) (ops.Worker, error) {
 	defer placed()
 	if w, err = h.makeRoom(ctx, w); err != nil {
 		return ops.Worker{}, err
+	}
+	if w.partOf != "" {
+		return ops.Worker{PartBytes: w.partBytes}, nil
 	}
 	shape := h.models.shape(w.model.ID)
 	return ops.Worker{Model: w.model.ID, PartBytes: shape.Need(w.run(shape)).Total()}, nil

@@ -70,6 +70,25 @@ func TestAWorkerThatHasNothingToDoMakesRoomForAPart(t *testing.T) {
 	}
 }
 
+func TestRoomIsMadeForAPartThatIsStartedLater(t *testing.T) {
+	t.Setenv(llamacpp.RPCPathEnv, os.Args[0])
+	h := newHome(t)
+	c := client(t, h)
+	stop := run(t, h, func(o *hive.Options) {
+		o.Memory = func(context.Context) (uint64, uint64) { return 1 << 40, 1 << 39 }
+	})
+	defer stop(daemon.ScopeAll)
+	part := ops.WorkerSpawn{Engine: ops.EngineRPC, Split: ops.Split{PartOf: "gpu1/w", PartBytes: 1 << 38, RoomOnly: true}}
+	if room := do(t, c, part); room.ID != "" || room.PartBytes != 1<<38 {
+		t.Errorf("it says %+v", room)
+	}
+	part.PartBytes = 1 << 41
+	fails(t, c, part, ops.CodeUnavailable, "the part of the model that hive localhost is to hold takes about 2.0 TiB, and of the 1.0 TiB that it has, 512 GiB are free for it", "name another hive in --hives")
+	if list := do(t, c, ops.WorkerList{}).Workers; len(list) != 0 {
+		t.Errorf("there are %+v", list)
+	}
+}
+
 // TestAModelThatAPartLeavesNoRoomForIsToldOfIt: the part stays, since its hive does
 // not know whether its worker has anything to do.
 func TestAModelThatAPartLeavesNoRoomForIsToldOfIt(t *testing.T) {

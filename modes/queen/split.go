@@ -71,8 +71,11 @@ func (q *Queen) startSplit(ctx context.Context, whole split, o ops.WorkerSpawn, 
 	if err != nil {
 		return nil, err
 	}
-	sizes := partSizes(size, o.Share, frees)
-	if err := q.spawnParts(ctx, whole, o, sizes, sink); err != nil {
+	parts := partsFor(whole, o.Hives[1:], partSizes(size, o.Share, frees)[1:])
+	if err := q.roomForParts(ctx, parts); err != nil {
+		return nil, err
+	}
+	if err := q.spawnParts(ctx, parts, sink); err != nil {
 		return nil, err
 	}
 	return q.forward(ctx, whole.hive, o)
@@ -187,18 +190,44 @@ func partJob(jobID, hive string) string {
 	return base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(sum[:])
 }
 
-// spawnParts starts the parts, all at once.
-func (q *Queen) spawnParts(ctx context.Context, whole split, o ops.WorkerSpawn, sizes []uint64, sink ops.Sink) error {
-	hives := o.Hives[1:]
-	errs := make([]error, len(hives))
-	var starting sync.WaitGroup
+// partsFor are the parts of a worker's model on further hives, of those sizes in bytes.
+func partsFor(whole split, hives []string, sizes []uint64) (parts []ops.WorkerSpawn) {
 	for i, id := range hives {
-		starting.Go(func() {
-			part := ops.WorkerSpawn{OnHive: ops.OnHive{HiveID: id}, Engine: ops.EngineRPC, Split: ops.Split{PartOf: whole.String(), PartBytes: sizes[i+1]}}
-			errs[i] = q.spawnPart(ctx, part, partJob(sink.JobID(), id), false)
+		parts = append(parts, ops.WorkerSpawn{
+			OnHive: ops.OnHive{HiveID: id}, Engine: ops.EngineRPC, Split: ops.Split{PartOf: whole.String(), PartBytes: sizes[i]},
 		})
 	}
-	starting.Wait()
+	return parts
+}
+
+// roomForParts has each hive make room for its part, or say why it cannot: before any
+// of them begins.
+func (q *Queen) roomForParts(ctx context.Context, parts []ops.WorkerSpawn) error {
+	return together(parts, func(part ops.WorkerSpawn) error {
+		h, err := q.reach(ctx, part.HiveID)
+		if err == nil {
+			part.RoomOnly = true
+			_, err = transport.Call(ctx, h.jobs(), part)
+		}
+		return err
+	})
+}
+
+// spawnParts starts the parts, all at once.
+func (q *Queen) spawnParts(ctx context.Context, parts []ops.WorkerSpawn, sink ops.Sink) error {
+	return together(parts, func(part ops.WorkerSpawn) error {
+		return q.spawnPart(ctx, part, partJob(sink.JobID(), part.HiveID), false)
+	})
+}
+
+// together does something for all parts at once.
+func together(parts []ops.WorkerSpawn, do func(ops.WorkerSpawn) error) error {
+	errs := make([]error, len(parts))
+	var doing sync.WaitGroup
+	for i, part := range parts {
+		doing.Go(func() { errs[i] = do(part) })
+	}
+	doing.Wait()
 	return errors.Join(errs...)
 }
 
