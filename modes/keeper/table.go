@@ -44,11 +44,7 @@ func (k *Keeper) table(result any) error {
 	case ops.Alias, ops.Aliases, ops.AliasRemoved:
 		aliases(w, r)
 	case ops.ModelDeleted:
-		freed := size(r.Freed) + " are free again"
-		if r.Freed == 0 {
-			freed = "and nothing is free again: another model has the same file"
-		}
-		row(w, "model "+r.ID+" is deleted from "+r.HiveID+", "+freed)
+		row(w, "model "+r.ID+" is deleted from "+r.HiveID+", "+freed(r.Freed))
 	case ops.Key, ops.Keys, ops.KeyEnded, ops.UsageReport:
 		accessTable(w, r)
 	case ops.Engines:
@@ -435,4 +431,12 @@ func size(n int64) string {
 		return fmt.Sprintf("%d B", n)
 	}
 	return fmt.Sprintf("%.1f %s", f, unit)
+}
+
+// freed says how much a model's end has freed, in bytes.
+func freed(bytes int64) string {
+	if bytes == 0 {
+		return "and nothing is free again: another model has the same file"
+	}
+	return size(bytes) + " are free again"
 }

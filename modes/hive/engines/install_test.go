@@ -406,6 +406,7 @@ func (f *follower) Emit(e ops.Event) {
 		case f.done <- e.Done:
 		default:
 		}
+	case ops.TokenEvent, ops.ResultEvent, ops.ErrorEvent, ops.EndEvent:
 	}
 }
 
