@@ -19,6 +19,7 @@ import (
 // download is one that is under way, for those who ask for the same.
 type download struct {
 	source      string
+	job         string       // of who leads it, for others to end it by, or ""
 	have, total atomic.Int64 // bytes; total is -1 while nobody knows
 	done        chan struct{}
 	model       ops.Model
@@ -47,7 +48,7 @@ func (m *models) download(ctx context.Context, source, id string) (ops.Model, er
 		m.mu.Lock()
 		d, ok := m.underway[id]
 		if !ok {
-			d = &download{source: p.source, done: make(chan struct{})}
+			d = &download{source: p.source, job: jobOf(ctx), done: make(chan struct{})}
 			m.underway[id] = d
 			m.mu.Unlock()
 			return m.lead(ctx, f, d, p, id)
@@ -139,7 +140,7 @@ func (m *models) bring(ctx context.Context, f *fetch.Fetcher, d *download, p pla
 	if err := m.clearPartial(); err != nil {
 		return ops.Model{}, err
 	}
-	temp, err := m.partialFolder(id, p.source, p.size())
+	temp, err := m.partialFolder(ctx, id, p.source, p.size())
 	if err != nil {
 		return ops.Model{}, err
 	}
@@ -326,7 +327,8 @@ func checkModel(path, source string, files int) error {
 		return f.Close()
 	}
 	if _, ok := errors.AsType[*gguf.Error](err); ok && filepath.IsAbs(source) {
-		return ops.Invalid("model", "%s is %w", source, err)
+		return ops.Invalid("model", "%s is %w", source, err).
+			WithHint("the file is damaged or has not come whole, or is of a newer kind than rbee knows: get it again from where it came from")
 	} else if ok {
 		return ops.Errorf(ops.CodeUnavailable, "what came from %s is %w", source, err).
 			WithHint("the file is damaged or cut short where it comes from, or of a newer kind than rbee knows: take another")

@@ -235,7 +235,7 @@ func TestASplitModelOfWhichAPartIsMissingIsRefusedBeforeAnyComes(t *testing.T) {
 
 func TestAHiveThatStartsAgainGoesOnWithADownload(t *testing.T) {
 	m := newModels(t)
-	folder, err := m.partialFolder("bee", "https://host/bee.gguf", 0)
+	folder, err := m.partialFolder(t.Context(), "bee", "https://host/bee.gguf", 0)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,6 +3,7 @@ package hive
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/url"
 	"slices"
 	"strings"
@@ -67,11 +68,23 @@ func (m *models) unlent(id string) error {
 		return nil
 	}
 	l := m.lent[id][i]
-	e := ops.Errorf(ops.CodeConflict, "the model %s is being copied to hive %s", id, l.hive)
-	if l.job == "" {
-		return e.WithHint("`rbee job list` shows the job that it is for, and `rbee job cancel` ends that")
+	return ops.Errorf(ops.CodeConflict, "the model %s is being copied to hive %s", id, l.hive).WithHint("%s", endIt(l.job))
+}
+
+// endIt is how a person ends the job by which a model comes, "" where it is not known.
+func endIt(job string) string {
+	if job == "" {
+		return "`rbee job list` shows the job that it is for, and `rbee job cancel` ends that"
 	}
-	return e.WithHint("`rbee job follow %s` shows how far that is, `rbee job cancel %s` ends it", l.job, l.job)
+	return fmt.Sprintf("`rbee job follow %s` shows how far that is, `rbee job cancel %s` ends it", job, job)
+}
+
+// jobOf is the job of ctx as the queen calls it, or "".
+func jobOf(ctx context.Context) string {
+	if sink := ops.SinkOf(ctx); sink != nil {
+		return strings.TrimSuffix(sink.JobID(), "-model") // which hers has where it needs a model first
+	}
+	return ""
 }
 
 // giveBackWithin bounds how long it may take to say that a copy is over: the loan

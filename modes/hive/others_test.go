@@ -89,7 +89,7 @@ func TestWhatNobodyWentOnWithForAWeekGoesWithTheNextDownload(t *testing.T) {
 	m, s := newModels(t), server(t)
 	aged := time.Now().Add(-2 * keepPartial)
 	for id, at := range map[string]time.Time{"old": aged, "young": time.Now(), "busy": aged} {
-		folder, err := m.partialFolder(id, "https://host/"+id+".gguf", 100)
+		folder, err := m.partialFolder(t.Context(), id, "https://host/"+id+".gguf", 100)
 		if err != nil {
 			t.Fatal(err)
 		}

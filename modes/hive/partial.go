@@ -1,6 +1,7 @@
 package hive
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -22,14 +23,19 @@ const partial = ".partial-"
 // keepPartial is how long a download that was cut can be gone on with.
 const keepPartial = 7 * 24 * time.Hour
 
-// partialFolder is the folder in which the model called id arrives from source,
-// size bytes of it, or 0. What came there earlier from elsewhere is cleared away.
-func (m *models) partialFolder(id, source string, size int64) (string, error) {
+// partialFolder is the folder in which the model called id arrives from source, size
+// bytes of it, or 0. What came there earlier from elsewhere is cleared away.
+func (m *models) partialFolder(ctx context.Context, id, source string, size int64) (string, error) {
 	folder := filepath.Join(m.dir, partial+id)
 	var about manifest
 	text, err := os.ReadFile(filepath.Join(folder, manifestFile))
-	if err == nil && json.Unmarshal(text, &about) == nil && about.Source == source {
-		return folder, nil
+	if err == nil && json.Unmarshal(text, &about) == nil {
+		if about.Source == source {
+			return folder, nil
+		}
+		if have, all := begun(folder); have > 0 {
+			ops.Warn(ctx, "model_anew", "%s of the model %s had come from %s: removing that, since it comes from elsewhere now", of(have, all), id, about.Source)
+		}
 	}
 	text, err = json.Marshal(manifest{Source: source, Size: size})
 	if err == nil {
@@ -151,13 +157,26 @@ func (m *models) partialModel(id string) (ops.Model, bool) {
 		if all := d.total.Load(); all > 0 {
 			model.Error += ", " + humanBytes(uint64(all)) + " in all" //nolint:gosec // not negative
 		}
-		model.Hint = fmt.Sprintf("`%s --name %s` shows how far it is", m.line("download", about.Source), id)
+		model.Hint = fmt.Sprintf("`%s` shows how far it is", m.again(id, about.Source))
 	} else {
 		model.Error = "it has come in part only: " + of(have, size)
-		model.Hint = fmt.Sprintf("`%s --name %s` goes on from there, `%s` removes it", m.line("download", about.Source), id, m.line("delete", id))
+		model.Hint = fmt.Sprintf("`%s` goes on from there, `%s` removes it", m.again(id, about.Source), m.line("delete", id))
 	}
 	model.Size = have
 	return model, d != nil || have > 0
+}
+
+// again is the command that brings the model called id from source, as it was begun.
+func (m *models) again(id, source string) string {
+	from, model, ok := strings.Cut(strings.TrimPrefix(source, ops.HiveScheme), "/")
+	if !ok || !strings.HasPrefix(source, ops.HiveScheme) {
+		return m.line("download", source) + " --name " + id
+	}
+	line := fmt.Sprintf("rbee model copy %s --from %s --to %s", model, from, m.hive)
+	if model != id {
+		line += " --name " + id
+	}
+	return line
 }
 
 // of is how much has come, for a person.
@@ -179,8 +198,7 @@ func (m *models) removePartial(id string) (freed int64, ok bool, err error) {
 		return 0, false, nil
 	}
 	if d := m.underway[id]; d != nil {
-		return 0, false, ops.Errorf(ops.CodeConflict, "the model %s is being downloaded", id).
-			WithHint("`rbee job list` shows the job that it is for, and `rbee job cancel` ends that")
+		return 0, false, ops.Errorf(ops.CodeConflict, "the model %s is being downloaded", id).WithHint("%s", endIt(d.job))
 	}
 	freed, _ = begun(folder)
 	if err := os.RemoveAll(folder); err != nil {

@@ -82,7 +82,7 @@ func TestADamagedFileIsFetchedAndNotLinked(t *testing.T) {
 	if err := os.WriteFile(first.Path, damaged, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	temp, err := m.partialFolder("two", first.Source, first.Size)
+	temp, err := m.partialFolder(t.Context(), "two", first.Source, first.Size)
 	if err != nil {
 		t.Fatal(err)
 	}

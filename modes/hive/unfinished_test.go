@@ -65,7 +65,7 @@ func TestADownloadThatIsGivenUpIsListedGoneOnWithOrDeleted(t *testing.T) {
 		case ops.ProgressEvent:
 			if e.Done == 900_000 {
 				await(t, h.Client, listed("slow", "it is being downloaded"))
-				fails(t, h.Client, ops.ModelDelete{ID: "slow"}, ops.CodeConflict, "is being downloaded", "rbee job cancel")
+				fails(t, h.Client, ops.ModelDelete{ID: "slow"}, ops.CodeConflict, "is being downloaded", "`rbee job cancel")
 				cancel(ops.Errorf(ops.CodeCancelled, "enough"))
 			}
 		case ops.TokenEvent, ops.ResultEvent, ops.ErrorEvent, ops.EndEvent:

@@ -317,3 +317,19 @@ func (r rewriting) RoundTrip(q *http.Request) (*http.Response, error) {
 	transport := &http.Transport{DisableKeepAlives: true}
 	return transport.RoundTrip(q)
 }
+
+func TestNothingIsKeptOfAFileThatIsAnotherOneEachTime(t *testing.T) {
+	s := newServer(t, 300_000)
+	s.before = func(http.ResponseWriter, *http.Request) bool {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.tag += "x" // what is under way has the one before
+		return false
+	}
+	path := filepath.Join(t.TempDir(), "x")
+	_, err := newFetcher(t, quick()).Fetch(t.Context(), fetch.File{URL: s.URL, Size: -1}, path, func(int64, int64) {})
+	wantCode(t, err, ops.CodeUnavailable)
+	if have, _ := fetch.Begun(path); have != 0 || !strings.Contains(err.Error(), "has changed on the server again and again") {
+		t.Errorf("%d bytes are kept after %v", have, err)
+	}
+}

@@ -78,6 +78,7 @@ func (f *Fetcher) Fetch(ctx context.Context, what File, path string, seen func(d
 func (t *transfer) leave(err error) error {
 	code := ops.CodeOf(err)
 	_, useless := errors.AsType[spoilt](err)
+	useless = useless || errors.Is(err, errChanged)
 	useful := t.ranges && t.state.Validator != "" && t.have.sum() > 0 && !full(err) && !useless &&
 		(code == ops.CodeUnavailable || code == ops.CodeCancelled || errors.Is(err, ops.ErrDetached))
 	cleanup := t.keep

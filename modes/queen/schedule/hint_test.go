@@ -31,12 +31,13 @@ func TestTheHintNamesModelsThatCanBeUnpinned(t *testing.T) {
 }
 
 func TestAnUnknownModelIsToldTheAliasesToo(t *testing.T) {
-	d := newDepot(t, Options{Aliases: func() map[string]string { return map[string]string{"fast": "bee"} }})
+	d := newDepot(t, Options{Aliases: func() map[string]string { return map[string]string{"fast": "bee", "gone": "ant", "far": "hf:t/x"} }})
 	defer d.Close()
-	d.add("a", 8<<30, bee)
+	d.add("a", 8<<30, bee, ops.Model{ID: "loose.gguf", Error: "it lies loose", Hint: "make a folder"})
 	for model, want := range map[string]string{
-		"elephant":   "there are: bee, fast; `rbee model download` brings others",
+		"elephant":   "there are: bee, far, fast; `rbee model download` brings others",
 		"fasd":       `did you mean "fast"?`,
+		"loose":      "make a folder",
 		"bee:latest": `did you mean "bee"?`,
 		"hf.co/t/x":  "a repository on Hugging Face is given as hf:t/x: `rbee model download` brings it",
 	} {

@@ -3,7 +3,6 @@ package schedule
 import (
 	"cmp"
 	"context"
-	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -172,17 +171,25 @@ func (s *Scheduler) names() []string {
 // unknown is the error of a model that no hive has.
 func (s *Scheduler) unknown(model string) error {
 	for _, h := range s.order {
-		if m, ok := h.models[model]; ok && m.Error != "" {
-			e := ops.Errorf(ops.CodeNotFound, "the model %s on %s cannot be used: %s", model, h.id, m.Error)
+		m, ok := h.models[model]
+		if !ok {
+			m = h.models[model+".gguf"] // a file that lies loose in the models' folder
+		}
+		if m.Error != "" {
+			e := ops.Errorf(ops.CodeNotFound, "the model %s on %s cannot be used: %s", m.ID, h.id, m.Error)
 			e.Field = "model"
-			return e.WithHint("%s", cmp.Or(m.Hint, "`rbee model delete "+model+" --hive "+h.id+"` removes it")) // of a hive of an older build
+			return e.WithHint("%s", cmp.Or(m.Hint, "`rbee model delete "+m.ID+" --hive "+h.id+"` removes it")) // of a hive of an older build
 		}
 	}
 	e := ops.Errorf(ops.CodeNotFound, "there is no model %q on any hive", model)
 	e.Field = "model"
 	names := s.names()
 	if s.Aliases != nil {
-		names = slices.AppendSeq(names, maps.Keys(s.Aliases()))
+		for alias, means := range s.Aliases() {
+			if ops.IsModelReference(means) || s.lines[means].known() { // else it was deleted
+				names = append(names, alias)
+			}
+		}
 		slices.Sort(names)
 	}
 	if ref := ops.NearHub(model); ref != "" {

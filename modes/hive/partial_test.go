@@ -1,0 +1,83 @@
+package hive
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"rbee.dev/rbee/ops"
+	"rbee.dev/rbee/testdata"
+)
+
+// begins has 60 of 100 bytes of the model called id come from source.
+func (m *models) begins(t *testing.T, id, source string) {
+	t.Helper()
+	folder, err := m.partialFolder(t.Context(), id, source, 100)
+	if err == nil {
+		err = os.WriteFile(filepath.Join(folder, "model.gguf.state"), []byte(`{"size_bytes":100,"have":[{"from":0,"to":60}]}`), 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestWhatIsBegunIsGoneOnWithByTheCommandThatBeganIt(t *testing.T) {
+	m := newModels(t)
+	m.begins(t, "tiny", "hf:bees/tiny:tiny-Q8_0.gguf")
+	m.begins(t, "fat", "hive:gpu1/fat")
+	m.begins(t, "mine", "hive:gpu1/fat")
+	for id, want := range map[string]string{
+		"tiny": "`rbee model download hf:bees/tiny:tiny-Q8_0.gguf --name tiny` goes on from there",
+		"fat":  "`rbee model copy fat --from gpu1 --to localhost` goes on from there",
+		"mine": "`rbee model copy fat --from gpu1 --to localhost --name mine` goes on from there",
+	} {
+		if got, ok := m.other(id); !ok || !strings.HasPrefix(got.Hint, want) {
+			t.Errorf("%s: %+v", id, got)
+		}
+	}
+}
+
+func TestWhatHadComeFromElsewhereIsNotRemovedWithoutAWord(t *testing.T) {
+	m := newModels(t)
+	m.begins(t, "tiny", "https://host/tiny.gguf")
+	var said story
+	if _, err := m.partialFolder(said.told(t.Context()), "tiny", "https://host/tiny.gguf", 100); err != nil || len(said.lines) > 0 {
+		t.Errorf("going on says %q, %v", said.lines, err)
+	}
+	_, err := m.partialFolder(said.told(t.Context()), "tiny", "https://other/tiny.gguf", 100)
+	want := []string{"60 B of 100 B of the model tiny had come from https://host/tiny.gguf: removing that, since it comes from elsewhere now"}
+	if err != nil || !slices.Equal(said.lines, want) {
+		t.Errorf("it says %q, %v", said.lines, err)
+	}
+}
+
+func TestADownloadThatIsInTheWayIsNamedByItsJob(t *testing.T) {
+	m := newModels(t)
+	m.begins(t, "tiny", "https://host/tiny.gguf")
+	var said story
+	for job, want := range map[string]string{jobOf(said.told(t.Context())): "`rbee job cancel a-job-of-the-tests-1` ends it", jobOf(t.Context()): "`rbee job list` shows the job"} {
+		m.underway["tiny"] = &download{job: job}
+		_, _, err := m.removePartial("tiny")
+		wantCode(t, err, ops.CodeConflict, "is being downloaded", want)
+	}
+}
+
+func TestAFileThatIsNoWholeModelSaysWhatToDo(t *testing.T) {
+	m := newModels(t)
+	for name, c := range map[string]struct {
+		data  []byte
+		wants []string
+	}{
+		"half.gguf": {testdata.Tinybee()[:1<<20], []string{"is not a usable GGUF file", "has not come whole"}},
+		"page.gguf": {[]byte("<html>"), []string{"does not begin as one", "hf:OWNER/REPOSITORY"}},
+	} {
+		path := filepath.Join(t.TempDir(), name)
+		if err := os.WriteFile(path, c.data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		_, err := m.download(t.Context(), path, "")
+		wantCode(t, err, ops.CodeInvalid, c.wants...)
+	}
+}
