@@ -1,6 +1,7 @@
 package hive
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -91,6 +92,9 @@ func (m *models) stray(e os.DirEntry) (ops.Model, bool) {
 		}
 		model.Error = "it lies loose in the models' folder: a model has a folder of its own"
 		model.Hint = fmt.Sprintf("make the folder %s, and move the file there", filepath.Join(m.dir, good))
+		if of, _, parts := ops.SplitName(name); parts > 0 {
+			model.Hint = fmt.Sprintf("make the folder %s, and move all %d parts there", filepath.Join(m.dir, cmp.Or(nameOf(of), "NAME")), parts)
+		}
 		return model, strings.EqualFold(path.Ext(name), ".gguf")
 	}
 	model.AddedAt = info.ModTime().UTC()
