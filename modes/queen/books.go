@@ -15,6 +15,7 @@ import (
 type books struct {
 	schedule *schedule.Scheduler // is told all that the books are
 	changed  chan struct{}       // holds a token when something has changed
+	bell     bell                // rings when something has changed
 
 	mu    sync.Mutex
 	hives map[string]*entry
@@ -31,6 +32,7 @@ type entry struct {
 
 // turned notes that something has changed.
 func (b *books) turned() {
+	b.bell.ring()
 	select {
 	case b.changed <- struct{}{}:
 	default: // nobody has looked since the last time

@@ -45,37 +45,6 @@ func (q *Queen) assign(ctx context.Context, o ops.Infer) (any, error) {
 	return answer, err
 }
 
-// toWorker has the worker answer that a job names. One whose model is divided is
-// asked once more where it fails before it has said anything, as in [Queen.try].
-func (q *Queen) toWorker(ctx context.Context, hive string, o ops.Infer) (any, error) {
-	w, ok := q.worker(split{hive: hive, id: o.WorkerID})
-	if !ok || len(w.Parts) == 0 || o.Model != "" && o.Model != w.Model {
-		answer, err := q.toNamed(ctx, hive, o)
-		if ok {
-			err = ofWorker(err, w)
-		}
-		return answer, err
-	}
-	if err := q.refuseDrained(hive); err != nil {
-		return nil, err
-	}
-	if err := q.schedule.Lacking(schedule.KeyOf(w)); err != nil {
-		return nil, err
-	}
-	answer, began, err := q.askWorker(ctx, w, o, 1)
-	if err == nil || began || ctx.Err() != nil || !passedOver(err) {
-		return answer, ofWorker(err, w)
-	}
-	onceMore(ctx, w, err)
-	answer, _, err = q.askWorker(ctx, w, o, 2)
-	return answer, ofWorker(err, w)
-}
-
-// onceMore says that a worker has failed and is asked again.
-func onceMore(ctx context.Context, w ops.Worker, err error) {
-	ops.Warn(ctx, "worker_failed", "worker %s of %s could not do it, trying it once more: %v", w.ID, w.HiveID, err)
-}
-
 // toChoose is the job of ctx as the scheduler takes it.
 func toChoose(ctx context.Context, o ops.Infer) schedule.Request {
 	return schedule.Request{
