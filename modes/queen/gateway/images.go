@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"slices"
@@ -12,7 +11,7 @@ import (
 // checkImages refuses images for a model that takes none. Engines say so by an error of
 // their own, which would have every worker of it asked.
 func (g *Gateway) checkImages(ctx context.Context, a asked) error {
-	if !bytes.Contains(a.prompt, []byte(`"image_url"`)) {
+	if !a.images { // which costs nothing to know
 		return nil
 	}
 	if able, told := g.able(ctx, a.model, ops.AbilityVision); able || !told || !hasImages(a.prompt) {

@@ -19,6 +19,7 @@ type asked struct {
 	most     int    // tokens that an answer may have, 0 where nothing is said
 	choices  int    // answers that are wanted, 0 likewise
 	prompt   []byte // as it stands in the body: messages, prompt or input
+	images   bool   // the prompt may hold some
 }
 
 // repeatable reports whether the same request has the same answer again.
@@ -46,6 +47,7 @@ func scan(body []byte) (a asked, err error) {
 		}
 		s.space()
 		from := s.at
+		s.image = false
 		if !s.value() {
 			return a, errNotObject
 		}
@@ -71,7 +73,7 @@ func scan(body []byte) (a asked, err error) {
 		case `"n"`:
 			a.choices = amount(value)
 		case `"messages"`, `"prompt"`, `"input"`:
-			a.prompt = value
+			a.prompt, a.images = value, s.image
 		}
 		s.space()
 		if s.is('}') {
@@ -106,8 +108,9 @@ const mostAmount = 1 << 24
 
 // scanner walks over JSON (RFC 8259).
 type scanner struct {
-	text []byte
-	at   int
+	text  []byte
+	at    int
+	image bool // a string that the parts of a prompt have which are images
 }
 
 // is steps over c, if that comes next.
@@ -160,9 +163,11 @@ func (s *scanner) value() bool {
 	for depth := 0; s.at < len(s.text); {
 		switch c := s.text[s.at]; c {
 		case '"':
-			if _, ok := s.quoted(); !ok {
+			text, ok := s.quoted()
+			if !ok {
 				return false
 			}
+			s.image = s.image || string(text) == `"image_url"`
 		case '{', '[':
 			depth++
 			s.at++

@@ -18,6 +18,8 @@ func TestABodysModelAndStreamAreFound(t *testing.T) {
 		{"nothing at all", ` { } `, asked{}},
 		{"behind a prompt that looks like it", `{"messages":[{"content":"\"model\":\"x\" \\"}],"model" : "a\u0062" , "stream":false}`, asked{model: "ab", prompt: []byte(`[{"content":"\"model\":\"x\" \\"}]`)}},
 		{"deeper ones are not it", `{"a":{"model":"x","stream":true},"b":[{"model":"y"}]}`, asked{}},
+		{"images", `{"messages":[{"content":[{"type" : "image_url"}]}]}`, asked{prompt: []byte(`[{"content":[{"type" : "image_url"}]}]`), images: true}},
+		{"what says so only", `{"messages":[{"content":"\"image_url\""}],"tools":[{"image_url":{}}]}`, asked{prompt: []byte(`[{"content":"\"image_url\""}]`)}},
 		{"the last one counts", `{"model":"a","model":"b"}`, asked{model: "b"}},
 		{"numbers and words between", `{"n":-1.5e3,"t":true,"z":null,"model":"m"}`, asked{model: "m"}},
 		{"names with escapes", `{"mod\u0065l":"m","\u0073tream":true,"\x":1}`, asked{model: "m", stream: true}},
