@@ -7,8 +7,10 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"net"
 	"net/http"
 	"net/http/httputil"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -77,6 +79,10 @@ func (l *life) serve(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// hangUps are what comes of a connection that the other side closes: while its answer is
+// read, or the request is still being written.
+var hangUps = []error{io.EOF, io.ErrUnexpectedEOF, net.ErrClosed, syscall.ECONNRESET, syscall.EPIPE}
+
 // explain says why the process did not answer, or not to the end of what it had begun.
 func (l *life) explain(r *http.Request, err error, begun bool) error {
 	if r.Context().Err() != nil {
@@ -86,7 +92,7 @@ func (l *life) explain(r *http.Request, err error, begun bool) error {
 		return l.why
 	}
 	o := l.server.options
-	closed := errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET)
+	closed := slices.ContainsFunc(hangUps, func(e error) bool { return errors.Is(err, e) })
 	what := fmt.Sprintf("%s broke its answer off: %v", o.Name, err)
 	switch {
 	case closed && begun:
