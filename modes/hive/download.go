@@ -22,6 +22,7 @@ type download struct {
 	job         string       // of who leads it, for others to end it by, or ""
 	have, total atomic.Int64 // bytes; total is -1 while nobody knows
 	done        chan struct{}
+	brought     bool // and not found to be here already
 	model       ops.Model
 	err         error
 }
@@ -75,7 +76,13 @@ func (m *models) lead(ctx context.Context, f *fetch.Fetcher, d *download, p plan
 		d.model, d.err = m.bring(ctx, f, d, p, id)
 		d.err = fetch.NoRoom(d.err, "the model "+id, m.dir)
 	}()
-	meter.Wait()
+	meter.Wait() // the bar is whole before the news
+	if d.brought {
+		ops.Narrate(ctx, "model_ready", "the model %s is on hive %s", id, m.hive)
+	}
+	if d.brought && d.model.Refused != "" {
+		ops.Warn(ctx, "model_refused", "%s; %s", d.model.Refused, d.model.Hint)
+	}
 	return d.model, d.err
 }
 
@@ -161,12 +168,8 @@ func (m *models) bring(ctx context.Context, f *fetch.Fetcher, d *download, p pla
 	if err != nil {
 		return ops.Model{}, also(err, os.RemoveAll(temp))
 	}
-	ops.Narrate(ctx, "model_ready", "the model %s is on hive %s", id, m.hive)
-	model, err := m.get(id)
-	if model.Refused != "" {
-		ops.Warn(ctx, "model_refused", "%s; %s", model.Refused, model.Hint)
-	}
-	return model, err
+	d.brought = true
+	return m.get(id)
 }
 
 // leave ends a download that failed with err. It says what is kept of it, unless

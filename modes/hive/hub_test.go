@@ -70,6 +70,26 @@ func TestAModelComesFromTheHubAndSaysWhichItIs(t *testing.T) {
 	}
 }
 
+func TestTheBarIsWholeBeforeItIsSaidThatTheModelIsThere(t *testing.T) {
+	m := newModelsOf(t, hub(t).URL)
+	var said story
+	last := int64(0)
+	said.see = func(e ops.Event) {
+		switch e := e.(type) {
+		case ops.ProgressEvent:
+			last = e.Done
+		case ops.NarrationEvent:
+			if e.Action == "model_ready" && last != int64(len(testdata.Tinybee())) {
+				t.Errorf("it is there, and the bar is at %d", last)
+			}
+		case ops.TokenEvent, ops.ResultEvent, ops.ErrorEvent, ops.EndEvent:
+		}
+	}
+	if _, err := m.download(said.told(t.Context()), "hf:bees/tiny", ""); err != nil || !strings.Contains(strings.Join(said.lines, "\n"), "is on hive") {
+		t.Errorf("%v, it says %q", err, said.lines)
+	}
+}
+
 func TestASplitModelIsOneModel(t *testing.T) {
 	m := newModelsOf(t, hub(t).URL)
 	var said story
