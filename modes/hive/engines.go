@@ -101,7 +101,8 @@ func (h *Hive) checkDevice(engine, id string) error {
 	for i, d := range devices {
 		ids[i] = d.ID
 	}
-	e := ops.Errorf(ops.CodeNotFound, "there is no device %q on hive %s", id, h.Name).WithHint("it has: %s", strings.Join(ids, ", "))
+	e := ops.Errorf(ops.CodeNotFound, "there is no device %q on hive %s", id, h.Name).
+		WithHint("%s", strings.Join(append([]string{"it has: " + strings.Join(ids, ", ")}, h.machine.wrong()...), "; not usable: "))
 	for _, d := range devices {
 		if d.ID == id && engine != builtin {
 			return nil

@@ -415,6 +415,7 @@ func TestALookThatIsCutShortForgetsNoCard(t *testing.T) {
 	if got := h.machine.wrong(); len(h.machine.gpus()) != 0 || len(got) != 1 {
 		t.Errorf("it says %q of %+v", got, h.machine.list())
 	}
+	wantCode(t, h.checkDevice(llamaCpp, "cuda:0"), ops.CodeNotFound, "it has: cpu; not usable: "+h.machine.wrong()[0])
 }
 
 func TestACardIsNotPromisedTwice(t *testing.T) {

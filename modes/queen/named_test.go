@@ -85,7 +85,7 @@ func TestAJobThatWaitsForItsWorkerCanBeCancelled(t *testing.T) {
 	heardWhole(q, ops.WorkerLoading, "it ended", 0)
 	ctx, cancel := context.WithCancelCause(t.Context())
 	_, err := q.assign(ops.WithSink(ctx, &onWait{do: func() { cancel(errors.New("enough")) }}), ops.Infer{WorkerID: "whole", Prompt: "Tell"})
-	if err == nil || context.Cause(ctx) != err {
+	if err == nil || !errors.Is(err, context.Cause(ctx)) {
 		t.Errorf("it ends with %v", err)
 	}
 }
