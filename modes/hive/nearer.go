@@ -44,10 +44,6 @@ func (m *models) having(ctx context.Context, source, sum string) []plan {
 // resolveOr is resolve, but where a server is not reached and another hive has
 // what is meant, it is taken from there.
 func (m *models) resolveOr(ctx context.Context, f *fetch.Fetcher, from string) (plan, error) {
-	if ref, page := f.Page(from); page {
-		ops.Narrate(ctx, "model_choose", "%s is a page of Hugging Face: taking what it shows, %s", fetch.Shown(from), ref)
-		from = ref
-	}
 	p, err := m.resolve(ctx, f, from)
 	if ops.CodeOf(err) != ops.CodeUnavailable || !strings.HasPrefix(from, fetch.HubPrefix) || ctx.Err() != nil {
 		return p, err
