@@ -48,11 +48,15 @@ func TestOfTwoModelsInOneRepositoryNobodyGuessesWhichIsMeant(t *testing.T) {
 		says      string
 	}{
 		{
-			"of one quantisation", "hf:bees/tiny-GGUF", map[string]int{"a-Q4_K_M.gguf": 1, "b-Q4_K_M.gguf": 2, "b-Q8_0.gguf": 3},
+			"of one quantisation",
+			"hf:bees/tiny-GGUF",
+			map[string]int{"a-Q4_K_M.gguf": 1, "b-Q4_K_M.gguf": 2, "b-Q8_0.gguf": 3},
 			"several files with Q4_K_M name one, as in hf:bees/tiny-GGUF:a-Q4_K_M.gguf; there are a-Q4_K_M.gguf, b-Q4_K_M.gguf",
 		},
 		{
-			"the quantisation is named", "hf:bees/tiny-GGUF:q4_k_m", map[string]int{"a-Q4_K_M.gguf": 1, "b-Q4_K_M.gguf": 2},
+			"the quantisation is named",
+			"hf:bees/tiny-GGUF:q4_k_m",
+			map[string]int{"a-Q4_K_M.gguf": 1, "b-Q4_K_M.gguf": 2},
 			"several files with q4_k_m name one, as in hf:bees/tiny-GGUF:a-Q4_K_M.gguf",
 		},
 		{"of none", "hf:bees/tiny-GGUF", map[string]int{"a.gguf": 1, "b.gguf": 2}, "several files with no quantisation in their names name one, as in hf:bees/tiny-GGUF:a.gguf; there are a.gguf, b.gguf"},
@@ -77,17 +81,23 @@ func TestAProjectorIsNoModel(t *testing.T) {
 		says      string
 	}{
 		{
-			"asked for by its file", "hf:bees/tiny-GGUF:mmproj-F16.gguf", map[string]int{"a-Q8_0.gguf": 1, "mmproj-F16.gguf": 1},
+			"asked for by its file",
+			"hf:bees/tiny-GGUF:mmproj-F16.gguf",
+			map[string]int{"a-Q8_0.gguf": 1, "mmproj-F16.gguf": 1},
 			"mmproj-F16.gguf in bees/tiny-GGUF is no model: it is a projector, by which a model takes images it comes with the repository's models: `rbee model download hf:bees/tiny-GGUF`",
 		},
 		{
-			"alone", "hf:bees/tiny-GGUF", map[string]int{"mmproj-F16.gguf": 1},
+			"alone",
+			"hf:bees/tiny-GGUF",
+			map[string]int{"mmproj-F16.gguf": 1},
 			"bees/tiny-GGUF holds no model, only a projector, by which a model takes images: mmproj-F16.gguf look for the model's own repository",
 		},
 		{"alone, and asked for", "hf:bees/tiny-GGUF:mmproj-F16.gguf", map[string]int{"mmproj-F16.gguf": 1}, "holds no model, only a projector"},
 		{"alone, where another file is asked for", "hf:bees/tiny-GGUF:Q8_0", map[string]int{"mmproj-F16.gguf": 1}, "holds no model, only a projector"},
 		{
-			"an importance matrix", "hf:bees/tiny-GGUF:a.imatrix.gguf", map[string]int{"a-Q8_0.gguf": 1, "a.imatrix.gguf": 1},
+			"an importance matrix",
+			"hf:bees/tiny-GGUF:a.imatrix.gguf",
+			map[string]int{"a-Q8_0.gguf": 1, "a.imatrix.gguf": 1},
 			"a.imatrix.gguf in bees/tiny-GGUF is no model: it is what models are quantised by",
 		},
 	} {
