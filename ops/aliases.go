@@ -20,7 +20,7 @@ func checkAlias(value string) error {
 type Alias struct {
 	Alias string `json:"alias"`
 	Model string `json:"model"`
-	// Missing says, in a list, that no hive has a model of that name.
+	// Missing says that no hive has the model, and that requests do not bring it.
 	Missing bool `json:"missing,omitempty"`
 }
 

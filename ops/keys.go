@@ -93,8 +93,8 @@ type KeyCreate struct {
 	// Scopes are what it opens; absent means inference. None at all is refused: who
 	// meant to narrow the key down would be given another one.
 	Scopes []Scope `json:"scopes,omitempty"`
-	// Models are the models that it may use, 256 at most; absent means all, and none
-	// at all is refused.
+	// Models are the models that it may use, or aliases, for what these mean then, 256 at
+	// most; absent means all, and none at all is refused.
 	Models []string `json:"models,omitempty"`
 	// RequestsPerMinute bounds requests, up to a million; 0 does not.
 	RequestsPerMinute int `json:"requests_per_minute,omitempty"`

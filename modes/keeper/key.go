@@ -16,8 +16,8 @@ import (
 type KeyCreate struct {
 	Name              *string  `help:"What to call it, as who or what uses it." placeholder:"NAME"`
 	Scope             []string `sep:"none" help:"What it opens: inference, jobs or admin; once for each (default: inference)." placeholder:"SCOPE"`
-	Model             []string `short:"m" sep:"none" help:"Model that it may use; once for each (default: all)." placeholder:"NAME"`
-	RequestsPerMinute int      `help:"Requests a minute at most (default: any); those that are refused do not count." placeholder:"N"`
+	Model             []string `short:"m" sep:"none" help:"Model that it may use, or an alias, for what that means then; once for each (default: all)." placeholder:"NAME"`
+	RequestsPerMinute int      `help:"Requests a minute at most (default: any); those that are refused, or only look at what there is, do not count." placeholder:"N"`
 	TokensPerMinute   int      `help:"Tokens a minute, prompts and answers together (default: any); what a request takes beyond them is taken off the next minutes." placeholder:"N"`
 	Expires           *string  `help:"How long it is taken, as 12h or 30d (default: until it is revoked)." placeholder:"AGE"`
 	Digest            *string  `help:"SHA-256 of a random secret of your own, in hex (default: one is made and printed)." placeholder:"HEX"`

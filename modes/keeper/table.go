@@ -338,6 +338,9 @@ func aliases(w io.Writer, result any) {
 			note := ""
 			if a.Missing {
 				note = "no hive has this model"
+				if ops.IsModelReference(a.Model) {
+					note += ", and requests do not bring it"
+				}
 			}
 			row(w, a.Alias, a.Model, note)
 		}

@@ -68,7 +68,20 @@ func (q *Queen) ModelAlias(ctx context.Context, o ops.ModelAlias) (ops.Alias, er
 	if err := q.store.SaveAlias(ctx, o.Alias, o.Model); err != nil {
 		return ops.Alias{}, err
 	}
-	return ops.Alias{Alias: o.Alias, Model: o.Model}, q.aliases.load(ctx, q.store)
+	a := ops.Alias{Alias: o.Alias, Model: o.Model, Missing: ops.IsModelReference(o.Model) && q.lacks(o.Model)}
+	if a.Missing {
+		ops.Warn(ctx, "model_alias", "no hive has that model, and this queen does not download by itself; `rbee model download %s` brings it, `rbee queen serve --auto-download` lets requests do so", o.Model)
+	}
+	return a, q.aliases.load(ctx, q.store)
+}
+
+// lacks reports whether requests for the model that an alias means fail: no hive has
+// it, and they do not bring it.
+func (q *Queen) lacks(model string) bool {
+	if !ops.IsModelReference(model) {
+		return q.known(model) == ""
+	}
+	return !q.AutoDownload && !slices.ContainsFunc(q.books.models(), func(m ops.Model) bool { return m.Error == "" && m.ComesFrom(model) })
 }
 
 // noModel is the error of an alias for what is no model.
@@ -89,15 +102,24 @@ func (q *Queen) noModel(name string, models []ops.Model) error {
 }
 
 // ModelAliases lists the aliases.
-func (q *Queen) ModelAliases(context.Context, ops.ModelAliases) (ops.Aliases, error) {
+func (q *Queen) ModelAliases(ctx context.Context, _ ops.ModelAliases) (ops.Aliases, error) {
 	all := q.aliases.get()
 	list := ops.Aliases{Aliases: []ops.Alias{}}
 	for _, name := range slices.Sorted(maps.Keys(all)) {
 		a := ops.Alias{Alias: name, Model: all[name]}
-		a.Missing = !ops.IsModelReference(a.Model) && q.known(a.Model) == ""
+		if !q.mayUse(ctx, a.Model) {
+			continue
+		}
+		a.Missing = q.lacks(a.Model)
 		list.Aliases = append(list.Aliases, a)
 	}
 	return list, nil
+}
+
+// mayUse reports whether who has sent the job of ctx may use the model, and so is
+// told of it.
+func (q *Queen) mayUse(ctx context.Context, model string) bool {
+	return q.access.Guest(ops.CallerOf(ctx)).May(model) == nil
 }
 
 // ModelUnalias removes an alias.
@@ -135,6 +157,7 @@ func (q *Queen) withAliases(ctx context.Context, o ops.HiveOp, result any) (any,
 	switch o.(type) {
 	case ops.ModelList:
 		list, err := readAs[ops.Models](result)
+		list.Models = slices.DeleteFunc(list.Models, func(m ops.Model) bool { return !q.mayUse(ctx, m.ID) })
 		for i, m := range list.Models {
 			list.Models[i].Aliases = q.called(m)
 		}

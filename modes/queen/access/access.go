@@ -3,6 +3,7 @@ package access
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"sync"
 	"time"
 
@@ -58,8 +59,5 @@ func Open(ctx context.Context, o Options) (*Access, error) {
 
 // Write writes down what was counted since it was called last.
 func (a *Access) Write(ctx context.Context) error {
-	if err := a.ledger.write(ctx, a.DB, a.Now()); err != nil {
-		return err
-	}
-	return a.keys.saveUse(ctx, a.DB)
+	return errors.Join(a.ledger.write(ctx, a.DB, a.Now()), a.keys.saveUse(ctx, a.DB))
 }

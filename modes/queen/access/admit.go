@@ -41,16 +41,23 @@ func (a *Access) Admit(r *http.Request, route string) (*http.Request, error) {
 		return nil, ops.Errorf(ops.CodeDenied, "the API key %s is not for %s", k.called(), scope).
 			WithHint("it opens %s; this wants a key with --scope %s, or the queen's token", list(k.Scopes), scope)
 	}
-	now := a.Now()
-	k.used.Store(now.UnixMilli())
-	if r.Method == http.MethodPost {
-		held, wait := k.requests.hold(now, 1)
-		if wait > 0 {
-			return nil, job.Refusal{Status: http.StatusTooManyRequests, After: wait, Failure: k.usedUp("requests", k.RequestsPerMinute, wait)}
+	k.used.Store(a.Now().UnixMilli())
+	if r.Method == http.MethodPost && route != submit { // where it depends on the operation
+		if err := k.counts(a.Now()); err != nil {
+			return nil, err
 		}
-		k.requests.settle(now, held, held)
 	}
 	return a.as(r, k, k.ID), nil
+}
+
+// counts counts a request, or refuses it where the key has none left.
+func (k *key) counts(now time.Time) error {
+	held, wait := k.requests.hold(now, 1)
+	if wait > 0 {
+		return job.Refusal{Status: http.StatusTooManyRequests, After: wait, Failure: k.usedUp("requests", k.RequestsPerMinute, wait)}
+	}
+	k.requests.settle(now, held, held)
+	return nil
 }
 
 // usedUp is the error of a key that has nothing left of one of its rates. A request
@@ -87,11 +94,10 @@ func (a *Access) as(r *http.Request, k *key, id string) *http.Request {
 	caller := job.Caller{}
 	if k != nil {
 		caller = job.Caller{ID: id, Own: !k.opens(ops.ScopeAdmin), May: func(o ops.Op) error {
-			err := k.mayDo(o, a.Model)
-			if err != nil {
-				k.requests.back(a.Now())
+			if err := k.mayDo(o, a.Model); err != nil || ops.IsLookup(o.Name()) { // looking is free
+				return err
 			}
-			return err
+			return k.counts(a.Now())
 		}}
 	}
 	if id != ops.ByNone { // whose requests take turns by the machines they come from

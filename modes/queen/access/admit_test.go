@@ -150,6 +150,27 @@ func TestForgettingTheLastKeyOpensInferenceAgain(t *testing.T) {
 	}
 }
 
+// TestLookingDoesNotCountAsARequest: what a job does, does.
+func TestLookingDoesNotCountAsARequest(t *testing.T) {
+	o := newOffice(t)
+	_, secret := o.key(ops.KeyCreate{Scopes: []ops.Scope{ops.ScopeJobs}, RequestsPerMinute: 1})
+	for _, tt := range []struct {
+		o    ops.Op
+		want int
+	}{
+		{ops.WorkerList{}, 202},
+		{ops.ModelList{}, 202},
+		{ops.KeyList{}, 403},
+		{ops.Infer{Prompt: "a"}, 202},
+		{ops.Infer{Prompt: "a"}, 429},
+		{ops.Status{}, 202},
+	} {
+		if got, text := o.submit(tt.o, secret); got != tt.want {
+			t.Errorf("%s: %d %s, want %d", tt.o.Name(), got, text, tt.want)
+		}
+	}
+}
+
 func TestAKeyIsHeldToItsRequestsAMinute(t *testing.T) {
 	o := newOffice(t)
 	_, secret := o.key(ops.KeyCreate{RequestsPerMinute: 3})

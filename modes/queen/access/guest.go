@@ -20,7 +20,7 @@ func (g *guest) May(model string) error {
 	if g.key == nil {
 		return nil
 	}
-	return g.key.mayUse(model)
+	return g.key.mayUse(model, g.access.Model)
 }
 
 // Reserve holds the tokens that the request may use, until it is told what it has

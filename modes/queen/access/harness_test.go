@@ -1,6 +1,8 @@
 package access
 
 import (
+	"bytes"
+	"context"
 	"database/sql"
 	"errors"
 	"net/http"
@@ -11,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/rs/zerolog"
 	_ "modernc.org/sqlite" // the database driver "sqlite"
 
 	"rbee.dev/rbee/job"
@@ -76,6 +79,35 @@ func (o *office) key(k ops.KeyCreate) (ops.Key, string) {
 		o.t.Fatal(err)
 	}
 	return made, secret
+}
+
+// submit submits an operation with a secret to a server of jobs, which does nothing,
+// and returns what that answers.
+func (o *office) submit(op ops.Op, secret string) (status int, text string) {
+	o.t.Helper()
+	server, err := job.NewServer(job.Options[ops.Op]{
+		Mode: "queen", Dir: o.t.TempDir(), Log: zerolog.Nop(), Run: func(context.Context, ops.Op) (any, error) { return nil, nil },
+		Admit: func(r *http.Request, route string) (*http.Request, error) {
+			r.RemoteAddr = "127.0.0.1:50000"
+			return o.Admit(r, route)
+		},
+	})
+	if err != nil {
+		o.t.Fatal(err)
+	}
+	body, err := ops.Encode(op, "")
+	if err != nil {
+		o.t.Fatal(err)
+	}
+	r := httptest.NewRequest(http.MethodPost, "http://127.0.0.1:7833/v1/jobs", bytes.NewReader(body))
+	r.Header.Set("Content-Type", "application/json")
+	r.Header.Set("Authorization", "Bearer "+secret)
+	w := httptest.NewRecorder()
+	server.ServeHTTP(w, r)
+	if err := server.Stop(o.t.Context()); err != nil {
+		o.t.Error(err)
+	}
+	return w.Code, w.Body.String()
 }
 
 // request is one that a program of this machine sends.

@@ -25,7 +25,7 @@ type key struct {
 	requests, tokens *bucket
 	revoked          atomic.Int64 // Unix milliseconds, or 0
 	used             atomic.Int64 // the same; of the last request
-	saved            state        // what the database has; of the one that writes
+	saved            state        // what the database has; see keys.changing
 }
 
 func newKey(k ops.Key, d digest) *key {
@@ -86,7 +86,7 @@ func moment(millis int64) *time.Time {
 
 // keys are all keys there are, by the beginning of their digests.
 type keys struct {
-	changing sync.Mutex // held while keys are made or revoked, database and all
+	changing sync.Mutex // held while keys are made, revoked or written down, database and all
 
 	mu    sync.RWMutex
 	all   []*key // oldest first

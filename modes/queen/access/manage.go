@@ -22,13 +22,9 @@ func (a *Access) Create(ctx context.Context, o ops.KeyCreate) (ops.Key, error) {
 	}
 	now := a.Now().UTC()
 	k := ops.Key{
-		ID: "k" + strings.ToLower(rand.Text()[:8]), Name: o.Label, Scopes: once(o.Scopes), Models: []string{},
+		ID: "k" + strings.ToLower(rand.Text()[:8]), Name: o.Label, Scopes: once(o.Scopes), Models: once(o.Models),
 		RequestsPerMinute: o.RequestsPerMinute, TokensPerMinute: o.TokensPerMinute, CreatedAt: now,
 	}
-	for _, m := range o.Models { // by its own name: another one may mean another model tomorrow
-		k.Models = append(k.Models, a.Model(m))
-	}
-	k.Models = once(k.Models)
 	if len(k.Scopes) == 0 {
 		k.Scopes = []ops.Scope{ops.ScopeInference}
 	}
@@ -125,6 +121,8 @@ func (a *Access) Revoke(ctx context.Context, o ops.KeyRevoke) (ops.KeyEnded, err
 		return ops.KeyEnded{}, ops.AsError(err).WithHint("it is refused from now on; once the disk of the state folder has room, forget it again")
 	} else if err != nil {
 		ops.Warn(ctx, "keys", "the key is refused from now on, but that is not written down yet: %v; it will be once the disk of the state folder has room, and is lost where the queen ends before", err)
+	} else {
+		k.saved.revoked = k.revoked.Load()
 	}
 	if o.Forget {
 		a.keys.set(slices.DeleteFunc(a.keys.list(), func(other *key) bool { return other == k }))
@@ -133,6 +131,20 @@ func (a *Access) Revoke(ctx context.Context, o ops.KeyRevoke) (ops.KeyEnded, err
 		}
 	}
 	return ops.KeyEnded{ID: k.ID, Name: k.Name, Forgotten: o.Forget}, nil
+}
+
+// Unwritten are the keys whose end could not be written down, which it tries once
+// more, and why: the next queen would take them again.
+func (a *Access) Unwritten(ctx context.Context) (list []string, why error) {
+	a.keys.changing.Lock()
+	defer a.keys.changing.Unlock()
+	why = a.keys.save(ctx, a.DB)
+	for _, k := range a.keys.list() {
+		if k.revoked.Load() != k.saved.revoked {
+			list = append(list, k.called())
+		}
+	}
+	return list, why
 }
 
 // christen sees that a key which is to be made has a name, which no other one that

@@ -104,12 +104,53 @@ func TestAKeyIsRefusedThoughNothingCanBeWrittenDown(t *testing.T) {
 	if _, err := o.Revoke(full, ops.KeyRevoke{ID: k.ID, Forget: true}); err == nil || !strings.Contains(ops.AsError(err).Hint, "refused from now on") || len(o.List().Keys) != 1 {
 		t.Errorf("forgotten: %v", err)
 	}
-	if err := o.Write(t.Context()); err != nil {
-		t.Fatal(err)
+	if lost, err := o.Unwritten(full); err == nil || len(lost) != 1 || lost[0] != k.ID+" (web)" {
+		t.Errorf("what is not written down yet: %q, %v", lost, err)
+	}
+	if lost, err := o.Unwritten(t.Context()); err != nil || len(lost) != 0 { // which tries it
+		t.Errorf("and once it is: %q, %v", lost, err)
 	}
 	o.reopen()
 	if got := o.List().Keys[0].State; got != ops.KeyRevoked {
 		t.Errorf("after a restart it is %s", got)
+	}
+}
+
+// TestARevocationThatIsWrittenDownIsNotMissed: where only what a key has used since is not.
+func TestARevocationThatIsWrittenDownIsNotMissed(t *testing.T) {
+	o := newOffice(t)
+	_, secret := o.key(ops.KeyCreate{Label: "web"})
+	if _, err := o.ask(models, secret); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := o.Revoke(t.Context(), ops.KeyRevoke{ID: "web"}); err != nil {
+		t.Fatal(err)
+	}
+	full, cancel := context.WithCancel(t.Context())
+	cancel()
+	if lost, _ := o.Unwritten(full); len(lost) != 0 {
+		t.Errorf("not written down: %q", lost)
+	}
+}
+
+// TestARevocationIsTriedAgainThoughUseCannotBeWrittenDown: neither keeps the other.
+func TestARevocationIsTriedAgainThoughUseCannotBeWrittenDown(t *testing.T) {
+	o := newOffice(t)
+	k, _ := o.key(ops.KeyCreate{Label: "web"})
+	full, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := o.Revoke(full, ops.KeyRevoke{ID: "web"}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := o.DB.ExecContext(t.Context(), "ALTER TABLE usage RENAME TO elsewhere"); err != nil {
+		t.Fatal(err)
+	}
+	o.Guest(k.ID).Used(gateway.Use{Model: "bee", TokensIn: 3})
+	if err := o.Write(t.Context()); err == nil {
+		t.Error("nothing is said of what cannot be written down")
+	}
+	if lost, err := o.Unwritten(full); len(lost) != 0 {
+		t.Errorf("not written down: %q, %v", lost, err)
 	}
 }
 

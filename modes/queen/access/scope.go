@@ -113,17 +113,21 @@ func (k *key) mayDo(o ops.Op, named func(string) string) error {
 			WithHint("it opens %s; this wants a key with --scope %s, or the queen's token", list(k.Scopes), wants)
 	}
 	if infer, ok := o.(ops.Infer); ok {
-		return k.mayUse(named(infer.Model))
+		return k.mayUse(named(infer.Model), named)
 	}
 	if isSpawn {
-		return k.mayUse(named(spawn.Model))
+		return k.mayUse(named(spawn.Model), named)
+	}
+	if get, ok := o.(ops.ModelGet); ok {
+		return k.mayUse(named(get.ID), named)
 	}
 	return nil
 }
 
-// mayUse refuses models that a key is not for; "" is whichever suits.
-func (k *key) mayUse(model string) error {
-	if len(k.Models) == 0 || slices.Contains(k.Models, model) {
+// mayUse refuses models that a key is not for; "" is whichever suits. The names that
+// the key was made for mean what they mean now.
+func (k *key) mayUse(model string, named func(string) string) error {
+	if len(k.Models) == 0 || slices.ContainsFunc(k.Models, func(name string) bool { return named(name) == model }) {
 		return nil
 	}
 	e := ops.Errorf(ops.CodeDenied, "the API key %s is not for the model %q", k.called(), model)

@@ -1,9 +1,7 @@
 package access
 
 import (
-	"bytes"
 	"cmp"
-	"context"
 	"maps"
 	"net/http"
 	"net/http/httptest"
@@ -11,9 +9,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/rs/zerolog"
-
-	"rbee.dev/rbee/job"
 	"rbee.dev/rbee/ops"
 )
 
@@ -33,6 +28,7 @@ func TestEveryOperationHasAScope(t *testing.T) {
 func TestAKeyForJobsDoesWhatItsScopesAndModelsSay(t *testing.T) {
 	jobs := newKey(ops.Key{ID: "k1", Scopes: []ops.Scope{ops.ScopeJobs}}, digest{})
 	one := newKey(ops.Key{ID: "k2", Name: "one", Scopes: []ops.Scope{ops.ScopeJobs}, Models: []string{"bee", "wasp"}}, digest{})
+	quick := newKey(ops.Key{ID: "k4", Scopes: []ops.Scope{ops.ScopeJobs}, Models: []string{"fast"}}, digest{})
 	admin := newKey(ops.Key{ID: "k3", Scopes: []ops.Scope{ops.ScopeAdmin}}, digest{})
 	for name, tt := range map[string]struct {
 		key *key
@@ -43,6 +39,11 @@ func TestAKeyForJobsDoesWhatItsScopesAndModelsSay(t *testing.T) {
 		"text of its model":                  {one, ops.Infer{Prompt: "a", Model: "bee"}, true},
 		"text of its model, by another name": {one, ops.Infer{Prompt: "a", Model: "fast"}, true},
 		"text of another by another name":    {one, ops.Infer{Prompt: "a", Model: "slow"}, false},
+		"text of an alias":                   {quick, ops.Infer{Prompt: "a", Model: "fast"}, true},
+		"text of what that means":            {quick, ops.Infer{Prompt: "a", Model: "bee"}, true},
+		"text of another alias":              {quick, ops.Infer{Prompt: "a", Model: "slow"}, false},
+		"a look at its model":                {one, ops.ModelGet{ID: "fast"}, true},
+		"a look at another":                  {one, ops.ModelGet{ID: "hornet"}, false},
 		"text of another":                    {one, ops.Infer{Prompt: "a", Model: "hornet"}, false},
 		"text of whichever":                  {one, ops.Infer{Prompt: "a"}, false},
 		"the whole picture":                  {jobs, ops.Status{}, true},
@@ -85,30 +86,9 @@ func TestAKeyIsToldTheScopeThatTheOperationWants(t *testing.T) {
 		{ops.ScopeAdmin, ops.KeyList{}, ""},
 	} {
 		_, secret := o.key(ops.KeyCreate{Scopes: []ops.Scope{tt.has}})
-		server, err := job.NewServer(job.Options[ops.Op]{
-			Mode: "queen", Dir: t.TempDir(), Log: zerolog.Nop(), Run: func(context.Context, ops.Op) (any, error) { return nil, nil },
-			Admit: func(r *http.Request, route string) (*http.Request, error) {
-				r.RemoteAddr = "127.0.0.1:50000"
-				return o.Admit(r, route)
-			},
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		text, err := ops.Encode(tt.o, "")
-		if err != nil {
-			t.Fatal(err)
-		}
-		r := httptest.NewRequest(http.MethodPost, "http://127.0.0.1:7833/v1/jobs", bytes.NewReader(text))
-		r.Header.Set("Content-Type", "application/json")
-		r.Header.Set("Authorization", "Bearer "+secret)
-		w := httptest.NewRecorder()
-		server.ServeHTTP(w, r)
-		if tt.want == "" && w.Code != http.StatusAccepted || tt.want != "" && (w.Code != http.StatusForbidden || !strings.Contains(w.Body.String(), tt.want)) {
-			t.Errorf("a key for %s does %s: %d %s, want %q", tt.has, tt.o.Name(), w.Code, w.Body, tt.want)
-		}
-		if err := server.Stop(t.Context()); err != nil {
-			t.Error(err)
+		status, text := o.submit(tt.o, secret)
+		if tt.want == "" && status != http.StatusAccepted || tt.want != "" && (status != http.StatusForbidden || !strings.Contains(text, tt.want)) {
+			t.Errorf("a key for %s does %s: %d %s, want %q", tt.has, tt.o.Name(), status, text, tt.want)
 		}
 	}
 }
@@ -157,5 +137,24 @@ func TestAKeyIsToldOfWhatItHasAskedItselfOnly(t *testing.T) {
 	}
 	if o.NameOf(jobs.ID) != "laptop" || o.NameOf(admin.ID) != "key-1" || o.NameOf("127.0.0.1") != "" {
 		t.Error("keys are not called by their names")
+	}
+}
+
+// TestAKeyForAnAliasIsForWhatThatMeansNow: and shows the name that was given.
+func TestAKeyForAnAliasIsForWhatThatMeansNow(t *testing.T) {
+	o := newOffice(t)
+	meant := map[string]string{"fast": "bee"}
+	o.Model = func(name string) string { return cmp.Or(meant[name], name) }
+	k, _ := o.key(ops.KeyCreate{Models: []string{"fast", "fast"}})
+	if !slices.Equal(k.Models, []string{"fast"}) {
+		t.Errorf("it is for %q", k.Models)
+	}
+	for _, now := range []string{"bee", "hornet"} {
+		meant["fast"] = now
+		for _, model := range []string{"bee", "hornet"} {
+			if err := o.Guest(k.ID).May(model); (err == nil) != (model == now) {
+				t.Errorf("where it means %s, %s: %v", now, model, err)
+			}
+		}
 	}
 }

@@ -99,6 +99,13 @@ func (k *key) restore(text string) error {
 // saveUse writes down when keys were used last, what is left of their rates, and
 // that they were revoked, where that was not possible then.
 func (k *keys) saveUse(ctx context.Context, db *sql.DB) error {
+	k.changing.Lock()
+	defer k.changing.Unlock()
+	return k.save(ctx, db)
+}
+
+// save does so; the caller holds k.changing.
+func (k *keys) save(ctx context.Context, db *sql.DB) error {
 	for _, one := range k.list() {
 		is := one.changing()
 		if is == one.saved {
@@ -109,7 +116,7 @@ func (k *keys) saveUse(ctx context.Context, db *sql.DB) error {
 			_, err = db.ExecContext(ctx, "UPDATE keys SET used_at = ?, rates = ?, revoked_at = ? WHERE id = ?", is.used, string(text), is.revoked, one.ID)
 		}
 		if err != nil {
-			return fmt.Errorf("write down what the API key %s has used: %w", one.ID, err)
+			return fmt.Errorf("write the API key %s down: %w", one.ID, err)
 		}
 		one.saved = is
 	}
