@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -19,6 +20,7 @@ import (
 
 	"rbee.dev/rbee/modes/daemon"
 	"rbee.dev/rbee/modes/home"
+	"rbee.dev/rbee/ops"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -320,6 +322,31 @@ func TestServingAndShuttingDownOverHTTP(t *testing.T) {
 		t.Error(err)
 	}
 	http.DefaultClient.CloseIdleConnections()
+}
+
+// TestADaemonSaysWhatItsEndLoses: or that it will not end so.
+func TestADaemonSaysWhatItsEndLoses(t *testing.T) {
+	s := daemon.NewStopper()
+	s.May = func(_ context.Context, scope daemon.Scope) (string, error) {
+		if scope == daemon.ScopeSelf {
+			return "", ops.Errorf(ops.CodeConflict, "it goes on").WithHint("make room")
+		}
+		return "honey", nil
+	}
+	post := func(scope daemon.Scope) (int, string) {
+		w := httptest.NewRecorder()
+		s.ServeHTTP(w, httptest.NewRequest(http.MethodPost, daemon.ShutdownPath, strings.NewReader(`{"scope":"`+string(scope)+`"}`)))
+		return w.Code, strings.TrimSpace(w.Body.String())
+	}
+	if status, text := post(daemon.ScopeSelf); status != http.StatusConflict || text != `{"code":"conflict","message":"it goes on","hint":"make room"}` {
+		t.Errorf("where it will not: %d %s", status, text)
+	}
+	if status, text := post(daemon.ScopeAll); status != http.StatusAccepted || text != `{"stopping":true,"warning":"honey"}` {
+		t.Errorf("where it does: %d %s", status, text)
+	}
+	if scope := s.Wait(t.Context(), daemon.ScopeSelf); scope != daemon.ScopeAll {
+		t.Errorf("it ends with %s", scope)
+	}
 }
 
 func TestADaemonGetsNoFileOfItsStarters(t *testing.T) {

@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/rs/zerolog"
+
+	"rbee.dev/rbee/ops"
 )
 
 // Scope is how much a shutdown takes down.
@@ -46,9 +48,19 @@ type Signal struct{ os.Signal }
 // Error names the signal.
 func (s Signal) Error() string { return "got signal " + s.String() }
 
+// Stopping is the answer to a POST to [ShutdownPath]: the daemon ends.
+type Stopping struct {
+	Stopping bool   `json:"stopping"`
+	Warning  string `json:"warning,omitempty"` // what is lost by it
+}
+
 // Stopper waits for somebody to ask for the daemon's end: over HTTP, by a
 // signal, or from inside.
 type Stopper struct {
+	// May is asked before it ends over HTTP: what it would be a pity to lose, or why
+	// it must not end so. nil is neither.
+	May func(context.Context, Scope) (warning string, err error)
+
 	asked chan Scope
 }
 
@@ -68,15 +80,29 @@ func (s *Stopper) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	var body Shutdown
 	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, 1<<10)).Decode(&body); err != nil ||
 		(body.Scope != ScopeSelf && body.Scope != ScopeAll) {
-		w.Header().Set("Content-Type", "application/json")
-		w.WriteHeader(http.StatusBadRequest)
-		_, _ = w.Write([]byte(`{"code":"invalid","field":"scope","message":"must be \"self\" or \"all\""}`))
+		refuse(w, ops.Invalid("scope", `must be "self" or "all"`))
 		return
+	}
+	answer := Stopping{Stopping: true}
+	if s.May != nil {
+		var err error
+		if answer.Warning, err = s.May(r.Context(), body.Scope); err != nil {
+			refuse(w, err)
+			return
+		}
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(http.StatusAccepted)
-	_, _ = w.Write([]byte(`{"stopping":true}`))
+	_ = json.NewEncoder(w).Encode(answer) // who asked may be gone
 	s.Ask(body.Scope)
+}
+
+// refuse answers with err.
+func refuse(w http.ResponseWriter, err error) {
+	e := ops.AsError(err)
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(e.Code.HTTPStatus())
+	_ = json.NewEncoder(w).Encode(e)
 }
 
 // Wait returns when the end was asked for. A context that ended by SIGTERM or

@@ -51,12 +51,18 @@ func (k *Keeper) shutdown(ctx context.Context, record daemon.Record, scope daemo
 	defer c.Close()
 	asking, cancel := context.WithTimeout(ctx, answerWithin)
 	defer cancel()
-	err := c.Post(asking, daemon.ShutdownPath, daemon.Shutdown{Scope: scope}, nil)
+	var answer daemon.Stopping
+	err := c.Post(asking, daemon.ShutdownPath, daemon.Shutdown{Scope: scope}, &answer)
 	switch {
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
 	case err == nil:
+		if answer.Warning != "" {
+			k.say("keeper: warning: %s", answer.Warning)
+		}
 		return k.awaitEnd(ctx, record, scope)
+	case ops.CodeOf(err) == ops.CodeConflict: // she says why she will not
+		return err
 	case ops.CodeOf(err) == ops.CodeDenied && c.Token == "":
 		return k.endUnasked(ctx, record, scope)
 	case errors.Is(err, transport.ErrUnreachable) && asking.Err() == nil: // it is dying, or deaf

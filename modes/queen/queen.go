@@ -197,6 +197,7 @@ func (q *Queen) Run(ctx context.Context) (err error) {
 	saving.Go(func() { q.publishing(watching) })
 	saving.Go(func() { q.keepSplits(watching) })
 	saving.Go(func() { q.stopper.Unfound(watching, q.pid, daemon.ScopeSelf, q.Log) }) // the hive sees to itself
+	q.stopper.May = q.mayEnd
 	q.jobs.Mount(http.MethodPost, daemon.ShutdownPath, q.stopper)
 	q.jobs.Mount(http.MethodPost, ops.LoginPath, http.HandlerFunc(q.serveLogin))
 	q.jobs.Mount(http.MethodPost, ops.EnvironmentPath, http.HandlerFunc(q.serveEnvironment))
