@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 )
@@ -34,7 +35,7 @@ func TestCtrlCBreaksAnAnswerOffOrClearsALineAndTheChatGoesOn(t *testing.T) {
 	s := sitWhole(t, cmd)
 	s.answer("> ", "Once upon a time")
 	s.press("is ready", "\x03")
-	s.answer("the answer was broken off\r\n> ", "/model tinybee")
+	s.answer(" the conversation\r\n> ", "/model tinybee")
 	s.answer("the model is tinybee\r\n> ", "And then?")
 	s.answer("And then?", "/help") // typed while the answer comes
 	s.press("or clears the line.\r\n> ", "half a line")
@@ -141,5 +142,70 @@ func TestAnEnginesErrorInAChatIsTold(t *testing.T) {
 	out, err := cmd.CombinedOutput()
 	if err == nil || cmd.ProcessState.ExitCode() != 1 || !strings.Contains(string(out), "rbee: CUDA out of memory") {
 		t.Errorf("%v: %s", err, out)
+	}
+}
+
+// TestWhatWasShownOfAnAnswerStaysInTheConversation: whether it failed or was broken off.
+// A line that nothing was answered to does not, and the person is told so.
+func TestWhatWasShownOfAnAnswerStaysInTheConversation(t *testing.T) {
+	var mu sync.Mutex
+	var told [][]string
+	queen := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var body struct{ Messages []struct{ Content string } }
+		if err := json.NewDecoder(r.Body).Decode(&body); err != nil {
+			return
+		}
+		var turns []string
+		for _, m := range body.Messages {
+			turns = append(turns, m.Content)
+		}
+		mu.Lock()
+		told = append(told, turns)
+		mu.Unlock()
+		for event := range strings.FieldsSeq(map[string]string{"one": "shown fails", "two": "fails", "three": "shown hangs", "four": "hangs", "five": "ends", "six": "shown ends"}[turns[len(turns)-1]]) {
+			text := map[string]string{
+				"shown": `{"choices":[{"delta":{"content":"Some honey"}}]}`, "fails": `{"error":{"message":"boom","type":"server_error","code":500}}`, "ends": "[DONE]",
+			}[event]
+			if event == "hangs" {
+				_, _ = fmt.Fprint(w, ": nearly there\n\n")
+				_ = http.NewResponseController(w).Flush()
+				select {
+				case <-r.Context().Done():
+				case <-t.Context().Done():
+				}
+				return
+			}
+			_, _ = fmt.Fprintf(w, "data: %s\n\n", text)
+		}
+	}))
+	t.Cleanup(queen.Close)
+	chat := func() (*exec.Cmd, *sitting) {
+		cmd := exec.Command(binary, "chat")
+		cmd.Env = append(os.Environ(), "RBEE_HOME="+t.TempDir(), "RBEE_QUEEN="+queen.URL, "RBEE_TOKEN=x")
+		return cmd, sitWhole(t, cmd)
+	}
+	cmd, s := chat()
+	s.answer("\x1b[?2004h", "one")
+	s.answer("rbee: boom\r\nkeeper: what was shown of the answer stays in the conversation\r\n> ", "two")
+	s.answer("rbee: boom\r\nkeeper: nothing was answered: the line is no part of the conversation\r\n> ", "three")
+	s.press("three\r\nSome honey", "\x03")
+	s.answer("keeper: the answer was broken off; what was shown of it stays in the conversation\r\n> ", "five")
+	s.answer("five\r\n\r\nkeeper: nothing was answered: the line is no part of the conversation\r\n> ", "six")
+	s.press("six\r\nSome honey\r\n> ", "\x04")
+	if text, code := s.end(cmd); code != 0 {
+		t.Errorf("code %d: %q", code, text)
+	}
+	cmd, s = chat()
+	s.answer("\x1b[?2004h", "four")
+	s.press("four\r\nnearly there", "\x03")
+	s.answer("keeper: nothing was answered: the line is no part of the conversation\r\n> ", "six")
+	s.press("six\r\nSome honey\r\n> ", "\x04")
+	if text, code := s.end(cmd); code != 0 {
+		t.Errorf("code %d: %q", code, text)
+	}
+	const some = "Some honey"
+	want := [][]string{{"one"}, {"one", some, "two"}, {"one", some, "three"}, {"one", some, "three", some, "five"}, {"one", some, "three", some, "six"}, {"four"}, {"six"}}
+	if !slices.EqualFunc(told, want, slices.Equal) {
+		t.Errorf("the model is told %q, want %q", told, want)
 	}
 }

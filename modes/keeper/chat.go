@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"rbee.dev/rbee/ops"
@@ -26,11 +27,16 @@ type Chat struct {
 // Help is shown by --help.
 func (Chat) Help() string {
 	return `Each line is a turn, and so are the lines of a paste; the model remembers the
-conversation. The arrow keys edit the line and bring earlier ones back. Ctrl-C breaks an answer off, after which the
-conversation goes on, and clears a line that is being typed. Ctrl-D or /quit ends
-the chat, /new begins a new conversation, /model NAME asks another model from then
-on, /explain tells which worker gave the last answer, and why, and /help lists all of these. Without a terminal, lines are read from standard
-input, answers are written to standard output, and Ctrl-C ends the chat.
+conversation. The arrow keys edit the line and bring earlier ones back. Ctrl-C breaks
+an answer off, after which the conversation goes on, and clears a line that is being
+typed. What was shown of an answer stays in the conversation.
+
+Ctrl-D or /quit ends the chat, /new begins a new conversation, /model NAME asks
+another model from then on, /explain tells which worker gave the last answer, and why,
+and /help lists all of these. A blank before a line has it said that begins with a slash.
+
+Without a terminal, lines are read from standard input, answers are written to
+standard output, and an error or Ctrl-C ends the chat.
 
 Examples:
   rbee chat
@@ -135,9 +141,34 @@ func (c *conversation) begin() {
 	}
 }
 
-// answer asks for the answer to a line and prints it as it comes. What failed
-// was never said; what a person broke off by Ctrl-C was, as far as it came.
+// answer asks for the answer to a line and prints it as it comes. What was shown
+// stays in the conversation, whether it failed then or a person broke it off by
+// Ctrl-C; a line that nothing was answered to does not, and the person is told.
 func (c *conversation) answer(ctx context.Context, line string) error {
+	before := len(c.turns)
+	err := c.tellOrStop(ctx, line)
+	switch {
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	case err != nil && !c.person:
+		return err // which ends the chat
+	}
+	if err != nil && !errors.Is(err, errInterrupted) {
+		c.keeper.complain(err)
+	}
+	switch kept := len(c.turns) > before; {
+	case !kept:
+		c.keeper.say("keeper: nothing was answered: the line is no part of the conversation")
+	case errors.Is(err, errInterrupted):
+		c.keeper.say("keeper: the answer was broken off; what was shown of it stays in the conversation")
+	case err != nil:
+		c.keeper.say("keeper: what was shown of the answer stays in the conversation")
+	}
+	return nil
+}
+
+// tellOrStop is say, which a person may break off: it returns errInterrupted then.
+func (c *conversation) tellOrStop(ctx context.Context, line string) error {
 	if !c.person {
 		return c.say(ctx, line)
 	}
@@ -147,15 +178,15 @@ func (c *conversation) answer(ctx context.Context, line string) error {
 	defer release()
 	err := c.say(ctx, line)
 	if errors.Is(context.Cause(ctx), errInterrupted) {
-		c.keeper.say("keeper: the answer was broken off")
-		return nil
+		return errInterrupted
 	}
 	return err
 }
 
-// say says a line to the model and prints what it answers, until ctx ends.
+// say says a line to the model and prints what it answers, until ctx ends. Both are
+// part of the conversation then, as far as there was an answer.
 func (c *conversation) say(ctx context.Context, line string) error {
-	turns := append(c.turns, turn{"user", line})
+	turns := append(slices.Clone(c.turns), turn{"user", line})
 	request := map[string]any{"messages": turns, "stream": true}
 	if c.Model != "" {
 		request["model"] = c.Model
@@ -178,13 +209,10 @@ func (c *conversation) say(ctx context.Context, line string) error {
 	var said strings.Builder
 	err = c.read(body, io.MultiWriter(c.out, &said))
 	fmt.Fprintln(c.out)
-	if err != nil && ctx.Err() == nil {
-		return err
-	}
 	if said.Len() > 0 {
 		c.turns = append(turns, turn{"assistant", said.String()})
 	}
-	return nil
+	return err
 }
 
 // read prints the text of an event stream; comments are what happens meanwhile.

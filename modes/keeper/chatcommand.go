@@ -26,21 +26,23 @@ var oneWord = regexp.MustCompile(`^/[a-z]+$`)
 
 // command does what a line says that is no turn, and reports whether it was one.
 // What begins with a slash and is no command is said to the model, but for a
-// single word that a person types.
+// single word.
 func (c *conversation) command(ctx context.Context, line string) (known bool, err error) {
-	word, rest, _ := strings.Cut(strings.TrimSpace(line), " ")
+	line = strings.TrimRight(line, " \t\r")
+	word, rest, _ := strings.Cut(line, " ")
 	alone := slices.ContainsFunc(chatCommands, func(command struct{ word, does string }) bool { return command.word == word })
 	switch {
 	case strings.Contains(line, "\n"): // it was pasted, and is said
 		return false, nil
 	case alone && rest != "":
-		return true, ops.Invalid("", "%s takes nothing behind it", word).WithHint("a line that is to be said begins with another word, or a blank")
+		return true, ops.Invalid("", "%s takes nothing behind it", word).WithHint(sayAnyway)
 	}
 	switch word {
 	case "/help":
 		for _, command := range chatCommands {
 			c.keeper.say("%-12s %s", command.word, command.does)
 		}
+		c.keeper.say("A line that begins with a slash is said to the model where a blank is before it.")
 		c.keeper.say("The arrow keys edit the line and bring earlier ones back. Ctrl-C breaks an answer off, or clears the line.")
 	case "/model":
 		return true, c.change(ctx, strings.TrimSpace(rest))
@@ -50,20 +52,28 @@ func (c *conversation) command(ctx context.Context, line string) (known bool, er
 		c.begin()
 		c.keeper.say("a new conversation begins")
 	default:
-		if !c.person || !oneWord.MatchString(line) {
+		if !oneWord.MatchString(line) {
 			return false, nil
 		}
-		names := make([]string, len(chatCommands))
-		for i, command := range chatCommands {
-			names[i], _, _ = strings.Cut(command.word, " ")
-		}
-		hint := "/help shows what there is"
-		if near := ops.Nearest(word, names); near != "" {
-			hint = "did you mean " + near + "?"
-		}
-		c.keeper.say("rbee: there is no %s; %s", word, hint)
+		return true, noCommand(word)
 	}
 	return true, nil
+}
+
+// sayAnyway is how a line is said to the model that would be a command.
+const sayAnyway = "a blank before it has it said to the model"
+
+// noCommand is the error of a word that is none of the commands.
+func noCommand(word string) error {
+	names := make([]string, len(chatCommands))
+	for i, command := range chatCommands {
+		names[i], _, _ = strings.Cut(command.word, " ")
+	}
+	hint := "there are "
+	if near := ops.Nearest(word, names); near != "" {
+		hint = "did you mean " + near + "? There are "
+	}
+	return ops.Invalid("", "there is no command %s", word).WithHint("%s%s; %s", hint, strings.Join(names, ", "), sayAnyway)
 }
 
 // change asks the model called name from here on, or stays with the one that was
