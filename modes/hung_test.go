@@ -13,6 +13,7 @@ import (
 )
 
 func TestARestartReplacesAHiveThatHangs(t *testing.T) {
+	t.Parallel() // it waits
 	p := newPlace(t)
 	p.rbee("infer", "-n", "1", "hi")
 	worker, hung := p.workers()[0], p.record("hive")
@@ -37,6 +38,7 @@ func TestARestartReplacesAHiveThatHangs(t *testing.T) {
 }
 
 func TestAStopEndsWhatHangs(t *testing.T) {
+	t.Parallel() // it waits
 	p := newPlace(t)
 	p.rbee("infer", "-n", "1", "hi")
 	p.rbee("worker", "spawn", "tinybee")

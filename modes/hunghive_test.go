@@ -13,6 +13,7 @@ import (
 // TestAHiveThatHangsIsToldOfAndCanBeReplaced: who asks for an answer is told within
 // seconds what is the matter, and so is who lists the hives.
 func TestAHiveThatHangsIsToldOfAndCanBeReplaced(t *testing.T) {
+	t.Parallel() // it waits
 	p := newPlace(t)
 	p.rbee("infer", "-n", "1", "hi")
 	worker, hung := p.workers()[0], p.record("hive")

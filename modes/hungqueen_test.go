@@ -47,6 +47,7 @@ func says(t *testing.T, text string, parts ...string) {
 }
 
 func TestAQueenThatHangsIsToldOfAndCanBeReplaced(t *testing.T) {
+	t.Parallel() // it waits
 	p := newPlace(t)
 	p.rbee("infer", "-n", "1", "hi")
 	worker, hung := p.workers()[0], p.record("queen")
@@ -77,6 +78,7 @@ func TestAQueenThatHangsIsToldOfAndCanBeReplaced(t *testing.T) {
 }
 
 func TestAQueenThatHangsCanBeStopped(t *testing.T) {
+	t.Parallel() // it waits
 	p := newPlace(t)
 	p.rbee("infer", "-n", "1", "hi")
 	p.stop(p.record("queen").PID)

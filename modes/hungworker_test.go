@@ -8,6 +8,7 @@ import (
 // TestAWorkerThatHangsIsToldOfAndPassedOver: who asks for an answer gets it from
 // another, and who lists the workers is told which it is and how it is ended.
 func TestAWorkerThatHangsIsToldOfAndPassedOver(t *testing.T) {
+	t.Parallel() // it waits
 	p := newPlace(t)
 	p.rbee("infer", "-n", "1", "hi")
 	hung := p.workers()[0]
