@@ -83,7 +83,7 @@ func TestRoomIsMadeForAPartThatIsStartedLater(t *testing.T) {
 		t.Errorf("it says %+v", room)
 	}
 	part.PartBytes = 1 << 41
-	fails(t, c, part, ops.CodeUnavailable, "the part of the model that hive localhost is to hold takes about 2.0 TiB, and of the 1.0 TiB that it has, 512 GiB are free for it", "name another hive in --hives")
+	fails(t, c, part, ops.CodeUnavailable, "the part of the model that hive localhost is to hold takes about 2.0 TiB, and of the 1.0 TiB that it has, 508 GiB are free for it", "name another hive in --hives")
 	if list := do(t, c, ops.WorkerList{}).Workers; len(list) != 0 {
 		t.Errorf("there are %+v", list)
 	}
