@@ -46,7 +46,7 @@ type queenCommands struct {
 	Stop    keeper.QueenStop                                  `cmd:"" help:"End the queen, its hive and the hive's workers."`
 	Restart keeper.QueenRestart                               `cmd:"" help:"Replace the running queen by this build; jobs go on."`
 	Status  keeper.QueenStatus                                `cmd:"" help:"Tell whether the queen runs, and where its logs are."`
-	Drain   keeper.Operation[ops.QueenDrain, ops.DrainState]  `cmd:"" help:"Take no new work; what runs is finished."`
+	Drain   keeper.Operation[ops.QueenDrain, ops.DrainState]  `cmd:"" help:"Take no new requests and start no workers for them; what runs is finished. Downloads go on."`
 	Resume  keeper.Operation[ops.QueenResume, ops.DrainState] `cmd:"" help:"Take work again."`
 	Token   keeper.QueenToken                                 `cmd:"" help:"Print the token that the queen's API wants."`
 }

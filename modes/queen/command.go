@@ -34,12 +34,12 @@ type ServeCmd struct {
 	CORSOrigin   []string `name:"cors-origin" help:"Origin whose web pages may use it, as https://app.example; once for each." env:"RBEE_CORS_ORIGINS" placeholder:"ORIGIN"`
 	Releases     string   `help:"URL of a folder with release archives, for machines of another kind than this one." env:"RBEE_RELEASES" placeholder:"URL"`
 
-	IdleTimeout string `help:"Have the hive of this machine unload workers that have had nothing to do for so long; 0s is never. Pinned models stay." default:"30m" env:"RBEE_IDLE_TIMEOUT" placeholder:"DURATION"`
+	IdleTimeout string `help:"Have the hive of this machine unload workers that have had nothing to do for so long; 0s is never (default: ${default}). Pinned models stay." default:"30m" env:"RBEE_IDLE_TIMEOUT" placeholder:"DURATION"`
 
 	AutoDownload bool `help:"Let requests bring models: those named as hf:OWNER/REPO[:QUANT|:FILE] that no hive has are downloaded." env:"RBEE_AUTO_DOWNLOAD"`
 
-	Policy     string `help:"How workers are chosen: balanced, the least busy first, or packed, the busiest first, so that others fall idle." default:"balanced" env:"RBEE_POLICY" placeholder:"NAME"`
-	QueueDepth int    `help:"Requests that may wait for one model; those beyond are refused." default:"4096" env:"RBEE_QUEUE_DEPTH" placeholder:"N"`
+	Policy     string `help:"How workers are chosen: balanced, the least busy first, or packed, the busiest first, so that others fall idle (default: ${default})." default:"balanced" env:"RBEE_POLICY" placeholder:"NAME"`
+	QueueDepth int    `help:"Requests that may wait for one model; beyond them one is refused (default: ${default})." default:"4096" env:"RBEE_QUEUE_DEPTH" placeholder:"N"`
 
 	Check bool `hidden:"" help:"Say only whether a queen could start with these flags."`
 }

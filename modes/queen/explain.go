@@ -30,7 +30,7 @@ func (q *Queen) Explain(ctx context.Context, o ops.Explain) (ops.Explanation, er
 	if !ok || !q.access.Sees(by, there.By) || name == (ops.Infer{}).Name() || name == (ops.WorkerSpawn{}).Name() {
 		return ops.Explanation{}, schedule.Unremembered(o.ID)
 	}
-	e := ops.Errorf(ops.CodeNotFound, "no worker or hive was chosen for the job %s, which is a %s", o.ID, name)
+	e := ops.Errorf(ops.CodeNotFound, "no worker or hive was chosen for the job %s, whose operation is %s", o.ID, name)
 	e.Field = "id"
 	return ops.Explanation{}, e.WithHint("`rbee job get %s` tells of it; explained are those of infer and worker_spawn, and requests to the APIs", o.ID)
 }

@@ -45,7 +45,7 @@ func TestAJobThatNobodyIsChosenForIsExplainedAsThat(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for job, want := range map[string]string{listing.JobID: "which is a model_list", "nosuch": "nothing is remembered"} {
+	for job, want := range map[string]string{listing.JobID: "whose operation is model_list", "nosuch": "nothing is remembered"} {
 		if _, err := q.Explain(t.Context(), ops.Explain{ID: job}); ops.CodeOf(err) != ops.CodeNotFound || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v", job, err)
 		}
