@@ -134,7 +134,8 @@ func (l *eventLog) lines(offset int64) (*lineReader, error) {
 }
 
 // append adds an event, with where it came from if it was forwarded. An event
-// that the file does not take is not there for readers either.
+// that the file does not take is not there for readers either; only of a token that
+// is an error.
 func (l *eventLog) append(kind string, data []byte, at *ops.Cursor) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -143,6 +144,9 @@ func (l *eventLog) append(kind string, data []byte, at *ops.Cursor) error {
 	}
 	e := event{l.last + 1, kind, data}
 	if err := l.write(record{ID: e.id, Kind: kind, Data: data, Cursor: at}); err != nil {
+		if kind != ops.KindToken && l.mend() {
+			return nil // said beside the work, which may have better to say of a full disk
+		}
 		return err
 	}
 	if at != nil {
@@ -197,9 +201,7 @@ func (l *eventLog) end(kind string, data []byte, text string, end ending) error 
 // before: what the job held may be free by now. A file that takes no end is put
 // aside, since its job would be run again.
 func (l *eventLog) writeEnd(lines ...record) error {
-	if l.broken != nil && l.file.Truncate(l.whole) == nil {
-		l.broken = nil
-	}
+	l.mend()
 	err := l.write(lines...)
 	if err == nil {
 		return nil
@@ -252,6 +254,15 @@ func (l *eventLog) write(lines ...record) error {
 	l.whole += int64(len(text))
 	l.written = max(l.written, lines[len(lines)-1].ID)
 	return nil
+}
+
+// mend has a file that could not be written end with its last whole line, so that
+// it may be written again, and reports whether it does.
+func (l *eventLog) mend() bool {
+	if l.broken != nil && l.file.Truncate(l.whole) == nil {
+		l.broken = nil
+	}
+	return l.broken == nil
 }
 
 // doWithout has a log that may do without a file go on in memory, and reports
