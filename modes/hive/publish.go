@@ -109,6 +109,7 @@ func (h *Hive) snapshot(models []ops.Model) ops.HiveSnapshot {
 // probe is the body of a POST to /v1/probe.
 type probe struct {
 	Refresh bool `json:"refresh_capabilities"` // read the devices anew, cards too
+	Devices bool `json:"devices"`              // wait for the first look at them, which the hive starts with
 }
 
 // serveProbe answers with what the hive knows at this moment.
@@ -117,6 +118,9 @@ func (h *Hive) serveProbe(w http.ResponseWriter, r *http.Request) {
 	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, 1<<10)).Decode(&body); err != nil {
 		refuse(w, ops.Invalid("", "the body is not JSON: %w", err))
 		return
+	}
+	if body.Devices && h.machine.known(r.Context()) != nil {
+		return // who asked is gone
 	}
 	if body.Refresh {
 		h.machine.look(r.Context())

@@ -296,6 +296,30 @@ func TestAProbeTellsTheMemoryOfNow(t *testing.T) {
 	}
 }
 
+// TestAStatusRightAfterTheStartTellsOfTheCards, which take a moment to answer.
+func TestAStatusRightAfterTheStartTellsOfTheCards(t *testing.T) {
+	bin, ask := t.TempDir(), filepath.Join(t.TempDir(), "asked")
+	if err := syscall.Mkfifo(ask, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	card := "#!/bin/sh\nread x <" + ask + "\necho '0, NVIDIA GeForce RTX 4090, 24564, 24080, 580.65.06, GPU-1a, 8.9, [N/A]'\n"
+	if err := os.WriteFile(filepath.Join(bin, "nvidia-smi"), []byte(card), 0o700); err != nil { //nolint:gosec // it is a program
+		t.Fatal(err)
+	}
+	t.Setenv("PATH", bin+":"+os.Getenv("PATH"))
+	h := start(t)
+	go func() { // opens once nvidia-smi does
+		_ = os.WriteFile(ask, []byte("go\n"), 0o600)
+	}()
+	var s ops.HiveSnapshot
+	if err := h.Post(t.Context(), "/v1/probe", map[string]bool{"devices": true}, &s); err != nil {
+		t.Fatal(err)
+	}
+	if len(s.Hive.Devices) != 2 || s.Hive.Devices[1].ID != "cuda:0" {
+		t.Errorf("the devices are %+v", s.Hive.Devices)
+	}
+}
+
 func TestAProbeTellsWhatTheHiveKnows(t *testing.T) {
 	h := start(t)
 	var s ops.HiveSnapshot

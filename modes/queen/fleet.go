@@ -56,7 +56,7 @@ func (f fleet) JustPut(ctx context.Context, model string) bool {
 	if _, up := f.books.snapshot(ops.LocalHive); !up {
 		return false
 	}
-	snapshot, err := f.probe(ctx, ops.LocalHive, false)
+	snapshot, err := f.probe(ctx, ops.LocalHive, look{})
 	if err != nil || !slices.ContainsFunc(snapshot.Models, func(m ops.Model) bool { return m.ID == model }) {
 		return false // that it is not known is what is told
 	}

@@ -51,7 +51,7 @@ func (q *Queen) HiveStatus(ctx context.Context, o ops.HiveStatus) (ops.Hive, err
 	if err != nil {
 		return ops.Hive{}, err
 	}
-	snapshot, err := q.probe(ctx, id, o.RefreshCapabilities)
+	snapshot, err := q.probe(ctx, id, look{Anew: o.RefreshCapabilities, First: true})
 	if err != nil {
 		return ops.Hive{}, err
 	}

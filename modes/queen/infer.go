@@ -226,7 +226,7 @@ func (q *Queen) hear(ctx context.Context, id string) error {
 	if _, up := q.books.snapshot(id); up {
 		return nil
 	}
-	snapshot, err := q.probe(ctx, id, false)
+	snapshot, err := q.probe(ctx, id, look{})
 	if err != nil {
 		return err
 	}

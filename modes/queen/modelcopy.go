@@ -84,7 +84,7 @@ func (q *Queen) bringModel(ctx context.Context, hive, model string) error {
 	if at := sink.Cursor(); at.JobID != "" && at.JobID == sink.JobID() {
 		return nil // the job was further already
 	}
-	snapshot, err := q.probe(ctx, hive, false) // what is in the books may be old
+	snapshot, err := q.probe(ctx, hive, look{}) // what is in the books may be old
 	if err != nil {
 		return err
 	}

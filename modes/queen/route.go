@@ -205,8 +205,14 @@ func ask[R any](ctx context.Context, q *Queen, id string, o ops.Returning[R]) (R
 	return transport.Call(ctx, h.jobs(), o)
 }
 
+// look says which look at its devices a hive's answer waits for.
+type look struct {
+	Anew  bool `json:"refresh_capabilities"`
+	First bool `json:"devices"` // the one that the hive starts with
+}
+
 // probe asks hive id for its devices and state anew.
-func (q *Queen) probe(ctx context.Context, id string, refresh bool) (ops.HiveSnapshot, error) {
+func (q *Queen) probe(ctx context.Context, id string, waits look) (ops.HiveSnapshot, error) {
 	var snapshot ops.HiveSnapshot
 	h, err := q.reach(ctx, id)
 	if err != nil {
@@ -215,6 +221,6 @@ func (q *Queen) probe(ctx context.Context, id string, refresh bool) (ops.HiveSna
 	if err := h.ensure(ctx); err != nil {
 		return snapshot, err
 	}
-	err = h.direct().Post(ctx, "/v1/probe", map[string]bool{"refresh_capabilities": refresh}, &snapshot)
+	err = h.direct().Post(ctx, "/v1/probe", waits, &snapshot)
 	return snapshot, err
 }

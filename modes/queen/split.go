@@ -102,7 +102,7 @@ func (q *Queen) divide(ctx context.Context, o *ops.WorkerSpawn) (frees []uint64,
 	var weights, all uint64
 	told := make([]string, len(o.Hives))
 	for i, id := range o.Hives {
-		snapshot, err := q.probe(ctx, id, true)
+		snapshot, err := q.probe(ctx, id, look{Anew: true})
 		if err != nil {
 			return nil, err
 		}
