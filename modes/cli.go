@@ -61,7 +61,7 @@ type hiveCommands struct {
 	List      keeper.Operation[ops.HiveList, ops.Hives]        `cmd:"" help:"List the hives that the queen knows."`
 	Get       keeper.Operation[ops.HiveGet, ops.Hive]          `cmd:"" help:"Show what the queen knows of a hive."`
 	Status    keeper.Operation[ops.HiveStatus, ops.Hive]       `cmd:"" help:"Ask a hive itself how it is."`
-	Drain     keeper.Operation[ops.HiveDrain, ops.DrainState]  `cmd:"" help:"Give a hive no new work; what runs there is finished."`
+	Drain     keeper.Operation[ops.HiveDrain, ops.DrainState]  `cmd:"" help:"Give a hive no new requests or workers; what runs there is finished, and downloads go on."`
 	Resume    keeper.Operation[ops.HiveResume, ops.DrainState] `cmd:"" help:"Give a hive work again."`
 	Env       keeper.HiveEnv                                   `cmd:"" help:"Show or set the token, mirror and proxy that a hive downloads with."`
 	Serve     hive.ServeCmd                                    `cmd:"" help:"Run this machine's hive in the foreground."`
