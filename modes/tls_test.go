@@ -94,6 +94,7 @@ func TestAKeeperElsewherePinsTheQueenAndUsesIt(t *testing.T) {
 	if out, err := elsewhere("", "status"); err == nil || !strings.Contains(out, "a bearer token is wanted") {
 		t.Errorf("without one: %s, %v", out, err)
 	}
+	p.env = append(p.env, "RBEE_LISTEN=") // which would say where else
 	p.rbee("queen", "restart")
 	if again := p.record("queen"); again.Fingerprint != shown {
 		t.Errorf("a restart has changed the certificate: %+v", again)

@@ -53,7 +53,8 @@ func TestADownloadOfAHiveThatIsKilledCostsLittleAgain(t *testing.T) {
 	c := client(t, h)
 	first := process(t, h)
 	restarted := make(chan struct{})
-	kill = sync.OnceFunc(func() {
+	kill = sync.OnceFunc(func() { // who sends waits for its end
+		time.Sleep(500 * time.Millisecond) // so that a hive that has no processor takes what came
 		_ = first.Process.Kill()
 		_ = first.Wait()
 		go func() { // received below
