@@ -206,7 +206,7 @@ func (q *Queen) doNamed(ctx context.Context, o ops.HiveOp) (result any, err erro
 		result, err = q.route(ctx, o)
 	}
 	if err != nil {
-		return nil, q.orAlias(o, err)
+		return nil, q.orAlias(ctx, o, err)
 	}
 	return q.withAliases(ctx, o, result)
 }
@@ -265,22 +265,24 @@ func (q *Queen) free(name string) error {
 }
 
 // orAlias adds to the error of a model that a hive has not got the alias that
-// was likely meant, where the hive had nothing to propose.
-func (q *Queen) orAlias(o ops.HiveOp, err error) error {
-	name := ""
-	switch o := o.(type) {
-	case ops.Infer:
-		name = o.Model
-	case ops.WorkerSpawn:
-		name = o.Model
-	case ops.ModelGet:
-		name = o.ID
-	}
+// was likely meant, where the hive had nothing to propose. What was asked for is no
+// proposal, nor is what means the same or nothing.
+func (q *Queen) orAlias(ctx context.Context, o ops.HiveOp, err error) error {
+	name := modelOf(o)
 	e, ok := errors.AsType[*ops.Error](err)
 	if !ok || name == "" || q.known(name) != "" || !lacksModel(e) || strings.Contains(e.Hint, "did you mean") {
 		return err
 	}
-	if near := ops.Nearest(name, slices.Collect(maps.Keys(q.aliases.get()))); near != "" {
+	if ops.IsModelReference(q.meant(name)) { // the hint is how it is brought
+		return err
+	}
+	var aliases []string
+	for alias, model := range q.aliases.get() {
+		if alias != name && (ops.IsModelReference(model) || q.known(alias) != "") && q.mayUse(ctx, model) {
+			aliases = append(aliases, alias)
+		}
+	}
+	if near := ops.Nearest(name, aliases); near != "" {
 		return e.WithHint("did you mean %q? `rbee model aliases` shows what it means", near)
 	}
 	return err

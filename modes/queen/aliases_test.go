@@ -13,23 +13,28 @@ func TestAnAliasIsProposedWhereTheModelIsUnknown(t *testing.T) {
 	q := &Queen{books: books{schedule: schedule.New(schedule.Options{}), hives: map[string]*entry{
 		"localhost": {state: ops.HiveUp, snapshot: ops.HiveSnapshot{Models: []ops.Model{{ID: "m1"}}}},
 	}}}
-	q.aliases.all.Store(&map[string]string{"d1": "m1"})
+	q.aliases.all.Store(&map[string]string{"d1": "m1", "x": "hf:t/x", "old": "olds"})
 	for name, tt := range map[string]struct {
 		op    ops.HiveOp
 		field string
 		want  string
 	}{
-		"an alias mistyped":                 {ops.Infer{Model: "d2"}, "model", `did you mean "d1"? ` + "`rbee model aliases` shows what it means"},
-		"the same, as a hive says it":       {ops.ModelGet{ID: "d2"}, "", `did you mean "d1"? ` + "`rbee model aliases` shows what it means"},
-		"a model that is there":             {ops.Infer{Model: "m1"}, "", "it has: cpu"},
-		"a device that none has":            {ops.Infer{Model: "m1", Device: "cuda:7"}, "device", "it has: cpu"},
-		"a device, of a model there is not": {ops.WorkerSpawn{Model: "d2", Device: "cuda:7"}, "device", "it has: cpu"},
-		"an engine that none has":           {ops.WorkerSpawn{Model: "m1", Engine: "llamacpp"}, "worker", "it has: cpu"},
-		"no model at all":                   {ops.Infer{}, "", "it has: cpu"},
+		"an alias mistyped":                    {ops.Infer{Model: "d2"}, "model", `did you mean "d1"? ` + "`rbee model aliases` shows what it means"},
+		"the same, as a hive says it":          {ops.ModelGet{ID: "d2"}, "", `did you mean "d1"? ` + "`rbee model aliases` shows what it means"},
+		"a model that is there":                {ops.Infer{Model: "m1"}, "", "it has: cpu"},
+		"a device that none has":               {ops.Infer{Model: "m1", Device: "cuda:7"}, "device", "it has: cpu"},
+		"a device, of a model there is not":    {ops.WorkerSpawn{Model: "d2", Device: "cuda:7"}, "device", "it has: cpu"},
+		"an engine that none has":              {ops.WorkerSpawn{Model: "m1", Engine: "llamacpp"}, "worker", "it has: cpu"},
+		"an alias of what has to be brought":   {ops.Infer{Model: "x"}, "model", "it has: cpu"},
+		"the same, named":                      {ops.WorkerSpawn{Model: "hf:t/x"}, "model", "it has: cpu"},
+		"near to that":                         {ops.Infer{Model: "y"}, "model", `did you mean "x"? ` + "`rbee model aliases` shows what it means"},
+		"an alias of what was deleted":         {ops.Infer{Model: "old"}, "model", "it has: cpu"},
+		"what was deleted, of which it is one": {ops.ModelGet{ID: "olds"}, "", "it has: cpu"},
+		"no model at all":                      {ops.Infer{}, "", "it has: cpu"},
 	} {
 		e := ops.Errorf(ops.CodeNotFound, "there is none").WithHint("it has: cpu")
 		e.Field = tt.field
-		if got := ops.AsError(q.orAlias(tt.op, e)).Hint; got != tt.want {
+		if got := ops.AsError(q.orAlias(t.Context(), tt.op, e)).Hint; got != tt.want {
 			t.Errorf("%s: %q", name, got)
 		}
 	}

@@ -93,13 +93,15 @@ func (q *Queen) tellWhere(err error, hive string, o ops.HiveOp) error {
 	return e.WithHint("add --hive %s", others[0])
 }
 
-// modelOf is the model that an operation needs on its hive's disk, or "".
+// modelOf is the model that an operation wants of a hive, or "".
 func modelOf(o ops.HiveOp) string {
 	switch o := o.(type) {
 	case ops.Infer:
 		return o.Model
 	case ops.WorkerSpawn:
 		return o.Model
+	case ops.ModelGet:
+		return o.ID
 	}
 	return ""
 }
