@@ -255,6 +255,8 @@ func TestNobodyOutsideSendsADownloadIntoThisNetwork(t *testing.T) {
 		"192.0.0.8": false, "198.18.0.1": false, "198.19.255.254": false, "198.20.0.1": true, "0.1.2.3": false,
 		"[fc00::1]": false, "[fec0::1]": false, "[::ffff:10.1.2.3]": false, "[64:ff9b::a01:203]": false, "[64:ff9b::c633:6407]": true,
 		"[2002:c0a8:101::1]": false, "[2002:c633:6407::1]": true, "[::10.1.2.3]": false, "224.0.0.1": false, "[2001:db8::1]": true,
+		"2130706433": false, "0x7f000001": false, "017700000001": false, "127.1": false, "0x7f.1": false, "0": false, "192.168.257": false,
+		"localhost.": false, "192.168.1.1.": false, "198.51.25607": true, "3325256711": true, "0b1.example": true, "cafe": true,
 	} {
 		outside := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if r.Header.Get("X-Asked-Of") != "models.example" {

@@ -3,11 +3,13 @@ package fetch
 import (
 	"cmp"
 	"context"
+	"encoding/binary"
 	"errors"
 	"mime"
 	"net/http"
 	"net/netip"
 	"net/url"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -101,14 +103,38 @@ func (f *Fetcher) checkRedirect(r *http.Request, via []*http.Request) error {
 // inside says whether a URL's host is this machine or in its own network. What
 // cannot be looked up cannot be reached either, but through a proxy.
 func (f *Fetcher) inside(ctx context.Context, u *url.URL) bool {
-	addresses := []netip.Addr{}
-	if a, err := netip.ParseAddr(u.Hostname()); err == nil {
-		addresses = append(addresses, a)
-	} else if addresses, err = f.o.Lookup(ctx, u.Hostname()); err != nil {
-		return false
+	host := strings.TrimSuffix(u.Hostname(), ".")
+	if a, ok := spelled(host); ok {
+		return isInside(a)
 	}
-	return slices.ContainsFunc(addresses, isInside)
+	addresses, err := f.o.Lookup(ctx, host)
+	return err == nil && slices.ContainsFunc(addresses, isInside)
 }
+
+// spelled is the address that a host's name is, also in the spellings of old
+// (inet_aton(3)), which a proxy may understand: 127.1, 0x7f.0.0.1, 2130706433.
+func spelled(host string) (netip.Addr, bool) {
+	if a, err := netip.ParseAddr(host); err == nil {
+		return a, true
+	}
+	parts := strings.Split(host, ".")
+	var whole uint64
+	for i, part := range parts {
+		bits := 8
+		if i == len(parts)-1 {
+			bits *= max(0, 5-len(parts)) // it stands for those that are left out
+		}
+		n, err := strconv.ParseUint(part, 0, 64)
+		if err != nil || !numeral.MatchString(part) || n >= 1<<bits {
+			return netip.Addr{}, false
+		}
+		whole = whole<<bits | n
+	}
+	return netip.AddrFrom4([4]byte(binary.BigEndian.AppendUint32(nil, uint32(whole)))), true //nolint:gosec // of 32 bits
+}
+
+// numeral is a number of those: decimal, octal behind a 0, or hexadecimal.
+var numeral = regexp.MustCompile(`^(0[xX][0-9a-fA-F]+|[0-9]+)$`)
 
 // insiders are the networks that nobody reaches from the world, beside those that
 // netip knows: of IANA's registries of special-purpose addresses (RFC 6890).
