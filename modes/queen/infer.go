@@ -23,7 +23,7 @@ func (q *Queen) assign(ctx context.Context, o ops.Infer) (any, error) {
 	if o.WorkerID != "" {
 		return q.toWorker(ctx, q.hiveOfWorker(o), o)
 	}
-	r := toChoose(ctx, o)
+	r := q.takenUp(toChoose(ctx, o))
 	if o.HiveID != "" {
 		if err := q.hear(ctx, o.HiveID); err != nil {
 			q.schedule.Refuse(r, err)
@@ -51,6 +51,17 @@ func toChoose(ctx context.Context, o ops.Infer) schedule.Request {
 		Job: ops.SinkOf(ctx).JobID(), Model: o.Model, Alias: aliasOf(ctx), Client: whose(ctx), Priority: o.Priority,
 		Hive: o.HiveID, Engine: o.Engine, Device: o.Device, Prefixes: schedule.Prefixes([]byte(o.System + o.Prompt)),
 	}
+}
+
+// takenUp is r, in its old place where it came to an earlier queen.
+func (q *Queen) takenUp(r schedule.Request) schedule.Request {
+	if q.jobs == nil {
+		return r
+	}
+	if j, ok := q.jobs.Job(r.Job); ok && j.CreatedAt.Before(q.started) {
+		r.Came, r.Again = j.CreatedAt, true
+	}
+	return r
 }
 
 // whose is the client that has sent the job of ctx, as the APIs call it too.

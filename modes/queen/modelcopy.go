@@ -53,7 +53,7 @@ func field(err error, name string) error {
 // having is the hive to copy from: the one that was named, or one that has the
 // model. It must be up, which the local one becomes.
 func (q *Queen) having(ctx context.Context, o ops.ModelCopy, to string) (string, error) {
-	have := q.books.with(o.Model)
+	have := q.whoHas(ctx, o.Model)
 	from := o.From
 	if from == "" {
 		have = slices.DeleteFunc(have, func(id string) bool { return id == to })
@@ -77,7 +77,7 @@ func (q *Queen) having(ctx context.Context, o ops.ModelCopy, to string) (string,
 // one step of the context's job, which goes on with it after a restart.
 func (q *Queen) bringModel(ctx context.Context, hive, model string) error {
 	sink := ops.SinkOf(ctx)
-	have := q.books.with(model)
+	have := q.whoHas(ctx, model)
 	if model == "" || sink == nil || len(have) == 0 || slices.Contains(have, hive) {
 		return nil
 	}
@@ -110,6 +110,16 @@ func bringID(sink ops.Sink) string {
 }
 
 const bringSuffix = "-model"
+
+// whoHas is the books' with, of a model too that a person has just put into the
+// folder of this machine's hive.
+func (q *Queen) whoHas(ctx context.Context, model string) []string {
+	have := q.books.with(model)
+	if len(have) == 0 && model != "" && (fleet{q}).JustPut(ctx, model) {
+		have = q.books.with(model)
+	}
+	return have
+}
 
 // with lists the hives that are up and have a model that can be used, the queen's
 // own first.

@@ -184,6 +184,7 @@ func (q *Queen) Run(ctx context.Context) (err error) {
 	if err := q.local.renew(ctx); err != nil {
 		q.Log.Warn().Err(err).Msg("the running hive keeps its older build")
 	}
+	q.schedule.Hold()
 	q.jobs, err = job.NewServer(job.Options[ops.Op]{
 		Mode: "queen", Version: daemon.Version, Build: q.build, Run: q.do,
 		Dir: q.Home.Jobs("queen"), Admit: q.access.Admit, Tell: q.refuse, Hosts: q.names, Origins: q.Origins, Log: q.Log,
@@ -193,6 +194,7 @@ func (q *Queen) Run(ctx context.Context) (err error) {
 		return err
 	}
 	close(q.ready)
+	saving.Go(func() { q.gather(watching) })
 	saving.Go(func() { q.saving(watching) })
 	saving.Go(func() { q.publishing(watching) })
 	saving.Go(func() { q.keepSplits(watching) })

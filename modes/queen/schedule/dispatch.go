@@ -21,7 +21,7 @@ func (s *Scheduler) dispatchAll() {
 // dispatch gives those that wait what there is, each in its turn, and has workers
 // started for them. The caller holds the lock, and calls it after each change.
 func (s *Scheduler) dispatch(l *line) {
-	for len(l.queue) > 0 && s.serveNext(l) {
+	for len(l.queue) > 0 && !s.held && s.serveNext(l) {
 		continue
 	}
 }

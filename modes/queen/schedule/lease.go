@@ -110,7 +110,7 @@ func (s *Scheduler) enter(r *Request, woken bool) (*Lease, *waiter, error) {
 		return nil, nil, err
 	}
 	l, err := s.find(r)
-	if err == nil && len(l.queue) == 0 {
+	if err == nil && len(l.queue) == 0 && !s.held {
 		if w := s.free(l, r); w != nil {
 			t := l.turns(r)
 			t.serve(r.Client, t.deal(r.Client), true)

@@ -183,7 +183,7 @@ func (g *ledger) story(r *Request) *story {
 	if g.stories == nil {
 		g.stories = map[string]*story{}
 	}
-	st := &story{Request: *r, at: time.Now(), news: true}
+	st := &story{Request: *r, at: r.came(), news: true}
 	st.Prefixes, st.Without = nil, nil
 	g.stories[r.Job] = st
 	if len(g.order) < keptStories {

@@ -116,7 +116,7 @@ func (s *Scheduler) enqueue(l *line, r *Request) (*waiter, error) {
 	}
 	s.arrived++
 	w := &waiter{
-		Request: *r, line: l, arrival: s.arrived, came: time.Now(), round: l.turns(r).deal(r.Client),
+		Request: *r, line: l, arrival: s.arrived, came: r.came(), round: l.turns(r).deal(r.Client),
 		settled: make(chan struct{}), news: make(chan struct{}, 1),
 	}
 	if len(l.queue) == 0 {
@@ -126,6 +126,9 @@ func (s *Scheduler) enqueue(l *line, r *Request) (*waiter, error) {
 		w.join(st)
 	}
 	l.queue = slices.Insert(l.queue, l.at(w), w)
+	if !r.Came.IsZero() {
+		l.asTheyCame()
+	}
 	l.count(w, 1)
 	s.waiting[l] = true
 	if out != nil {

@@ -3,6 +3,7 @@ package schedule
 import (
 	"cmp"
 	"strings"
+	"time"
 
 	"rbee.dev/rbee/ops"
 )
@@ -29,6 +30,9 @@ type Request struct {
 	// Again says that it was let in before, and is tried again: it is not sent
 	// away because too many wait.
 	Again bool
+	// Came is when it came to an earlier queen: it waits in its old place then. The
+	// zero time is of one that comes now.
+	Came time.Time
 	// Running says that only workers that there are will do: none is started.
 	Running bool
 

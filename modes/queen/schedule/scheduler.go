@@ -63,6 +63,7 @@ type Scheduler struct {
 	past      ledger
 	downloads map[string]*Download // that are under way, by what is asked for
 	drained   bool
+	held      bool   // nobody is served, see [Scheduler.Hold]
 	arrived   uint64 // requests that have waited
 	drainedAt uint64 // of them, when a hive was drained last
 
