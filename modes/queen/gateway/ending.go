@@ -3,7 +3,6 @@ package gateway
 import (
 	"bytes"
 	"cmp"
-	"context"
 	"errors"
 	"regexp"
 	"strings"
@@ -94,13 +93,11 @@ func (e *ending) failure() error {
 // errEnded says that an engine's error is a stream's end.
 var errEnded = errors.New("the engine ended its answer with an error")
 
-// over is how the answer to the request of ctx has ended, and why not well.
-func (p *reply) over(ctx context.Context) (how ops.Ended, why error) {
+// over is how the answer has ended, and why not well.
+func (p *reply) over() (how ops.Ended, why error) {
 	why = cmp.Or(p.failed, p.refused)
 	switch {
-	case p.whole && why == nil: // whether its client has left by now or not
-		return ops.EndedDone, nil
-	case p.gone || ctx.Err() != nil && whyEnded(ctx) == nil:
+	case p.gone:
 		return ops.EndedGone, nil
 	case why == nil:
 		return ops.EndedDone, nil

@@ -181,10 +181,11 @@ func (g *Gateway) find(w http.ResponseWriter, r *http.Request, body []byte, a as
 		return
 	}
 	w.Header().Set(JobHeader, want.Job)
-	p := newReply(w, r.URL.Path, a.stream)
+	p := newReply(w, r, a.stream)
 	p.resume = newResumption(r, a)
 	defer func() {
-		how, why := p.over(r.Context())
+		how, why := p.over()
+		over(w, how)
 		g.schedule.End(want.Job, how, why)
 	}()
 	if ops.IsModelReference(a.model) {
@@ -232,18 +233,20 @@ func (g *Gateway) try(p *reply, r *http.Request, body []byte, want schedule.Requ
 			p.say(again.elsewhere(lease.Key()))
 		}
 		err = g.relayOn(p, r, body, lease, want.Without)
-		if why := cmp.Or(err, p.failed); why != nil && r.Context().Err() == nil {
-			g.schedule.Failed(want.Job, why)
-		}
 		if err == nil {
+			if _, ours := errors.AsType[ended](p.failed); p.failed != nil && !p.gone && !ours {
+				g.schedule.Failed(want.Job, p.failed)
+			}
 			return
 		}
 		if r.Context().Err() != nil {
 			if err = whyEnded(r.Context()); err == nil {
-				return // the client is gone
+				p.gone = true
+				return
 			}
 			break
 		}
+		g.schedule.Failed(want.Job, err)
 		want.Again = true
 		if schedule.FaultOf(err) == schedule.OfEngine {
 			first, want.Running = cmp.Or(first, err), true // it may be the request: none is started for it

@@ -25,9 +25,10 @@ type meter struct {
 	guest  Guest
 	began  time.Time
 	model  string
-	given  bool // a worker was given the request
-	prompt int  // bytes of the request
-	text   bool // the answer is one
+	given  bool      // a worker was given the request
+	ended  ops.Ended // how the answer did, once that is known
+	prompt int       // bytes of the request
+	text   bool      // the answer is one
 
 	status int
 	events int   // parts of a stream
@@ -45,9 +46,7 @@ func metered(w http.ResponseWriter, r *http.Request, a asked, size int) (http.Re
 	}
 	m := &meter{ResponseWriter: w, guest: g, began: time.Now(), model: a.model, prompt: size, text: makesText(r.URL.Path)}
 	return m, func(broken bool) {
-		u := m.use(broken)
-		u.Failed = u.Failed && r.Context().Err() == nil // who goes away has not met an error
-		g.Used(u)
+		g.Used(m.use(broken))
 	}
 }
 
@@ -57,6 +56,25 @@ func means(w http.ResponseWriter, model string, given bool) {
 	if m, ok := w.(*meter); ok {
 		m.model, m.given = model, m.given || given
 	}
+}
+
+// over notes how an answer has ended.
+func over(w http.ResponseWriter, how ops.Ended) {
+	if m, ok := w.(*meter); ok {
+		m.ended = how
+	}
+}
+
+// failed reports whether the client met an error, which one that goes away has not;
+// broken is as use has it.
+func (m *meter) failed(broken bool) bool {
+	switch m.ended {
+	case ops.EndedGone:
+		return false
+	case ops.EndedFailed, ops.EndedBroken:
+		return true
+	}
+	return broken || m.status >= http.StatusBadRequest
 }
 
 // Unwrap lets flushes and deadlines through (see [http.ResponseController]).
@@ -93,7 +111,7 @@ func (m *meter) Write(p []byte) (int, error) {
 // engine got has cost no tokens, nor has an error that is all there was.
 func (m *meter) use(broken bool) Use {
 	u := Use{Model: m.model, Took: time.Since(m.began)}
-	u.Failed = broken || m.status >= http.StatusBadRequest || m.events > 0 && errorMember.Match(m.tail)
+	u.Failed = m.failed(broken)
 	if u.Failed && !m.given && (m.status == http.StatusNotFound || ops.IsModelReference(u.Model)) {
 		u.Model = "" // there is none of that name, and names make no entries
 	}

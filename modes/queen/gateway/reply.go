@@ -21,6 +21,7 @@ const writeWithin = 30 * time.Second
 // reply is what a client is told.
 type reply struct {
 	w         http.ResponseWriter
+	r         *http.Request
 	control   *http.ResponseController
 	stream    bool        // the client asked for an event stream
 	responses bool        // of the responses API, which has events and errors of its own
@@ -28,13 +29,12 @@ type reply struct {
 	resume    *resumption // of a stream that may go on with another worker, or nil
 	failed    error       // what the answer ended with
 	given     bool        // some of a worker's answer
-	whole     bool        // all of it
-	gone      bool        // the client took no more of it
+	gone      bool        // the client left before its end
 	refused   error       // an engine's, which was the answer or ended it
 }
 
-func newReply(w http.ResponseWriter, path string, stream bool) *reply {
-	return &reply{w: w, control: http.NewResponseController(w), stream: stream, responses: path == "/v1/responses"}
+func newReply(w http.ResponseWriter, r *http.Request, stream bool) *reply {
+	return &reply{w: w, r: r, control: http.NewResponseController(w), stream: stream, responses: r.URL.Path == "/v1/responses"}
 }
 
 // say tells a client that waits for a stream what happens, in a comment, which
@@ -75,9 +75,14 @@ func (*reply) Cursor() ops.Cursor { return ops.Cursor{} }
 // JobID is empty: a request is no job.
 func (*reply) JobID() string { return "" }
 
+// left reports whether the client has gone by itself. It may go with the last that it is
+// told, so how an answer ends is judged before that is sent.
+func (p *reply) left() bool { return p.r.Context().Err() != nil && whyEnded(p.r.Context()) == nil }
+
 // fail ends the answer with err.
 func (p *reply) fail(err error) {
-	if p.failed = err; p.begun {
+	p.failed, p.gone = err, p.gone || p.left()
+	if p.begun {
 		retryAfter(p.w.Header(), err)       // for a dialect that has sent nothing yet
 		_ = p.write(p.lastEvent(err), true) // the client may be gone
 		return
@@ -139,36 +144,35 @@ func (p *reply) pass(answer *http.Response, by *ops.Worker) error {
 	if p.resume != nil && events && answer.StatusCode == http.StatusOK {
 		return p.passOn(answer.Body, by)
 	}
-	end := ending{responses: p.responses}
-	var err error
 	if events {
-		err = p.copyEvents(answer.Body, by, &end)
-		p.refused = end.failure()
-	} else {
-		err = p.copy(answer.Body, answer.ContentLength < 0)
+		p.passEvents(answer, by)
+		return nil
 	}
-	p.gone = errors.Is(err, errGone)
-	if err == nil && events && answer.StatusCode == http.StatusOK && !end.came() {
-		if end.finished() {
-			p.whole = p.write([]byte("\n\n"+done), true) == nil
-			return nil
-		}
-		err = io.ErrUnexpectedEOF
-	}
-	if events && end.came() && !p.gone {
-		err = nil // a client that has it all may have left
-	}
-	p.whole = err == nil
-	switch {
-	case err == nil || errors.Is(err, errGone):
-	case events:
-		_ = p.write([]byte("\n\n"), false) // the frame before may be torn
-		p.fail(cmp.Or(whyEnded(answer.Request.Context()), broke(by, err)))
-	default:
+	err := p.copy(answer.Body, answer.ContentLength < 0)
+	if p.gone = errors.Is(err, errGone) || err != nil && p.left(); err != nil && !errors.Is(err, errGone) {
 		p.failed = broke(by, err)
 		panic(http.ErrAbortHandler) // a broken connection is the only sign left
 	}
 	return nil
+}
+
+// passEvents hands a stream on that no other worker may continue. What came of its end
+// counts, whatever the client did then.
+func (p *reply) passEvents(answer *http.Response, by *ops.Worker) {
+	end := ending{responses: p.responses}
+	err := p.copyEvents(answer.Body, by, &end)
+	p.refused = end.failure()
+	gone := errors.Is(err, errGone) || err != nil && p.left()
+	switch {
+	case end.came() || err == nil && answer.StatusCode != http.StatusOK:
+	case end.finished() && (err == nil || gone):
+		_ = p.write([]byte("\n\n"+done), true) // the client may be gone
+	case gone:
+		p.gone = p.failed == nil
+	default:
+		_ = p.write([]byte("\n\n"), false) // the frame before may be torn
+		p.fail(cmp.Or(whyEnded(p.r.Context()), broke(by, cmp.Or(err, io.ErrUnexpectedEOF))))
+	}
 }
 
 // passOn hands a stream on that may go on with another worker.
@@ -178,7 +182,7 @@ func (p *reply) passOn(body io.Reader, by *ops.Worker) error {
 		p.resume.goOn()
 		return again
 	}
-	p.refused, p.whole = p.resume.refused, err == nil
+	p.refused = p.resume.refused
 	if p.gone = errors.Is(err, errGone); err != nil && !p.gone {
 		p.fail(err)
 	}

@@ -122,7 +122,7 @@ func (p *reply) ended(err error, by *ops.Worker) error {
 	switch {
 	case s.over:
 		return nil
-	case !errors.Is(err, io.EOF):
+	case !errors.Is(err, io.EOF) && !p.left():
 	case len(s.finished) > 0 && !s.behind(allChoices): // by an engine that sends no [DONE]
 		_ = p.write([]byte(done), true) // the client may be gone
 		return nil
