@@ -27,8 +27,13 @@ func (q *Queen) Explain(ctx context.Context, o ops.Explain) (ops.Explanation, er
 	}
 	there, ok := q.jobs.Job(o.ID)
 	name := there.Operation
-	if !ok || !q.access.Sees(by, there.By) || name == (ops.Infer{}).Name() || name == (ops.WorkerSpawn{}).Name() {
+	if !ok || !q.access.Sees(by, there.By) {
 		return ops.Explanation{}, schedule.Unremembered(o.ID)
+	}
+	if name == (ops.Infer{}).Name() || name == (ops.WorkerSpawn{}).Name() {
+		e := ops.Errorf(ops.CodeNotFound, "nothing is remembered of what was chosen for %s: it named a worker or a hive itself, or the queen was killed before that was written down", o.ID)
+		e.Field = "id"
+		return ops.Explanation{}, e.WithHint("`rbee job get %s` tells of it", o.ID)
 	}
 	e := ops.Errorf(ops.CodeNotFound, "no worker or hive was chosen for the job %s, whose operation is %s", o.ID, name)
 	e.Field = "id"

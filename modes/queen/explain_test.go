@@ -45,7 +45,11 @@ func TestAJobThatNobodyIsChosenForIsExplainedAsThat(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for job, want := range map[string]string{listing.JobID: "whose operation is model_list", "nosuch": "nothing is remembered"} {
+	answer, err := c.Submit(t.Context(), ops.Infer{Prompt: "Once"}, "") // of which the scheduler knows nothing
+	if err != nil {
+		t.Fatal(err)
+	}
+	for job, want := range map[string]string{listing.JobID: "whose operation is model_list", answer.JobID: "the queen was killed before that was written down", "nosuch": "nothing is remembered"} {
 		if _, err := q.Explain(t.Context(), ops.Explain{ID: job}); ops.CodeOf(err) != ops.CodeNotFound || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v", job, err)
 		}
