@@ -72,8 +72,8 @@ func open(answer *http.Response, by *ops.Worker, stream bool) error {
 	var err error
 	if transport.IsStream(answer.Header) {
 		err = o.begins(answer, by)
-	} else if err = o.isWhole(answer, by); err == nil && stream && answer.StatusCode == http.StatusOK {
-		err = senseless(by, transport.NoStream(answer.Header))
+	} else {
+		err = o.isWhole(answer, by, stream)
 	}
 	if err != nil {
 		o.forget()
@@ -108,15 +108,18 @@ func unbegun(by *ops.Worker, err error) error {
 
 // isWhole looks whether an answer in one piece came whole, or is too long to be kept,
 // can be read, and is no error in spite of its status, which becomes that of the error then.
-func (o *opening) isWhole(answer *http.Response, by *ops.Worker) error {
+// Any other is none to who asked for a stream.
+func (o *opening) isWhole(answer *http.Response, by *ops.Worker, stream bool) error {
 	o.all()
 	switch {
 	case len(o.seen) == 0:
 		return unbegun(by, o.err)
+	case o.err != nil && !errors.Is(o.err, io.EOF):
+		return broke(by, o.err)
+	case stream && (o.err == nil || !transport.IsEngineError(o.seen)):
+		return senseless(by, transport.NoStream(answer.Header))
 	case o.err == nil:
 		return nil
-	case !errors.Is(o.err, io.EOF):
-		return broke(by, o.err)
 	case !isJSON(o.seen, answer.Request.URL.Path):
 		return senseless(by, ops.Errorf(ops.CodeInternal, "it answers with what cannot be read"))
 	case !transport.IsEngineError(o.seen):

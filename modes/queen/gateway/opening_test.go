@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"io"
 	"net/http"
 	"strconv"
@@ -198,6 +199,23 @@ func TestALongAnswerInOnePiecePassesWhole(t *testing.T) {
 	}
 }
 
+// as is the writer of an answer that says of another kind what it is, or of none.
+type as struct {
+	http.ResponseWriter
+	kind string
+}
+
+// Write takes a part of the answer.
+func (a as) Write(p []byte) (int, error) {
+	if a.Header()["Content-Type"] = []string{a.kind}; a.kind == "" {
+		a.Header()["Content-Type"] = nil // else one is guessed
+	}
+	return a.ResponseWriter.Write(p)
+}
+
+// Unwrap lets flushes through (see [http.ResponseController]).
+func (a as) Unwrap() http.ResponseWriter { return a.ResponseWriter }
+
 // TestAnAnswerInOnePieceIsNoStream: one that was asked for is asked for elsewhere, however
 // good the answer looks.
 func TestAnAnswerInOnePieceIsNoStream(t *testing.T) {
@@ -207,6 +225,16 @@ func TestAnAnswerInOnePieceIsNoStream(t *testing.T) {
 			t.Run(path, func(t *testing.T) {
 				failsElsewhere(t, says(said), path, askOf("true"), http.StatusBadGateway, "worker a of gpu1, which runs bee: the engine answers with application/json, and was asked for a stream (")
 			})
+		}
+	}
+	for _, kind := range []string{"text/plain", ""} {
+		h := func(w http.ResponseWriter, r *http.Request) {
+			w = as{w, kind}
+			hello(w, r)
+		}
+		told := "worker a of gpu1, which runs bee: the engine answers with " + cmp.Or(kind, "something") + ", and was asked for a stream ("
+		for path := range asks {
+			t.Run(kind+path, func(t *testing.T) { failsElsewhere(t, h, path, askOf("true"), http.StatusBadGateway, told) })
 		}
 	}
 	f := newFarm(t)
