@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -125,9 +126,23 @@ func (f *far) files() []string {
 	return list
 }
 
-// nothingRunsThere checks that no process of rbee's is left, beside what the
-// caller names.
+// nothingRunsThere checks that no process of rbee's is left, or stays, beside what
+// the caller names.
 func (f *far) nothingRunsThere(but ...string) {
+	f.t.Helper()
+	var left []string
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+		if left = f.runningThere(but); len(left) == 0 || time.Now().After(deadline) {
+			break
+		}
+	}
+	for _, process := range left {
+		f.t.Errorf("a process is left over there: %s", process)
+	}
+}
+
+// runningThere lists the processes of rbee's, beside what is named.
+func (f *far) runningThere(but []string) (list []string) {
 	f.t.Helper()
 	environs, err := filepath.Glob("/proc/[0-9]*/environ")
 	if err != nil {
@@ -138,9 +153,10 @@ func (f *far) nothingRunsThere(but ...string) {
 		if command, _ := os.ReadFile(filepath.Join(filepath.Dir(path), "cmdline")); err == nil &&
 			bytes.Contains(text, []byte("HOME="+f.account+"\x00")) && !bytes.HasPrefix(command, []byte("sleep")) &&
 			!slices.ContainsFunc(but, func(name string) bool { return bytes.Contains(command, []byte(name)) }) {
-			f.t.Errorf("a process is left over there: %s %q", filepath.Dir(path), command)
+			list = append(list, fmt.Sprintf("%s %q", filepath.Dir(path), command))
 		}
 	}
+	return list
 }
 
 func TestAHiveOnAnotherMachineLivesItsWholeLife(t *testing.T) {

@@ -3,6 +3,7 @@ package hive_test
 import (
 	"context"
 	"os"
+	"slices"
 	"sync/atomic"
 	"testing"
 
@@ -36,6 +37,9 @@ func TestAWorkerThatHasNothingToDoMakesRoomForAnother(t *testing.T) {
 	second := do(t, c, ops.WorkerSpawn{})
 	if got := infer(t, c, ops.Infer{Prompt: "x", WorkerID: first.ID}, nil); got.err != nil || got.text != enginetest.Text(pieces) {
 		t.Fatalf("%+v", got)
+	}
+	for busy := true; busy; { // until the hive has heard that it is done
+		busy = slices.ContainsFunc(do(t, c, ops.WorkerList{}).Workers, func(w ops.Worker) bool { return w.State != ops.WorkerReady || w.Running > 0 })
 	}
 	tight.Store(true)
 	third := do(t, c, ops.WorkerSpawn{})

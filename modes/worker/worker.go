@@ -221,7 +221,8 @@ func (w *Worker) serveEngine(rw http.ResponseWriter, r *http.Request) {
 
 // load loads the model, or asks for the worker's end when that fails.
 func (w *Worker) load(ctx context.Context) {
-	defer close(w.settled)
+	settle := sync.OnceFunc(func() { close(w.settled) })
+	defer settle()
 	began := time.Now()
 	w.Log.Info().Str("model", w.Model).Str("engine", w.Engine).Str("device", w.Device).Str("path", w.Path).Msg("loading the model")
 	engine, err := w.openEngine(ctx)
@@ -243,6 +244,7 @@ func (w *Worker) load(ctx context.Context) {
 		w.calls.handler = w.state.counting(engine)
 		w.client = &http.Client{Transport: &w.calls}
 		w.Log.Info().Dur("took", time.Since(began)).Msg("the worker is ready")
+		settle() // before anybody hears of it
 		w.state.change(func(i *ops.Worker) {
 			i.State, i.Slots, i.Context, i.Waiting = ops.WorkerReady, engine.Slots(), engine.ContextLength(), ""
 		})
