@@ -41,7 +41,8 @@ type Want struct {
 	// Range and IfRange are the headers of those names (RFC 9110).
 	Range   string `json:"range,omitempty"`
 	IfRange string `json:"if_range,omitempty"`
-	// JobID is the job that it is wanted for, or "".
+	// JobID is the job that it is wanted for, or "": that of a person's, or behind its
+	// id [ForModel].
 	JobID string `json:"job_id,omitempty"`
 }
 
@@ -58,3 +59,7 @@ type FileSum struct {
 	Size   int64  `json:"size_bytes"`
 	SHA256 string `json:"sha256,omitempty"` // hex; empty where it was not computed yet
 }
+
+// ForModel ends the id of the job by which the queen has a hive get a model that
+// another job needs first, behind that one's id.
+const ForModel = "-model"

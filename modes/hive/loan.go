@@ -82,7 +82,7 @@ func endIt(job string) string {
 // jobOf is the job of ctx as the queen calls it, or "".
 func jobOf(ctx context.Context) string {
 	if sink := ops.SinkOf(ctx); sink != nil {
-		return strings.TrimSuffix(sink.JobID(), "-model") // which hers has where it needs a model first
+		return strings.TrimSuffix(sink.JobID(), ops.ForModel)
 	}
 	return ""
 }

@@ -108,21 +108,26 @@ func TestOfADividedModelItsPartIsHeldAgainstTheMemory(t *testing.T) {
 	}
 }
 
+// idling has a worker that has nothing to do, without a process.
+func (h *Hive) idling(t *testing.T, w want) {
+	t.Helper()
+	m, err := h.place(t.Context(), w, func() bool { return false }, h.loading(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.mu.Lock()
+	m.info.State = ops.WorkerReady
+	m.mu.Unlock()
+	m.client.Close()
+}
+
 func TestWhatIdleWorkersWouldLeaveCountsAsFree(t *testing.T) {
 	var free uint64
 	h := roomy(t, &free)
 	w, takes := h.bee(t, builtin, processor)
 	free = 2 * takes
 	for range 2 {
-		if _, err := h.place(t.Context(), w, func() bool { return false }, h.loading(t)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	for _, m := range h.fleet.all() {
-		m.mu.Lock()
-		m.info.State = ops.WorkerReady
-		m.mu.Unlock()
-		m.client.Close()
+		h.idling(t, w)
 	}
 	w.context, w.parallel = 1<<20, 64
 	for total, says := range map[uint64]string{
@@ -143,41 +148,12 @@ func TestAPartThatDoesNotFitEvenThenUnloadsNothing(t *testing.T) {
 	h := roomy(t, &free)
 	w, takes := h.bee(t, builtin, processor)
 	free = takes
-	m, err := h.place(t.Context(), w, func() bool { return false }, h.loading(t))
-	if err != nil {
-		t.Fatal(err)
-	}
-	m.mu.Lock()
-	m.info.State = ops.WorkerReady
-	m.mu.Unlock()
-	m.client.Close()
+	h.idling(t, w)
 	part := want{engine: ops.EngineRPC, device: processor, partOf: "gpu1/w", partBytes: takes + 1}
-	_, err = h.makeRoom(t.Context(), part)
+	_, err := h.makeRoom(t.Context(), part)
 	wantCode(t, err, ops.CodeUnavailable, "are free for it")
 	if len(h.fleet.all()) != 1 {
 		t.Error("a worker is unloaded for one that does not fit even then")
-	}
-}
-
-func TestTheHintFitsWhenItIsTyped(t *testing.T) {
-	var free uint64
-	h := roomy(t, &free)
-	w, _ := h.bee(t, llamaCpp, auto)
-	w.context, w.parallel = 1<<20, 64
-	w.flags = []string{"cache-type-k=q8_0", "cache-type-v=q8_0", "override-kv=a name"}
-	m := h.models.shape("bee")
-	free = m.Need(w.run(m)).Total() / 2
-	_, err := h.makeRoom(t.Context(), w)
-	wantCode(t, err, ops.CodeUnavailable, "`rbee worker spawn bee --hive localhost --flag cache-type-k=q8_0 --flag cache-type-v=q8_0 --flag 'override-kv=a name' --parallel 64 --context-length ")
-	if _, err := fmt.Sscanf(ops.AsError(err).Hint[strings.Index(ops.AsError(err).Hint, "--parallel"):], "--parallel 64 --context-length %d", &w.context); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := h.makeRoom(t.Context(), w); err != nil {
-		t.Errorf("%d tokens, which the hint said: %v", w.context, err)
-	}
-	w.context += w.context / 100
-	if _, err := h.makeRoom(t.Context(), w); err == nil {
-		t.Errorf("%d tokens fit, which is more than the hint said", w.context)
 	}
 }
 
@@ -196,62 +172,6 @@ func TestSizesThatDifferDoNotReadTheSame(t *testing.T) {
 			t.Errorf("%d, %d: %s, %s; want %s", c.needs, c.free, a, b, c.want)
 		}
 	}
-}
-
-func TestTheQuantisationHintTellsWhatItIsGoodFor(t *testing.T) {
-	const gib = 1 << 30
-	var free uint64
-	h := roomy(t, &free)
-	w, _ := h.bee(t, builtin, processor)
-	w.anyDevice = true
-	shape := h.models.shape("bee")
-	shape.Weights, w.model.Size, w.model.Parameters = 40*gib, 40*gib, 10*gib // as in F32
-	rest := shape.Need(w.run(shape)).Total() - shape.Weights
-	short := shape.Need(shape.Builtin(inference.Spec{ContextLength: 1024, Parallel: 1})).Total() - shape.Weights
-	for _, c := range []struct {
-		name, source string
-		free         uint64
-		want         string
-	}{
-		{"the best that does as it was asked for", "", 20*gib + rest, "in F16, about 20 GiB of weights, it would fit"},
-		{"a lesser one", "", 20*gib + rest - 1, "in Q8_0, about 11 GiB of weights, it would fit"},
-		{"from its repository", "hf:org/bee-GGUF:bee-F32.gguf", 20*gib + rest, "in F16, about 20 GiB of weights, it would fit: `rbee model download hf:org/bee-GGUF:F16`"},
-		{"with less of a text", "", 34*gib/8 + short, "in Q2_K, about 4.3 GiB of weights, it would fit with `--parallel 1 --context-length 1024`"},
-		{"none", "", gib, "take a smaller model"},
-	} {
-		w.model.Source = c.source
-		if got := h.wouldFit(w, w.run(shape), shape, c.free); !strings.HasPrefix(got, c.want) {
-			t.Errorf("%s: %s, want %s", c.name, got, c.want)
-		}
-	}
-}
-
-func TestALesserShareOfADividedModelIsHintedAt(t *testing.T) {
-	var free uint64
-	h := roomy(t, &free)
-	w, _ := h.bee(t, llamaCpp, auto)
-	w.anyEngine, w.parts, w.stays, w.context, w.parallel = false, []string{"far"}, 0.9, 256, 1
-	shape := h.models.shape("bee")
-	shape.Share = 0.5
-	free = leaving(shape.Need(w.run(shape)).Total())
-	_, err := h.roomOnly(t.Context(), w)
-	wantCode(t, err, ops.CodeUnavailable, "the part of bee that hive localhost is to hold", "`rbee worker spawn bee --hives localhost,far --share 0.5 --parallel 1 --context-length 256` fits here")
-}
-
-func TestAnotherQuantisationThatIsThereIsHintedAt(t *testing.T) {
-	var free uint64
-	h := roomy(t, &free)
-	h.Name = "gpu1"
-	h.models.put(t, "bee-small/model.gguf", gguftest.Model{Type: gguf.Q4_K, Layers: 4, Width: 512, Heads: 8, KVHeads: 8, FFN: 2048, Context: 8192}.Bytes())
-	if _, err := h.models.get("bee-small"); err != nil {
-		t.Fatal(err)
-	}
-	w, _ := h.bee(t, builtin, processor)
-	w.context, w.parallel, w.anyEngine = 256, 1, false
-	small := h.models.shape("bee-small")
-	free = leaving(small.Need(small.Builtin(inference.Spec{ContextLength: 256, Parallel: 1})).Total())
-	_, err := h.makeRoom(t.Context(), w)
-	wantCode(t, err, ops.CodeUnavailable, "`rbee worker spawn bee-small --hive gpu1 --engine builtin", "the same in Q4_K")
 }
 
 // loading makes a member that loads the model called bee, as if it had just been
@@ -361,61 +281,6 @@ func TestACardThatTheEngineCannotUseIsRefused(t *testing.T) {
 	w, _ := h.bee(t, llamaCpp, "cuda:1")
 	_, err := h.makeRoom(t.Context(), w)
 	wantCode(t, err, ops.CodeUnsupported, "the llama-server that is installed cannot use cuda:1 (NVIDIA GeForce RTX 4090): it is for vulkan")
-}
-
-func TestAGPUThatTellsOfNoMemoryHasTheMachines(t *testing.T) {
-	const (
-		spark  = "0, NVIDIA GB10, [N/A], [N/A], 580.95.05, GPU-1a, 12.1, [N/A]\n"
-		beside = "1, NVIDIA GeForce RTX 4090, 24564, 9000, 580.95.05, GPU-2b, 8.9, [N/A]\n"
-	)
-	for _, c := range []struct {
-		name, rows, device string
-		free               uint64
-		want, says         string
-		code               ops.Code
-	}{
-		{"it goes there by itself", spark, auto, 1 << 34, "cuda:0", "it goes to cuda:0 (NVIDIA GB10), which has 16 GiB free", ""},
-		{"that is not endless", spark, auto, 1 << 20, "", "of the 63 GiB that cuda:0 of hive localhost has, 0 B are free", ops.CodeUnavailable},
-		{"nor where it is named", spark, "cuda:0", 1 << 20, "", "0 B are free", ops.CodeUnavailable},
-		{"a card of its own memory comes first", spark + beside, auto, 1 << 34, "cuda:1", "which has 8.8 GiB free", ""},
-		{"and needs none of the machine's", spark + beside, auto, 1 << 20, "cuda:1", "", ""},
-		{"but not where the other is named", spark + beside, "cuda:0", 1 << 34, "cuda:0", "", ""},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			h := roomy(t, &c.free)
-			cards(t, h, "CUDA0")
-			program(t, "cat <<'E'\n"+c.rows+"E\n")
-			h.machine.look(t.Context())
-			w, _ := h.bee(t, llamaCpp, c.device)
-			var said story
-			got, err := h.makeRoom(said.told(t.Context()), w)
-			if c.code != "" {
-				wantCode(t, err, c.code, c.says)
-				return
-			}
-			if err != nil || got.device != c.want || !strings.Contains(strings.Join(said.lines, "\n"), c.says) {
-				t.Errorf("it goes to %q (%v), %q", got.device, err, said.lines)
-			}
-		})
-	}
-}
-
-func TestALookThatIsCutShortForgetsNoCard(t *testing.T) {
-	free := uint64(1 << 34)
-	h := roomy(t, &free)
-	cards(t, h, "CUDA0", 9000)
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	h.machine.look(ctx)
-	if gpus := h.machine.gpus(); len(gpus) != 1 {
-		t.Errorf("there are %+v", gpus)
-	}
-	program(t, "echo 'No devices were found'; exit 6")
-	h.machine.look(t.Context())
-	if got := h.machine.wrong(); len(h.machine.gpus()) != 0 || len(got) != 1 {
-		t.Errorf("it says %q of %+v", got, h.machine.list())
-	}
-	wantCode(t, h.checkDevice(llamaCpp, "cuda:0"), ops.CodeNotFound, "it has: cpu; not usable: "+h.machine.wrong()[0])
 }
 
 func TestACardIsNotPromisedTwice(t *testing.T) {

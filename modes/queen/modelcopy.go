@@ -106,10 +106,8 @@ func bringID(sink ops.Sink) string {
 	if id == "" { // none that survives a restart
 		return rand.Text()
 	}
-	return id[:min(len(id), 64-len(bringSuffix))] + bringSuffix
+	return id[:min(len(id), 64-len(ops.ForModel))] + ops.ForModel
 }
-
-const bringSuffix = "-model"
 
 // whoHas is the books' with, of a model too that a person has just put into the
 // folder of this machine's hive.

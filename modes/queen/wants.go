@@ -109,7 +109,7 @@ func (q *Queen) obtain(ctx context.Context, by string, w ops.Want) (*http.Respon
 	if w.File != "" {
 		path += "/" + url.PathEscape(w.File)
 	}
-	query := url.Values{"for": {by}, "job": {strings.TrimSuffix(w.JobID, bringSuffix)}}
+	query := url.Values{"for": {by}, "job": {strings.TrimSuffix(w.JobID, ops.ForModel)}}
 	if w.Sum {
 		query.Set("sum", "1")
 	}
