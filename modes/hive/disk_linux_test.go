@@ -1,6 +1,7 @@
 package hive
 
 import (
+	"bytes"
 	"errors"
 	"net/http"
 	"net/http/httptest"
@@ -73,5 +74,30 @@ func TestADiskThatSomebodyElseFillsAtNinetyNinePercentLeavesNoHalfModel(t *testi
 	}
 	if list, left := m.list(), m.unfinished(t); len(list) > 0 || len(left) > 0 {
 		t.Errorf("it leaves %v and %v", list, left)
+	}
+}
+
+func TestADiskThatIsFullKeepsWhatCameOfALargeModel(t *testing.T) {
+	m := onSmallDisk(t, "size=32m")
+	filler, content := filepath.Join(m.dir, ".filler"), make([]byte, 24<<20)
+	copy(content, "GGUF")
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("ETag", `"one"`)
+		if r.Header.Get("Range") == "bytes=8388608-25165823" { // the second part
+			_ = os.WriteFile(filler, make([]byte, 32<<20), 0o600) // as much as there is room for
+		}
+		http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(content))
+	}))
+	t.Cleanup(s.Close)
+	_, err := m.download(t.Context(), s.URL+"/big.gguf", "")
+	if e := ops.AsError(err); e == nil || !strings.HasPrefix(e.Message, "there is no room for the model big") || !strings.Contains(e.Hint, "make room") {
+		t.Fatalf("download() = %v", err)
+	}
+	part, ok := m.partialModel("big")
+	if !ok || part.Size != 8<<20 || !strings.HasPrefix(part.Error, "it has come in part only") {
+		t.Errorf("left of it is %+v", part)
+	}
+	if freed, ok, err := m.removePartial("big"); freed != part.Size || !ok || err != nil {
+		t.Errorf("removing that frees %d bytes of %d, %v", freed, part.Size, err)
 	}
 }

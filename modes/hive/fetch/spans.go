@@ -55,6 +55,24 @@ func (s *spans) clear() {
 	s.list = nil
 }
 
+// cut forgets the last n bytes, or all if there are not more, and returns where
+// what is left ends.
+func (s *spans) cut(n int64) (end int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for len(s.list) > 0 {
+		last := &s.list[len(s.list)-1]
+		if size := last.To - last.From; size <= n {
+			n -= size
+			s.list = s.list[:len(s.list)-1]
+			continue
+		}
+		last.To -= n
+		return last.To
+	}
+	return 0
+}
+
 // sum is how many bytes are there.
 func (s *spans) sum() (n int64) {
 	for _, x := range s.all() {

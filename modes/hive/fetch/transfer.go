@@ -65,30 +65,50 @@ func (f *Fetcher) Fetch(ctx context.Context, what File, path string, seen func(d
 	if err == nil {
 		err = t.finish()
 	}
+	if err != nil {
+		err = t.leave(err)
+	}
 	if closed := t.out.Close(); err == nil {
 		err = closed
 	}
 	if err != nil {
-		return Result{}, t.leave(err)
+		return Result{}, err
 	}
 	return Result{t.state.Size, t.state.SHA256, t.state.Validator}, nil
 }
 
-// leave keeps or discards what came before err.
+// leave keeps or discards what came before err. On a disk that is full some of it
+// goes, so that there is room for noting how far it came, and for others.
 func (t *transfer) leave(err error) error {
-	code := ops.CodeOf(err)
-	_, useless := errors.AsType[spoilt](err)
-	useless = useless || errors.Is(err, errChanged)
-	useful := t.ranges && t.state.Validator != "" && t.have.sum() > 0 && !full(err) && !useless &&
-		(code == ops.CodeUnavailable || code == ops.CodeCancelled || errors.Is(err, ops.ErrDetached))
-	cleanup := t.keep
-	if !useful {
-		cleanup = func() error { return Discard(t.path) }
+	if full(err) {
+		if failed := t.out.Truncate(t.have.cut(leaveFree)); failed != nil {
+			err = errors.Join(err, failed)
+		}
 	}
-	if failed := cleanup(); failed != nil {
+	if t.useful(err) {
+		failed := t.keep()
+		if failed == nil {
+			return err
+		}
+		err = errors.Join(err, failed)
+	}
+	if failed := Discard(t.path); failed != nil {
 		return errors.Join(err, failed)
 	}
 	return err
+}
+
+// leaveFree is how many bytes of what came are given up on a disk that is full.
+const leaveFree = 8 << 20
+
+// useful says whether what came before err can be gone on with.
+func (t *transfer) useful(err error) bool {
+	if _, wrong := errors.AsType[spoilt](err); wrong || errors.Is(err, errChanged) || !t.ranges || t.state.Validator == "" || t.have.sum() == 0 {
+		return false
+	}
+	code := ops.CodeOf(err)
+	_, little := errors.AsType[*tooLittle](err)
+	return little || full(err) || code == ops.CodeUnavailable || code == ops.CodeCancelled || errors.Is(err, ops.ErrDetached)
 }
 
 // run downloads, however many tries it takes as long as they bring something.
@@ -289,7 +309,7 @@ func (t *transfer) finish() error {
 			WithHint("download it again; if it happens again, the server or a proxy on the way changes the file")}
 	}
 	if err := t.out.Sync(); err != nil {
-		return writeError(err)
+		return spoilt{writeError(err)} // nobody knows what of it is on the disk
 	}
 	t.state.SHA256 = sum
 	if t.state.Validator == "" {
