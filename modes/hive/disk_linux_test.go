@@ -79,11 +79,12 @@ func TestADiskThatSomebodyElseFillsAtNinetyNinePercentLeavesNoHalfModel(t *testi
 
 func TestADiskThatIsFullKeepsWhatCameOfALargeModel(t *testing.T) {
 	m := onSmallDisk(t, "size=32m")
+	m.fetch.Piece = 16 << 20
 	filler, content := filepath.Join(m.dir, ".filler"), make([]byte, 24<<20)
 	copy(content, "GGUF")
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("ETag", `"one"`)
-		if r.Header.Get("Range") == "bytes=8388608-25165823" { // the second part
+		if r.Header.Get("Range") == "bytes=16777216-25165823" { // the second part
 			_ = os.WriteFile(filler, make([]byte, 32<<20), 0o600) // as much as there is room for
 		}
 		http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(content))
@@ -94,7 +95,7 @@ func TestADiskThatIsFullKeepsWhatCameOfALargeModel(t *testing.T) {
 		t.Fatalf("download() = %v", err)
 	}
 	part, ok := m.partialModel("big")
-	if !ok || part.Size != 8<<20 || !strings.HasPrefix(part.Error, "it has come in part only") {
+	if !ok || part.Size < 8<<20 || !strings.HasPrefix(part.Error, "it has come in part only") {
 		t.Errorf("left of it is %+v", part)
 	}
 	if freed, ok, err := m.removePartial("big"); freed != part.Size || !ok || err != nil {

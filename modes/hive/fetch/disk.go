@@ -55,5 +55,25 @@ func diskFree(dir string) (uint64, bool) {
 // full says whether err came of a disk, or a share of it, that is full.
 func full(err error) bool { return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) }
 
+// noRoom says whether err came of a disk that is full, or would be.
+func noRoom(err error) bool {
+	_, little := errors.AsType[*tooLittle](err)
+	return little || full(err)
+}
+
+// leaveFree is how many bytes a download leaves free that has filled a disk.
+const leaveFree = 8 << 20
+
+// wanting is how many of them are missing after err.
+func wanting(err error) int64 {
+	if t, ok := errors.AsType[*tooLittle](err); ok {
+		return leaveFree - int64(min(t.free, leaveFree)) //nolint:gosec // not more than that
+	}
+	if full(err) {
+		return leaveFree
+	}
+	return 0
+}
+
 // writeError is err, which came of writing a file, for a person.
 func writeError(err error) error { return ops.Errorf(ops.CodeUnavailable, "write the file: %w", err) }

@@ -80,8 +80,8 @@ func (f *Fetcher) Fetch(ctx context.Context, what File, path string, seen func(d
 // leave keeps or discards what came before err. On a disk that is full some of it
 // goes, so that there is room for noting how far it came, and for others.
 func (t *transfer) leave(err error) error {
-	if full(err) {
-		if failed := t.out.Truncate(t.have.cut(leaveFree)); failed != nil {
+	if n := wanting(err); n > 0 {
+		if failed := t.out.Truncate(t.have.cut(n)); failed != nil {
 			err = errors.Join(err, failed)
 		}
 	}
@@ -98,17 +98,13 @@ func (t *transfer) leave(err error) error {
 	return err
 }
 
-// leaveFree is how many bytes of what came are given up on a disk that is full.
-const leaveFree = 8 << 20
-
 // useful says whether what came before err can be gone on with.
 func (t *transfer) useful(err error) bool {
 	if _, wrong := errors.AsType[spoilt](err); wrong || errors.Is(err, errChanged) || !t.ranges || t.state.Validator == "" || t.have.sum() == 0 {
 		return false
 	}
 	code := ops.CodeOf(err)
-	_, little := errors.AsType[*tooLittle](err)
-	return little || full(err) || code == ops.CodeUnavailable || code == ops.CodeCancelled || errors.Is(err, ops.ErrDetached)
+	return noRoom(err) || code == ops.CodeUnavailable || code == ops.CodeCancelled || errors.Is(err, ops.ErrDetached)
 }
 
 // run downloads, however many tries it takes as long as they bring something.
