@@ -124,7 +124,7 @@ func memory(ctx context.Context) (total, free uint64) {
 	if err != nil {
 		return 0, 0
 	}
-	return within("/", m.Total, m.Available)
+	return within("/", m.Total, min(m.Total, m.Available+freed(zoneInfo)))
 }
 
 // beyond is all of the machine's memory where that is more than total, which this

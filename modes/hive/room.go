@@ -128,6 +128,9 @@ func (h *Hive) yields(s spot, i ops.Worker) bool {
 // does. None is unloaded for a model that would not fit even without them all.
 func (h *Hive) clear(ctx context.Context, w want, s spot, need fit.Need) (bool, error) {
 	for !h.fits(ctx, s, need) {
+		if ctx.Err() != nil {
+			return false, context.Cause(ctx)
+		}
 		if _, free := h.freeable(ctx, s); need.Total() > free {
 			return false, nil
 		}
@@ -139,10 +142,11 @@ func (h *Hive) clear(ctx context.Context, w want, s spot, need fit.Need) (bool, 
 			continue
 		}
 		ops.Narrate(ctx, "worker_unload", "unloading %s, worker %s, which has nothing to do, to make room for %s", idle.tell().Model, idle.id, w.name())
+		left := h.unclaimed(ctx, s, idle)
 		if err := h.fleet.remove(ctx, idle); err != nil {
 			return false, err
 		}
-		h.machine.lookAtCards(ctx)
+		h.comeBack(ctx, s, need, left)
 	}
 	return true, nil
 }
@@ -172,15 +176,7 @@ func (h *Hive) freeable(ctx context.Context, s spot) (total, free uint64) {
 
 // freeIn is free for one pool of memory: the machine's, or a card's.
 func (h *Hive) freeIn(ctx context.Context, pool string, gone map[*member]bool) (total, free uint64) {
-	if pool == processor {
-		total, free = h.Memory(ctx)
-	} else {
-		for _, d := range h.machine.list() {
-			if d.ID == pool {
-				total, free = d.MemoryBytes, d.MemoryFreeBytes
-			}
-		}
-	}
+	total, free = h.pool(ctx, pool)
 	var promised uint64
 	for _, m := range h.fleet.all() {
 		pools := h.machine.poolsOf(m.tell().Device)
@@ -196,6 +192,19 @@ func (h *Hive) freeIn(ctx context.Context, pool string, gone map[*member]bool) (
 		}
 	}
 	return total, min(total, free-min(free, promised))
+}
+
+// pool is one pool of memory as the machine counts it, in bytes, 0 where it is not known.
+func (h *Hive) pool(ctx context.Context, pool string) (total, free uint64) {
+	if pool == processor {
+		return h.Memory(ctx)
+	}
+	for _, d := range h.machine.list() {
+		if d.ID == pool {
+			return d.MemoryBytes, d.MemoryFreeBytes
+		}
+	}
+	return 0, 0
 }
 
 // given is how much of a pool's memory, which does not count as free there, a worker

@@ -52,6 +52,31 @@ func TestAWorkerThatHasNothingToDoMakesRoomForAnother(t *testing.T) {
 	}
 }
 
+// TestMemoryThatIsFreeOnlyAWhileAfterAWorkerHasEndedIsWaitedFor: and a second worker
+// is not unloaded in vain.
+func TestMemoryThatIsFreeOnlyAWhileAfterAWorkerHasEndedIsWaitedFor(t *testing.T) {
+	h := newHome(t)
+	c := client(t, h)
+	var tight atomic.Bool
+	var looks atomic.Int32 // since there is one worker less
+	stop := run(t, h, func(o *hive.Options) {
+		o.Memory = func(context.Context) (uint64, uint64) {
+			if running, err := os.ReadDir(h.Workers()); tight.Load() && err == nil && (len(running) > 1 || looks.Add(1) < 20) {
+				return 1 << 40, cramped
+			}
+			return 1 << 40, 1 << 39
+		}
+	})
+	defer stop(daemon.ScopeAll)
+	do(t, c, ops.WorkerSpawn{})
+	do(t, c, ops.WorkerSpawn{})
+	tight.Store(true)
+	do(t, c, ops.WorkerSpawn{})
+	if list := do(t, c, ops.WorkerList{}).Workers; len(list) != 2 {
+		t.Errorf("left are %+v", list)
+	}
+}
+
 // TestAWorkerThatHasNothingToDoMakesRoomForAPart: of a model of another hive's.
 func TestAWorkerThatHasNothingToDoMakesRoomForAPart(t *testing.T) {
 	t.Setenv(llamacpp.RPCPathEnv, os.Args[0])
