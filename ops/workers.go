@@ -166,8 +166,9 @@ type WorkerDelete struct {
 	// ID is the worker's id.
 	ID string `json:"id" arg:"" help:"Worker's id."`
 	// IfIdle ends it only where it has nothing to do and its model is not pinned; else
-	// that is a conflict.
-	IfIdle bool `json:"if_idle,omitempty" help:"Only where it has nothing to do, and its model is not pinned."`
+	// that is a conflict. It is unloaded then: the next request has it come back as it
+	// was started.
+	IfIdle bool `json:"if_idle,omitempty" help:"Unload it: only where it has nothing to do, and its model is not pinned; it comes back as it was."`
 }
 
 // Name returns "worker_delete".

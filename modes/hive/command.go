@@ -20,7 +20,7 @@ type ServeCmd struct {
 	Name   string `help:"The hive's name." default:"localhost"`
 	Listen string `help:"TCP address to listen on beside the socket; it wants the token in the state folder's hive.token." placeholder:"HOST:PORT"`
 
-	IdleTimeout time.Duration `help:"Unload workers that have had nothing to do for so long; 0 is never. Pinned models stay." default:"30m" env:"RBEE_IDLE_TIMEOUT" placeholder:"DURATION"`
+	IdleTimeout time.Duration `help:"Unload workers that have had nothing to do for so long; 0 is never. Pinned models stay; the next request brings a worker back as it was." default:"30m" env:"RBEE_IDLE_TIMEOUT" placeholder:"DURATION"`
 
 	// Memory is the hive's, see [Options].
 	Memory func(context.Context) (total, free uint64) `kong:"-"`

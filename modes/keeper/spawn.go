@@ -19,7 +19,8 @@ func (c *WorkerSpawn) Help() string {
 		"\n  rbee worker spawn big --hives gpu1,gpu2            (too big for one machine)" +
 		"\n  rbee worker spawn qwen3 --flag cache-type-k=q8_0 --flag cache-type-v=q8_0 --flag jinja" +
 		"\n  rbee worker spawn qwen3 --engine command --command \"vllm serve {model} --served-model-name {name} --uds {socket}\"" +
-		"\n\n`rbee engine flags` lists the settings of llama.cpp's that --flag takes."
+		"\n\n`rbee engine flags` lists the settings of llama.cpp's that --flag takes.\n" +
+		"A worker with settings comes back with them, until `rbee worker delete` ends it."
 }
 
 // Run sends the operation and shows its result.

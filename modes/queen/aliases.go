@@ -176,6 +176,9 @@ func (q *Queen) withAliases(ctx context.Context, o ops.HiveOp, result any) (any,
 	case ops.ModelDelete: // the next request must not be given it
 		d, err := readAs[ops.ModelDeleted](result)
 		q.unshelved(ctx, d)
+		if err == nil {
+			err = q.unkeep(ctx, d.HiveID, d.ID)
+		}
 		return result, err
 	}
 	return result, nil

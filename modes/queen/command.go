@@ -34,7 +34,7 @@ type ServeCmd struct {
 	CORSOrigin   []string `name:"cors-origin" help:"Origin whose web pages may use it, as https://app.example; once for each." env:"RBEE_CORS_ORIGINS" placeholder:"ORIGIN"`
 	Releases     string   `help:"URL of a folder with release archives, for machines of another kind than this one." env:"RBEE_RELEASES" placeholder:"URL"`
 
-	IdleTimeout string `help:"Have the hive of this machine unload workers that have had nothing to do for so long; 0s is never (default: ${default}). Pinned models stay." default:"30m" env:"RBEE_IDLE_TIMEOUT" placeholder:"DURATION"`
+	IdleTimeout string `help:"Have the hive of this machine unload workers that have had nothing to do for so long; 0s is never (default: ${default}). Pinned models stay; the next request brings a worker back as it was." default:"30m" env:"RBEE_IDLE_TIMEOUT" placeholder:"DURATION"`
 
 	AutoDownload bool `help:"Let requests bring models: those named as hf:OWNER/REPO[:QUANT|:FILE] that no hive has are downloaded." env:"RBEE_AUTO_DOWNLOAD"`
 

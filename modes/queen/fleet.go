@@ -96,6 +96,9 @@ func (f fleet) Wake(ctx context.Context) { f.Models(ops.As(ctx, "queen")) }
 // not got it.
 func (f fleet) Start(ctx context.Context, p schedule.Plan) (ops.Worker, error) {
 	ctx = ops.As(ctx, "queen")
+	if p.As != nil {
+		return f.startAgain(ctx, p)
+	}
 	if p.Engine == "command" {
 		return ops.Worker{}, ops.Errorf(ops.CodeUnavailable, "no worker runs %s by a command line", p.Model).
 			WithHint("`rbee worker spawn %s --engine command --command …` starts one", p.Model)

@@ -412,6 +412,9 @@ func (u *update) take(ctx context.Context) error {
 				return err
 			}
 		}
+		if err := q.moveKept(ctx, u.id, u.name); err != nil {
+			return err
+		}
 		if err := q.store.Forget(ctx, u.id); err != nil {
 			return err
 		}

@@ -227,6 +227,9 @@ func (q *Queen) meet(ctx context.Context) error {
 	if err := q.books.load(ctx, q.store, remotes); err != nil {
 		return err
 	}
+	if err := q.remindKept(ctx); err != nil {
+		return err
+	}
 	if err := q.remindDrained(ctx); err != nil {
 		return err
 	}

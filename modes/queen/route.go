@@ -20,9 +20,8 @@ func (q *Queen) route(ctx context.Context, o ops.HiveOp) (any, error) {
 			return nil, ops.Invalid("part_of", "is for the queen to set: name the hives in hives")
 		case o.RoomOnly:
 			return nil, ops.Invalid("room_only", "is for the queen to set")
-		case len(o.Hives) > 0:
-			return q.spawnSplit(ctx, o)
 		}
+		return q.spawnKept(ctx, o)
 	}
 	switch o := o.(type) {
 	case ops.WorkerList:
@@ -39,8 +38,6 @@ func (q *Queen) route(ctx context.Context, o ops.HiveOp) (any, error) {
 		}
 	case ops.Infer:
 		return q.assign(ctx, o)
-	case ops.WorkerSpawn:
-		return q.spawn(ctx, o)
 	}
 	id, err := q.asked(o.Hive())
 	if err != nil {

@@ -290,7 +290,10 @@ func (q *Queen) deleteWorker(ctx context.Context, id string, o ops.WorkerDelete)
 		ending.Go(func() { q.endPart(ctx, whole, p.HiveID, p.ID) })
 	}
 	ending.Wait()
-	return result, nil
+	if o.IfIdle { // it is unloaded, no more
+		return result, nil
+	}
+	return result, q.ended(ctx, id, o.ID)
 }
 
 // endSplits ends the parts, on other machines, of workers on this one, which

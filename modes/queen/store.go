@@ -165,7 +165,7 @@ func (s *store) SaveRemote(ctx context.Context, id string, r record) error {
 
 // Forget forgets hive id.
 func (s *store) Forget(ctx context.Context, id string) error {
-	if _, err := s.db.ExecContext(ctx, "DELETE FROM hives WHERE id = ?1; DELETE FROM drained WHERE hive = ?1", id); err != nil {
+	if _, err := s.db.ExecContext(ctx, "DELETE FROM hives WHERE id = ?1; DELETE FROM drained WHERE hive = ?1; DELETE FROM kept WHERE hive = ?1", id); err != nil {
 		return fmt.Errorf("forget hive %s: %w", id, err)
 	}
 	return nil

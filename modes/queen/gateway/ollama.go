@@ -147,8 +147,7 @@ const unloadWithin = 10 * time.Second
 
 // unload ends the workers of a model, and reports whether any was ended, or none was
 // there. Those stay that have something to do, or whose model is pinned, until the hive
-// unloads them by itself; and those that a person has started by a command line, which
-// nobody else can start again.
+// unloads them by itself.
 func (g *Gateway) unload(ctx context.Context, name string) bool {
 	if model, ok := g.fleet.Aliases()[name]; ok && !g.has(ctx, name) {
 		name = model
@@ -162,7 +161,7 @@ func (g *Gateway) unload(ctx context.Context, name string) bool {
 	for _, w := range g.fleet.Workers() {
 		switch {
 		case w.Model != name || w.State == ops.WorkerFailed:
-		case w.Engine == "command" || w.State == ops.WorkerLoading || g.fleet.Unload(ctx, w) != nil:
+		case w.State == ops.WorkerLoading || g.fleet.Unload(ctx, w) != nil:
 			stays = true
 		default:
 			some = true

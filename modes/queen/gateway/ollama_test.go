@@ -181,8 +181,8 @@ func TestAModelThatIsNotKeptIsUnloaded(t *testing.T) {
 	}
 }
 
-// TestAModelThatStaysIsNotSaidToBeUnloaded: one that is pinned, has something to do, or
-// was started by a person's command line.
+// TestAModelThatStaysIsNotSaidToBeUnloaded: one that has something to do. What a
+// person's command line has started comes back by it.
 func TestAModelThatStaysIsNotSaidToBeUnloaded(t *testing.T) {
 	for name, tt := range map[string]struct {
 		engine  string
@@ -191,7 +191,7 @@ func TestAModelThatStaysIsNotSaidToBeUnloaded(t *testing.T) {
 	}{
 		"it has nothing to do":  {"llamacpp", 0, "unload"},
 		"it has":                {"llamacpp", 1, "load"},
-		"it is of command line": {"command", 0, "load"},
+		"it is of command line": {"command", 0, "unload"},
 	} {
 		f := newFarm(t)
 		f.add("w", says(`{}`))
@@ -206,19 +206,19 @@ func TestAModelThatStaysIsNotSaidToBeUnloaded(t *testing.T) {
 	}
 }
 
-// TestWhatWasUnloadedOfAModelCounts: beside one that stays, as a person's command line does.
+// TestWhatWasUnloadedOfAModelCounts: beside one that stays.
 func TestWhatWasUnloadedOfAModelCounts(t *testing.T) {
 	f := newFarm(t)
-	for i, engine := range []string{"command", "builtin"} {
-		f.add("w-"+engine, says(`{}`))
+	for i, state := range []ops.WorkerState{ops.WorkerLoading, ops.WorkerReady} {
+		f.add("w-"+string(state), says(`{}`))
 		f.mu.Lock()
-		f.workers[i].Engine = engine
+		f.workers[i].State = state
 		f.mu.Unlock()
 	}
 	f.tell()
 	for _, want := range []string{"unload", "load"} { // the second time there is none but the one that stays
 		_, _, text := f.ask("/api/generate", `{"model":"bee","keep_alive":0}`)
-		if left := f.Workers(); !strings.Contains(text, `"done_reason":"`+want+`"`) || len(left) != 1 || left[0].Engine != "command" {
+		if left := f.Workers(); !strings.Contains(text, `"done_reason":"`+want+`"`) || len(left) != 1 || left[0].State != ops.WorkerLoading {
 			t.Errorf("%s, left are %+v; want %s", text, left, want)
 		}
 	}

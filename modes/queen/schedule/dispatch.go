@@ -207,7 +207,10 @@ func (w *waiter) join(st *start) {
 // begin starts a worker for w, and for all that wait with it.
 func (s *Scheduler) begin(l *line, w *waiter, p Place) {
 	plan := l.plan(p)
-	plan.Engine, plan.Device = w.Engine, w.Device
+	plan.Engine, plan.Device, plan.As = w.Engine, w.Device, p.as(l.model)
+	if plan.As != nil {
+		plan.Engine, plan.Device = plan.As.Engine, plan.As.Device
+	}
 	st := &start{s: s, line: l, hive: p.hive, plan: plan}
 	l.starts = append(l.starts, st)
 	l.site(st.hive).coming++

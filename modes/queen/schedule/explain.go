@@ -200,7 +200,10 @@ func (d *decision) whyPlace(p *Place, at int) string {
 		return p.Barred.String()
 	}
 	text := "the model is on its disk"
-	if !p.OnDisk {
+	switch {
+	case p.Kept:
+		text = "a worker of the model comes back there as somebody has started it"
+	case !p.OnDisk:
 		text = "it can get the model"
 	}
 	hold, be := "hold", "should be"

@@ -26,6 +26,7 @@ type hive struct {
 	models  map[string]ops.Model
 	newest  ops.Model // of those that somebody added; ID is "" where nobody has
 	workers map[string]*worker
+	kept    map[string]Kept // by model
 }
 
 // worker is one of a hive's.

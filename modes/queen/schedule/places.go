@@ -130,6 +130,9 @@ func (l *line) judge(p *Place, r *Request, size int64, mends bool) {
 	if mends && p.Barred == 0 {
 		p.Barred = Divided
 	}
+	if p.Kept = h.keeps(l.model, r); p.Kept && p.Barred == TooLarge {
+		p.Barred = 0 // it has run there: its settings are not the usual ones, or it is divided
+	}
 }
 
 // useless is how much memory workers of the hive's hold that have failed r and

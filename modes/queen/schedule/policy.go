@@ -85,6 +85,7 @@ func (c *Candidate) load(d *Candidate) int64 {
 // Place is a hive as somewhere to start a worker.
 type Place struct {
 	OnDisk bool   // it has the model, and need not get it
+	Kept   bool   // a worker comes back there as a person has started it
 	Fast   bool   // its accelerators hold all of the model
 	Evicts bool   // idle workers have to go
 	Yields bool   // it is crowded by workers that have had their share, and the request has waited for its own
@@ -148,8 +149,8 @@ func (c *Candidate) better(d *Candidate, sign int64) bool {
 	return c.Slots > d.Slots
 }
 
-// place takes a hive for another worker: one with the model on disk before one
-// that has to get it, then one whose accelerators hold it, then one where nobody
+// place takes a hive for another worker: one where a person's own comes back, then
+// one with the model on disk before one that has to get it, then one whose accelerators hold it, then one where nobody
 // has to go, then the one with most memory free, then the first. Where there is
 // none it claims one, by the same rule, whose busy workers have had their share.
 func place(v *View) Choice {
@@ -179,6 +180,8 @@ func bestPlace(places []Place, may func(*Place) bool) int {
 
 func (p *Place) better(q *Place) bool {
 	switch {
+	case p.Kept != q.Kept:
+		return p.Kept
 	case p.OnDisk != q.OnDisk:
 		return p.OnDisk
 	case p.Fast != q.Fast:

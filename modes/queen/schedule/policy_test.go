@@ -41,6 +41,7 @@ func TestTheDecisionTable(t *testing.T) {
 		{"a place where all are full", []Candidate{w("a", 4, 4, 0, 0)}, []Place{disk("b", 9)}, false, "start b"},
 		{"none where enough is coming", []Candidate{w("a", 4, 4, 0, 0)}, []Place{disk("b", 9)}, true, "wait"},
 		{"a place with the model before one without", nil, []Place{{hive: &hive{id: "a"}, Fast: true, Free: 99}, disk("b", 1)}, false, "start b"},
+		{"where a person's worker comes back before any other", nil, []Place{disk("a", 99), {hive: &hive{id: "b"}, OnDisk: true, Kept: true, Evicts: true}}, false, "start b"},
 		{"one that can get it", nil, []Place{{hive: &hive{id: "a"}, OnDisk: true, Barred: Crowded}, {hive: &hive{id: "b"}}}, false, "start b"},
 		{"accelerators that hold it", nil, []Place{disk("a", 99), {hive: &hive{id: "b"}, OnDisk: true, Fast: true, Evicts: true}}, false, "start b"},
 		{"where nobody has to go", nil, []Place{{hive: &hive{id: "a"}, OnDisk: true, Evicts: true, Free: 99}, disk("b", 1)}, false, "start b"},

@@ -34,6 +34,8 @@ type Plan struct {
 	Get bool
 	// Source is where the model came from, as [ops.Model] has it.
 	Source string
+	// As is how a person had started the worker that comes back, or nil.
+	As *ops.WorkerSpawn
 }
 
 // Options are what a scheduler works with.
