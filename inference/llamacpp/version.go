@@ -4,12 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"regexp"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"rbee.dev/rbee/ops"
@@ -136,16 +139,32 @@ func output(ctx context.Context, program, about string) (string, error) {
 	if err == nil {
 		return string(out), nil
 	}
+	code, err := why(program, err)
 	if ctx.Err() != nil {
 		err = fmt.Errorf("it does not answer within %s", askWithin)
 	}
-	e := ops.Errorf(ops.CodeUnavailable, "%s cannot be run: %w%s", program, err, said(out))
-	e = e.WithHint("%s", unusableHint(program))
-	if errors.Is(err, exec.ErrNotFound) || errors.Is(err, os.ErrNotExist) {
-		e.Code = ops.CodeNotFound
-	}
+	e := ops.Errorf(code, "%s cannot be run: %w%s", program, err, said(out)).WithHint("%s", unusableHint(program))
 	e.Field = "worker"
 	return "", e
+}
+
+// why is err, which came of running the program, without its path, and as what a
+// person would say where the system's own words are for those who know it.
+func why(program string, err error) (ops.Code, error) {
+	if inner, ok := errors.AsType[*fs.PathError](err); ok {
+		err = inner.Err
+	}
+	missing := errors.Is(err, exec.ErrNotFound) || errors.Is(err, os.ErrNotExist)
+	_, absent := os.Stat(program)
+	switch {
+	case errors.Is(err, syscall.ENOEXEC):
+		return ops.CodeUnsupported, fmt.Errorf("it is no program for %s on %s: %w", runtime.GOOS, runtime.GOARCH, err)
+	case missing && absent == nil:
+		return ops.CodeUnsupported, errors.New("the loader that it was built for is not on this machine")
+	case missing:
+		return ops.CodeNotFound, err
+	}
+	return ops.CodeUnavailable, err
 }
 
 // unusableHint is what to do about a program that is of no use.

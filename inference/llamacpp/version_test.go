@@ -3,6 +3,7 @@ package llamacpp
 import (
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -58,8 +59,25 @@ func TestAProgramThatCannotBeUsedIsRefusedByName(t *testing.T) {
 			}
 		})
 	}
-	if _, err := Ask(t.Context(), "/nowhere/llama-server"); ops.CodeOf(err) != ops.CodeNotFound {
+	if _, err := Ask(t.Context(), "/nowhere/llama-server"); ops.CodeOf(err) != ops.CodeNotFound || strings.Count(err.Error(), "/nowhere/llama-server") != 1 {
 		t.Errorf("none: %v", err)
+	}
+}
+
+func TestAProgramForAnotherMachineIsRefusedAsThat(t *testing.T) {
+	for name, c := range map[string]struct{ content, says string }{
+		"of another processor": {"\x7fELF\x02\x01\x01 of none that there is", "cannot be run: it is no program for " + runtime.GOOS + " on " + runtime.GOARCH},
+		"of another system":    {"#!/nowhere/ld-linux.so\n", "cannot be run: the loader that it was built for is not on this machine"},
+	} {
+		path := filepath.Join(t.TempDir(), Name)
+		write(t, path, []byte(c.content))
+		if err := os.Chmod(path, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		_, err := Ask(t.Context(), path)
+		if ops.CodeOf(err) != ops.CodeUnsupported || !strings.Contains(err.Error(), c.says) || strings.Count(err.Error(), path) != 1 {
+			t.Errorf("%s: %v (%s)", name, err, ops.CodeOf(err))
+		}
 	}
 }
 

@@ -26,6 +26,7 @@ func alone(from, sum string) (offer, asset, bool) {
 		a = strange(name + kind)
 	}
 	o := newOffer(a.tag)
+	o.lone = true
 	o.urls[a.name], o.size[a.name] = from, -1
 	return o, a, true
 }

@@ -143,14 +143,15 @@ func (s *Store) bring(ctx context.Context, f *fetch.Fetcher, o offer, a asset, s
 			folder = filepath.Join(temp, filepath.Dir(m.Program)) // libraries lie beside the program
 		}
 		ops.Narrate(ctx, "engine_unpack", "unpacking %s", name)
-		if err := unpack(ctx, s.archive(name), folder, i > 0, mostUnpacked); err != nil {
-			return errors.Join(err, fetch.Discard(s.archive(name)))
+		err = unpack(ctx, s.archive(name), folder, i > 0, mostUnpacked)
+		if err == nil {
+			m.Program, m.Size, err = survey(temp)
 		}
-		if m.Program, m.Size, err = survey(temp); err != nil {
-			return errors.Join(err, fetch.Discard(s.archive(name)))
+		if err != nil {
+			return errors.Join(o.damaged(ctx, name, err), fetch.Discard(s.archive(name)))
 		}
 	}
-	err := s.settle(ctx, temp, a, m)
+	err := s.settle(ctx, temp, o, a, m)
 	for _, name := range names {
 		if failed := fetch.Discard(s.archive(name)); failed != nil {
 			err = errors.Join(err, failed)
@@ -195,16 +196,11 @@ func (s *Store) download(ctx context.Context, f *fetch.Fetcher, o offer, name, w
 }
 
 // settle tries the program and gives the release its name.
-func (s *Store) settle(ctx context.Context, temp string, a asset, m manifest) error {
+func (s *Store) settle(ctx context.Context, temp string, o offer, a asset, m manifest) error {
 	program := filepath.Join(temp, m.Program)
 	v, err := llamacpp.Ask(ctx, program)
-	if err != nil && v.Build > 0 {
-		return ops.Errorf(ops.CodeUnsupported, "%s is too old, and is not kept: rbee needs b%d or newer", a.id(), llamacpp.Oldest).
-			WithHint("`rbee engine install` without a version brings the newest")
-	}
 	if err != nil {
-		return ops.Errorf(ops.CodeOf(err), "%s does not run on this machine, and is not kept: %w", a.id(), err).
-			WithHint("another build may run: --accelerator, or an older VERSION; or take llama.cpp from the system's packages")
+		return o.unfit(a, v, temp, err)
 	}
 	kinds, err := llamacpp.Accelerators(ctx, program)
 	switch {

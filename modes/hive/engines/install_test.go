@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -190,17 +191,26 @@ func TestCUDAsLibrariesLieBesideTheProgram(t *testing.T) {
 	}
 }
 
+// bad is what cannot be installed, and what is said of it.
+type bad struct {
+	name  string
+	files map[string][]byte
+	want  Wanted
+	code  ops.Code
+	says  string
+	hint  string
+}
+
+// lone is an archive that is bad, and is given by its own URL.
+func lone(name string, archive []byte, code ops.Code, says, hint string) bad {
+	sum := fmt.Sprintf("%x", sha256.Sum256(archive))
+	return bad{name, map[string][]byte{"/mine.tgz": archive}, Wanted{From: "/mine.tgz", SHA256: sum}, code, says, hint}
+}
+
 func TestWhatCannotBeInstalledLeavesNothing(t *testing.T) {
 	good := tarball(t, llama(6000))
 	sum := fmt.Sprintf("%x", sha256.Sum256(good))
-	for _, c := range []struct {
-		name  string
-		files map[string][]byte
-		want  Wanted
-		code  ops.Code
-		says  string
-		hint  string
-	}{
+	for _, c := range []bad{
 		{"no release", nil, Wanted{Version: "b6000"}, ops.CodeNotFound, "SHA256SUMS", "a mirror is a folder with"},
 		{"no latest", nil, Wanted{}, ops.CodeNotFound, "nightly-tag.txt", "engine install bNUMBER"},
 		{"a latest that names none", map[string][]byte{"/latest/download/nightly-tag.txt": []byte("../../x")}, Wanted{}, ops.CodeUnavailable, "should name a build", ""},
@@ -212,14 +222,19 @@ func TestWhatCannotBeInstalledLeavesNothing(t *testing.T) {
 		}(), Wanted{Version: "b6000"}, ops.CodeUnavailable, "is not what it should be", ""},
 		{"a sum of the person's that differs", release(map[string][]byte{}, "b6000", map[string][]byte{name1: good}), Wanted{Version: "b6000", SHA256: strings.Repeat("0", 64)}, ops.CodeUnavailable, "is not what it should be", ""},
 		{"no archive", release(map[string][]byte{}, "b6000", map[string][]byte{name1: []byte("no archive")}), Wanted{Version: "b6000"}, ops.CodeUnavailable, "is no release archive", ""},
-		{"a hostile one", release(map[string][]byte{}, "b6000", map[string][]byte{name1: tarball(t, []thing{{name: "../../evil", text: "x"}})}), Wanted{Version: "b6000"}, ops.CodeUnavailable, "leads out of it", ""},
-		{"one without the program", release(map[string][]byte{}, "b6000", map[string][]byte{name1: tarball(t, []thing{{name: "README", text: "x"}})}), Wanted{Version: "b6000"}, ops.CodeUnavailable, "no llama-server in the archive", ""},
-		{"a program that cannot run", release(map[string][]byte{}, "b6000", map[string][]byte{name1: tarball(t, []thing{{name: "llama-server", text: "#!/bin/sh\necho GLIBC_2.99 not found; exit 1", mode: 0o755}})}), Wanted{Version: "b6000"}, ops.CodeUnavailable, "it says: GLIBC_2.99 not found", "another build may run"},
-		{"one that is too old", release(map[string][]byte{}, "b400", map[string][]byte{"llama-b400-bin-ubuntu-x64.tar.gz": tarball(t, llama(400))}), Wanted{Version: "b400"}, ops.CodeUnsupported, "b400-cpu is too old, and is not kept", "brings the newest"},
+		{"a hostile one", release(map[string][]byte{}, "b6000", map[string][]byte{name1: tarball(t, []thing{{name: "../../evil", text: "x"}})}), Wanted{Version: "b6000"}, ops.CodeUnavailable, name1 + " is no archive of llama.cpp's that can be used: it holds", "another VERSION"},
+		{"one without the program", release(map[string][]byte{}, "b6000", map[string][]byte{name1: tarball(t, []thing{{name: "README", text: "x"}})}), Wanted{Version: "b6000"}, ops.CodeUnavailable, name1 + " is no archive of llama.cpp's that can be used: there is no llama-server in it", "another VERSION"},
+		{"a program that cannot run", release(map[string][]byte{}, "b6000", map[string][]byte{name1: tarball(t, []thing{{name: "llama-server", text: "#!/bin/sh\necho GLIBC_2.99 not found; exit 1", mode: 0o755}})}), Wanted{Version: "b6000"}, ops.CodeUnavailable, "b6000-cpu does not run on this machine, and is not kept: llama-server cannot be run: exit status 1; it says: GLIBC_2.99 not found", "another build may run"},
+		{"one that is too old", release(map[string][]byte{}, "b400", map[string][]byte{"llama-b400-bin-ubuntu-x64.tar.gz": tarball(t, llama(400))}), Wanted{Version: "b400"}, ops.CodeUnsupported, "b400-cpu is too old, and is not kept: it is b400, and rbee needs b5100 or newer", "without a version brings the newest"},
 		{"an archive alone that nothing vouches for", map[string][]byte{"/" + name1: good}, Wanted{From: "/" + name1}, ops.CodeDenied, "nothing tells what the SHA-256", "--sha256"},
 		{"an archive alone of another name", map[string][]byte{"/My build.TGZ": good}, Wanted{From: "/My%20build.TGZ", SHA256: sum}, "", "", ""},
 		{"one that nothing vouches for", map[string][]byte{"/mine.zip": good}, Wanted{From: "/mine.zip"}, ops.CodeDenied, "nothing tells what the SHA-256", "--sha256"},
 		{"what may be one, by its address", nil, Wanted{From: "/mine"}, ops.CodeNotFound, "nightly-tag.txt", "ends in .tar.gz or .zip"},
+		lone("one alone that is too old", tarball(t, llama(400)), ops.CodeUnsupported, "/mine.tgz is too old, and is not kept: it is b400, and rbee needs b5100 or newer", "without --from brings the newest"),
+		lone("one alone that cannot run", tarball(t, []thing{{name: "b/llama-server", text: "#!/bin/sh\necho $0: no; exit 3", mode: 0o755}}), ops.CodeUnavailable, "/mine.tgz does not run on this machine, and is not kept: b/llama-server cannot be run: exit status 3; it says: b/llama-server: no", "without --from chooses one"),
+		lone("one alone for another processor", tarball(t, []thing{{name: "llama-server", text: "\x7fELF\x02\x01\x01", mode: 0o755}}), ops.CodeUnsupported, "llama-server cannot be run: it is no program for", "built for "+runtime.GOOS+" on "+runtime.GOARCH),
+		lone("one alone that was cut", good[:len(good)/2], ops.CodeUnavailable, "/mine.tgz is no archive of llama.cpp's that can be used: it is cut short", "without --from chooses one"),
+		lone("one alone without the program", tarball(t, []thing{{name: "README", text: "x"}}), ops.CodeUnavailable, "/mine.tgz is no archive of llama.cpp's that can be used: there is no llama-server in it", "without --from chooses one"),
 		{"an archive alone", map[string][]byte{"/" + name1: good}, Wanted{From: "/" + name1, SHA256: strings.ToUpper(sum)}, "", "", ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -230,8 +245,8 @@ func TestWhatCannotBeInstalledLeavesNothing(t *testing.T) {
 			if ops.CodeOf(err) != c.code || err != nil && !strings.Contains(err.Error(), c.says) {
 				t.Errorf("got %v (%s)", err, ops.CodeOf(err))
 			}
-			if e := ops.AsError(err); e != nil && !strings.Contains(e.Hint, c.hint) {
-				t.Errorf("the hint is %q", e.Hint)
+			if e := ops.AsError(err); e != nil && (!strings.Contains(e.Hint, c.hint) || strings.Contains(e.Message, s.dir)) {
+				t.Errorf("the hint of %q is %q", e.Message, e.Hint)
 			}
 			if err != nil && len(s.List()) > 0 {
 				t.Errorf("there is %+v", s.List())

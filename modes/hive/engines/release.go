@@ -31,6 +31,7 @@ type offer struct {
 	sums map[string]string
 	urls map[string]string
 	size map[string]int64
+	lone bool // it is one archive, which was given by its own URL
 }
 
 func newOffer(tag string) offer {

@@ -196,8 +196,7 @@ func survey(folder string) (program string, size int64, err error) {
 		return err
 	})
 	if err == nil && program == "" {
-		err = ops.Errorf(ops.CodeUnavailable, "there is no %s in the archive", llamacpp.Name).
-			WithHint("it is no release of llama.cpp that serves: take another VERSION, or another place with --from")
+		err = fmt.Errorf("there is no %s in it", llamacpp.Name)
 	}
 	return program, size, err
 }

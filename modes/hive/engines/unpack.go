@@ -11,13 +11,11 @@ import (
 	"io/fs"
 	"os"
 	"path"
-	"path/filepath"
 	"strings"
 
 	"github.com/dustin/go-humanize"
 
 	"rbee.dev/rbee/modes/hive/fetch"
-	"rbee.dev/rbee/ops"
 )
 
 // Bounds of what an archive may hold. The largest of llama.cpp's, those for
@@ -47,9 +45,8 @@ type entry struct {
 }
 
 // unpack unpacks the archive at file, a .zip or a .tar.gz, into folder, which
-// exists; flat drops the archive's own folders. most bounds the bytes. What is
-// hostile or damaged is an error of code unavailable, and what was written until
-// then stays for the caller to remove.
+// exists; flat drops the archive's own folders. most bounds the bytes. What was
+// written until an error stays for the caller to remove.
 func unpack(ctx context.Context, file, folder string, flat bool, most int64) error {
 	root, err := os.OpenRoot(folder)
 	if err != nil {
@@ -62,14 +59,7 @@ func unpack(ctx context.Context, file, folder string, flat bool, most int64) err
 	} else {
 		err = u.tar(file)
 	}
-	if err == nil || ctx.Err() != nil {
-		return errors.Join(err, context.Cause(ctx))
-	}
-	if _, ok := errors.AsType[*ops.Error](err); ok {
-		return err
-	}
-	return ops.Errorf(ops.CodeUnavailable, "unpack %s: %w", strings.TrimPrefix(filepath.Base(file), partial), err).
-		WithHint("the archive is damaged or no release of llama.cpp: take another VERSION, or another place with --from")
+	return errors.Join(err, context.Cause(ctx))
 }
 
 func (u *unpacker) zip(file string) error {

