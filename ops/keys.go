@@ -59,6 +59,7 @@ type Key struct {
 	State             KeyState   `json:"state"`
 	Scopes            []Scope    `json:"scopes"`
 	Models            []string   `json:"models"`              // empty is all
+	Missing           []string   `json:"missing,omitempty"`   // of Models, those that no hive has and no alias means now; of a list
 	RequestsPerMinute int        `json:"requests_per_minute"` // 0 is no limit
 	TokensPerMinute   int        `json:"tokens_per_minute"`   // prompt and answer; 0 is no limit
 	CreatedAt         time.Time  `json:"created_at"`

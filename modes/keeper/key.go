@@ -191,6 +191,9 @@ func keysTable(w io.Writer, list []ops.Key) {
 		if models == "" {
 			models = "all"
 		}
+		if len(x.Missing) > 0 {
+			models += " (no hive has " + strings.Join(x.Missing, ", ") + ")"
+		}
 		row(w, x.ID, x.Name, string(x.State), join(x.Scopes), models, rates(x), when(x.CreatedAt), maybe(x.ExpiresAt), maybe(x.LastUsedAt))
 	}
 }

@@ -84,6 +84,7 @@ func TestEveryResultIsShownToAPerson(t *testing.T) {
 				"k2   -     revoked  admin            all     -",
 			},
 		},
+		{ops.Keys{Keys: []ops.Key{{ID: "k1", Models: []string{"m", "n", "o"}, Missing: []string{"n", "o"}, CreatedAt: at}}}, []string{"m, n, o (no hive has n, o)"}},
 		{ops.Key{ID: "k1", CreatedAt: at}, []string{"k1"}},
 		{ops.KeyEnded{ID: "k1", Name: "web"}, []string{"the key k1 (web) is revoked\n"}},
 		{ops.KeyEnded{ID: "k1", Forgotten: true}, []string{"the key k1 is revoked and forgotten"}},

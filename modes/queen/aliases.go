@@ -95,10 +95,7 @@ func (q *Queen) noModel(name string, models []ops.Model) error {
 	for i, m := range models {
 		names[i] = m.ID
 	}
-	if near := ops.Nearest(name, names); near != "" {
-		return e.WithHint("did you mean %q?", near)
-	}
-	return e.WithHint("`rbee model list` shows the models there are")
+	return e.WithHint("%s", ops.ModelHint(name, names))
 }
 
 // ModelAliases lists the aliases.
@@ -114,12 +111,6 @@ func (q *Queen) ModelAliases(ctx context.Context, _ ops.ModelAliases) (ops.Alias
 		list.Aliases = append(list.Aliases, a)
 	}
 	return list, nil
-}
-
-// mayUse reports whether who has sent the job of ctx may use the model, and so is
-// told of it.
-func (q *Queen) mayUse(ctx context.Context, model string) bool {
-	return q.access.Guest(ops.CallerOf(ctx)).May(model) == nil
 }
 
 // ModelUnalias removes an alias.
@@ -162,6 +153,10 @@ func (q *Queen) withAliases(ctx context.Context, o ops.HiveOp, result any) (any,
 			list.Models[i].Aliases = q.called(m)
 		}
 		return list, err
+	case ops.WorkerList:
+		list, err := readAs[ops.Workers](result)
+		list.Workers = q.seen(ctx, list.Workers)
+		return list, err
 	case ops.ModelGet:
 		m, err := readAs[ops.Model](result)
 		m.Aliases = q.called(m)
@@ -203,13 +198,16 @@ func (q *Queen) doNamed(ctx context.Context, o ops.HiveOp) (result any, err erro
 	if name := modelOf(o); q.meant(name) != name {
 		ctx = withAlias(ctx, name)
 	}
+	if err := q.seesWorker(ctx, o); err != nil {
+		return nil, err
+	}
 	if infer, ok := o.(ops.Infer); ok {
 		result, err = q.infer(ctx, infer)
 	} else if o, err = q.plainly(ctx, o); err == nil {
 		result, err = q.route(ctx, o)
 	}
 	if err != nil {
-		return nil, q.orAlias(ctx, o, err)
+		return nil, q.access.Guest(ops.CallerOf(ctx)).Told(q.orAlias(ctx, o, err))
 	}
 	return q.withAliases(ctx, o, result)
 }

@@ -8,7 +8,8 @@ import (
 	"rbee.dev/rbee/ops"
 )
 
-// Status reports the whole picture from what the queen knows.
+// Status reports the whole picture from what the queen knows: who may use some models
+// only is told of these and their workers. How many there are on a hive, he is told.
 func (q *Queen) Status(ctx context.Context, _ ops.Status) (ops.QueenReport, error) {
 	hives, err := q.HiveList(ctx, ops.HiveList{})
 	if err != nil {
@@ -17,8 +18,8 @@ func (q *Queen) Status(ctx context.Context, _ ops.Status) (ops.QueenReport, erro
 	return ops.QueenReport{
 		Version: daemon.Version, Build: q.build, Address: q.address, PID: daemon.Self().PID, StartedAt: q.started,
 		LogPath: q.Home.Log("queen"), Home: q.Home.State,
-		Hives: hives.Hives, Workers: q.books.workers(), Jobs: q.jobs.Jobs(),
-		Waiting: q.schedule.Waiting(), Drained: q.schedule.IsDrained(),
+		Hives: hives.Hives, Workers: q.seen(ctx, q.books.workers()), Jobs: q.jobs.Jobs(),
+		Waiting: q.seenWaiting(ctx), Drained: q.schedule.IsDrained(),
 	}, nil
 }
 

@@ -25,17 +25,33 @@ func (q *Queen) KeyCreate(ctx context.Context, o ops.KeyCreate) (ops.Key, error)
 
 // warnOfModels tells of the models that a key is for and no hive has. One may come.
 func (q *Queen) warnOfModels(ctx context.Context, names []string) {
-	there, other := q.models(ctx).Models, q.aliases.get()
-	for _, name := range names {
-		if other[name] == "" && !ops.IsModelReference(name) && !slices.ContainsFunc(there, func(m ops.Model) bool { return m.ID == name }) {
-			ops.Warn(ctx, "keys", "no hive has a model %q; `rbee model list` shows those there are", name)
-		}
+	for _, name := range q.missing(q.models(ctx).Models, names) {
+		ops.Warn(ctx, "keys", "no hive has a model %q; `rbee model list` shows those there are", name)
 	}
 }
 
-// KeyList lists the API keys.
+// missing are those of the names that are of none of these models, and mean none.
+func (q *Queen) missing(there []ops.Model, names []string) []string {
+	other := q.aliases.get()
+	return slices.DeleteFunc(slices.Clone(names), func(name string) bool {
+		meant := cmp.Or(other[name], name)
+		return ops.IsModelReference(meant) || slices.ContainsFunc(there, func(m ops.Model) bool { return m.ID == meant || m.ID == name })
+	})
+}
+
+// KeyList lists the API keys, with the models of each that there are not.
 func (q *Queen) KeyList(context.Context, ops.KeyList) (ops.Keys, error) {
-	return q.access.List(), nil
+	list, there := q.access.List(), []ops.Model{}
+	for _, id := range q.books.ids() {
+		snapshot, _ := q.books.snapshot(id) // of those that are down too
+		there = append(there, snapshot.Models...)
+	}
+	for i, k := range list.Keys {
+		if len(k.Models) > 0 && k.State == ops.KeyActive {
+			list.Keys[i].Missing = q.missing(there, k.Models)
+		}
+	}
+	return list, nil
 }
 
 // KeyRevoke ends an API key.

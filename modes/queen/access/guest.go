@@ -15,7 +15,7 @@ type guest struct {
 
 var _ gateway.Guest = (*guest)(nil)
 
-// May refuses models that the key is not for.
+// May refuses models that the key is not for, by the name that is given.
 func (g *guest) May(model string) error {
 	if g.key == nil {
 		return nil

@@ -113,21 +113,22 @@ func (k *key) mayDo(o ops.Op, named func(string) string) error {
 			WithHint("it opens %s; this wants a key with --scope %s, or the queen's token", list(k.Scopes), wants)
 	}
 	if infer, ok := o.(ops.Infer); ok {
-		return k.mayUse(named(infer.Model), named)
+		return k.mayUse(infer.Model, named)
 	}
 	if isSpawn {
-		return k.mayUse(named(spawn.Model), named)
+		return k.mayUse(spawn.Model, named)
 	}
 	if get, ok := o.(ops.ModelGet); ok {
-		return k.mayUse(named(get.ID), named)
+		return k.mayUse(get.ID, named)
 	}
 	return nil
 }
 
-// mayUse refuses models that a key is not for; "" is whichever suits. The names that
-// the key was made for mean what they mean now.
+// mayUse refuses models that a key is not for; "" is whichever suits. The name that is
+// given, and those that the key was made for, mean what they mean now. What another
+// name means is not told.
 func (k *key) mayUse(model string, named func(string) string) error {
-	if len(k.Models) == 0 || slices.ContainsFunc(k.Models, func(name string) bool { return named(name) == model }) {
+	if len(k.Models) == 0 || slices.ContainsFunc(k.Models, func(name string) bool { return named(name) == named(model) }) {
 		return nil
 	}
 	e := ops.Errorf(ops.CodeDenied, "the API key %s is not for the model %q", k.called(), model)

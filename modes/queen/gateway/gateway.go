@@ -151,7 +151,11 @@ func (g *Gateway) answer(w http.ResponseWriter, r *http.Request, body []byte) {
 		return
 	}
 	a, body = g.alias(r.Context(), a, body)
-	if err = permits(r.Context(), a.model); err == nil {
+	err = permits(r.Context(), a.model)
+	if err != nil && a.alias != "" { // what it means is not told
+		err = cmp.Or(permits(r.Context(), a.alias), err)
+	}
+	if err == nil {
 		err = reserve(r, a, len(body))
 	}
 	if err != nil {
@@ -273,11 +277,11 @@ func (g *Gateway) try(p *reply, r *http.Request, body []byte, want schedule.Requ
 }
 
 // named is err with the names that the request could have meant: a guest is told
-// of no models but his own. A model that is broken is told as it is.
+// of no models but those that he may use. A model that is broken is told as it is.
 func (g *Gateway) named(ctx context.Context, model string, err error) error {
 	broken := func(m ops.Model) bool { return m.ID == model && m.Error != "" }
 	if ops.CodeOf(err) != ops.CodeNotFound || slices.ContainsFunc(g.fleet.Models(ctx), broken) {
-		return err
+		return told(ctx, err)
 	}
 	return g.unknown(ctx, model)
 }

@@ -12,8 +12,10 @@ import (
 
 // Guest is whose request the gateway answers, where that matters.
 type Guest interface {
-	// May refuses a model by its own name; "" is whichever suits.
+	// May refuses a model; "" is whichever suits.
 	May(model string) error
+	// Told is an error as the guest may be told it.
+	Told(err error) error
 	// Reserve holds as many tokens as the request may use, or refuses it: by a
 	// [LaterError] where that is a matter of time. It is called before the request
 	// is answered, and Used after it.
@@ -63,6 +65,14 @@ func permits(ctx context.Context, model string) error {
 		return g.May(model)
 	}
 	return nil
+}
+
+// told is err as the context's guest may be told it.
+func told(ctx context.Context, err error) error {
+	if g := guestOf(ctx); g != nil {
+		return g.Told(err)
+	}
+	return err
 }
 
 // refuseFor refuses a request before anything was done for it: it does not count.

@@ -50,6 +50,13 @@ func (v *visitor) May(model string) error {
 	return nil
 }
 
+func (v *visitor) Told(err error) error {
+	if e := ops.AsError(err); e != nil && strings.Contains(e.Hint, "wasp") {
+		return e.WithHint("not told")
+	}
+	return err
+}
+
 func (v *visitor) Used(u Use) {
 	v.mu.Lock()
 	defer v.mu.Unlock()

@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"context"
-	"fmt"
 	"strings"
 
 	"rbee.dev/rbee/ops"
@@ -61,7 +60,8 @@ func (a asked) renamed(body []byte, model string) (asked, []byte) {
 	return a, named
 }
 
-// unknown is the error of a model that no hive has.
+// unknown is the error of a model that no hive has, with those that the context's guest
+// may use.
 func (g *Gateway) unknown(ctx context.Context, id string) *ops.Error {
 	e := ops.Errorf(ops.CodeNotFound, "there is no model %q on any hive", id)
 	e.Field = "model"
@@ -69,21 +69,5 @@ func (g *Gateway) unknown(ctx context.Context, id string) *ops.Error {
 	for _, m := range g.models(ctx) {
 		names = append(names, m.ID)
 	}
-	if near := ops.NearestNames(id, names); len(near) > 0 {
-		return e.WithHint("did you mean %s?", either(near))
-	}
-	return e.WithHint("there are: %s; `rbee model download` brings others", strings.Join(names, ", "))
-}
-
-// either is a choice of names in words: "a", "b" or "c".
-func either(names []string) string {
-	quoted := make([]string, len(names))
-	for i, name := range names {
-		quoted[i] = fmt.Sprintf("%q", name)
-	}
-	last := len(quoted) - 1
-	if last == 0 {
-		return quoted[0]
-	}
-	return strings.Join(quoted[:last], ", ") + " or " + quoted[last]
+	return e.WithHint("%s", ops.ModelHint(id, names))
 }

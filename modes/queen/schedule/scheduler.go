@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -198,8 +197,5 @@ func (s *Scheduler) unknown(model string) error {
 	if ref := ops.NearHub(model); ref != "" {
 		return e.WithHint("a repository on Hugging Face is given as %s: `rbee model download` brings it", ref)
 	}
-	if near := ops.NearestNames(model, names); len(near) > 0 {
-		return e.WithHint("did you mean \"%s\"?", strings.Join(near, `" or "`))
-	}
-	return e.WithHint("there are: %s; `rbee model download` brings others", strings.Join(names, ", "))
+	return e.WithHint("%s", ops.ModelHint(model, names))
 }
