@@ -65,6 +65,20 @@ func TestAProjectorThatTheProgramRejectsIsNamedAndCanBeLeftOut(t *testing.T) {
 	}
 }
 
+func TestAFlagThatTheProgramDoesNotTakeIsNamed(t *testing.T) {
+	real := llamacpptest.Program(t)
+	for flag, says := range map[string]string{
+		"mlock":              "the llama-server at " + real + " knows no --mlock",
+		"cache-type-k=bogus": "the llama-server at " + real + " takes no such --cache-type-k: Unsupported cache type: bogus",
+		"flash-attn=maybe":   "the llama-server at " + real + " takes no such --flash-attn: unknown value for --flash-attn: 'maybe'",
+	} {
+		_, err := Open(t.Context(), inference.Spec{ModelPath: tinybee(t), Device: "cpu", Threads: 1, Flags: []string{flag}}, Options{Path: real})
+		if ops.CodeOf(err) != ops.CodeUnsupported || err.Error() != says || !strings.Contains(ops.AsError(err).Hint, "`rbee engine flags`") {
+			t.Errorf("--flag %s gives %v (%s)", flag, err, ops.CodeOf(err))
+		}
+	}
+}
+
 func TestAProgramThatIsTooOldIsWhyNothingLoads(t *testing.T) {
 	old := program(t, `test "$1" = --version && echo 'version: 4000 (abc)' || { echo 'error: invalid host'; exit 1; }`)
 	_, err := Open(t.Context(), inference.Spec{ModelPath: tinybee(t)}, Options{Path: old})

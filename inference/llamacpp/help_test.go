@@ -54,6 +54,9 @@ func TestTheRealProgramSaysWhatItsFlagsAreFor(t *testing.T) {
 	if w := words["chat-template"]; w.Value != "NAME" {
 		t.Errorf("of the chat template it wants %q, of which only a name is passed on", w.Value)
 	}
+	if _, old := words["mlock"]; old {
+		t.Errorf("it tells of --mlock, which it does not know any more: %+v", words["mlock"])
+	}
 	if len(words) < len(Flags())*9/10 || words["batch-size"].Value != "N" || !strings.HasPrefix(words["batch-size"].Text, "logical maximum batch size") {
 		t.Errorf("it tells of %d of %d: %q", len(words), len(Flags()), words["batch-size"])
 	}

@@ -45,6 +45,9 @@ func explain(ctx context.Context, err error, program string, m model) error {
 		e := ops.Errorf(ops.CodeUnavailable, "%s: %w", m.path, err)
 		return e.WithHint("a slow machine gets longer by RBEE_ENGINE_SILENCE; else `rbee engine install` brings another %s", Name)
 	}
+	if e := unheard(death.Lines, program); e != nil {
+		return e
+	}
 	if strangers.MatchString(strings.Join(death.Lines, "\n")) {
 		return estranged(err)
 	}
@@ -54,6 +57,26 @@ func explain(ctx context.Context, err error, program string, m model) error {
 		}
 	}
 	return ops.Errorf(ops.CodeUnavailable, "%s: %w", m.path, err)
+}
+
+// What the program says of an argument that it does not know, and of one whose value
+// it does not take (its common/arg.cpp).
+var (
+	unknownFlag = regexp.MustCompile(`^error: invalid argument: (\S+)$`)
+	wrongValue  = regexp.MustCompile(`^error while handling argument "(\S+)": (?:error: )?(.*)$`)
+)
+
+// unheard is the error of a program that ended for an argument's sake, or nil.
+func unheard(lines []string, program string) error {
+	for _, line := range lines {
+		if m := unknownFlag.FindStringSubmatch(line); m != nil {
+			return ops.Errorf(ops.CodeUnsupported, "the %s at %s knows no %s", Name, program, m[1]).WithHint("`rbee engine flags` lists those that one knows")
+		}
+		if m := wrongValue.FindStringSubmatch(line); m != nil {
+			return ops.Errorf(ops.CodeUnsupported, "the %s at %s takes no such %s: %s", Name, program, m[1], m[2]).WithHint("`rbee engine flags` says what it takes")
+		}
+	}
+	return nil
 }
 
 // rejection is a death that a single line tells all of: the others only tell what

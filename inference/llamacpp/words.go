@@ -16,7 +16,7 @@ type Words struct {
 }
 
 // AskFlags asks the program what each of its flags is for, by the names that
-// [Flags] has; those of which it says nothing are left out.
+// [Flags] has; those that it does not know are left out.
 func AskFlags(ctx context.Context, program string) (map[string]Words, error) {
 	help, err := output(ctx, program, "--help")
 	if err != nil {
