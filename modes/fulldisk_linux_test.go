@@ -26,6 +26,46 @@ func TestAQueenThatFindsNoRoomIsNone(t *testing.T) {
 	p.env = nil
 }
 
+// TestAQueenThatHasNoRoomToSayWhyItEndsIsUnderstood: not a byte of her log.
+func TestAQueenThatHasNoRoomToSayWhyItEndsIsUnderstood(t *testing.T) {
+	p := newPlace(t)
+	home := t.TempDir()
+	state := disktest.Small(t, "size=4m,mode=700")
+	if err := os.Symlink(state, filepath.Join(home, "state")); err != nil {
+		t.Fatal(err)
+	}
+	p.env = []string{"RBEE_HOME=" + home}
+	p.rbee("queen", "start")
+	p.rbee("queen", "stop")
+	fill, err := os.Create(filepath.Join(state, "fill"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for size := 1 << 20; size > 0; { // to the last byte
+		if _, err := fill.Write(make([]byte, size)); err != nil {
+			size /= 2
+		}
+	}
+	if err := fill.Close(); err != nil {
+		t.Fatal(err)
+	}
+	log, err := os.OpenFile(filepath.Join(state, "logs", "queen.log"), os.O_APPEND|os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for err == nil { // whose last block has room
+		_, err = log.WriteString("\n")
+	}
+	if err := log.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		_, said := p.fails(3, "queen", "start")
+		says(t, said, syscall.ENOSPC.Error(), "RBEE_HOME names another place")
+	}
+	p.env = nil
+}
+
 // TestARestartThatFindsNoRoomLeavesTheQueen: of another build, which has to be copied.
 func TestARestartThatFindsNoRoomLeavesTheQueen(t *testing.T) {
 	p := newPlace(t)

@@ -33,6 +33,10 @@ func TestADaemonThatEndsHasSaidWhyInItsLog(t *testing.T) {
 			`head -c 900000 /dev/zero | tr '\\0' 'x'; echo; seq 1000; echo 'rbee: it is too much'; exit 1`,
 			daemon.LogLine{Message: "it is too much"},
 		},
+		"a line that was cut": {
+			`echo '{"level":"info","message":"up"}'; printf '{"level":"error","error":"no spa'; exit 1`,
+			daemon.LogLine{Message: "up"},
+		},
 		"nothing": {`exit 3`, daemon.LogLine{Message: "it said nothing"}},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -71,6 +71,7 @@ type Queen struct {
 	reserved reserved
 	splits   *splits
 	schedule *schedule.Scheduler
+	writing  sync.Mutex // held while what she has learnt is written down
 	jobs     *job.Server[ops.Op]
 	gateway  *gateway.Gateway
 	stopper  *daemon.Stopper

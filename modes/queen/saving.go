@@ -27,13 +27,26 @@ func (q *Queen) saving(ctx context.Context) {
 // save writes down what the hives say, what the keys have used and why requests
 // went where they did, each as far as it is news.
 func (q *Queen) save(ctx context.Context) {
+	q.writing.Lock()
+	defer q.writing.Unlock()
 	if err := q.books.save(ctx, q.store); err != nil {
 		q.Log.Warn().Err(err).Msg("what the hives say is not remembered")
 	}
 	if err := q.access.Write(ctx); err != nil {
 		q.Log.Warn().Err(err).Msg("what the keys have used is not written down yet")
 	}
-	if err := q.store.SaveExplanations(ctx, q.schedule.News(explainedAtOnce)); err != nil {
-		q.Log.Warn().Err(err).Msg("why requests went where they did is remembered until the queen ends")
+	if _, err := q.saveExplanations(ctx); err != nil {
+		q.Log.Warn().Err(err).Msg("why requests went where they did is not written down yet")
 	}
+}
+
+// saveExplanations writes down why requests went where they did. What cannot be
+// written is kept for the next time; it returns how many those are.
+func (q *Queen) saveExplanations(ctx context.Context) (unwritten int, err error) {
+	news := q.schedule.News(explainedAtOnce)
+	if err := q.store.SaveExplanations(ctx, news); err != nil {
+		q.schedule.Untold(news)
+		return len(news), err
+	}
+	return 0, nil
 }

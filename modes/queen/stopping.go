@@ -1,7 +1,9 @@
 package queen
 
 import (
+	"cmp"
 	"context"
+	"fmt"
 	"strings"
 	"time"
 
@@ -12,21 +14,43 @@ import (
 // writeWithin is how long writing down may take before the queen ends.
 const writeWithin = 2 * time.Second
 
-// mayEnd says what the queen's end would lose: keys that were revoked while nothing
-// could be written down, which the next queen would take. She stays rather than
-// have another take her place so; where somebody wants no queen, he is told.
+// mayEnd says what the queen's end would lose, since it could not be written down, as
+// on a full disk. She stays rather than have another take her place so; where somebody
+// wants no queen, he is told.
 func (q *Queen) mayEnd(ctx context.Context, scope daemon.Scope) (warning string, err error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeWithin)
 	defer cancel()
-	revoked, why := q.access.Unwritten(ctx)
-	if len(revoked) == 0 {
+	q.writing.Lock()
+	defer q.writing.Unlock()
+	revoked, uncounted, why := q.access.Unwritten(ctx)
+	unexplained, failed := q.saveExplanations(ctx)
+	var lost []string
+	again := ""
+	if len(revoked) > 0 {
+		lost = append(lost, "that "+strings.Join(revoked, ", ")+" was revoked, which the next queen takes as a key")
+		again = "; revoke it again then"
+	}
+	if uncounted > 0 {
+		lost = append(lost, "what "+requests(uncounted)+" used")
+	}
+	if unexplained > 0 {
+		lost = append(lost, "what `rbee explain` tells of "+requests(int64(unexplained)))
+	}
+	if len(lost) == 0 {
 		return "", nil
 	}
-	names := strings.Join(revoked, ", ")
+	what, why := strings.Join(lost, "; "), cmp.Or(why, failed)
 	if scope == daemon.ScopeAll {
-		return "it could not be written down that " + names + " was revoked, which the next queen takes as a key: " + why.Error() +
-			"; revoke it again then", nil
+		return "it could not be written down, and is lost: " + what + ": " + why.Error() + again, nil
 	}
-	return "", ops.Errorf(ops.CodeConflict, "the queen that runs goes on, since it could not be written down that %s was revoked, which the next one would take as a key: %w", names, why).
+	return "", ops.Errorf(ops.CodeConflict, "the queen that runs goes on, since it could not be written down, and would be lost: %s: %w", what, why).
 		WithHint("make room on the disk of %s, then again; `rbee queen stop` ends the queen all the same", q.Home.State)
+}
+
+// requests is a number of them in words.
+func requests(n int64) string {
+	if n == 1 {
+		return "1 request"
+	}
+	return fmt.Sprintf("%d requests", n)
 }

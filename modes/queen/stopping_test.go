@@ -41,3 +41,38 @@ func TestARevocationThatCannotBeWrittenDownIsNotLostInSilence(t *testing.T) {
 		t.Errorf("once it could be: %q, %v", told, err)
 	}
 }
+
+// TestWhatRequestsUsedIsNotLostInSilence: nor why they went where they did, and once
+// it can be written down it is.
+func TestWhatRequestsUsedIsNotLostInSilence(t *testing.T) {
+	q, _ := remembering(t, nil)
+	sink := &noted{}
+	if _, err := q.doNamed(ops.WithSink(t.Context(), sink), ops.Infer{Model: "hf:bees/none", Prompt: "Once"}); err == nil {
+		t.Fatal("a model that is nowhere answers")
+	}
+	change := func(statement string) {
+		if _, err := q.store.db.ExecContext(t.Context(), statement); err != nil {
+			t.Fatal(err)
+		}
+	}
+	change("PRAGMA query_only = on")
+	q.save(t.Context()) // tries, and keeps it
+	const lost = "what 1 request used; what `rbee explain` tells of 1 request: "
+	_, err := q.mayEnd(t.Context(), daemon.ScopeSelf)
+	if ops.CodeOf(err) != ops.CodeConflict || !strings.Contains(err.Error(), lost) || !strings.Contains(err.Error(), "readonly") {
+		t.Errorf("a restart: %v", err)
+	}
+	if told, err := q.mayEnd(t.Context(), daemon.ScopeAll); err != nil || !strings.Contains(told, lost) || strings.Contains(told, "revoke") {
+		t.Errorf("a stop: %q, %v", told, err)
+	}
+	change("PRAGMA query_only = off")
+	if told, err := q.mayEnd(t.Context(), daemon.ScopeSelf); told != "" || err != nil {
+		t.Errorf("once it could be: %q, %v", told, err)
+	}
+	if _, ok, err := q.store.Explanation(t.Context(), sink.JobID()); err != nil || !ok {
+		t.Errorf("why it went nowhere is written down: %t, %v", ok, err)
+	}
+	if report, err := q.access.Usage(t.Context(), ops.Usage{}); err != nil || report.Total.Requests != 1 {
+		t.Errorf("what it used: %+v, %v", report.Total, err)
+	}
+}

@@ -54,6 +54,16 @@ func (l *ledger) add(e entry, s sums) {
 	l.pending[e] = &s
 }
 
+// uncounted is of how many requests what was used is pending.
+func (l *ledger) uncounted() (n int64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, s := range l.pending {
+		n += s.requests
+	}
+	return n
+}
+
 // write puts what is pending into the database, and makes hours of minutes that
 // are old. What cannot be written stays.
 func (l *ledger) write(ctx context.Context, db *sql.DB, now time.Time) error {

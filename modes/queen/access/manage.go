@@ -1,6 +1,7 @@
 package access
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
@@ -134,17 +135,21 @@ func (a *Access) Revoke(ctx context.Context, o ops.KeyRevoke) (ops.KeyEnded, err
 }
 
 // Unwritten are the keys whose end could not be written down, which it tries once
-// more, and why: the next queen would take them again.
-func (a *Access) Unwritten(ctx context.Context) (list []string, why error) {
+// more, of how many requests what they have used could not be, and why: the next queen
+// would take those keys again, and knows nothing of those requests.
+func (a *Access) Unwritten(ctx context.Context) (revoked []string, uncounted int64, why error) {
+	if why = a.ledger.write(ctx, a.DB, a.Now()); why != nil { // else what is pending came since
+		uncounted = a.ledger.uncounted()
+	}
 	a.keys.changing.Lock()
 	defer a.keys.changing.Unlock()
-	why = a.keys.save(ctx, a.DB)
+	why = cmp.Or(a.keys.save(ctx, a.DB), why)
 	for _, k := range a.keys.list() {
 		if k.revoked.Load() != k.saved.revoked {
-			list = append(list, k.called())
+			revoked = append(revoked, k.called())
 		}
 	}
-	return list, why
+	return revoked, uncounted, why
 }
 
 // christen sees that a key which is to be made has a name, which no other one that

@@ -104,10 +104,10 @@ func TestAKeyIsRefusedThoughNothingCanBeWrittenDown(t *testing.T) {
 	if _, err := o.Revoke(full, ops.KeyRevoke{ID: k.ID, Forget: true}); err == nil || !strings.Contains(ops.AsError(err).Hint, "refused from now on") || len(o.List().Keys) != 1 {
 		t.Errorf("forgotten: %v", err)
 	}
-	if lost, err := o.Unwritten(full); err == nil || len(lost) != 1 || lost[0] != k.ID+" (web)" {
+	if lost, _, err := o.Unwritten(full); err == nil || len(lost) != 1 || lost[0] != k.ID+" (web)" {
 		t.Errorf("what is not written down yet: %q, %v", lost, err)
 	}
-	if lost, err := o.Unwritten(t.Context()); err != nil || len(lost) != 0 { // which tries it
+	if lost, _, err := o.Unwritten(t.Context()); err != nil || len(lost) != 0 { // which tries it
 		t.Errorf("and once it is: %q, %v", lost, err)
 	}
 	o.reopen()
@@ -128,7 +128,7 @@ func TestARevocationThatIsWrittenDownIsNotMissed(t *testing.T) {
 	}
 	full, cancel := context.WithCancel(t.Context())
 	cancel()
-	if lost, _ := o.Unwritten(full); len(lost) != 0 {
+	if lost, _, _ := o.Unwritten(full); len(lost) != 0 {
 		t.Errorf("not written down: %q", lost)
 	}
 }
@@ -149,7 +149,7 @@ func TestARevocationIsTriedAgainThoughUseCannotBeWrittenDown(t *testing.T) {
 	if err := o.Write(t.Context()); err == nil {
 		t.Error("nothing is said of what cannot be written down")
 	}
-	if lost, err := o.Unwritten(full); len(lost) != 0 {
+	if lost, _, err := o.Unwritten(full); len(lost) != 0 {
 		t.Errorf("not written down: %q, %v", lost, err)
 	}
 }

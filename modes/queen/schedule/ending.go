@@ -56,3 +56,14 @@ func (s *Scheduler) fresh(most int) []string {
 	slices.Reverse(ids)
 	return ids
 }
+
+// Untold has [Scheduler.News] tell of them again.
+func (s *Scheduler) Untold(list []ops.Explanation) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, x := range list {
+		if st := s.past.stories[x.JobID]; st != nil {
+			st.news = true
+		}
+	}
+}

@@ -73,6 +73,10 @@ func TestNewsIsWhatWasNotedSinceTheLastTime(t *testing.T) {
 	if got := news(1); got != "" {
 		t.Errorf("of what was left out then: %q", got)
 	}
+	d.Untold([]ops.Explanation{{JobID: "3"}, {JobID: "unknown"}})
+	if got := news(9); got != "3done " {
+		t.Errorf("of what could not be written down: %q", got)
+	}
 	for i := range keptStories { // the ring is full, and goes round
 		d.Refuse(Request{Job: "x" + strconv.Itoa(i)}, ops.Errorf(ops.CodeNotFound, "no"))
 	}
