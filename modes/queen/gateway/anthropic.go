@@ -81,6 +81,45 @@ func (c *anthropicContent) UnmarshalJSON(text []byte) error {
 	return json.Unmarshal(text, (*[]anthropicBlock)(c))
 }
 
+// takenBlocks are the kinds of blocks that OpenAI's API has words for.
+var takenBlocks = []string{"text", "image", "tool_use", "tool_result", "thinking"}
+
+// UnmarshalJSON reads of a block of another kind no more than what kind it is: its
+// members are others, and what is told of it is its kind.
+func (b *anthropicBlock) UnmarshalJSON(text []byte) error {
+	var of struct {
+		Type string `json:"type"`
+	}
+	if err := json.Unmarshal(text, &of); err != nil {
+		return err
+	}
+	if !slices.Contains(takenBlocks, of.Type) {
+		b.Type = of.Type
+		return nil
+	}
+	type whole anthropicBlock
+	return json.Unmarshal(text, (*whole)(b))
+}
+
+// check refuses blocks that are not taken at that place of a request.
+func (c anthropicContent) check(place string, taken []string) error {
+	for _, b := range c {
+		if b.Type == "" {
+			return ops.Invalid(place, "each block must have a type")
+		}
+		if !slices.Contains(taken, b.Type) {
+			return ops.Invalid(place, "blocks of type %q are not taken here", b.Type).
+				WithHint("taken are: %s", strings.Join(taken, ", "))
+		}
+		if b.Type == "tool_result" {
+			if err := b.Content.check(place+" of a tool_result", takenBlocks[:1]); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
 // text is the blocks' text.
 func (c anthropicContent) text() string {
 	var b strings.Builder
@@ -140,21 +179,11 @@ func (a anthropicRequest) untold() error {
 		return err
 	}
 	for i, m := range a.Messages {
-		for _, b := range m.Content {
-			for _, inner := range append(b.Content, b) {
-				switch inner.Type {
-				case "text", "image", "tool_use", "tool_result", "thinking":
-				default:
-					return ops.Invalid(fmt.Sprintf("messages.%d.content", i), "blocks of type %q are not taken here", inner.Type).
-						WithHint("there are text, image, tool_use, tool_result and thinking")
-				}
-				if inner.Type == "image" && b.Type == "tool_result" {
-					return ops.Invalid(fmt.Sprintf("messages.%d.content", i), "a tool_result can hold text only here")
-				}
-			}
+		if err := m.Content.check(fmt.Sprintf("messages.%d.content", i), takenBlocks); err != nil {
+			return err
 		}
 	}
-	return nil
+	return a.System.check("system", takenBlocks[:1])
 }
 
 // foreignTools refuses the tools that Anthropic's API has by itself: no engine knows

@@ -104,9 +104,13 @@ func TestWhyAnAnswerEndedIsInAnthropicsWords(t *testing.T) {
 
 func TestAnthropicsBlocksArePassedOnOrRefused(t *testing.T) {
 	for content, want := range map[string]string{
-		`[{"type":"document","source":{"type":"text","data":"x"}}]`:                                                   `"document\" are not taken`,
-		`[{"type":"tool_result","tool_use_id":"t","content":[{"type":"image","source":{"type":"url","url":"u"}}]}]`:   "text only",
-		`[{"type":"tool_result","tool_use_id":"t","content":[{"type":"search_result"}]},{"type":"text","text":"go"}]`: `"search_result\" are not taken`,
+		`[{"type":"document","source":{"type":"text","data":"x"}}]`:                                                        `"document\" are not taken`,
+		`[{"type":"tool_result","tool_use_id":"t","content":[{"type":"image","source":{"type":"url","url":"u"}}]}]`:        `of a tool_result: blocks of type \"image\" are not taken here (taken are: text)`,
+		`[{"type":"tool_result","tool_use_id":"t","content":[{"type":"search_result"}]},{"type":"text","text":"go"}]`:      `"search_result\" are not taken`,
+		`[{"type":"search_result","source":"https://example.org","title":"t","content":[{"type":"text","text":"a"}]}]`:     `"search_result\" are not taken`,
+		`[{"type":"tool_result","content":[{"type":"search_result","source":"https://example.org"}]}]`:                     `"search_result\" are not taken`,
+		`[{"type":"web_search_tool_result","content":{"type":"web_search_tool_result_error","error_code":"unavailable"}}]`: `"web_search_tool_result\" are not taken`,
+		`[{"text":"hi"}]`: "each block must have a type",
 	} {
 		f := newFarm(t)
 		asked := f.told(`{"choices":[]}`, false)
@@ -136,6 +140,9 @@ func TestWhatAnthropicsAPIRefusesIsRefusedInItsShape(t *testing.T) {
 		talk + `,"output_config":{"format":"json_schema"}`:                                                       "output_config.format: must be an object",
 		talk + `,"tools":[{"name":"mine","input_schema":{}},{"type":"web_search_20250305","name":"web_search"}]`: `tools.1.type: tools of type \"web_search_20250305\" are not taken here`,
 		talk + `,"tools":[{"type":"bash_20250124","name":"bash"}]`:                                               `tools.0.type: tools of type \"bash_20250124\" are not taken here`,
+		talk + `,"system":[{"type":"document","source":"x"}]`:                                                    `system: blocks of type \"document\" are not taken here`,
+		`"messages":[{"role":"user","content":["hi"]}]`:                                                          "messages.content: must be an object, got a text",
+		`"messages":[{"role":"user","content":[{"type":"text","text":3}]}]`:                                      "messages.content.text: must be a text, got a number",
 		talk + `,"mcp_servers":[{"type":"url","url":"https://example.org","name":"x"}]`:                          "mcp_servers: are not taken here",
 	} {
 		for _, path := range []string{"/v1/messages", "/v1/messages/count_tokens"} {
