@@ -52,7 +52,8 @@ func refusal(answer *http.Response, by *ops.Worker) error {
 }
 
 // inForm reads the error that a worker's answer is. One that is not in OpenAI's form, as
-// a proxy's page or another API's, becomes so; the others are left as they were.
+// a proxy's page or another API's, becomes so; the others are left as they were, but
+// that a failure (5xx) says whose it is.
 func inForm(answer *http.Response, by *ops.Worker) error {
 	text, err := io.ReadAll(io.LimitReader(answer.Body, maxKept))
 	answer.Body = reread{io.MultiReader(bytes.NewReader(text), answer.Body), answer.Body}
@@ -60,12 +61,18 @@ func inForm(answer *http.Response, by *ops.Worker) error {
 		return broke(by, err)
 	}
 	e := schedule.ByWorker(transport.EngineError(answer.StatusCode, text), by)
-	if transport.InOpenAIsForm(text) || len(text) == maxKept && text[0] == '{' { // the rest of which nobody has read
+	formed := transport.InOpenAIsForm(text)
+	switch {
+	case len(text) == maxKept && text[0] == '{', formed && answer.StatusCode < http.StatusInternalServerError: // nobody has read the rest
 		return e
+	case formed:
+		text = withMessage(text, e, "error")
+	default:
+		_, f := failureOf(e)
+		f.Error.Type, f.Error.Code = openAIKind(answer.StatusCode, string(e.Code))
+		text = marshal(f)
 	}
-	_, f := failureOf(e)
-	f.Error.Type, f.Error.Code = openAIKind(answer.StatusCode, string(e.Code))
-	answer.Body = reread{bytes.NewReader(marshal(f)), answer.Body}
+	answer.Body = reread{bytes.NewReader(text), answer.Body}
 	answer.ContentLength = -1
 	answer.Header = answer.Header.Clone() // which may be kept
 	answer.Header.Del("Content-Length")

@@ -107,6 +107,7 @@ func TestAnEngineThatHasFailedIsPassedOverUnseen(t *testing.T) {
 func TestWhatAllEnginesFailIsAnsweredByTheFirst(t *testing.T) {
 	said := func(text string) string { return `{"error":{"message":"` + text + `"}}` }
 	long := said(strings.Repeat("x", maxKept+1))
+	ofA := said("worker a of gpu1, which runs bee: boom a (where it goes on failing, `rbee worker delete a --hive gpu1` ends it)")
 	for name, tt := range map[string]struct {
 		first, second string
 		status        int // of the second
@@ -114,12 +115,12 @@ func TestWhatAllEnginesFailIsAnsweredByTheFirst(t *testing.T) {
 		want          string
 		asked         int32 // of the second
 	}{
-		"there is no other":             {first: said("boom a"), want: said("boom a")},
-		"the other one fails, too":      {said("boom a"), "boom b", http.StatusInternalServerError, false, said("boom a"), 1},
-		"the other one is stopping":     {said("boom a"), "stopping", http.StatusServiceUnavailable, false, said("boom a"), 1},
+		"there is no other":             {first: said("boom a"), want: ofA},
+		"the other one fails, too":      {said("boom a"), "boom b", http.StatusInternalServerError, false, ofA, 1},
+		"the other one is stopping":     {said("boom a"), "stopping", http.StatusServiceUnavailable, false, ofA, 1},
 		"it is too long to be kept":     {long, "boom b", http.StatusInternalServerError, false, long, 0},
-		"its model is divided":          {first: said("boom a"), divided: true, want: said("boom a")},
-		"the other one has its timeout": {said("boom a"), "boom b", http.StatusGatewayTimeout, false, said("boom a"), 1},
+		"its model is divided":          {first: said("boom a"), divided: true, want: ofA},
+		"the other one has its timeout": {said("boom a"), "boom b", http.StatusGatewayTimeout, false, ofA, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := newFarm(t)
@@ -240,7 +241,7 @@ func TestAnErrorWithTheStatusOfAnAnswerIsNone(t *testing.T) {
 		`{"object":"error","message":"soft","error":0}`: http.StatusInternalServerError,
 	} {
 		for path, shape := range map[string]string{
-			"/v1/chat/completions": `{"error":{"message":"`, "/v1/messages": `"type":"` + map[bool]string{true: "invalid_request_error", false: "api_error"}[want == 400], "/api/chat": `{"error":"`,
+			"/v1/chat/completions": `"message":"`, "/v1/messages": `"type":"` + map[bool]string{true: "invalid_request_error", false: "api_error"}[want == 400], "/api/chat": `{"error":"`,
 		} {
 			const body = `{"model":"bee","stream":false,"max_tokens":9,"messages":[{"role":"user","content":"x"}]}`
 			f := newFarm(t)

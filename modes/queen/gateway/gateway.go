@@ -215,6 +215,7 @@ func (g *Gateway) try(p *reply, r *http.Request, body []byte, want schedule.Requ
 	ctx := ops.WithSink(r.Context(), p)
 	once := false
 	var err, first error // first is the first of an engine's
+	var of, firstOf *ops.Worker
 	for range attempts {
 		lease, failed := g.schedule.Acquire(ctx, want)
 		if ops.CodeOf(failed) == ops.CodeNotFound && g.fleet.JustPut(r.Context(), want.Model) {
@@ -222,7 +223,7 @@ func (g *Gateway) try(p *reply, r *http.Request, body []byte, want schedule.Requ
 		}
 		if failed != nil {
 			if err == nil || ops.CodeOf(failed) != ops.CodeUnavailable { // else it says more than that there is no other
-				err = g.named(r.Context(), want.Model, failed)
+				err, of = g.named(r.Context(), want.Model, failed), nil
 			}
 			if ops.CodeOf(err) == ops.CodeUnavailable {
 				err = LaterError{Err: err, After: againAfter}
@@ -236,6 +237,7 @@ func (g *Gateway) try(p *reply, r *http.Request, body []byte, want schedule.Requ
 		if again, ok := errors.AsType[brokenOff](err); ok {
 			p.say(again.elsewhere(lease.Key()))
 		}
+		of = &lease.Worker
 		err = g.relayOn(p, r, body, lease, want.Without)
 		if err == nil {
 			if _, ours := errors.AsType[ended](p.failed); p.failed != nil && !p.gone && !ours {
@@ -253,7 +255,7 @@ func (g *Gateway) try(p *reply, r *http.Request, body []byte, want schedule.Requ
 		g.schedule.Failed(want.Job, err)
 		want.Again = true
 		if schedule.FaultOf(err) == schedule.OfEngine {
-			first, want.Running = cmp.Or(first, err), true // it may be the request: none is started for it
+			first, firstOf, want.Running = cmp.Or(first, err), cmp.Or(firstOf, of), true // it may be the request: none is started for it
 		}
 		if len(lease.Worker.Parts) > 0 { // there is no other, and its error names the machine
 			if once || first != nil {
@@ -267,11 +269,14 @@ func (g *Gateway) try(p *reply, r *http.Request, body []byte, want schedule.Requ
 		}
 		want.Without[lease.Key()] = true
 	}
-	err = cmp.Or(first, err)
+	err, of = cmp.Or(first, err), cmp.Or(firstOf, of)
 	g.schedule.Refuse(want, err)
 	if kept, ok := errors.AsType[*failedAnswer](err); ok {
 		kept.give(p)
 		return
+	}
+	if of != nil && !p.begun {
+		p.from(of)
 	}
 	p.fail(err)
 }

@@ -50,6 +50,15 @@ func (o *opening) more() bool {
 	return true
 }
 
+// makeRoom has room for more of what may be a long error, and reports whether it has.
+func (o *opening) makeRoom() bool {
+	if o.err != nil || len(o.seen) >= maxKept || !bytes.Contains(o.seen, []byte(`"error"`)) {
+		return false
+	}
+	o.seen = slices.Grow(o.seen, 3*len(o.seen))
+	return true
+}
+
 // all reads an answer in one piece, or maxKept of it where it is longer.
 func (o *opening) all() {
 	for o.err == nil && len(o.seen) < maxKept {
@@ -86,7 +95,7 @@ func open(answer *http.Response, by *ops.Worker, stream bool) error {
 func (o *opening) begins(answer *http.Response, by *ops.Worker) error {
 	var s silence
 	data, said := []byte(nil), false
-	for !said && o.more() {
+	for !said && (o.more() || o.makeRoom()) {
 		data, said = s.broken(o.seen)
 	}
 	switch {

@@ -46,7 +46,7 @@ func TestHowAnAnswerEndedIsExplained(t *testing.T) {
 		},
 		"by an error that is long": {
 			"/v1/completions", streamed, events("hello", `{"error":{"message":"`+strings.Repeat("x", 2*tailKept)+`","a":{"error":{}}}}`),
-			ops.EndedBroken, "the engine ended its answer with an error",
+			ops.EndedBroken, "worker w of gpu1, which runs bee: xxxx",
 		},
 		"in the responses API":  {"/v1/responses", streamed, bytesOf("event: response.failed\ndata: {}\n\n"), ops.EndedBroken, "the engine ended its answer with an error"},
 		"refused by the engine": {"/v1/completions", streamed, boom(&asked, 422, `{"detail":"bad"}`), ops.EndedFailed, "bad"},

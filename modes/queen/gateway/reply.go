@@ -164,7 +164,7 @@ func (p *reply) passEvents(answer *http.Response, by *ops.Worker) {
 	p.refused = end.failure()
 	gone := errors.Is(err, errGone) || err != nil && p.left()
 	switch {
-	case end.came() || err == nil && answer.StatusCode != http.StatusOK:
+	case end.came() || p.failed != nil || err == nil && answer.StatusCode != http.StatusOK:
 	case end.finished() && (err == nil || gone):
 		_ = p.write([]byte("\n\n"+done), true) // the client may be gone
 	case gone:
