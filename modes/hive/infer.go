@@ -26,6 +26,9 @@ func (h *Hive) Infer(ctx context.Context, o ops.Infer) (ops.Answer, error) {
 			answer, err = h.forward(ctx, m, o)
 		}
 	}
+	if err != nil && o.WorkerID != "" && m.dead() {
+		err = ofNamed(err, m.tell().Model)
+	}
 	return answer, err
 }
 
@@ -71,7 +74,7 @@ func (h *Hive) chosen(o ops.Infer) (*member, error) {
 		return nil, &e
 	}
 	if m.dead() {
-		return nil, m.why
+		return nil, ofNamed(m.why, m.tell().Model)
 	}
 	if err := m.hung(); err != nil {
 		return nil, err

@@ -142,6 +142,21 @@ func TestAWorkerThatIsKilledMidAnswerFailsTheJobAndTheNextOneWorks(t *testing.T)
 	}
 }
 
+func TestAParticularWorkerThatDiedIsNotSaidToStartAgain(t *testing.T) {
+	h := start(t)
+	w := do(t, h.Client, ops.WorkerSpawn{})
+	o := ops.Infer{Prompt: "x", WorkerID: w.ID}
+	dies := func(n int) {
+		if n == 5 {
+			kill(t, w.PID)
+		}
+	}
+	for _, then := range []func(int){dies, nil} { // and when it is dead
+		got := infer(t, h.Client, o, then)
+		wantError(t, got.err, ops.CodeUnavailable, "worker "+w.ID+" ended: killed by signal 9", "`rbee infer --model tinybee` takes another worker, or starts one; its log was "+w.LogPath)
+	}
+}
+
 func TestAnIdleWorkerThatDiesCostsNobodyAJob(t *testing.T) {
 	h := start(t)
 	for range 5 {

@@ -34,9 +34,23 @@ func obituary(w ops.Worker, status error) *ops.Error {
 		return e.WithHint("%s; its log was %s", words.Hint, w.LogPath)
 	}
 	if w.Error == "" && !words.failed() { // nothing says that the next one would fare no better
-		return e.WithHint("asking again starts another; its log was %s", w.LogPath)
+		return e.WithHint("%s; its log was %s", startsAnother, w.LogPath)
 	}
 	return e.WithHint("its log was %s", w.LogPath)
+}
+
+// startsAnother is what to do where only this worker is to blame.
+const startsAnother = "asking again starts another"
+
+// ofNamed is why a worker that was asked for by name ended: asking for it again starts
+// none.
+func ofNamed(why error, model string) error {
+	e := ops.AsError(why)
+	rest, ok := strings.CutPrefix(e.Hint, startsAnother)
+	if !ok {
+		return why
+	}
+	return e.WithHint("`rbee infer --model %s` takes another worker, or starts one%s", model, rest)
 }
 
 // logLine is a line of a worker's log.
