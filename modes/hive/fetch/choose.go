@@ -119,14 +119,18 @@ func (m hubModel) tell(why string) string {
 	return fmt.Sprintf("taking %s (%s, %s%s): %s", path.Base(m.path), m.title(), humanize.IBytes(uint64(m.size)), parts, why) //nolint:gosec // a size
 }
 
-// named finds what a person named by file or quantisation.
+// named finds what a person named by file or quantisation. A file goes without its
+// part's number and .gguf too, unless another one is called just so.
 func named(models []hubModel, repo, wanted string) (hubModel, string, error) {
-	var found []hubModel
-	for _, m := range models {
-		file := slices.ContainsFunc(m.parts, func(p listedFile) bool { return p.Path == wanted || path.Base(p.Path) == wanted })
-		if file || strings.EqualFold(m.quant, wanted) {
-			found = append(found, m)
-		}
+	found := only(models, func(m hubModel) bool { return m.has(func(file string) bool { return file == wanted }) })
+	if len(found) == 0 {
+		asked, _, _ := ops.SplitName(wanted)
+		found = only(models, func(m hubModel) bool {
+			return strings.EqualFold(m.quant, wanted) || m.has(func(file string) bool {
+				whole, _, _ := ops.SplitName(file)
+				return strings.EqualFold(whole, asked)
+			})
+		})
 	}
 	if whole := slices.DeleteFunc(slices.Clone(found), hubModel.cut); len(whole) > 0 {
 		found = whole
@@ -141,6 +145,16 @@ func named(models []hubModel, repo, wanted string) (hubModel, string, error) {
 		return found[0], found[0].tell("as asked"), nil
 	}
 	return hubModel{}, "", several(found, repo, wanted)
+}
+
+// only is those of which ok holds.
+func only(models []hubModel, ok func(hubModel) bool) []hubModel {
+	return slices.DeleteFunc(slices.Clone(models), func(m hubModel) bool { return !ok(m) })
+}
+
+// has reports whether ok holds of a file of the model's, by its path or its name.
+func (m hubModel) has(ok func(file string) bool) bool {
+	return slices.ContainsFunc(m.parts, func(p listedFile) bool { return ok(p.Path) || ok(path.Base(p.Path)) })
 }
 
 // several is the error of models of which nothing tells which one is meant.
@@ -173,6 +187,9 @@ func missing(models []hubModel, repo, wanted string) error {
 	e := ops.Errorf(ops.CodeNotFound, "%s has no %s", repo, wanted)
 	if near := ops.NearestNames(wanted, there); len(near) > 0 {
 		return e.WithHint("did you mean %s? It has %s", strings.Join(near, " or "), some(there))
+	}
+	if i := slices.IndexFunc(models, func(m hubModel) bool { return m.quant == "" }); i >= 0 && !isFile {
+		return e.WithHint("it has %s; hf:%s:%s takes that file, whose name tells no quantisation", some(there), repo, models[i].path)
 	}
 	return e.WithHint("it has %s", some(there))
 }

@@ -65,6 +65,9 @@ func hub(t *testing.T, sizes map[string]int) *httptest.Server {
 	mux.HandleFunc("GET /api/models/bees/cut/tree/main", func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = fmt.Fprint(w, `[{"type":"file","path":"x-F16-00003-of-00003.gguf","size":9},{"type":"file","path":"x-F16-00001-of-00003.gguf","size":9}]`)
 	})
+	mux.HandleFunc("GET /api/models/bees/nameless/tree/main", func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = fmt.Fprint(w, `[{"type":"file","path":"x.gguf","size":9}]`)
+	})
 	mux.HandleFunc("GET /api/models/bees/empty/tree/main", func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprint(w, `[]`) })
 	mux.HandleFunc("GET /api/models/bees/broken/tree/main", func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprint(w, `{`) })
 	mux.HandleFunc("GET /api/models/bees/other/tree/main", func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprint(w, `{"error":"x"}`) })
@@ -106,6 +109,8 @@ func TestAModelIsChosenFromWhatTheRepositoryHolds(t *testing.T) {
 		{"hf:bees/tiny-GGUF", 5 * gib, []string{"tiny-Q3_K_M.gguf"}, "the best that fits into 5.0 GiB: it takes about 4.3 GiB to run, and Q4_K_M would take 5.4 GiB; with it comes mmproj-tiny-F16.gguf (512 MiB), by which it takes images"},
 		{"hf:bees/tiny-GGUF:q8_0", gib, []string{"tiny-Q8_0.gguf"}, "as asked"},
 		{"hf:bees/tiny-GGUF:tiny-Q2_K.gguf", gib, []string{"tiny-Q2_K.gguf"}, "as asked"},
+		{"hf:bees/tiny-GGUF:TINY-q2_k", gib, []string{"tiny-Q2_K.gguf"}, "as asked"},
+		{"hf:bees/tiny-GGUF:BF16/tiny-BF16", 0, []string{"tiny-BF16-00001-of-00002.gguf", "tiny-BF16-00002-of-00002.gguf"}, "as asked"},
 		{"hf:bees/tiny-GGUF:BF16", 0, []string{"tiny-BF16-00001-of-00002.gguf", "tiny-BF16-00002-of-00002.gguf"}, "16 GiB in 2 parts"},
 	} {
 		t.Run(c.ref, func(t *testing.T) {
@@ -203,6 +208,7 @@ func TestWhatARepositoryDoesNotGiveIsAnErrorThatHelps(t *testing.T) {
 		{"hf:bees/gated", ops.CodeDenied, "HF_TOKEN"},
 		{"hf:bees/private", ops.CodeDenied, "HF_TOKEN"},
 		{"hf:bees/nothing", ops.CodeNotFound, "there is no bees/nothing on the Hub check the name at " + s.URL},
+		{"hf:bees/nameless:Q8_0", ops.CodeNotFound, "bees/nameless has no Q8_0 it has x.gguf; hf:bees/nameless:x.gguf takes that file, whose name tells no quantisation"},
 		{"hf:bees/empty", ops.CodeNotFound, "holds no GGUF file"},
 		{"hf:bees/broken", ops.CodeUnavailable, "cannot be read"},
 		{"hf:bees/other", ops.CodeUnavailable, "gives as the file list of bees/other is none is it the Hub, or a mirror"},
