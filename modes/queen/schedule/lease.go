@@ -140,7 +140,7 @@ func (s *Scheduler) find(r *Request) (*line, error) {
 	if r.Model == "" {
 		r.Model, r.added = s.usual(r.Hive)
 	}
-	if l := s.lines[r.Model]; l.known() {
+	if l := s.lines[r.Model]; l.there() || l.known() && (r.Again || r.Running) { // whose worker had failed it
 		return l, nil
 	}
 	if err := s.nobody(r.Hive); err != nil {

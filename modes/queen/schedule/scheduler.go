@@ -125,6 +125,13 @@ func (s *Scheduler) lineOf(model string) *line {
 // known reports whether there is anything to the model.
 func (l *line) known() bool { return l != nil && len(l.workers)+len(l.onDisk)+len(l.starts) > 0 }
 
+// there reports whether a hive has the model, or a worker has it loaded: of one that was
+// deleted, workers that failed may be left.
+func (l *line) there() bool {
+	alive := func(w *worker) bool { return w.info.State != ops.WorkerFailed }
+	return l.known() && (len(l.onDisk)+len(l.starts) > 0 || slices.ContainsFunc(l.workers, alive))
+}
+
 // tidy forgets the line of a model that is gone.
 func (s *Scheduler) tidy(l *line) {
 	if !l.known() && len(l.queue) == 0 && s.lines[l.model] == l {
@@ -162,7 +169,7 @@ func (s *Scheduler) IsDrained() bool {
 func (s *Scheduler) names() []string {
 	var list []string
 	for name, l := range s.lines {
-		if l.known() {
+		if l.there() {
 			list = append(list, name)
 		}
 	}
@@ -188,7 +195,7 @@ func (s *Scheduler) unknown(model string) error {
 	names := s.names()
 	if s.Aliases != nil {
 		for alias, means := range s.Aliases() {
-			if ops.IsModelReference(means) || s.lines[means].known() { // else it was deleted
+			if ops.IsModelReference(means) || s.lines[means].there() { // else it was deleted
 				names = append(names, alias)
 			}
 		}

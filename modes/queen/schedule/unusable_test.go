@@ -47,3 +47,15 @@ func TestAWorkerOfAModelWhoseFileIsDamagedIsRefusedWithThat(t *testing.T) {
 		t.Errorf("without any file: %v", err)
 	}
 }
+
+func TestADeletedModelOfWhichOnlyAFailedWorkerIsLeftIsNone(t *testing.T) {
+	d := newDepot(t, Options{Aliases: func() map[string]string { return map[string]string{"old": "bee"} }})
+	t.Cleanup(d.Close)
+	d.add("a", 8<<30, ops.Model{ID: "bee"}, ops.Model{ID: "ant"})
+	d.place(ops.Worker{ID: "w1", HiveID: "a", Model: "bee", State: ops.WorkerFailed})
+	d.change("a", func(s *ops.HiveSnapshot) { s.Models = s.Models[1:] })
+	_, err := d.Settle(t.Context(), Request{Model: "bee"})
+	if e := ops.AsError(err); ops.CodeOf(err) != ops.CodeNotFound || e.Message != `there is no model "bee" on any hive` || e.Hint != "there are: ant; `rbee model download` brings others" {
+		t.Errorf("got %+v", e)
+	}
+}
