@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -154,7 +155,8 @@ func TestTokensAreCountedAsTheEngineTellsThem(t *testing.T) {
 			f.add("w", tt.engine)
 			v := &visitor{model: "bee"}
 			f.visit(v)
-			f.ask(map[bool]string{true: "/v1/responses", false: "/v1/chat/completions"}[name == "by the responses API"], tt.body)
+			path := map[string]string{"by the responses API": "/v1/responses", "at the beginning, as llama.cpp counts embeddings": "/v1/embeddings"}[name]
+			f.ask(cmp.Or(path, "/v1/chat/completions"), tt.body)
 			if got := v.last(t); got != tt.want {
 				t.Errorf("counted %+v, want %+v", got, tt.want)
 			}

@@ -131,7 +131,10 @@ func (o *opening) isWhole(answer *http.Response, by *ops.Worker, stream bool) er
 		return nil
 	case !isJSON(o.seen, answer.Request.URL.Path):
 		return senseless(by, ops.Errorf(ops.CodeInternal, "it answers with what cannot be read"))
-	case !transport.IsEngineError(o.seen):
+	case transport.IsEngineError(o.seen):
+	case !isAnswer(o.seen, answer.Request.URL.Path):
+		return senseless(by, ops.Errorf(ops.CodeInternal, "it answers with JSON that is no answer of a model's"))
+	default:
 		return nil
 	}
 	e := transport.EngineError(0, o.seen)
@@ -146,4 +149,21 @@ func isJSON(text []byte, path string) bool {
 	text = bytes.TrimSpace(text)
 	is := func(begin string) bool { return bytes.HasPrefix(text, []byte(begin)) }
 	return (is("{") || is("[") && path == "/v1/rerank") && json.Valid(text)
+}
+
+// holds are the members of which an answer of that route has one at least. Of others
+// nothing is known.
+var holds = map[string][]string{
+	"/v1/chat/completions": {`"choices"`},
+	"/v1/completions":      {`"choices"`},
+	"/v1/embeddings":       {`"data"`},
+	"/v1/responses":        {`"output"`, `"status"`},           // one that has failed may have none
+	"/v1/rerank":           {`"results"`, `"data"`, `"index"`}, // of a list without anything around it
+}
+
+// isAnswer reports whether JSON can be an answer of that route. It looks for the names
+// alone, wherever they are: what the engine says beside is for the client.
+func isAnswer(text []byte, path string) bool {
+	names, known := holds[path]
+	return !known || slices.ContainsFunc(names, func(name string) bool { return bytes.Contains(text, []byte(name)) })
 }

@@ -179,10 +179,35 @@ func TestAnAnswerThatCannotBeReadIsAskedForElsewhere(t *testing.T) {
 	}
 }
 
+// TestJSONThatIsNoAnswerIsAskedForElsewhere: of which a client would see an empty one.
+func TestJSONThatIsNoAnswerIsAskedForElsewhere(t *testing.T) {
+	for _, said := range []string{`{}`, `{"object":"chat.completion","usage":{"prompt_tokens":3}}`, `{"data":[]}`} {
+		for path := range asks {
+			t.Run(said+path, func(t *testing.T) {
+				failsElsewhere(t, says(said), path, askOf("false"), http.StatusBadGateway, "it answers with JSON that is no answer of a model's")
+			})
+		}
+	}
+	for path, said := range map[string]string{
+		"/v1/embeddings": `{"data":[]}`, "/v1/responses": `{"output":[]}`, "/v1/rerank": `{"results":[]}`, "/v1/chat/completions": `{"choices":[]}`,
+	} {
+		f := newFarm(t)
+		f.add("a", says(said))
+		if status, _, text := f.ask(path, `{"model":"bee"}`); status != http.StatusOK || text != said {
+			t.Errorf("%s: %d %q", path, status, text)
+		}
+		f = newFarm(t)
+		f.add("a", says(`{"id":"x"}`))
+		if status, _, text := f.ask(path, `{"model":"bee"}`); status != http.StatusBadGateway {
+			t.Errorf("%s, none: %d %q", path, status, text)
+		}
+	}
+}
+
 // TestALongAnswerInOnePiecePassesWhole: whether it is kept, or too long for that.
 func TestALongAnswerInOnePiecePassesWhole(t *testing.T) {
 	for _, size := range []int{1, 4000, 4096, 10_000, maxKept - 8, maxKept, 300_000} {
-		answer := `{"x":"` + strings.Repeat("x", size) + `"}`
+		answer := `{"choices":[],"x":"` + strings.Repeat("x", size) + `"}`
 		for _, length := range []string{strconv.Itoa(len(answer)), ""} {
 			f := newFarm(t)
 			f.add("a", func(w http.ResponseWriter, r *http.Request) {
