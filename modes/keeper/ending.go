@@ -24,14 +24,16 @@ const (
 // hungHint is what to do about this account's queen where it hangs.
 const hungHint = "`rbee queen restart` ends it and starts another, which takes up its jobs; `rbee queen stop` ends it with its hive and workers"
 
-// hangs reports whether this account's queen, which runs, does not answer.
-func (k *Keeper) hangs(ctx context.Context, record daemon.Record) bool {
+// hangs reports whether this account's queen, which runs, does not answer, or is
+// ending and takes no connection any more.
+func (k *Keeper) hangs(ctx context.Context, record daemon.Record) (hung, stopping bool) {
 	c := transport.New(k.own(record))
 	defer c.Close()
 	asking, cancel := context.WithTimeout(ctx, answerWithin)
 	defer cancel()
 	_, err := c.Health(asking)
-	return err != nil && asking.Err() != nil && ctx.Err() == nil
+	failed := err != nil && ctx.Err() == nil
+	return failed && asking.Err() != nil, failed && errors.Is(err, syscall.ECONNREFUSED)
 }
 
 // tokenGone is the error of a queen that runs while the file with its token is gone.
@@ -43,6 +45,9 @@ func (k *Keeper) tokenGone() error {
 // shutdown asks the queen to end and waits until it has. One that cannot be asked, or
 // does not end, is killed: whoever may write its pid file may do that too.
 func (k *Keeper) shutdown(ctx context.Context, record daemon.Record, scope daemon.Scope) error {
+	if record.Address == "" { // it is starting, without a command that waits for it
+		return k.kill(ctx, record, scope, answerWithin)
+	}
 	if scope == daemon.ScopeSelf {
 		waiting := time.AfterFunc(time.Second, func() { k.say("keeper: waiting for answers of the APIs to end, ten seconds at most") })
 		defer waiting.Stop()

@@ -2,6 +2,7 @@ package keeper
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -12,6 +13,7 @@ import (
 	"rbee.dev/rbee/modes/daemon"
 	"rbee.dev/rbee/modes/home"
 	"rbee.dev/rbee/ops"
+	"rbee.dev/rbee/transport"
 )
 
 // TestWhatTheQueensEndLosesIsTold: and why she will not end, where she does not.
@@ -48,5 +50,26 @@ func TestWhatTheQueensEndLosesIsTold(t *testing.T) {
 				t.Errorf("it says %q and ends with %v", said.String(), err)
 			}
 		})
+	}
+}
+
+// TestAQueenThatTakesNothingAnyMoreIsStopping: it still holds its pid file, and is not up.
+func TestAQueenThatTakesNothingAnyMoreIsStopping(t *testing.T) {
+	was := httptest.NewServer(nil)
+	was.Close()
+	root := t.TempDir()
+	var shown bytes.Buffer
+	k := &Keeper{Home: home.Home{Config: root, State: root, Cache: root}, Stdout: &shown, Stderr: io.Discard}
+	pid, _, err := daemon.Lock(k.Home.PIDFile("queen"), daemon.Record{Process: daemon.Self(), Address: strings.TrimPrefix(was.URL, "http://")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer pid.Release() //nolint:errcheck // the folder goes too
+	err = QueenStatus{}.Run(t.Context(), k)
+	if !errors.Is(err, transport.ErrUnreachable) || !strings.Contains(err.Error(), "the queen is stopping") {
+		t.Errorf("it ends with %v", err)
+	}
+	if !strings.Contains(shown.String(), "stopping") || strings.Contains(shown.String(), "up at") {
+		t.Errorf("it shows %s", shown.String())
 	}
 }

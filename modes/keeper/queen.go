@@ -40,7 +40,8 @@ func (k *Keeper) ownQueen(command string) error {
 // queenStatus is what the command prints.
 type queenStatus struct {
 	Running   bool       `json:"running"`
-	Hung      bool       `json:"hung,omitempty"` // it runs, and does not answer
+	Hung      bool       `json:"hung,omitempty"`     // it runs, and does not answer
+	Stopping  bool       `json:"stopping,omitempty"` // it still runs, and takes nothing any more
 	Drained   bool       `json:"drained,omitempty"`
 	Address   string     `json:"address,omitempty"`
 	URL       string     `json:"url,omitempty"`         // for programs of this machine
@@ -68,7 +69,7 @@ func (QueenStatus) Run(ctx context.Context, k *Keeper) error {
 		s.URL, s.TLS = record.URL(), record.Fingerprint
 		s.Address, s.PID, s.Version, s.Build, s.StartedAt = record.Address, record.PID, record.Version, record.Build, &record.StartedAt
 		k.compare(record)
-		if s.Hung = k.hangs(ctx, record); !s.Hung {
+		if s.Hung, s.Stopping = k.hangs(ctx, record); !s.Hung && !s.Stopping {
 			s.Drained = k.drained(ctx, record)
 		}
 	}
@@ -78,6 +79,8 @@ func (QueenStatus) Run(ctx context.Context, k *Keeper) error {
 	switch {
 	case !running:
 		return unreachable("no queen is running").WithHint("`rbee queen start` starts one, and so does a command that needs one")
+	case s.Stopping:
+		return unreachable("the queen is stopping").WithHint("`rbee queen start` starts one again, and so does a command that needs one")
 	case s.Hung:
 		return unreachable("the queen at %s, process %d, does not answer", record.Address, record.PID).WithHint("%s; its log is %s", hungHint, s.Log)
 	}
@@ -108,8 +111,11 @@ func (k *Keeper) showQueen(s queenStatus) error {
 	w := tabwriter.NewWriter(k.Stdout, 0, 8, 2, ' ', 0)
 	if s.Running {
 		state := "up at "
-		if s.Hung {
+		switch {
+		case s.Hung:
 			state = "does not answer at "
+		case s.Stopping:
+			state = "stopping, no longer at "
 		}
 		pair(w, "queen", state+s.Address)
 		if s.Drained {
@@ -173,8 +179,13 @@ func (QueenStop) Run(ctx context.Context, k *Keeper) error {
 	if err := k.ownQueen("stop"); err != nil {
 		return err
 	}
-	record, running := k.running()
-	if running {
+	settled, err := k.settled(ctx)
+	if err != nil {
+		return err
+	}
+	defer settled()
+	record, running, err := daemon.Running(k.Home.PIDFile("queen"))
+	if running = running && err == nil; running {
 		if err := k.shutdown(ctx, record, daemon.ScopeAll); err != nil {
 			return err
 		}

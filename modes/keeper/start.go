@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"time"
 
 	"github.com/gofrs/flock"
@@ -50,7 +52,7 @@ func (k *Keeper) start(ctx context.Context, listen string, args ...string) (daem
 		return daemon.Record{}, transport.Absent(err)
 	}
 	lock := flock.New(k.Home.StartLock(), flock.SetPermissions(0o600))
-	if _, err := lock.TryLockContext(ctx, 20*time.Millisecond); err != nil {
+	if _, err := lock.TryLockContext(ctx, lookAgain); err != nil {
 		return daemon.Record{}, transport.Absent(fmt.Errorf("wait for another command that starts the queen: %w", err))
 	}
 	defer lock.Close() //nolint:errcheck // closing also unlocks, and only a broken system fails at it
@@ -74,6 +76,28 @@ func (k *Keeper) start(ctx context.Context, listen string, args ...string) (daem
 	}
 }
 
+// lookAgain is how often a lock is tried that another command holds.
+const lookAgain = 20 * time.Millisecond
+
+// settled waits until no command is starting a queen, which would be up a moment
+// later, and keeps others from it until release is called.
+func (k *Keeper) settled(ctx context.Context) (release func(), err error) {
+	lock := flock.New(k.Home.StartLock(), flock.SetFlag(os.O_RDONLY))
+	release = func() { _ = lock.Close() } // it only unlocks
+	free, err := lock.TryLock()
+	if err == nil && !free {
+		k.say("keeper: waiting for a queen that is being started")
+		_, err = lock.TryLockContext(ctx, lookAgain)
+	}
+	switch {
+	case ctx.Err() != nil:
+		return nil, context.Cause(ctx)
+	case err != nil && !errors.Is(err, fs.ErrNotExist): // none was ever started
+		return nil, ops.Errorf(ops.CodeUnavailable, "look whether a queen is being started: %w", err)
+	}
+	return release, nil
+}
+
 // errKilled is in the chain of the error of a queen that somebody killed while it
 // started.
 var errKilled = errors.New("ended before it was up")
@@ -87,7 +111,21 @@ func (k *Keeper) spawn(ctx context.Context, binary, listen string, args []string
 	if err != nil {
 		return daemon.Record{}, transport.Absent(err)
 	}
-	return k.await(ctx, child, log)
+	record, err := k.await(ctx, child, log)
+	if err != nil && ctx.Err() != nil { // nobody waits for it any more
+		return daemon.Record{}, errors.Join(err, k.giveUp(ctx, child))
+	}
+	return record, err
+}
+
+// giveUp ends a queen whose start was cancelled, unless it is up already.
+func (k *Keeper) giveUp(ctx context.Context, child *daemon.Child) error {
+	select {
+	case <-child.Listens():
+		return nil // another command may use it
+	default:
+	}
+	return k.kill(context.WithoutCancel(ctx), daemon.Record{Process: child.Process}, daemon.ScopeAll, answerWithin)
 }
 
 // await waits until a queen that was just started answers, or says why it does
