@@ -118,7 +118,7 @@ func TestEveryFieldOfAnOperationCanBeGiven(t *testing.T) {
 	other := map[string][]string{
 		"stream": {"output"}, "worker": {"engine"}, "hive_id": {"hive", "name"}, "worker_id": {"worker"}, "id": {"name"},
 		"ssh_host": {"host"}, "binary_path": {"binary"}, "new_name": {"name"}, "flags": {"flag"}, "scopes": {"scope"}, "models": {"model"}, "checksum": {"sha256"},
-		"part_of": {"hives"}, "part_bytes": {"hives"}, "room_only": {"hives"},
+		"part_of": {"hives"}, "part_bytes": {"hives"}, "room_only": {"hives"}, "would_fit": {"hive"}, "coming": {"hive"},
 	}
 	for name, node := range commands(t) {
 		for _, o := range ops.All() {

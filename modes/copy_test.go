@@ -182,6 +182,29 @@ func TestAHiveThatIsToUseAModelGetsItFromTheOneThatHasIt(t *testing.T) {
 	w.wantFiles("localhost", "story", map[string][]byte{"s.gguf": slow()})
 }
 
+// TestAModelThatAHiveHasNoRoomForIsNotBroughtThere: what it takes is in its file, which
+// the hive reads the beginning of where that is.
+func TestAModelThatAHiveHasNoRoomForIsNotBroughtThere(t *testing.T) {
+	w := newTwo(t, sshtest.Options{})
+	long := gguftest.Model{Type: gguf.Q8_0, Layers: 4, Width: 512, Heads: 8, KVHeads: 8, FFN: 2048, Context: 1 << 20}.Bytes()
+	w.put("gpu1", "long", map[string][]byte{"l.gguf": long})
+	w.rbee("model", "list") // until the hive has it
+	_, said := w.refused("worker", "spawn", "long", "--hive", "gpu2", "--engine", "builtin", "--parallel", "64", "--context-length", "1048576")
+	for _, want := range []string{"long takes about 1.0 TiB", "1.0 TiB for 64 requests of 1048576 tokens", "that hive gpu2 has", "`rbee worker spawn long --hive gpu2 --engine builtin --parallel 64 --context-length "} {
+		if !strings.Contains(said, want) {
+			t.Errorf("it does not say %q: %s", want, said)
+		}
+	}
+	if strings.Contains(said, "bringing") {
+		t.Errorf("it is brought: %s", said)
+	}
+	if there, err := filepath.Glob(filepath.Join(w.models("gpu2"), "*long*")); err != nil || len(there) > 0 {
+		t.Errorf("on gpu2 there is %v, %v", there, err)
+	}
+	w.rbee("worker", "spawn", "long", "--hive", "gpu2", "--engine", "builtin", "--context-length", "256")
+	w.wantFiles("gpu2", "long", map[string][]byte{"l.gguf": long})
+}
+
 // repository serves the repository bees/big with one file, until it is told to stall.
 type repository struct {
 	*httptest.Server

@@ -36,6 +36,13 @@ type Split struct {
 	// model's name, and its PartBytes are what all parts take together. With PartOf it
 	// is for that part. The queen sets it, before she starts any of them.
 	RoomOnly bool `json:"room_only,omitempty" kong:"-"`
+	// WouldFit has the hive say whether there is room for the worker, or refuse it, and
+	// start nothing and unload nothing. The answer is that of RoomOnly. The queen sets
+	// it.
+	WouldFit bool `json:"would_fit,omitempty" kong:"-"`
+	// Coming, with WouldFit, is the model that the hive would get first from another
+	// one, as that one, its HiveID, describes it. The queen sets it.
+	Coming *Model `json:"coming,omitempty" kong:"-"`
 }
 
 // check checks the fields beside those that they have to do with.
@@ -43,6 +50,9 @@ func (s Split) check(hive, engine string) error {
 	if s.PartOf != "" {
 		hive, id := SplitPartOf(s.PartOf)
 		return firstError(checkRequired("part_of", hive), checkRequired("part_of", id), checkName("part_of", hive), checkName("part_of", id))
+	}
+	if s.Coming != nil && !s.WouldFit {
+		return Invalid("coming", "is for asking whether a model would fit: set would_fit")
 	}
 	if s.PartBytes != 0 {
 		return Invalid("part_bytes", "is for a worker that holds a part: name whose in part_of")

@@ -177,6 +177,8 @@ func TestValidateTakesEachSampleAndRefusesWhatIsOutOfRange(t *testing.T) {
 		{ops.WorkerSpawn{Split: ops.Split{PartOf: "gpu1/../w"}}, "part_of"},
 		{ops.WorkerSpawn{Model: "m", Split: ops.Split{Hives: []string{"gpu1", "gpu2"}, RoomOnly: true}}, ""},
 		{ops.WorkerSpawn{Model: "m", Split: ops.Split{RoomOnly: true}}, "room_only"},
+		{ops.WorkerSpawn{Model: "m", Split: ops.Split{WouldFit: true, Coming: &ops.Model{ID: "m", HiveID: "gpu1"}}}, ""},
+		{ops.WorkerSpawn{Model: "m", Split: ops.Split{Coming: &ops.Model{ID: "m", HiveID: "gpu1"}}}, "coming"},
 
 		{ops.WorkerList{OnHive: onHive("gpu1")}, ""},
 		{ops.WorkerList{OnHive: onHive("gpu 1")}, "hive_id"},

@@ -50,7 +50,7 @@ func samples() []ops.Op {
 		ops.Usage{Since: "4w", By: "model", Key: "web", Model: "qwen3"},
 		ops.WorkerSpawn{
 			OnHive: onHive, Model: "tinybee", Engine: "command", Device: "cuda:0", Parallel: 8, Context: 2048, Flags: []string{"flash-attn=on"}, Command: "vllm serve {model} --uds {socket}",
-			Split: ops.Split{Hives: []string{"gpu1", "gpu2"}, Share: 0.25, PartOf: "gpu1/w1a2b3", PartBytes: 1 << 30, RoomOnly: true},
+			Split: ops.Split{Hives: []string{"gpu1", "gpu2"}, Share: 0.25, PartOf: "gpu1/w1a2b3", PartBytes: 1 << 30, RoomOnly: true, WouldFit: true, Coming: &ops.Model{ID: "tinybee", HiveID: "gpu2"}},
 		},
 		ops.WorkerList{OnHive: onHive},
 		ops.WorkerGet{OnHive: onHive, ID: "tinybee-1"},

@@ -20,13 +20,20 @@ func (h *Hive) wanted(ctx context.Context, o ops.WorkerSpawn) (want, error) {
 	if len(o.Hives) > 0 {
 		engine = llamaCpp // no other can divide a model
 	}
-	w, err := h.resolve(ctx, o.Model, engine, o.Device)
-	if err == nil {
-		err = h.models.runnable(w.model.ID, w.engine)
+	w, err := h.resolveWay(ctx, engine, o.Device)
+	switch {
+	case err != nil:
+	case o.Coming != nil:
+		w.model, w.shape = *o.Coming, h.models.coming(ctx, *o.Coming)
+	default:
+		if w.model, err = h.models.choose(ctx, o.Model); err == nil {
+			err = h.models.runnable(w.model.ID, w.engine)
+		}
 	}
 	if err != nil {
 		return w, err
 	}
+	w.wouldFit = o.WouldFit
 	w.parallel, w.context, w.flags, w.command = o.Parallel, o.Context, o.Flags, o.Command
 	if len(o.Hives) > 0 {
 		w.parts, w.stays = o.Hives[1:], o.Share
@@ -39,7 +46,7 @@ func (h *Hive) wanted(ctx context.Context, o ops.WorkerSpawn) (want, error) {
 
 // wantedPart is one that holds a part of a model that is on another hive's disk.
 func (h *Hive) wantedPart(o ops.WorkerSpawn) (w want, err error) {
-	w = want{engine: ops.EngineRPC, device: o.Device, parallel: 1, partOf: o.PartOf, partBytes: o.PartBytes}
+	w = want{engine: ops.EngineRPC, device: o.Device, parallel: 1, partOf: o.PartOf, partBytes: o.PartBytes, wouldFit: o.WouldFit}
 	server, _ := h.llamaServer() // without one the other program may be there
 	if w.program, err = llamacpp.FindRPC(server); err != nil {
 		e := ops.AsError(err)

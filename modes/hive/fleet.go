@@ -9,6 +9,7 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"rbee.dev/rbee/inference/fit"
 	"rbee.dev/rbee/modes/home"
 	"rbee.dev/rbee/ops"
 )
@@ -63,6 +64,9 @@ type want struct {
 	stays             float64  // of the weights that stay on this machine, or 0 for all
 	partOf            string   // the worker of whose model it holds a part
 	partBytes         uint64   // that it is to hold, or 0
+
+	wouldFit bool       // it is only asked whether there would be room
+	shape    *fit.Model // of a model that is not here yet, or nil
 }
 
 // name is what a person calls it.

@@ -31,18 +31,24 @@ func (w want) run(m fit.Model) fit.Run {
 // for anything else, by the beginnings of their files. ok is false where that of the
 // model tells too little.
 func (m *models) needBy(model, projector fetch.Beginning) (bytes uint64, ok bool) {
-	f, err := gguf.ParseHead(model.Head)
-	if err != nil {
-		return 0, false
+	shape := shapeBy(model, projector)
+	return shape.Need(runOf(m.usual(), shape, inference.Spec{})).Total(), shape.Known()
+}
+
+// shapeBy is what decides how much memory a model takes, as far as the beginnings of
+// its file and of its projector's tell.
+func shapeBy(model, projector fetch.Beginning) fit.Model {
+	shape := fit.Model{Weights: uint64(max(0, model.Size))} //nolint:gosec // not negative
+	if f, err := gguf.ParseHead(model.Head); err == nil {
+		shape = fit.Read(f, model.Size)
 	}
-	shape := fit.Read(f, model.Size)
 	if projector.Size > 0 {
 		shape.Projector = &fit.Projector{Weights: uint64(projector.Size)}
 		if f, err := gguf.ParseHead(projector.Head); err == nil {
 			*shape.Projector = fit.ReadProjector(f, projector.Size)
 		}
 	}
-	return shape.Need(runOf(m.usual(), shape, inference.Spec{})).Total(), shape.Known()
+	return shape
 }
 
 // roomiest is how many bytes a model can have here at most, where nothing else

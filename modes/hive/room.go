@@ -45,7 +45,7 @@ func (h *Hive) turn(ctx context.Context) (placed func(), err error) {
 }
 
 // roomOnly makes room for a worker of a divided model, or for a part of one, before
-// any of them is started.
+// any of them is started; or it tells of any worker whether it would have room.
 func (h *Hive) roomOnly(ctx context.Context, w want) (ops.Worker, error) {
 	placed, err := h.turn(ctx)
 	if err != nil {
@@ -58,7 +58,9 @@ func (h *Hive) roomOnly(ctx context.Context, w want) (ops.Worker, error) {
 	if w.partOf != "" {
 		return ops.Worker{PartBytes: w.partBytes}, nil
 	}
-	shape := h.models.shape(w.model.ID)
+	whole := w
+	whole.stays = 0
+	shape := h.shapeOf(whole, w.model.ID)
 	return ops.Worker{Model: w.model.ID, PartBytes: shape.Need(w.run(shape)).Total()}, nil
 }
 
@@ -108,6 +110,9 @@ func (h *Hive) makeRoom(ctx context.Context, w want) (want, error) {
 // shapeOf is the model, or what of it is to be here of one that is divided.
 func (h *Hive) shapeOf(w want, model string) fit.Model {
 	shape := h.models.shape(model)
+	if w.shape != nil && model == w.model.ID {
+		shape = *w.shape
+	}
 	shape.Share = w.stays
 	return shape
 }
@@ -125,7 +130,8 @@ func (h *Hive) yields(s spot, i ops.Worker) bool {
 
 // clear unloads workers that have nothing to do and hold some of the spot's
 // memory, the longest idle first, until the model fits, and reports whether it
-// does. None is unloaded for a model that would not fit even without them all.
+// does. None is unloaded for a model that would not fit even without them all, nor
+// where it is only asked whether it would.
 func (h *Hive) clear(ctx context.Context, w want, s spot, need fit.Need) (bool, error) {
 	for !h.fits(ctx, s, need) {
 		if ctx.Err() != nil {
@@ -133,6 +139,9 @@ func (h *Hive) clear(ctx context.Context, w want, s spot, need fit.Need) (bool, 
 		}
 		if _, free := h.freeable(ctx, s); need.Total() > free {
 			return false, nil
+		}
+		if w.wouldFit {
+			return true, nil
 		}
 		idle := h.fleet.spare(func(i ops.Worker) bool { return h.yields(s, i) })
 		if idle == nil {

@@ -15,7 +15,7 @@ func (h *Hive) WorkerSpawn(ctx context.Context, o ops.WorkerSpawn) (ops.Worker, 
 	if err != nil {
 		return ops.Worker{}, err
 	}
-	if o.RoomOnly {
+	if o.RoomOnly || o.WouldFit {
 		return h.roomOnly(ctx, w)
 	}
 	id := workerID(ctx)
@@ -88,6 +88,15 @@ func (h *Hive) WorkerDelete(ctx context.Context, o ops.WorkerDelete) (ops.Worker
 
 // resolve checks what is wanted of a worker and fills in what is left open.
 func (h *Hive) resolve(ctx context.Context, model, engine, device string) (want, error) {
+	w, err := h.resolveWay(ctx, engine, device)
+	if err == nil {
+		w.model, err = h.models.choose(ctx, model)
+	}
+	return w, err
+}
+
+// resolveWay is resolve but for the model.
+func (h *Hive) resolveWay(ctx context.Context, engine, device string) (want, error) {
 	w := want{device: device, anyEngine: engine == "" || engine == auto, anyDevice: device == "" || device == auto}
 	var err error
 	if w.engine, w.program, err = h.chooseEngine(ctx, engine); err != nil {
@@ -101,10 +110,6 @@ func (h *Hive) resolve(ctx context.Context, model, engine, device string) (want,
 	default: // the engine takes what there is
 		w.device = auto
 	}
-	if err != nil {
-		return w, err
-	}
-	w.model, err = h.models.choose(ctx, model)
 	return w, err
 }
 

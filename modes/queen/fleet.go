@@ -120,7 +120,7 @@ func (f fleet) get(ctx context.Context, h hive, p schedule.Plan) error {
 	case !p.Get:
 		return nil
 	case p.From != "":
-		return f.bringModel(ctx, p.Hive, p.Model)
+		return f.bringModel(ctx, p.Hive, ops.WorkerSpawn{Model: p.Model, Engine: p.Engine, Device: p.Device}, nil)
 	}
 	ops.Narrate(ctx, "model_get", "the hive %s gets %s from %s", p.Hive, p.Model, p.Source)
 	_, err := transport.Call(ctx, h.jobs(), ops.ModelDownload{OnHive: ops.OnHive{HiveID: p.Hive}, Model: p.Source, ID: p.Model})

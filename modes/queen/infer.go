@@ -205,10 +205,21 @@ func (q *Queen) toNamed(ctx context.Context, name string, o ops.HiveOp) (any, er
 
 // further forwards work to a hive, which gets the model first.
 func (q *Queen) further(ctx context.Context, id string, o ops.HiveOp) (any, error) {
-	if err := q.bringModel(ctx, id, modelOf(o)); err != nil {
+	if err := q.bringModel(ctx, id, workerOf(o), nil); err != nil {
 		return nil, err
 	}
 	return q.forward(ctx, id, o)
+}
+
+// workerOf is the worker that an operation starts where there is none for it.
+func workerOf(o ops.HiveOp) ops.WorkerSpawn {
+	switch o := o.(type) {
+	case ops.WorkerSpawn:
+		return o
+	case ops.Infer:
+		return ops.WorkerSpawn{Model: o.Model, Engine: o.Engine, Device: o.Device}
+	}
+	return ops.WorkerSpawn{}
 }
 
 // hiveOfWorker is the hive of the worker that a job names, where it names none

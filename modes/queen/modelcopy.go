@@ -73,31 +73,66 @@ func (q *Queen) having(ctx context.Context, o ops.ModelCopy, to string) (string,
 }
 
 // bringModel sees that a hive has a model, where another one has it and this one
-// does not. Where none has it, it does nothing: whoever needs it says so. It is
-// one step of the context's job, which goes on with it after a restart.
-func (q *Queen) bringModel(ctx context.Context, hive, model string) error {
-	sink := ops.SinkOf(ctx)
-	have := q.whoHas(ctx, model)
-	if model == "" || sink == nil || len(have) == 0 || slices.Contains(have, hive) {
-		return nil
-	}
-	if at := sink.Cursor(); at.JobID != "" && at.JobID == sink.JobID() {
-		return nil // the job was further already
-	}
-	snapshot, err := q.probe(ctx, hive, look{}) // what is in the books may be old
-	if err != nil {
+// does not, which refuses it where the worker that needs it would have no room there.
+// Where none has it, it does nothing: whoever needs it says so. It is one step of the
+// context's job, which goes on with it after a restart.
+// further, where it is not nil, is asked too before, with the bytes that the worker and
+// its parts take.
+func (q *Queen) bringModel(ctx context.Context, hive string, worker ops.WorkerSpawn, further func(bytes uint64) error) error {
+	have, err := q.lacking(ctx, hive, worker.Model)
+	if err != nil || len(have) == 0 {
 		return err
-	}
-	if slices.ContainsFunc(snapshot.Models, func(m ops.Model) bool { return m.ID == model }) {
-		return nil
 	}
 	h, err := q.reach(ctx, hive)
 	if err != nil {
 		return err
 	}
+	takes, err := q.wouldFit(ctx, h, hive, have[0], worker)
+	if err == nil && takes > 0 && further != nil {
+		err = further(takes)
+	}
+	if err != nil {
+		return err
+	}
+	model, sink := worker.Model, ops.SinkOf(ctx)
 	ops.Narrate(ctx, "model_bring", "%s is on hive %s and not on hive %s: bringing it there", model, have[0], hive)
 	_, err = transport.ForwardAs(ctx, h.jobs(), hive, fromHive(have[0], model, hive, model), bringID(sink))
 	return err
+}
+
+// lacking lists the hives from which the job of ctx has to bring a model to one that
+// has not got it.
+func (q *Queen) lacking(ctx context.Context, hive, model string) (from []string, err error) {
+	sink := ops.SinkOf(ctx)
+	have := q.whoHas(ctx, model)
+	if model == "" || sink == nil || len(have) == 0 || slices.Contains(have, hive) {
+		return nil, nil
+	}
+	if at := sink.Cursor(); at.JobID != "" && at.JobID == sink.JobID() {
+		return nil, nil // the job was further already
+	}
+	snapshot, err := q.probe(ctx, hive, look{}) // what is in the books may be old
+	if err != nil || slices.ContainsFunc(snapshot.Models, func(m ops.Model) bool { return m.ID == model }) {
+		return nil, err
+	}
+	return have, nil
+}
+
+// wouldFit is how many bytes the worker takes on a hive, whose model is on the one
+// called from, or the error of one that has no room for it: before it is carried there.
+// 0 is not known, as from a hive of an older build.
+func (q *Queen) wouldFit(ctx context.Context, h hive, id, from string, worker ops.WorkerSpawn) (uint64, error) {
+	models := q.books.models()
+	i := slices.IndexFunc(models, func(m ops.Model) bool { return m.HiveID == from && m.ID == worker.Model })
+	if i < 0 || worker.Engine == "command" {
+		return 0, nil
+	}
+	worker.WouldFit, worker.RoomOnly, worker.Coming = true, false, &models[i]
+	room, err := transport.Call(ctx, h.jobs(), ops.On(worker, id).(ops.WorkerSpawn))
+	if ops.CodeOf(err) == ops.CodeInvalid && (ops.AsError(err).Field == "would_fit" || ops.AsError(err).Field == "coming") {
+		return 0, nil
+	}
+	return room.PartBytes, err
 }
 
 // bringID is the id of the job by which a hive gets a model for the job of sink.

@@ -20,6 +20,8 @@ func (q *Queen) route(ctx context.Context, o ops.HiveOp) (any, error) {
 			return nil, ops.Invalid("part_of", "is for the queen to set: name the hives in hives")
 		case o.RoomOnly:
 			return nil, ops.Invalid("room_only", "is for the queen to set")
+		case o.WouldFit:
+			return nil, ops.Invalid("would_fit", "is for the queen to set")
 		}
 		return q.spawnKept(ctx, o)
 	}

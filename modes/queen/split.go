@@ -32,9 +32,6 @@ func (q *Queen) spawnSplit(ctx context.Context, o ops.WorkerSpawn) (_ any, err e
 			return nil, e
 		}
 	}
-	if err := q.bringModel(ctx, o.Hives[0], o.Model); err != nil {
-		return nil, err
-	}
 	whole := split{hive: o.Hives[0], id: ops.WorkerIDOf(sink.JobID())}
 	q.splits.begin(whole)
 	defer q.splits.begun(whole)
@@ -67,12 +64,19 @@ func (q *Queen) startSplit(ctx context.Context, whole split, o ops.WorkerSpawn, 
 	if err != nil {
 		return nil, err
 	}
+	divided := func(size uint64) []ops.WorkerSpawn {
+		return partsFor(whole, o.Hives[1:], partSizes(size, o.Share, frees)[1:])
+	}
+	err = q.bringModel(ctx, o.Hives[0], o, func(size uint64) error { return q.roomForParts(ctx, divided(size), false) })
+	if err != nil {
+		return nil, err
+	}
 	size, err := q.roomFor(ctx, o)
 	if err != nil {
 		return nil, err
 	}
-	parts := partsFor(whole, o.Hives[1:], partSizes(size, o.Share, frees)[1:])
-	if err := q.roomForParts(ctx, parts); err != nil {
+	parts := divided(size)
+	if err := q.roomForParts(ctx, parts, true); err != nil {
 		return nil, err
 	}
 	if err := q.spawnParts(ctx, parts, sink); err != nil {
@@ -113,8 +117,11 @@ func (q *Queen) divide(ctx context.Context, o *ops.WorkerSpawn) (frees []uint64,
 		if frees[i] > now {
 			told[i] = fmt.Sprintf("%s (%s free, %s without idle workers)", id, humanize.IBytes(now), humanize.IBytes(frees[i]))
 		}
-		for _, m := range snapshot.Models {
-			if i == 0 && m.ID == o.Model {
+		if i > 0 {
+			continue
+		}
+		for _, m := range slices.Concat(snapshot.Models, q.books.models()) { // it may have to come there
+			if m.ID == o.Model && m.Error == "" && weights == 0 {
 				weights = uint64(max(m.Size, 0))
 			}
 		}
@@ -200,13 +207,13 @@ func partsFor(whole split, hives []string, sizes []uint64) (parts []ops.WorkerSp
 	return parts
 }
 
-// roomForParts has each hive make room for its part, or say why it cannot: before any
-// of them begins.
-func (q *Queen) roomForParts(ctx context.Context, parts []ops.WorkerSpawn) error {
+// roomForParts has each hive make room for its part, or only tell whether it could, or
+// say why it cannot: before any of them begins.
+func (q *Queen) roomForParts(ctx context.Context, parts []ops.WorkerSpawn, really bool) error {
 	return together(parts, func(part ops.WorkerSpawn) error {
 		h, err := q.reach(ctx, part.HiveID)
 		if err == nil {
-			part.RoomOnly = true
+			part.RoomOnly, part.WouldFit = really, !really
 			_, err = transport.Call(ctx, h.jobs(), part)
 		}
 		return err

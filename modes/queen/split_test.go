@@ -39,14 +39,14 @@ func TestAPartThatDoesNotFitIsRefusedBeforeAnyBegins(t *testing.T) {
 	s := httptest.NewServer(jobs)
 	q.hives.add(t.Context(), "gpu2", served{transport.New(transport.Options{Name: "hive gpu2", BaseURL: s.URL})}, func(ctx context.Context) { <-ctx.Done() })
 	parts := partsFor(split{hive: "gpu0", id: "w"}, []string{"gpu1", "gpu2"}, []uint64{3, 5})
-	err = q.roomForParts(t.Context(), parts)
+	err = q.roomForParts(t.Context(), parts, true)
 	if ops.CodeOf(err) != ops.CodeUnavailable || !strings.Contains(err.Error(), "hive gpu2 is to hold takes too much") {
 		t.Errorf("it ends with %v", err)
 	}
 	if asked["gpu1"] != 3 || asked["gpu2"] != 5 {
 		t.Errorf("they were asked for %v", asked)
 	}
-	if err := q.roomForParts(t.Context(), parts[:1]); err != nil {
+	if err := q.roomForParts(t.Context(), parts[:1], true); err != nil {
 		t.Error(err)
 	}
 	t.Cleanup(func() {

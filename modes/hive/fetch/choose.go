@@ -47,13 +47,13 @@ func (f *Fetcher) needsOf(ctx context.Context, whole []hubModel, room Room, file
 	if room.Need == nil || room.Memory == 0 || rough(likely) <= room.Memory/2 {
 		return rough
 	}
-	head, err := f.head(ctx, file(likely.parts[0]))
+	head, err := f.Head(ctx, file(likely.parts[0]))
 	if err != nil {
 		return rough // whoever downloads it hears why
 	}
 	var eye []byte
 	if likely.sees.Size > 0 {
-		if eye, err = f.head(ctx, file(likely.sees)); err != nil {
+		if eye, err = f.Head(ctx, file(likely.sees)); err != nil {
 			eye = nil // its size counts all the same
 		}
 	}

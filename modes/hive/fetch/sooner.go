@@ -48,12 +48,12 @@ func (f *Fetcher) Sooner(ctx context.Context, a, b File) (bool, error) {
 
 // sample reads the beginning of a file and forgets it.
 func (f *Fetcher) sample(ctx context.Context, what File) error {
-	_, err := f.head(ctx, what)
+	_, err := f.Head(ctx, what)
 	return err
 }
 
-// head reads the beginning of a file: SampleSize bytes, or all where it is shorter.
-func (f *Fetcher) head(ctx context.Context, what File) ([]byte, error) {
+// Head reads the beginning of a file: SampleSize bytes, or all where it is shorter.
+func (f *Fetcher) Head(ctx context.Context, what File) ([]byte, error) {
 	p := f.patience(ctx, what.URL, nil)
 	defer p.end()
 	answer, err := f.send(p.ctx, what.URL, what, http.Header{"Range": {fmt.Sprintf("bytes=0-%d", SampleSize-1)}})
