@@ -40,3 +40,33 @@ func TestAJobOutlivesItsCommandAndIsFollowedFromItsFirstEvent(t *testing.T) {
 		t.Errorf("followed while it ran: %q, and when it has ended: %q", told, answer)
 	}
 }
+
+// TestAJobIsCancelledWhoseReaderGoesBeforeItHasSaidAnything: `-o json` says nothing
+// before the end.
+func TestAJobIsCancelledWhoseReaderGoesBeforeItHasSaidAnything(t *testing.T) {
+	p := newPlace(t)
+	p.rbee("worker", "spawn", "slow")
+	cmd := p.command("infer", "-o", "json", "-m", "slow", "-n", "300", "Once")
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if err := out.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Wait(); cmd.ProcessState.ExitCode() != 130 {
+		t.Errorf("it ends with %v", err)
+	}
+	var list ops.Jobs
+	if err := json.Unmarshal([]byte(p.rbee("job", "list", "-o", "json")), &list); err != nil {
+		t.Fatal(err)
+	}
+	for _, job := range list.Jobs {
+		if job.Operation == "infer" && job.State == ops.JobCompleted {
+			t.Errorf("the answer was made for nobody: %+v", job)
+		}
+	}
+}

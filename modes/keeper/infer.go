@@ -2,12 +2,10 @@ package keeper
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
 	"strings"
-	"syscall"
 	"time"
 
 	"golang.org/x/term"
@@ -69,6 +67,8 @@ func (c *Infer) Run(ctx context.Context, k *Keeper) error {
 		stream := false
 		o.Stream = &stream
 	}
+	ctx, unwatch := whileRead(ctx, k.Stdout)
+	defer unwatch()
 	p := printer{k: k, events: k.Output == "events"}
 	raw, err := k.Do(ctx, o, "", p.see)
 	if err != nil {
@@ -149,16 +149,4 @@ func readAll(ctx context.Context, r io.Reader) (string, error) {
 	case <-ctx.Done():
 		return "", context.Cause(ctx)
 	}
-}
-
-// ErrReaderGone is the error of a command whose standard output was closed, as
-// by `| head -1`. There is nobody to tell.
-var ErrReaderGone = ops.Errorf(ops.CodeCancelled, "the reader of standard output is gone")
-
-// brokenPipe makes ErrReaderGone of the error of writing to nobody.
-func brokenPipe(err error) error {
-	if errors.Is(err, syscall.EPIPE) {
-		return fmt.Errorf("%w: %w", ErrReaderGone, err)
-	}
-	return err
 }
