@@ -179,7 +179,7 @@ func (m *models) leave(ctx context.Context, temp, id string, err error) error {
 		return errors.Join(err, failed)
 	}
 	if have, _ := begun(temp); have > 0 && !errors.Is(err, ops.ErrDetached) {
-		ops.Narrate(ctx, "model_kept", "%s of it are kept for a week: the same command goes on from there, and `%s` removes it",
+		ops.Narrate(ctx, "model_kept", "%s of it are kept for a week: the same command goes on from there, unless the file has changed by then, and `%s` removes it",
 			humanBytes(uint64(have)), m.line("delete", id)) //nolint:gosec // not negative
 	}
 	return err

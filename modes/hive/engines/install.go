@@ -187,7 +187,7 @@ func (s *Store) download(ctx context.Context, f *fetch.Fetcher, o offer, name, w
 	})
 	if err != nil {
 		if have, _ := fetch.Begun(s.archive(name)); have > 0 && !errors.Is(err, ops.ErrDetached) {
-			ops.Narrate(ctx, "engine_kept", "%s of it are kept for a week: the same command goes on from there, and `rbee engine list` says how to remove it", humanize.IBytes(uint64(have))) //nolint:gosec // not negative
+			ops.Narrate(ctx, "engine_kept", "%s of it are kept for a week: the same command goes on from there, unless the file has changed by then, and `rbee engine list` says how to remove it", humanize.IBytes(uint64(have))) //nolint:gosec // not negative
 		}
 		return "", about(err)
 	}

@@ -335,3 +335,26 @@ func TestNothingIsKeptOfAFileThatIsAnotherOneEachTime(t *testing.T) {
 		t.Errorf("%d bytes are kept after %v", have, err)
 	}
 }
+
+func TestNothingIsKeptWhereNoTwoAnswersHaveHadTheSameMark(t *testing.T) {
+	s := newServer(t, 300_000)
+	s.before = func(http.ResponseWriter, *http.Request) bool {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.tag += "x"
+		return false
+	}
+	path := filepath.Join(t.TempDir(), "x")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	most := int64(0)
+	_, err := newFetcher(t, quick()).Fetch(ctx, fetch.File{URL: s.URL, Size: -1}, path, func(done, _ int64) {
+		if done < most { // it has begun anew
+			cancel(ops.Errorf(ops.CodeCancelled, "enough"))
+		}
+		most = max(most, done)
+	})
+	wantCode(t, err, ops.CodeCancelled)
+	if have, _ := fetch.Begun(path); have != 0 {
+		t.Errorf("%d bytes are kept, with which nobody can go on", have)
+	}
+}

@@ -106,6 +106,11 @@ func (t *transfer) learn(answer *http.Response, asked span) (span, error) {
 	if begun && (!ranges || known != t.state.Validator || size != t.state.Size) {
 		return span{}, &again{err: errChanged}
 	}
+	if begun {
+		t.mu.Lock()
+		t.unsure = false
+		t.mu.Unlock()
+	}
 	if t.what.Size >= 0 && size >= 0 && size != t.what.Size {
 		return span{}, ops.Errorf(ops.CodeUnavailable, "%s has %d bytes, but should have %d", Shown(t.what.URL), size, t.what.Size).WithHint("%s", t.what.doubted(elsewhere))
 	}

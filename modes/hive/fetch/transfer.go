@@ -37,6 +37,8 @@ type transfer struct {
 	state state
 	kept  int64 // bytes that were there when the state was kept last
 
+	unsure bool // the file has changed meanwhile, and no second answer has had the new mark
+
 	shortAt    int64 // bytes after which answers have ended too early
 	shortTimes int   // in a row
 }
@@ -100,7 +102,7 @@ func (t *transfer) leave(err error) error {
 
 // useful says whether what came before err can be gone on with.
 func (t *transfer) useful(err error) bool {
-	if _, wrong := errors.AsType[spoilt](err); wrong || errors.Is(err, errChanged) || !t.ranges || t.state.Validator == "" || t.have.sum() == 0 {
+	if _, wrong := errors.AsType[spoilt](err); wrong || errors.Is(err, errChanged) || t.unsure || !t.ranges || t.state.Validator == "" || t.have.sum() == 0 {
 		return false
 	}
 	code := ops.CodeOf(err)
@@ -130,6 +132,7 @@ func (t *transfer) run(ctx context.Context) error {
 			failed += t.o.Tries / 3
 		}
 		if errors.Is(err, errChanged) {
+			t.unsure = true
 			if changed++; changed > 3 {
 				return ops.Errorf(ops.CodeUnavailable, "%w again and again: %s", errChanged, Shown(t.what.URL)).
 					WithHint("somebody may be uploading it at the moment: try again later")
