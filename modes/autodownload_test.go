@@ -45,9 +45,7 @@ func hub(t *testing.T) (url string, fetched *atomic.Int32) {
 
 func TestAModelIsBroughtByTheRequestForIt(t *testing.T) {
 	url, fetched := hub(t)
-	t.Setenv("HF_ENDPOINT", url)
-	t.Setenv("RBEE_AUTO_DOWNLOAD", "1")
-	p := newPlace(t)
+	p := newPlace(t, "HF_ENDPOINT="+url, "RBEE_AUTO_DOWNLOAD=1")
 	c := newOpenAI(p)
 	answer, err := http.Post("http://"+p.record("queen").Address+"/v1/completions", "application/json", //nolint:noctx // as a person's client does
 		strings.NewReader(`{"model":"hf:bees/tiny","prompt":"Once","max_tokens":3,"temperature":0,"stream":true}`))
@@ -108,9 +106,7 @@ func TestAModelIsBroughtByTheRequestForIt(t *testing.T) {
 
 func TestTwoModelsOfOneNameAreBroughtByTheirRequests(t *testing.T) {
 	url, _ := hub(t)
-	t.Setenv("HF_ENDPOINT", url)
-	t.Setenv("RBEE_AUTO_DOWNLOAD", "1")
-	p := newPlace(t)
+	p := newPlace(t, "HF_ENDPOINT="+url, "RBEE_AUTO_DOWNLOAD=1")
 	c := newOpenAI(p)
 	var asking sync.WaitGroup
 	for range 2 { // the second time they are there

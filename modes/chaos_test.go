@@ -42,9 +42,9 @@ var slow = sync.OnceValue(func() []byte {
 	return gguftest.Model{Type: gguf.Q8_0, Width: 768, Layers: 8, Heads: 12, KVHeads: 6, FFN: 2048, Context: 4096, Seed: 3, Vocabulary: vocabulary}.Bytes()
 })
 
-func newPlace(t *testing.T) *place {
+func newPlace(t *testing.T, env ...string) *place {
 	t.Helper()
-	p := &place{t: t, home: t.TempDir()}
+	p := &place{t: t, home: t.TempDir(), env: env}
 	dir := filepath.Join(p.home, "cache", "models", "slow")
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		t.Fatal(err)
@@ -186,6 +186,7 @@ func (p *place) undisturbed() string {
 }
 
 func TestAKilledWorkerFailsItsAnswerAndTheNextOneWorks(t *testing.T) {
+	t.Parallel() // it waits
 	p := newPlace(t)
 	want := p.undisturbed()
 	a := p.begin()
@@ -204,6 +205,7 @@ func TestAKilledWorkerFailsItsAnswerAndTheNextOneWorks(t *testing.T) {
 }
 
 func TestAnAnswerGoesOnThroughAKillOrARestart(t *testing.T) {
+	t.Parallel() // it waits
 	p := newPlace(t)
 	want := p.undisturbed()
 	worker := p.workers()[0]

@@ -14,6 +14,7 @@ const clientsEnv = "RBEE_CLIENTS"
 // one vendor's own client, against a queen with real workers. Without the
 // clients it is skipped, but in CI it fails.
 func TestTheOfficialClientsOfNode(t *testing.T) {
+	t.Parallel() // it waits
 	folder := os.Getenv(clientsEnv)
 	if folder == "" {
 		if os.Getenv("CI") != "" {

@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -46,11 +47,11 @@ type two struct {
 	account string // the second one's home folder
 }
 
-func newTwo(t *testing.T, o sshtest.Options) *two {
+func newTwo(t *testing.T, o sshtest.Options, env ...string) *two {
 	t.Helper()
-	f := newFar(t, sshtest.Options{})
+	f := newFar(t, sshtest.Options{Env: slices.Clone(env)}, env...)
 	f.install()
-	text, err := os.ReadFile(filepath.Join(os.Getenv("HOME"), ".ssh", "id_ed25519"))
+	text, err := os.ReadFile(filepath.Join(f.mine, ".ssh", "id_ed25519"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -64,7 +65,7 @@ func newTwo(t *testing.T, o sshtest.Options) *two {
 	}
 	o.Env = append(o.Env, "XDG_RUNTIME_DIR="+o.Home)
 	s := sshtest.New(t, o)
-	sshtest.Write(t, os.Getenv("HOME"), "known_hosts", f.server.KnownHosts()+"\n"+s.KnownHosts())
+	sshtest.Write(t, f.mine, "known_hosts", f.server.KnownHosts()+"\n"+s.KnownHosts())
 	f.rbee("hive", "install", "--host", "alice@"+s.Addr, "--name", "gpu2")
 	t.Cleanup(func() { f.rbee("hive", "uninstall", "gpu2") })
 	return &two{far: f, second: s, account: o.Home}
@@ -125,6 +126,7 @@ func (p *place) queen() *transport.Client {
 }
 
 func TestAModelGoesFromHiveToHive(t *testing.T) {
+	t.Parallel()                                                         // it waits
 	w := newTwo(t, sshtest.Options{RefuseSockets: ssh.ConnectionFailed}) // one of them through the pipe
 	whole := map[string][]byte{"weights.gguf": bulky(20<<20, 1)}
 	split := map[string][]byte{
@@ -169,6 +171,7 @@ func TestAModelGoesFromHiveToHive(t *testing.T) {
 }
 
 func TestAHiveThatIsToUseAModelGetsItFromTheOneThatHasIt(t *testing.T) {
+	t.Parallel() // it waits
 	w := newTwo(t, sshtest.Options{})
 	w.put("gpu1", "story", map[string][]byte{"s.gguf": slow()})
 	want := w.rbee("infer", "-q", "--hive", "gpu1", "--model", "story", "-n", "5", "--seed", "1", "Once")
@@ -231,11 +234,11 @@ func newRepository(t *testing.T, data []byte) *repository {
 }
 
 func TestADownloadComesFromTheHiveThatHasItWhereThatIsFaster(t *testing.T) {
+	t.Parallel() // it waits
 	data := bulky(30<<20, 7)
 	files := map[string][]byte{"model.gguf": data}
 	h := newRepository(t, data)
-	t.Setenv("HF_ENDPOINT", h.URL)
-	w := newTwo(t, sshtest.Options{Env: []string{"HF_ENDPOINT=http://127.0.0.1:1"}})
+	w := newTwo(t, sshtest.Options{Env: []string{"HF_ENDPOINT=http://127.0.0.1:1"}}, "HF_ENDPOINT="+h.URL)
 	w.rbee("model", "download", "hf:bees/big")
 	h.stalls.Store(true)
 	for hive, says := range map[string]string{
@@ -258,9 +261,9 @@ func TestADownloadComesFromTheHiveThatHasItWhereThatIsFaster(t *testing.T) {
 }
 
 func TestAReferenceIsAnsweredByAHiveThatGetsTheModelFromAnother(t *testing.T) {
+	t.Parallel() // it waits
 	h := newRepository(t, testdata.Tinybee())
-	t.Setenv("HF_ENDPOINT", h.URL)
-	w := newTwo(t, sshtest.Options{Env: []string{"HF_ENDPOINT=http://127.0.0.1:1"}})
+	w := newTwo(t, sshtest.Options{Env: []string{"HF_ENDPOINT=http://127.0.0.1:1"}}, "HF_ENDPOINT="+h.URL)
 	w.rbee("model", "download", "hf:bees/big")
 	said, err := w.command("infer", "--hive", "gpu2", "--model", "hf:bees/big:Q4_K_M", "-n", "3", "hi").CombinedOutput()
 	if err != nil || !strings.Contains(string(said), "big-Q4_K_M is on hive localhost and not on hive gpu2: bringing it there") {
@@ -283,6 +286,7 @@ func (w *two) copying(ctx context.Context, at func()) error {
 }
 
 func TestACopyGoesOnAfterWhatBreaksOnItsWay(t *testing.T) {
+	t.Parallel() // it waits
 	w := newTwo(t, sshtest.Options{})
 	files := map[string][]byte{"big.gguf": bulky(150<<20, 5)}
 	w.put("gpu1", "big", files)
@@ -312,6 +316,7 @@ func TestACopyGoesOnAfterWhatBreaksOnItsWay(t *testing.T) {
 }
 
 func TestACopyIsMadeOnceAndEndsWhenItIsCancelled(t *testing.T) {
+	t.Parallel() // it waits
 	w := newTwo(t, sshtest.Options{})
 	files := map[string][]byte{"big.gguf": bulky(100<<20, 6)}
 	w.put("gpu1", "big", files)

@@ -29,6 +29,7 @@ type request struct {
 // through OpenAI's API. When everything of one hive is killed, the request that
 // its worker was answering fails, and says so; all the others are answered.
 func TestNoRequestIsLostThatHadNotBegunWhenAHiveIsKilled(t *testing.T) {
+	t.Parallel() // it waits
 	f := newFar(t, sshtest.Options{})
 	f.install()
 	f.further("gpu2")
@@ -149,6 +150,7 @@ func (p *place) byAPI() func(*request) {
 // TestWhoWaitsIsNotLostWhenTheOnlyHiveIsKilled: one request runs and others wait,
 // and the hive is killed, not the worker. It is back in a moment.
 func TestWhoWaitsIsNotLostWhenTheOnlyHiveIsKilled(t *testing.T) {
+	t.Parallel() // it waits
 	p := newPlace(t)
 	p.rbee("worker", "spawn", "slow", "--parallel", "1")
 	defer http.DefaultClient.CloseIdleConnections()

@@ -23,7 +23,7 @@ func newLocked(t *testing.T, o sshtest.Options) *far {
 	keys := sshtest.Home(t)
 	o.AuthorizedKeys = append(o.AuthorizedKeys, sshtest.WriteKey(t, keys, "id_ed25519", thePassphrase))
 	f := newFar(t, o)
-	mine := filepath.Join(os.Getenv("HOME"), ".ssh", "id_ed25519")
+	mine := filepath.Join(f.mine, ".ssh", "id_ed25519")
 	if o.Password != "" {
 		if err := os.Remove(mine); err != nil {
 			t.Fatal(err)
@@ -71,6 +71,7 @@ func (f *far) keepsNoSecret(secrets ...string) {
 }
 
 func TestAPersonIsAskedForWhatALoginNeeds(t *testing.T) {
+	t.Parallel() // it waits
 	for _, tt := range []struct {
 		name      string
 		server    sshtest.Options
@@ -122,6 +123,7 @@ func TestAPersonIsAskedForWhatALoginNeeds(t *testing.T) {
 }
 
 func TestWrongAnswersAreOneErrorAndChangeNothing(t *testing.T) {
+	t.Parallel() // it waits
 	for _, tt := range []struct {
 		name      string
 		server    sshtest.Options
@@ -152,6 +154,7 @@ func TestWrongAnswersAreOneErrorAndChangeNothing(t *testing.T) {
 }
 
 func TestWithoutATerminalNobodyIsAsked(t *testing.T) {
+	t.Parallel() // it waits
 	f := newLocked(t, sshtest.Options{})
 	f.trust()
 	code, said := f.refused("hive", "test", "--host", f.host)

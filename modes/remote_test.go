@@ -24,13 +24,14 @@ import (
 // behind an SSH server, with the slow model in it.
 type far struct {
 	*place
+	mine    string // the home folder here
 	server  *sshtest.Server
 	account string // the home folder over there
 	host    string // what --host takes
 	options sshtest.Options
 }
 
-func newFar(t *testing.T, o sshtest.Options) *far {
+func newFar(t *testing.T, o sshtest.Options, env ...string) *far {
 	t.Helper()
 	mine := sshtest.Home(t)
 	o.AuthorizedKeys = append(o.AuthorizedKeys, sshtest.WriteKey(t, mine, "id_ed25519", ""))
@@ -42,11 +43,9 @@ func newFar(t *testing.T, o sshtest.Options) *far {
 		t.Fatal(err)
 	}
 	o.Env = append(o.Env, "XDG_RUNTIME_DIR="+o.Home) // where no service manager answers
-	t.Setenv("HOME", mine)
-	t.Setenv("SSH_AUTH_SOCK", "")
-	f := &far{account: o.Home, options: o}
+	f := &far{mine: mine, account: o.Home, options: o}
 	t.Cleanup(func() { f.nothingRunsThere() }) // after the queen's end
-	f.place, f.server = newPlace(t), sshtest.New(t, o)
+	f.place, f.server = newPlace(t, append(env, "HOME="+mine, "SSH_AUTH_SOCK=")...), sshtest.New(t, o)
 	f.host = "alice@" + f.server.Addr
 	return f
 }
@@ -54,7 +53,7 @@ func newFar(t *testing.T, o sshtest.Options) *far {
 // trust makes the machine a known one.
 func (f *far) trust() {
 	f.t.Helper()
-	sshtest.Write(f.t, os.Getenv("HOME"), "known_hosts", f.server.KnownHosts())
+	sshtest.Write(f.t, f.mine, "known_hosts", f.server.KnownHosts())
 }
 
 // install installs the hive gpu1, which the test's end removes.
@@ -81,9 +80,9 @@ func (f *far) further(name string) {
 	if err := os.WriteFile(filepath.Join(models, "slow.gguf"), slow(), 0o600); err != nil {
 		f.t.Fatal(err)
 	}
-	o.Env = []string{"XDG_RUNTIME_DIR=" + o.Home}
+	o.Env = append(slices.Clip(f.options.Env), "XDG_RUNTIME_DIR="+o.Home)
 	server := sshtest.New(f.t, o)
-	sshtest.Write(f.t, os.Getenv("HOME"), "known_hosts", f.server.KnownHosts()+server.KnownHosts())
+	sshtest.Write(f.t, f.mine, "known_hosts", f.server.KnownHosts()+server.KnownHosts())
 	f.rbee("hive", "install", "--host", "alice@"+server.Addr, "--name", name)
 	f.t.Cleanup(func() { f.rbee("hive", "uninstall", name) })
 }
@@ -160,6 +159,7 @@ func (f *far) runningThere(but []string) (list []string) {
 }
 
 func TestAHiveOnAnotherMachineLivesItsWholeLife(t *testing.T) {
+	t.Parallel() // it waits
 	for name, o := range map[string]sshtest.Options{
 		"sockets forwarded": {},
 		"through the pipe":  {RefuseSockets: ssh.ConnectionFailed, NoSFTP: true, Noise: "Welcome!\n"},
@@ -212,6 +212,7 @@ func TestAHiveOnAnotherMachineLivesItsWholeLife(t *testing.T) {
 }
 
 func TestAnAnswerFromAnotherMachineGoesOn(t *testing.T) {
+	t.Parallel() // it waits
 	f := newFar(t, sshtest.Options{})
 	f.install()
 	f.flags = []string{"--hive", "gpu1"}
@@ -265,6 +266,7 @@ func broken(t *testing.T) string {
 }
 
 func TestWhatCannotBeInstalledLeavesTheMachineAsItWas(t *testing.T) {
+	t.Parallel() // it waits
 	f := newFar(t, sshtest.Options{})
 	f.trust()
 	script := filepath.Join(t.TempDir(), "script")
@@ -305,9 +307,10 @@ func TestWhatCannotBeInstalledLeavesTheMachineAsItWas(t *testing.T) {
 }
 
 func TestAnotherQueensMachineIsLeftAlone(t *testing.T) {
+	t.Parallel() // it waits
 	f := newFar(t, sshtest.Options{})
 	f.install()
-	other := newPlace(t)
+	other := newPlace(t, f.env...)
 	cmd := other.command("hive", "install", "--host", f.host, "--name", "mine")
 	out, err := cmd.CombinedOutput()
 	if err == nil || !strings.Contains(string(out), "has a hive already, gpu1, of the queen of") {
@@ -322,6 +325,7 @@ func TestAnotherQueensMachineIsLeftAlone(t *testing.T) {
 }
 
 func TestABuildThatDoesNotAnswerIsTakenBack(t *testing.T) {
+	t.Parallel() // it waits
 	f := newFar(t, sshtest.Options{})
 	f.install()
 	before := f.hive("gpu1")
@@ -335,6 +339,7 @@ func TestABuildThatDoesNotAnswerIsTakenBack(t *testing.T) {
 }
 
 func TestAMachineThatIsGoneIsShownAsDownAndCanBeForgotten(t *testing.T) {
+	t.Parallel() // it waits
 	f := newFar(t, sshtest.Options{})
 	f.install()
 	f.rbee("hive", "stop", "gpu1") // which no test could end afterwards
@@ -356,6 +361,7 @@ func TestAMachineThatIsGoneIsShownAsDownAndCanBeForgotten(t *testing.T) {
 // TestAHiveElsewhereThatHangsIsToldOfAndCanBeReplaced: its machine answers, and it does
 // not.
 func TestAHiveElsewhereThatHangsIsToldOfAndCanBeReplaced(t *testing.T) {
+	t.Parallel() // it waits
 	f := newFar(t, sshtest.Options{})
 	f.install()
 	f.rbee("infer", "--hive", "gpu1", "-n", "1", "hi")
@@ -378,6 +384,7 @@ func TestAHiveElsewhereThatHangsIsToldOfAndCanBeReplaced(t *testing.T) {
 }
 
 func TestTheQueensKeyIsAddedAndTakenBack(t *testing.T) {
+	t.Parallel() // it waits
 	f := newFar(t, sshtest.Options{})
 	f.install("--add-key")
 	keys := filepath.Join(f.account, ".ssh", "authorized_keys")

@@ -3,6 +3,7 @@ package modes_test
 import (
 	"encoding/json"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -19,6 +20,7 @@ import (
 // TestAStreamGoesOnWhenItsWorkerIsKilled kills real workers in the middle of
 // their answers: the client's text is the one that it would have been.
 func TestAStreamGoesOnWhenItsWorkerIsKilled(t *testing.T) {
+	t.Parallel() // it waits
 	p := newPlace(t)
 	c := newOpenAI(p)
 	for range 2 {
@@ -63,15 +65,14 @@ func TestAStreamGoesOnWhenItsWorkerIsKilled(t *testing.T) {
 // of its worker's. The client's text is the one that it would have been, no token
 // twice and none missing; without the header it ends with an error.
 func TestAStreamGoesOnOnAnotherHive(t *testing.T) {
+	t.Parallel() // it waits
 	for _, engine := range []string{"builtin", "llamacpp"} {
 		t.Run(engine, func(t *testing.T) {
-			o := sshtest.Options{}
+			var env []string
 			if engine == "llamacpp" {
-				program := llamacpptest.Program(t)
-				t.Setenv(llamacpp.PathEnv, program)
-				o.Env = append(o.Env, llamacpp.PathEnv+"="+program)
+				env = []string{llamacpp.PathEnv + "=" + llamacpptest.Program(t)}
 			}
-			f := newFar(t, o)
+			f := newFar(t, sshtest.Options{Env: slices.Clone(env)}, env...)
 			f.install()
 			c := newOpenAI(f.place)
 			for _, hive := range []string{"gpu1", "localhost"} {

@@ -12,8 +12,8 @@ import (
 )
 
 func TestTheHiveOfThisMachineCanBeAServiceOfItsOwn(t *testing.T) {
-	t.Setenv("XDG_RUNTIME_DIR", t.TempDir()) // where no service manager answers
-	p := newPlace(t)
+	t.Parallel()                                     // it waits
+	p := newPlace(t, "XDG_RUNTIME_DIR="+t.TempDir()) // where no service manager answers
 	local := func() (h ops.Hive) {
 		t.Helper()
 		if err := json.Unmarshal([]byte(p.rbee("hive", "status", "-o", "json")), &h); err != nil {
@@ -62,6 +62,7 @@ func TestTheHiveOfThisMachineCanBeAServiceOfItsOwn(t *testing.T) {
 }
 
 func TestAHiveThatIsStartedLateIsKnownAtOnce(t *testing.T) {
+	t.Parallel() // it waits
 	p := newPlace(t)
 	p.rbee("queen", "start")
 	time.Sleep(3 * time.Second) // by then the queen looks for a hive seldom

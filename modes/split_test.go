@@ -30,12 +30,18 @@ func onOneThread(t *testing.T, program string) string {
 	return path
 }
 
+// dividing is the environment in which hives find a real llama.cpp, and what it
+// divides models with.
+func dividing(t *testing.T) []string {
+	t.Helper()
+	return []string{llamacpp.PathEnv + "=" + onOneThread(t, llamacpptest.Program(t)), llamacpp.RPCPathEnv + "=" + onOneThread(t, llamacpptest.RPC(t))}
+}
+
 // newDivided is a place with a second hive, gpu1, both with a real llama.cpp.
 func newDivided(t *testing.T) *far {
 	t.Helper()
-	t.Setenv(llamacpp.PathEnv, onOneThread(t, llamacpptest.Program(t)))
-	t.Setenv(llamacpp.RPCPathEnv, onOneThread(t, llamacpptest.RPC(t)))
-	f := newFar(t, sshtest.Options{})
+	programs := dividing(t)
+	f := newFar(t, sshtest.Options{Env: slices.Clone(programs)}, programs...)
 	f.install()
 	return f
 }
@@ -87,6 +93,7 @@ func listening(t *testing.T, pid int) (addresses []string) {
 }
 
 func TestADividedModelAnswersAsAWholeOne(t *testing.T) {
+	t.Parallel() // it waits
 	f := newDivided(t)
 	whole := f.spawn("tinybee", "--hive", "localhost", "--device", "cpu")
 	want := f.greedy()
@@ -174,6 +181,7 @@ func children(t *testing.T, pid int) (list []int) {
 }
 
 func TestAPartThatIsLostFailsTheAnswerByNameAndTheNextOneWorks(t *testing.T) {
+	t.Parallel() // it waits
 	f := newDivided(t)
 	main := f.spawn("slow", "--hives", "localhost,gpu1", "--flag", "ignore-eos")
 	f.flags = []string{"--hive", "localhost"}
@@ -213,6 +221,7 @@ func TestAPartThatIsLostFailsTheAnswerByNameAndTheNextOneWorks(t *testing.T) {
 }
 
 func TestADividedModelOutlivesItsQueen(t *testing.T) {
+	t.Parallel() // it waits
 	f := newDivided(t)
 	main := f.spawn("tinybee", "--hives", "gpu1,localhost")
 	want := f.greedy()
@@ -235,6 +244,7 @@ func TestADividedModelOutlivesItsQueen(t *testing.T) {
 }
 
 func TestPartsEndWithTheirWorker(t *testing.T) {
+	t.Parallel() // it waits
 	f := newDivided(t)
 	for _, tt := range []struct {
 		name string
@@ -279,6 +289,7 @@ func alive(pid int) bool {
 }
 
 func TestADivisionThatIsGivenUpLeavesNothing(t *testing.T) {
+	t.Parallel() // it waits
 	f := newDivided(t)
 	cmd := f.command("worker", "spawn", "slow", "--hives", "gpu1,localhost")
 	stderr, err := cmd.StderrPipe()
@@ -302,9 +313,9 @@ func TestADivisionThatIsGivenUpLeavesNothing(t *testing.T) {
 }
 
 func TestWhatCannotBeDividedLeavesNothing(t *testing.T) {
-	t.Setenv(llamacpp.PathEnv, onOneThread(t, llamacpptest.Program(t)))
-	t.Setenv(llamacpp.RPCPathEnv, onOneThread(t, llamacpptest.RPC(t)))
-	f := newFar(t, sshtest.Options{Env: []string{llamacpp.RPCPathEnv + "=/nowhere"}})
+	t.Parallel() // it waits
+	programs := dividing(t)
+	f := newFar(t, sshtest.Options{Env: []string{programs[0], llamacpp.RPCPathEnv + "=/nowhere"}}, programs...)
 	f.install()
 	for _, tt := range []struct {
 		name, hives, model string
@@ -353,6 +364,7 @@ func serveStrangeRPC(host, port string) int {
 }
 
 func TestHivesWithDifferentLlamaCppsAreToldSo(t *testing.T) {
+	t.Parallel() // it waits
 	script := func(text string) string {
 		path := filepath.Join(t.TempDir(), "program")
 		if err := os.WriteFile(path, []byte("#!/bin/sh\n"+text+"\n"), 0o700); err != nil { //nolint:gosec // it is to be run
@@ -360,11 +372,10 @@ func TestHivesWithDifferentLlamaCppsAreToldSo(t *testing.T) {
 		}
 		return path
 	}
-	t.Setenv(llamacpp.PathEnv, onOneThread(t, llamacpptest.Program(t)))
 	f := newFar(t, sshtest.Options{Env: []string{
 		llamacpp.PathEnv + "=" + script("echo 'version: 6000 (abcdef)'"),
 		llamacpp.RPCPathEnv + "=" + script("exec '"+os.Args[0]+"' "+strangeRPC+" \"$@\""),
-	}})
+	}}, llamacpp.PathEnv+"="+onOneThread(t, llamacpptest.Program(t)))
 	f.install()
 	code, said := f.refused("worker", "spawn", "tinybee", "--hives", "localhost,gpu1")
 	if code != 1 {
@@ -383,6 +394,7 @@ func TestHivesWithDifferentLlamaCppsAreToldSo(t *testing.T) {
 // TestADividedModelWhosePartWasStoppedSaysSoAtOnce: nobody waits for a hive that
 // somebody has stopped, and it is said once.
 func TestADividedModelWhosePartWasStoppedSaysSoAtOnce(t *testing.T) {
+	t.Parallel() // it waits
 	f := newDivided(t)
 	main := f.spawn("tinybee", "--hives", "localhost,gpu1")
 	want := f.greedy()
