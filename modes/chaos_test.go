@@ -114,7 +114,8 @@ func (p *place) nothingRuns() {
 	for _, path := range environs {
 		text, err := os.ReadFile(path)
 		if err == nil && bytes.Contains(text, []byte("RBEE_HOME="+p.home)) {
-			p.t.Errorf("a process is left: %s", filepath.Dir(path))
+			line, _ := os.ReadFile(filepath.Join(filepath.Dir(path), "cmdline")) // it may be gone meanwhile
+			p.t.Errorf("a process is left: %s %s", filepath.Dir(path), bytes.ReplaceAll(line, []byte{0}, []byte{' '}))
 		}
 	}
 }

@@ -7,8 +7,9 @@ if [ -e "$HOME/.config/systemd/user/rbee-hive.service" ] && command -v systemctl
   systemctl --user disable --quiet rbee-hive.service 2>/dev/null
   systemctl --user stop rbee-hive.service 2>/dev/null
 fi
-if [ -r "$state/supervise.pid" ] && read -r pid <"$state/supervise.pid"; then
-  kill "$pid" 2>/dev/null
+supervisor=
+if [ -r "$state/supervise.pid" ] && read -r supervisor <"$state/supervise.pid"; then
+  kill "$supervisor" 2>/dev/null
   rm -f "$state/supervise.pid"
 fi
 unset RBEE_HOME XDG_STATE_HOME XDG_CACHE_HOME XDG_CONFIG_HOME
@@ -18,4 +19,9 @@ if [ -x "$data/rbee" ] && ! "$data/rbee" hive end; then
   pid=$(sed -n 's/.*"pid": *\([0-9][0-9]*\).*/\1/p' "$state/hive.pid" 2>/dev/null | head -n 1)
   if [ -n "$pid" ] && kill -0 "$pid" 2>/dev/null; then exit 1; fi
 fi
+left=100
+while [ -n "$supervisor" ] && kill -0 "$supervisor" 2>/dev/null && [ $left -gt 0 ]; do
+  left=$((left - 1))
+  sleep 0.1 2>/dev/null || sleep 1
+done
 exit 0

@@ -11,10 +11,13 @@ child=
 end() {
   trap - TERM INT
   kill $child 2>/dev/null
-  (trap 'kill $nap' TERM; sleep 5 & nap=$!; wait $nap && kill -9 $child) 2>/dev/null &
+  (
+    left=50
+    while kill -0 $child && [ $left -gt 0 ]; do left=$((left - 1)); sleep 0.1 || sleep 1; done
+    kill -9 $child
+  ) 2>/dev/null &
   force=$!
   wait $child
-  kill $force 2>/dev/null
   wait $force
   rm -f "$state/supervise.pid"
   exit 0
