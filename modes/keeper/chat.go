@@ -114,7 +114,9 @@ func (c *conversation) open(ctx context.Context) error {
 	c.begin()
 	if c.Model != "" {
 		if err := c.check(ctx, c.Model); err != nil {
-			return err
+			e := *ops.AsError(err)
+			e.Field = "model" // as that of infer says
+			return &e
 		}
 	}
 	if c.person {

@@ -67,7 +67,11 @@ func (g *Gateway) serveModel(w http.ResponseWriter, r *http.Request) {
 		}
 		return
 	}
-	if err := g.unknown(r.Context(), id); fromAnthropic(r) {
+	err := permits(r.Context(), id) // as who asks it something is told
+	if err == nil {
+		err = g.unknown(r.Context(), id)
+	}
+	if fromAnthropic(r) {
 		refuse(w, &anthropic{}, err)
 	} else {
 		fail(w, err)

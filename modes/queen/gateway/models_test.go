@@ -48,3 +48,14 @@ func TestTheModelsAreListedOnce(t *testing.T) {
 		t.Errorf("bear: %d %s", status, text)
 	}
 }
+
+// TestALookAtAModelIsRefusedAsAQuestionToItIs, in the words for a guest who may not.
+func TestALookAtAModelIsRefusedAsAQuestionToItIs(t *testing.T) {
+	f := newFarm(t)
+	f.visit(&visitor{model: "ant"})
+	looked, _, look := f.send(http.MethodGet, "/v1/models/bee", "", nil)
+	asked, _, ask := f.ask("/v1/completions", `{"model":"bee"}`)
+	if looked != http.StatusForbidden || looked != asked || look != ask {
+		t.Errorf("a look is %d %s, a question %d %s", looked, look, asked, ask)
+	}
+}
