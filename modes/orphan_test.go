@@ -2,9 +2,11 @@ package modes_test
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/json"
 	"strings"
 	"testing"
+	"time"
 
 	"rbee.dev/rbee/ops"
 )
@@ -68,5 +70,38 @@ func TestAJobIsCancelledWhoseReaderGoesBeforeItHasSaidAnything(t *testing.T) {
 		if job.Operation == "infer" && job.State == ops.JobCompleted {
 			t.Errorf("the answer was made for nobody: %+v", job)
 		}
+	}
+}
+
+// TestAWorkerThatIsKilledFailsAnAnswerInJSONToo: in all its forms it is one answer,
+// which can be followed as it comes, and no other worker begins it anew.
+func TestAWorkerThatIsKilledFailsAnAnswerInJSONToo(t *testing.T) {
+	p := newPlace(t)
+	p.rbee("worker", "spawn", "slow")
+	cmd := p.command(append(p.slowly(), "-o", "json")...)
+	var out bytes.Buffer
+	cmd.Stdout = &out
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	var id string
+	for end := time.Now().Add(time.Minute); id == "" && time.Now().Before(end); {
+		var list ops.Jobs
+		if err := json.Unmarshal([]byte(p.rbee("job", "list", "-o", "json")), &list); err != nil {
+			t.Fatal(err)
+		}
+		for _, job := range list.Jobs {
+			if job.Operation == "infer" {
+				id = job.ID
+			}
+		}
+	}
+	follower := p.watch("job", "follow", id)
+	p.kill(p.workers()[0].PID)
+	if _, code := follower.end(); code != 1 {
+		t.Errorf("who follows it ends with %d: %s", code, follower.stderr.String())
+	}
+	if err := cmd.Wait(); cmd.ProcessState.ExitCode() != 1 || out.Len() > 0 {
+		t.Errorf("it ends with %v and prints %s", err, out.String())
 	}
 }

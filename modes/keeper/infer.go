@@ -63,14 +63,14 @@ func (c *Infer) Run(ctx context.Context, k *Keeper) error {
 	if err := o.Validate(); err != nil {
 		return err
 	}
-	if k.Output == "json" {
-		stream := false
-		o.Stream = &stream
-	}
 	ctx, unwatch := whileRead(ctx, k.Stdout)
 	defer unwatch()
 	p := printer{k: k, events: k.Output == "events"}
-	raw, err := k.Do(ctx, o, "", p.see)
+	see := p.see
+	if k.Output == "json" { // the result has the text
+		see = nil
+	}
+	raw, err := k.Do(ctx, o, "", see)
 	if err != nil {
 		_ = p.fail(err) // the error itself is the one to show
 		return err
