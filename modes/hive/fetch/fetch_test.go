@@ -320,30 +320,95 @@ func (r rewriting) RoundTrip(q *http.Request) (*http.Response, error) {
 	return transport.RoundTrip(q)
 }
 
-func TestNothingIsKeptOfAFileThatIsAnotherOneEachTime(t *testing.T) {
-	s := newServer(t, 300_000)
-	s.before = func(http.ResponseWriter, *http.Request) bool {
+// marking gives each answer another ETag.
+func marking(s *server) func(http.ResponseWriter, *http.Request) bool {
+	return func(http.ResponseWriter, *http.Request) bool {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		s.tag += "x" // what is under way has the one before
+		s.tag = strconv.Quote("x" + s.tag[1:len(s.tag)-1]) // what is under way has the one before
 		return false
 	}
-	path := filepath.Join(t.TempDir(), "x")
-	_, err := newFetcher(t, quick()).Fetch(t.Context(), fetch.File{URL: s.URL, Size: -1}, path, func(int64, int64) {})
-	wantCode(t, err, ops.CodeUnavailable)
-	if have, _ := fetch.Begun(path); have != 0 || !strings.Contains(err.Error(), "has changed on the server again and again") {
-		t.Errorf("%d bytes are kept after %v", have, err)
+}
+
+func TestAFileThatBearsAnotherMarkWithEachAnswerComesAllTheSame(t *testing.T) {
+	for _, size := range []int{300_000, 3 << 20} { // over one connection, and over several
+		for _, known := range []bool{true, false} {
+			t.Run(strconv.Itoa(size)+" bytes, sum known "+strconv.FormatBool(known), func(t *testing.T) {
+				s := newServer(t, size)
+				s.before = marking(s)
+				what := s.file()
+				if known {
+					what.SHA256 = sumOf(s.data)
+				}
+				path := filepath.Join(t.TempDir(), "x")
+				got, err := newFetcher(t, quick()).Fetch(t.Context(), what, path, unseen)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if !known && got.Validator != "" {
+					t.Errorf("a mark of no worth is told: %q", got.Validator)
+				}
+				wantFile(t, path, got, s.data)
+				if n := s.sentSince(); known && n != size {
+					t.Errorf("the server sent %d bytes of %d, though the sum is known", n, size)
+				}
+			})
+		}
+	}
+}
+
+func TestADownloadOfKnownSumGoesOnThoughTheMarkIsAnother(t *testing.T) {
+	s := newServer(t, 8<<20)
+	what := s.file()
+	what.SHA256 = sumOf(s.data)
+	path := filepath.Join(t.TempDir(), "x.gguf")
+	beginAs(t, what, path)
+	s.mu.Lock()
+	s.tag = `"two"`
+	s.mu.Unlock()
+	s.sentSince()
+	got, err := newFetcher(t, quick()).Fetch(t.Context(), what, path, unseen)
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantFile(t, path, got, s.data)
+	if n := s.sentSince(); n > len(s.data)*3/4 {
+		t.Errorf("the server sent %d of %d bytes again", n, len(s.data))
+	}
+}
+
+func TestWhatCameOfAFileWithAnotherSumIsNotGoneOnWith(t *testing.T) {
+	for _, whole := range []bool{true, false} {
+		s := newServer(t, 8<<20)
+		old := s.file()
+		old.SHA256 = sumOf(s.data)
+		path := filepath.Join(t.TempDir(), "x.gguf")
+		if whole {
+			if _, err := newFetcher(t, quick()).Fetch(t.Context(), old, path, unseen); err != nil {
+				t.Fatal(err)
+			}
+		} else {
+			beginAs(t, old, path)
+		}
+		s.mu.Lock()
+		s.data = content(2, len(s.data)) // as long as before, and under the same mark
+		s.mu.Unlock()
+		now := s.file()
+		now.SHA256 = sumOf(s.data)
+		if n := fetch.Have(path, now); n != 0 {
+			t.Errorf("whole %t: %d bytes of the file before are counted", whole, n)
+		}
+		got, err := newFetcher(t, quick()).Fetch(t.Context(), now, path, unseen)
+		if err != nil {
+			t.Fatalf("whole %t: %v", whole, err)
+		}
+		wantFile(t, path, got, s.data)
 	}
 }
 
 func TestNothingIsKeptWhereNoTwoAnswersHaveHadTheSameMark(t *testing.T) {
 	s := newServer(t, 300_000)
-	s.before = func(http.ResponseWriter, *http.Request) bool {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		s.tag += "x"
-		return false
-	}
+	s.before = marking(s)
 	path := filepath.Join(t.TempDir(), "x")
 	ctx, cancel := context.WithCancelCause(t.Context())
 	most := int64(0)

@@ -39,8 +39,11 @@ func (t *transfer) ask(ctx context.Context, s span) (*http.Response, error) {
 	if !moved {
 		from = t.what.URL
 	}
-	header := http.Header{"Range": {fmt.Sprintf("bytes=%d-%d", s.From, s.To-1)}}
-	if check != "" {
+	header := http.Header{}
+	if !t.whole {
+		header.Set("Range", fmt.Sprintf("bytes=%d-%d", s.From, s.To-1))
+	}
+	if check != "" && t.what.SHA256 == "" {
 		header.Set("If-Range", check)
 	}
 	answer, err := t.send(ctx, from, t.what, header)
@@ -96,20 +99,10 @@ func (t *transfer) learn(answer *http.Response, asked span) (span, error) {
 				Shown(t.what.URL), asked.From, asked.To-1, answer.Header.Get("Content-Range")).WithHint("%s", t.what.doubted(elsewhere))
 		}
 	}
-	known := validator(answer.Header)
 	begun := t.have.sum() > 0
-	t.mu.Lock()
-	if t.state.Validator == "" && t.what.SHA256 != "" { // begun elsewhere, or with nothing that tells a change: the sum will
-		t.state.Validator = known
-	}
-	t.mu.Unlock()
-	if begun && (!ranges || known != t.state.Validator || size != t.state.Size) {
+	known, same := t.recognize(answer.Header, begun)
+	if begun && (!ranges || !same || size != t.state.Size) {
 		return span{}, &again{err: errChanged}
-	}
-	if begun {
-		t.mu.Lock()
-		t.unsure = false
-		t.mu.Unlock()
 	}
 	if t.what.Size >= 0 && size >= 0 && size != t.what.Size {
 		return span{}, ops.Errorf(ops.CodeUnavailable, "%s has %d bytes, but should have %d", Shown(t.what.URL), size, t.what.Size).WithHint("%s", t.what.doubted(elsewhere))
@@ -120,6 +113,24 @@ func (t *transfer) learn(answer *http.Response, asked span) (span, error) {
 		t.mu.Unlock()
 	}
 	return part, CheckRoom(filepath.Dir(t.path), size-t.have.sum())
+}
+
+// recognize is the mark that an answer bears, and whether that is the one of what has
+// come so far. Where the sum is known, that tells a change, whatever the marks do.
+func (t *transfer) recognize(h http.Header, begun bool) (mark string, same bool) {
+	if !t.whole { // or it says nothing
+		mark = validator(h)
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	same = mark == t.state.Validator || t.what.SHA256 != ""
+	if same {
+		t.state.Validator = mark
+	}
+	if same && begun {
+		t.unsure = false
+	}
+	return mark, same
 }
 
 // write writes a part of the file as it comes.

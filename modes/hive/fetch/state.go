@@ -1,6 +1,7 @@
 package fetch
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -60,6 +61,9 @@ func readState(path string, what File) (state, bool) {
 			return state{}, false
 		}
 		s.URL, s.Validator = what.URL, ""
+	}
+	if sum := cmp.Or(s.SHA256, s.Expect); what.SHA256 != "" && sum != "" && sum != what.SHA256 {
+		return state{}, false // there is another file now
 	}
 	info, err := os.Stat(path)
 	if err != nil || what.Size >= 0 && what.Size != s.Size {

@@ -38,6 +38,7 @@ type transfer struct {
 	kept  int64 // bytes that were there when the state was kept last
 
 	unsure bool // the file has changed meanwhile, and no second answer has had the new mark
+	whole  bool // it is asked for in one go, since its mark is another with each answer
 
 	shortAt    int64 // bytes after which answers have ended too early
 	shortTimes int   // in a row
@@ -133,11 +134,10 @@ func (t *transfer) run(ctx context.Context) error {
 		}
 		if errors.Is(err, errChanged) {
 			t.unsure = true
-			if changed++; changed > 3 {
-				return ops.Errorf(ops.CodeUnavailable, "%w again and again: %s", errChanged, Shown(t.what.URL)).
-					WithHint("somebody may be uploading it at the moment: try again later")
+			if changed++; changed > 1 {
+				t.whole = true
 			}
-			ops.Warn(ctx, "model_changed", "%s: starting anew", errChanged)
+			ops.Warn(ctx, "model_changed", "%s", t.anew())
 		}
 		a, ok := errors.AsType[*again](err)
 		if !ok {
@@ -159,6 +159,14 @@ func (t *transfer) run(ctx context.Context) error {
 			return err
 		}
 	}
+}
+
+// anew says how a file begins again that seems to have changed.
+func (t *transfer) anew() string {
+	if t.whole {
+		return "the server marks the file as another one with each answer: taking all of it from one"
+	}
+	return errChanged.Error() + ": starting anew"
 }
 
 // mostShort is after how many answers that end at the same byte too early no
