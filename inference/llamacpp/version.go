@@ -84,6 +84,9 @@ func readVersion(text string) (v Version, ok bool) {
 // backends for GPUs load them first.
 const askWithin = 20 * time.Second
 
+// slowAfter is after how much of that a person is told what is waited for.
+const slowAfter = 2 * time.Second
+
 // Ask runs the program to hear which version it is. One that cannot run here, as
 // for want of a library, or that is too old, is an error that says so.
 func Ask(ctx context.Context, program string) (Version, error) {
@@ -128,16 +131,23 @@ func Accelerators(ctx context.Context, program string) (string, error) {
 	return strings.Join(kinds, " "), nil
 }
 
-// output runs the program and returns what it prints.
-func output(ctx context.Context, program, about string) (string, error) {
-	ctx, cancel := context.WithTimeout(ctx, askWithin)
+// output runs the program and returns what it prints. It says when that takes long.
+func output(parent context.Context, program, about string) (string, error) {
+	ctx, cancel := context.WithTimeout(parent, askWithin)
 	defer cancel()
+	slow := time.AfterFunc(slowAfter, func() {
+		ops.Warn(parent, "engine_slow", "%s does not answer to %s: waiting, for %s at most", Name, about, askWithin)
+	})
+	defer slow.Stop()
 	cmd := exec.CommandContext(ctx, program, about)
 	cmd.Env = environment(os.Environ(), program)
 	cmd.WaitDelay = time.Second
 	out, err := cmd.CombinedOutput()
 	if err == nil {
 		return string(out), nil
+	}
+	if parent.Err() != nil {
+		return "", context.Cause(parent)
 	}
 	code, err := why(program, err)
 	if ctx.Err() != nil {

@@ -52,7 +52,7 @@ func (m *models) others() (list []ops.Model) {
 			}
 			continue
 		}
-		if model, ok := m.stray(e); ok {
+		if model, ok := m.stray(e, entries); ok {
 			list = append(list, model)
 		}
 	}
@@ -71,8 +71,8 @@ func (m *models) other(id string) (ops.Model, bool) {
 }
 
 // stray describes what a person has put into the models' folder so that it does
-// not count as a model.
-func (m *models) stray(e os.DirEntry) (ops.Model, bool) {
+// not count as a model; beside is all that is there.
+func (m *models) stray(e os.DirEntry, beside []os.DirEntry) (ops.Model, bool) {
 	name := e.Name()
 	at := filepath.Join(m.dir, name)
 	model := ops.Model{ID: name, HiveID: m.hive, Source: copiedSource, Path: at}
@@ -91,10 +91,7 @@ func (m *models) stray(e os.DirEntry) (ops.Model, bool) {
 			return model, strings.EqualFold(path.Ext(name), ".gguf")
 		}
 		model.Error = "it lies loose in the models' folder: a model has a folder of its own"
-		model.Hint = fmt.Sprintf("make the folder %s, and move the file there", filepath.Join(m.dir, good))
-		if of, _, parts := ops.SplitName(name); parts > 0 {
-			model.Hint = fmt.Sprintf("make the folder %s, and move all %d parts there", filepath.Join(m.dir, cmp.Or(nameOf(of), "NAME")), parts)
-		}
+		model.Hint = m.intoFolder(name, good, beside)
 		return model, strings.EqualFold(path.Ext(name), ".gguf")
 	}
 	model.AddedAt = info.ModTime().UTC()
@@ -114,4 +111,23 @@ func (m *models) stray(e os.DirEntry) (ops.Model, bool) {
 		return model, true
 	}
 	return model, false
+}
+
+// intoFolder is what to do about a file that lies loose, and would be the model good.
+func (m *models) intoFolder(name, good string, beside []os.DirEntry) string {
+	of, _, parts := ops.SplitName(name)
+	if parts == 0 {
+		return fmt.Sprintf("make the folder %s, and move the file there", filepath.Join(m.dir, good))
+	}
+	here := 0
+	for _, e := range beside {
+		if also, _, n := ops.SplitName(e.Name()); also == of && n == parts && strings.EqualFold(path.Ext(e.Name()), ".gguf") {
+			here++
+		}
+	}
+	folder := filepath.Join(m.dir, cmp.Or(nameOf(of), "NAME"))
+	if here < parts {
+		return fmt.Sprintf("make the folder %s, and move its parts there, with the missing ones: %d of %d are here", folder, here, parts)
+	}
+	return fmt.Sprintf("make the folder %s, and move all %d parts there", folder, parts)
 }

@@ -17,7 +17,7 @@ import (
 func TestWhatLiesWhereNoModelCanBeIsListedWithWhatToDo(t *testing.T) {
 	m := newModels(t)
 	for _, name := range []string{
-		"loose.gguf", "big-00002-of-00003.gguf", "My Model/x.gguf", "owner/repo/y.gguf", "two/a.gguf", "two/b.gguf",
+		"loose.gguf", "big-00002-of-00003.gguf", "all-00001-of-00002.gguf", "all-00002-of-00002.gguf", "My Model/x.gguf", "owner/repo/y.gguf", "two/a.gguf", "two/b.gguf",
 		"cut/x-00001-of-00003.gguf", "cut/x-00003-of-00003.gguf", "mixed/x-00001-of-00002.gguf", "mixed/z-00002-of-00002.gguf",
 	} {
 		m.put(t, name, testdata.Tinybee())
@@ -28,7 +28,8 @@ func TestWhatLiesWhereNoModelCanBeIsListedWithWhatToDo(t *testing.T) {
 	list := m.list()
 	for id, want := range map[string]struct{ why, hint string }{
 		"loose.gguf":              {"it lies loose", "make the folder " + filepath.Join(m.dir, "loose")},
-		"big-00002-of-00003.gguf": {"it lies loose", "make the folder " + filepath.Join(m.dir, "big") + ", and move all 3 parts there"},
+		"big-00002-of-00003.gguf": {"it lies loose", "make the folder " + filepath.Join(m.dir, "big") + ", and move its parts there, with the missing ones: 1 of 3 are here"},
+		"all-00001-of-00002.gguf": {"it lies loose", "make the folder " + filepath.Join(m.dir, "all") + ", and move all 2 parts there"},
 		"My Model":                {"a model cannot be called as its folder is", "rename the folder: " + filepath.Join(m.dir, "My-Model")},
 		"owner":                   {"lie deeper than", "move " + filepath.Join(m.dir, "owner", "repo") + " into " + m.dir},
 		"two":                     {"several GGUF files: a.gguf, b.gguf", "leave the one that is meant in " + filepath.Join(m.dir, "two")},
@@ -44,7 +45,7 @@ func TestWhatLiesWhereNoModelCanBeIsListedWithWhatToDo(t *testing.T) {
 			t.Errorf("%s: %q, %q", id, got.Error, got.Hint)
 		}
 	}
-	if len(list) != 7 {
+	if len(list) != 9 {
 		t.Errorf("listed are %+v", list)
 	}
 	_, err := m.choose(t.Context(), "loose")

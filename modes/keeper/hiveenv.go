@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net/url"
 	"os"
 	"strings"
 
@@ -20,8 +21,8 @@ type HiveEnv struct {
 func (*HiveEnv) Help() string {
 	return `A hive downloads with the environment of its own machine. This shows what that is,
 and gives the hive others in their place, which count at once and stay: ` + strings.Join(ops.VariableNames(), ", ") + `.
-They lie on the hive's machine, in a file that only its account can read. A token
-does not go into the command line, where others can see it.
+They lie on the hive's machine, in a file that only its account can read. A token,
+or a URL with a password, does not go into the command line, where others can see it.
 
 Examples:
   rbee hive env gpu1
@@ -36,8 +37,8 @@ func (c *HiveEnv) Run(ctx context.Context, k *Keeper) error {
 	e := ops.Environment{HiveID: c.HiveID, Set: map[string]string{}}
 	for _, text := range c.Variables {
 		name, value, given := strings.Cut(text, "=")
-		if given && value != "" && name == ops.SecretVariable {
-			return ops.Invalid("variable", "%s is a secret, and others on this machine can see the command line", name).
+		if given && isSecret(name, value) {
+			return ops.Invalid("variable", "%s holds a secret, and others on this machine can see the command line", name).
 				WithHint("`rbee hive env %s %s` asks for it, or takes it from the environment", c.HiveID, name)
 		}
 		if !given {
@@ -65,6 +66,17 @@ func (c *HiveEnv) Run(ctx context.Context, k *Keeper) error {
 		return err
 	}
 	return k.show(all)
+}
+
+// isSecret says whether a variable's value is not for everybody's eyes: a token, or a
+// URL with a password.
+func isSecret(name, value string) bool {
+	u, err := url.Parse(value)
+	if err == nil && u.User != nil {
+		_, password := u.User.Password()
+		return password
+	}
+	return value != "" && name == ops.SecretVariable
 }
 
 // valueOf is a variable's value in this process's environment, or what a person

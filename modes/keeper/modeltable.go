@@ -1,6 +1,8 @@
 package keeper
 
 import (
+	"cmp"
+	"fmt"
 	"io"
 	"slices"
 	"strconv"
@@ -50,12 +52,51 @@ func models(w io.Writer, list []ops.Model) {
 	}
 }
 
+// mostHints is how many hints are told about models that have the same fault.
+const mostHints = 3
+
 // hints tells, after a table, what to do about models that cannot be used.
 func (k *Keeper) hints(list []ops.Model) {
+	var faults []string // in the order of the list
+	faulty := map[string][]ops.Model{}
 	for _, m := range list {
-		if m.Hint != "" {
-			k.say("%s: %s", cell(m.ID), cell(m.Hint))
+		if m.Hint == "" {
+			continue
 		}
+		fault := cmp.Or(m.Error, m.Refused)
+		if len(faulty[fault]) == 0 {
+			faults = append(faults, fault)
+		}
+		faulty[fault] = append(faulty[fault], m)
+	}
+	for _, fault := range faults {
+		k.hint(faulty[fault])
+	}
+}
+
+// hint tells what to do about models that have the same fault: once for those of
+// which it is the same, and where it is another for each of many, of the first.
+func (k *Keeper) hint(list []ops.Model) {
+	var hints []string // in the order of the list
+	of := map[string][]string{}
+	for _, m := range list {
+		if len(of[m.Hint]) == 0 {
+			hints = append(hints, m.Hint)
+		}
+		if !slices.Contains(of[m.Hint], m.ID) {
+			of[m.Hint] = append(of[m.Hint], m.ID)
+		}
+	}
+	if len(hints) > mostHints {
+		k.say("%s: %s; for the other %d with that note, `rbee model get NAME` tells the same", cell(list[0].ID), cell(list[0].Hint), len(list)-1)
+		return
+	}
+	for _, hint := range hints {
+		more := ""
+		if n := len(of[hint]) - 1; n > 0 {
+			more = fmt.Sprintf(" and %d more", n)
+		}
+		k.say("%s%s: %s", cell(of[hint][0]), more, cell(hint))
 	}
 }
 

@@ -199,6 +199,9 @@ func (s *Store) download(ctx context.Context, f *fetch.Fetcher, o offer, name, w
 func (s *Store) settle(ctx context.Context, temp string, o offer, a asset, m manifest) error {
 	program := filepath.Join(temp, m.Program)
 	v, err := llamacpp.Ask(ctx, program)
+	if err != nil && ctx.Err() != nil {
+		return err
+	}
 	if err != nil {
 		return o.unfit(a, v, temp, err)
 	}

@@ -432,3 +432,29 @@ func TestAnInstallThatIsCancelledLeavesNothingUnderTheName(t *testing.T) {
 		t.Errorf("got %v and %v", err, s.List())
 	}
 }
+
+// listener hears what is narrated.
+type listener struct {
+	ops.Sink
+	hear func(ops.Event)
+}
+
+// Emit hears e.
+func (l listener) Emit(e ops.Event) { l.hear(e) }
+
+func TestAnInstallThatWaitsForAProgramThatHangsSaysSoAndCanBeCancelled(t *testing.T) {
+	hangs := []thing{{name: "llama-b6000/llama-server", text: "#!/bin/sh\nexec sleep 600\n", mode: 0o755}}
+	m := newMirror(t, release(map[string][]byte{}, "b6000", map[string][]byte{name1: tarball(t, hangs)}))
+	s := newStore(t)
+	ctx, cancel := context.WithCancelCause(t.Context())
+	defer cancel(nil)
+	ctx = ops.WithSink(ctx, listener{hear: func(e ops.Event) {
+		if n, ok := e.(ops.NarrationEvent); ok && n.Human == "llama-server does not answer to --version: waiting, for 20s at most" {
+			cancel(ops.Errorf(ops.CodeCancelled, "enough"))
+		}
+	}})
+	_, err := s.Install(ctx, Wanted{Version: "b6000", From: m.URL, Machine: linux, Fetch: quickly()})
+	if ops.CodeOf(err) != ops.CodeCancelled || len(s.List()) > 0 {
+		t.Errorf("got %v and %v", err, s.List())
+	}
+}
