@@ -14,7 +14,7 @@ import (
 // wanted is the worker that an operation asks for.
 func (h *Hive) wanted(ctx context.Context, o ops.WorkerSpawn) (want, error) {
 	if o.PartOf != "" {
-		return h.wantedPart(o)
+		return h.wantedPart(ctx, o)
 	}
 	engine := o.Engine
 	if len(o.Hives) > 0 {
@@ -45,7 +45,7 @@ func (h *Hive) wanted(ctx context.Context, o ops.WorkerSpawn) (want, error) {
 }
 
 // wantedPart is one that holds a part of a model that is on another hive's disk.
-func (h *Hive) wantedPart(o ops.WorkerSpawn) (w want, err error) {
+func (h *Hive) wantedPart(ctx context.Context, o ops.WorkerSpawn) (w want, err error) {
 	w = want{engine: ops.EngineRPC, device: o.Device, parallel: 1, partOf: o.PartOf, partBytes: o.PartBytes, wouldFit: o.WouldFit}
 	server, _ := h.llamaServer() // without one the other program may be there
 	if w.program, err = llamacpp.FindRPC(server); err != nil {
@@ -57,7 +57,7 @@ func (h *Hive) wantedPart(o ops.WorkerSpawn) (w want, err error) {
 		w.device = auto
 	}
 	if w.device != auto {
-		err = h.checkDevice(w.engine, w.device)
+		err = h.checkDeviceOnceKnown(ctx, w.engine, w.device)
 	}
 	return w, err
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"strings"
+	"time"
 
 	"rbee.dev/rbee/inference/llamacpp"
 	"rbee.dev/rbee/ops"
@@ -85,6 +86,25 @@ func (h *Hive) autoEngine(ctx context.Context) (engine, program string, err erro
 		return builtin, "", nil
 	}
 	return llamaCpp, path, nil
+}
+
+// lookSoon is how long the first look at the devices takes that is not worth a word.
+const lookSoon = 500 * time.Millisecond
+
+// checkDeviceOnceKnown is checkDevice after the first look at the devices, which the
+// cards' drivers may hold up; that is bounded where they are asked.
+func (h *Hive) checkDeviceOnceKnown(ctx context.Context, engine, id string) error {
+	if id != processor {
+		soon, cancel := context.WithTimeout(ctx, lookSoon)
+		defer cancel()
+		if h.machine.known(soon) != nil && ctx.Err() == nil {
+			ops.Narrate(ctx, "device_wait", "waiting for the first look at the devices: a card's driver takes its time")
+		}
+		if err := h.machine.known(ctx); err != nil {
+			return err
+		}
+	}
+	return h.checkDevice(engine, id)
 }
 
 // checkDevice refuses a device that is not there, or that the engine does not

@@ -62,3 +62,25 @@ func TestALookThatIsCutShortForgetsNoCard(t *testing.T) {
 	}
 	wantCode(t, h.checkDevice(llamaCpp, "cuda:0"), ops.CodeNotFound, "it has: cpu; not usable: "+h.machine.wrong()[0])
 }
+
+func TestADeviceIsRefusedOnlyOnceTheDriversHaveBeenHeard(t *testing.T) {
+	free := uint64(1 << 34)
+	h := roomy(t, &free)
+	h.machine.looked = make(chan struct{})
+	h.machine.lookQuickly(t.Context())
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := h.checkDeviceOnceKnown(gone, llamaCpp, "cuda:0"); ops.CodeOf(err) == ops.CodeNotFound || err == nil {
+		t.Errorf("who does not wait is told %v", err)
+	}
+	if err := h.checkDeviceOnceKnown(gone, llamaCpp, processor); err != nil {
+		t.Errorf("of the CPU: %v", err)
+	}
+	told := make(chan error, 1)
+	var said story
+	go func() { told <- h.checkDeviceOnceKnown(said.told(t.Context()), llamaCpp, "cuda:0") }()
+	cards(t, h, "CUDA0", 9000)
+	if err := <-told; err != nil {
+		t.Errorf("of a card that was found meanwhile: %v", err)
+	}
+}

@@ -104,7 +104,7 @@ func (h *Hive) resolveWay(ctx context.Context, engine, device string) (want, err
 	}
 	switch {
 	case !w.anyDevice:
-		err = h.checkDevice(w.engine, w.device)
+		err = h.checkDeviceOnceKnown(ctx, w.engine, w.device)
 	case w.engine == builtin:
 		w.device = "cpu"
 	default: // the engine takes what there is
