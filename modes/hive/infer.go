@@ -155,7 +155,7 @@ func neverTaken(ctx context.Context, m *member, err error) bool {
 		return false
 	}
 	if !m.loaded() {
-		return false // the next one would fare no better
+		return m.killed() // else the next one would fare no better
 	}
 	logs, err := filepath.Glob(filepath.Join(m.folder, home.WorkerJobs, s.JobID()+".*"))
 	return err == nil && len(logs) == 0

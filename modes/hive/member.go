@@ -222,6 +222,12 @@ func (m *member) hasFailed() bool {
 	return m.failed
 }
 
+// killed reports whether somebody killed the process before its model was loaded: of
+// that the model is not to blame.
+func (m *member) killed() bool {
+	return m.dead() && m.hasFailed() && !m.loaded() && m.child != nil && m.child.Killed()
+}
+
 // dead reports whether the process is gone.
 func (m *member) dead() bool {
 	select {

@@ -18,12 +18,19 @@ func (h *Hive) WorkerSpawn(ctx context.Context, o ops.WorkerSpawn) (ops.Worker, 
 	if o.RoomOnly || o.WouldFit {
 		return h.roomOnly(ctx, w)
 	}
-	id := workerID(ctx)
-	m, err := h.place(ctx, w, func() bool { return h.fleet.lives(id) }, func(w want) (*member, bool) { return h.fleet.spawn(w, id) })
+	m, err := h.spawn(ctx, w)
 	if err != nil {
 		return ops.Worker{}, err
 	}
-	if err := m.wait(ctx); err != nil {
+	err = m.wait(ctx)
+	if m.killed() && ctx.Err() == nil {
+		ops.Warn(ctx, "worker_failed", "%v, while it loaded; it is started once more", m.why)
+		if m, err = h.spawn(ctx, w); err != nil {
+			return ops.Worker{}, err
+		}
+		err = m.wait(ctx)
+	}
+	if err != nil {
 		if ctx.Err() != nil && !errors.Is(err, ops.ErrDetached) { // nobody wants it any more
 			return ops.Worker{}, errors.Join(err, h.fleet.remove(context.WithoutCancel(ctx), m))
 		}
@@ -35,6 +42,12 @@ func (h *Hive) WorkerSpawn(ctx context.Context, o ops.WorkerSpawn) (ops.Worker, 
 		ops.Narrate(ctx, "worker_context", "a request may hold %d tokens: %s has made that of %d", i.Context, i.Engine, w.context)
 	}
 	return i, nil
+}
+
+// spawn is the worker that the context's job starts, or has started.
+func (h *Hive) spawn(ctx context.Context, w want) (*member, error) {
+	id := workerID(ctx)
+	return h.place(ctx, w, func() bool { return h.fleet.lives(id) }, func(w want) (*member, bool) { return h.fleet.spawn(w, id) })
 }
 
 func (h *Hive) narrateStart(ctx context.Context, m *member, w want) {

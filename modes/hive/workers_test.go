@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -156,6 +157,38 @@ func TestASpawnThatIsCancelledLeavesNoWorker(t *testing.T) {
 	await(t, h.Client, func(s ops.HiveSnapshot) bool { return len(s.Workers) == 0 })
 	if process.Alive() {
 		t.Error("the process lives on")
+	}
+}
+
+// TestAWorkerThatIsKilledWhileItLoadsIsStartedOnceMore: killed again, it fails.
+func TestAWorkerThatIsKilledWhileItLoadsIsStartedOnceMore(t *testing.T) {
+	for _, kills := range []int{1, 2} {
+		t.Setenv(loadTime, "1h")
+		h := start(t)
+		var killed []int
+		_, err := h.Do(t.Context(), ops.WorkerSpawn{}, "", func(r transport.Received) error {
+			if n, ok := r.Event.(ops.NarrationEvent); !ok || n.Action != "worker_start" || len(killed) == kills {
+				return nil
+			}
+			s := await(t, h.Client, func(s ops.HiveSnapshot) bool {
+				return len(s.Workers) == 1 && s.Workers[0].PID > 0 && !slices.Contains(killed, s.Workers[0].PID)
+			})
+			killed = append(killed, s.Workers[0].PID)
+			if len(killed) == kills {
+				t.Setenv(loadTime, "0s") // of one that were started now
+			}
+			kill(t, s.Workers[0].PID)
+			return nil
+		})
+		if len(killed) != kills {
+			t.Errorf("%d were killed", len(killed))
+		}
+		if kills == 1 && err != nil {
+			t.Errorf("it fails with %v", err)
+		}
+		if kills == 2 {
+			wantError(t, err, ops.CodeUnavailable, "ended: killed by signal 9")
+		}
 	}
 }
 

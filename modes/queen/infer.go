@@ -103,6 +103,9 @@ func (q *Queen) try(ctx context.Context, r schedule.Request, o ops.Infer) (any, 
 			}
 			return answer, err
 		}
+		if r.Model == "" {
+			r.Model = lease.Worker.Model // it is not chosen anew, nor told of again
+		}
 		if r.Again = true; !r.Running { // what the first engine says that has failed is told in the end
 			failed = ofWorker(err, lease.Worker)
 		}

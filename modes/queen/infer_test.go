@@ -154,19 +154,19 @@ func TestAJobThatAnEngineHasFailedGoesToAnotherWorkerThatThereIs(t *testing.T) {
 				}
 				return ops.Answer{WorkerID: i.WorkerID}, nil
 			})
-			q.books.heard("gpu1", ops.HiveSnapshot{Models: []ops.Model{{ID: "small"}}, Workers: []ops.Worker{
+			q.books.heard("gpu1", ops.HiveSnapshot{Models: []ops.Model{{ID: "small", AddedAt: time.Now()}}, Workers: []ops.Worker{
 				{ID: "whole", HiveID: "gpu1", Model: "small", State: ops.WorkerReady, Slots: 4},
 				{ID: "whole2", HiveID: "gpu1", Model: "small", State: ops.WorkerReady, Slots: 4},
 			}}, time.Now())
 			sink := &noted{}
-			_, err := q.assign(ops.WithSink(t.Context(), sink), ops.Infer{Model: "small", Prompt: "Tell"})
+			_, err := q.assign(ops.WithSink(t.Context(), sink), ops.Infer{Prompt: "Tell"})
 			if len(asked) != tt.asked {
 				t.Errorf("%q were asked", asked)
 			}
 			if tt.err == "" && err != nil || tt.err != "" && (err == nil || err.Error() != tt.err || !strings.Contains(ops.AsError(err).Hint, "rbee worker delete whole --hive gpu1")) {
 				t.Errorf("it fails with %v", err)
 			}
-			if told := strings.Join(sink.said, "\n"); !strings.Contains(told, "worker whole of gpu1, which runs small: boom; worker whole2 of gpu1 is asked in its place") {
+			if told := strings.Join(sink.said, "\n"); !strings.Contains(told, "worker whole of gpu1, which runs small: boom; worker whole2 of gpu1 is asked in its place") || strings.Count(told, "no model was named") != 1 {
 				t.Errorf("it says %q", told)
 			}
 		})
