@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/gofrs/flock"
+
+	"rbee.dev/rbee/ops"
 )
 
 // Record is what a pid file says of the daemon that holds it.
@@ -80,6 +82,10 @@ func Lock(path string, r Record) (*PIDFile, Record, error) {
 			return nil, Record{}, fmt.Errorf("%w (its pid file %s cannot be read: %w)", ErrRunning, path, err)
 		}
 		return nil, holder, ErrRunning
+	}
+	if info, err := os.Stat(path); err == nil && info.IsDir() {
+		err := ops.Errorf(ops.CodeUnavailable, "a folder is where the pid file belongs: %s", path).WithHint("remove the folder")
+		return nil, Record{}, errors.Join(err, lock.Close())
 	}
 	p := &PIDFile{path: path, lock: lock}
 	if err := p.Write(r); err != nil {

@@ -2,8 +2,10 @@ package hive
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"os"
 	"time"
@@ -50,7 +52,7 @@ func (c *ServeCmd) Run(ctx context.Context, h home.Home, stderr io.Writer) error
 	detached := os.Getenv(daemon.DetachedEnv) != ""
 	log, file, err := daemon.Logger("hive", h.Log("hive"), stderr, detached)
 	if err != nil {
-		return err
+		return notUp(err)
 	}
 	defer file.Close()
 	if err := slice.Short(); err != nil {
@@ -63,7 +65,7 @@ func (c *ServeCmd) Run(ctx context.Context, h home.Home, stderr io.Writer) error
 	hive, err := New(Options{
 		Home: h, Name: c.Name, Listen: c.Listen, Service: c.Service, IdleTimeout: c.IdleTimeout, Memory: c.Memory, Binary: exe, Cores: cores.Find(), Log: log,
 	})
-	if err != nil {
+	if err = notUp(err); err != nil {
 		if detached { // nobody sees what is returned
 			log.Error().Err(err).Str("hint", ops.AsError(err).Hint).Msg("the hive cannot start")
 		}
@@ -90,4 +92,13 @@ func (c *ServeCmd) check() error {
 		return ops.Invalid("idle-timeout", "must not be below 0, got %s", c.IdleTimeout)
 	}
 	return daemon.CheckSilenceEnv()
+}
+
+// notUp is the error of a hive that cannot start, with what helps where it is a file
+// that cannot be written.
+func notUp(err error) error {
+	if _, file := errors.AsType[*fs.PathError](err); file && ops.AsError(err).Hint == "" {
+		return ops.AsError(err).WithHint(home.Elsewhere)
+	}
+	return err
 }

@@ -59,7 +59,7 @@ func find(getenv func(string) string) (Home, error) {
 			return filepath.Join(dir, "rbee"), nil
 		}
 		if user == "" {
-			return "", fmt.Errorf("neither $%s nor $HOME is set: set RBEE_HOME to a folder of yours", variable)
+			return "", ops.Errorf(ops.CodeInvalid, "neither $%s nor $HOME is set: set RBEE_HOME to a folder of yours", variable)
 		}
 		return filepath.Join(user, fallback, "rbee"), nil
 	}

@@ -46,8 +46,8 @@ func TestFindFollowsTheEnvironment(t *testing.T) {
 
 func TestFindWithoutAnyHomeSaysWhatToSet(t *testing.T) {
 	_, err := home.Find(func(string) string { return "" })
-	if err == nil || !strings.Contains(err.Error(), "RBEE_HOME") {
-		t.Errorf("got %v, want an error that names RBEE_HOME", err)
+	if ops.CodeOf(err) != ops.CodeInvalid || !strings.Contains(err.Error(), "RBEE_HOME") {
+		t.Errorf("got %v, want an invalid that names RBEE_HOME", err)
 	}
 }
 
