@@ -210,7 +210,7 @@ func TestWhatCannotBeLoadedSaysWhyInTheProgramsWords(t *testing.T) {
 		spec       inference.Spec
 	}{
 		{"a broken file", "failed to read key-value pairs", ops.CodeUnavailable, inference.Spec{ModelPath: broken}},
-		{"a device that is not there", "CUDA7", ops.CodeUnavailable, inference.Spec{ModelPath: tinybee(t), Device: "cuda:7"}},
+		{"a device that is not there", "finds no such device: invalid device: CUDA7", ops.CodeUnavailable, inference.Spec{ModelPath: tinybee(t), Device: "cuda:7"}},
 		{"no file", "no such file", ops.CodeNotFound, inference.Spec{ModelPath: "/nowhere.gguf"}},
 		{"a flag that is refused", "--lora is not passed on", ops.CodeInvalid, inference.Spec{ModelPath: tinybee(t), Flags: []string{"lora=/x"}}},
 	} {

@@ -72,7 +72,10 @@ func unheard(lines []string, program string) error {
 		if m := unknownFlag.FindStringSubmatch(line); m != nil {
 			return ops.Errorf(ops.CodeUnsupported, "the %s at %s knows no %s", Name, program, m[1]).WithHint("`rbee engine flags` lists those that one knows")
 		}
-		if m := wrongValue.FindStringSubmatch(line); m != nil {
+		if m := wrongValue.FindStringSubmatch(line); m != nil && m[1] == "--device" {
+			return ops.Errorf(ops.CodeUnavailable, "the %s at %s finds no such device: %s", Name, program, m[2]).
+				WithHint("`rbee hive get` lists the devices of a hive; `rbee engine install --accelerator` brings a build for them, where this is not")
+		} else if m != nil {
 			return ops.Errorf(ops.CodeUnsupported, "the %s at %s takes no such %s: %s", Name, program, m[1], m[2]).WithHint("`rbee engine flags` says what it takes")
 		}
 	}
