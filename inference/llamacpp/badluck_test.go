@@ -87,6 +87,27 @@ func TestAProgramThatIsTooOldIsWhyNothingLoads(t *testing.T) {
 	}
 }
 
+func TestAProgramThatIsTooOldAndNamedIsToBeNamedAnew(t *testing.T) {
+	old := program(t, "echo 'version: 4000 (abc)'")
+	t.Setenv(PathEnv, old)
+	if _, err := Ask(t.Context(), old); !strings.Contains(ops.AsError(err).Hint, PathEnv+" names it") { // what is installed would not be taken
+		t.Errorf("the hint of %v is %q", err, ops.AsError(err).Hint)
+	}
+}
+
+func TestAProgramThatEndsWithoutAWordSaysWhatToDo(t *testing.T) {
+	for ends, want := range map[string][2]string{
+		"exit 3":     {"llama-server ended (exit status 3)", "`rbee engine install` brings another llama-server"},
+		"kill -9 $$": {"llama-server ended (signal 9, killed)", "give it less to hold"},
+	} {
+		path := program(t, `test "$1" = --version && echo 'version: 0.7.0 (build 11669, commit x)' || `+ends)
+		_, err := Open(t.Context(), inference.Spec{ModelPath: tinybee(t), Device: "cpu", Threads: 1}, Options{Path: path})
+		if err == nil || !strings.Contains(err.Error(), want[0]) || !strings.Contains(ops.AsError(err).Hint, want[1]) {
+			t.Errorf("%s: %v (%s)", ends, err, ops.AsError(err).Hint)
+		}
+	}
+}
+
 // TestAProgramThatHangsFailsTheAnswerAndNotTheNext: stopped, it neither answers
 // nor ends.
 func TestAProgramThatHangsFailsTheAnswerAndNotTheNext(t *testing.T) {

@@ -56,7 +56,11 @@ func explain(ctx context.Context, err error, program string, m model) error {
 			return ops.Errorf(ops.CodeUnavailable, "%s: %s cannot load it: %w", m.path, Name, &rejection{death, death.Lines[i]}).WithHint("%s", r.hint)
 		}
 	}
-	return ops.Errorf(ops.CodeUnavailable, "%s: %w", m.path, err)
+	e := ops.Errorf(ops.CodeUnavailable, "%s: %w", m.path, err)
+	if strings.HasPrefix(death.Status, "signal 9,") {
+		return e.WithHint("the system does that to a program when memory runs out: give it less to hold, by --context-length or --parallel, or take a smaller model")
+	}
+	return e.WithHint("`rbee engine install` brings another %s, and --engine builtin does without", Name)
 }
 
 // What the program says of an argument that it does not know, and of one whose value

@@ -45,7 +45,7 @@ func (v Version) check(program string) error {
 		return nil
 	}
 	e := ops.Errorf(ops.CodeUnsupported, "the %s at %s is too old: it is b%d, and rbee needs b%d or newer", Name, program, v.Build, Oldest).
-		WithHint("`rbee engine install` brings the newest one")
+		WithHint("%s", unusableHint(program))
 	e.Field = "worker"
 	return e
 }

@@ -181,7 +181,7 @@ func (m *models) unusable(id string, err error) ops.Model {
 // otherEngine is what to do about a model that the builtin engine cannot run.
 func (m *models) otherEngine() string {
 	if m.usual() != builtin {
-		return "leave the choice of the engine to the hive: llama.cpp, which it has, may run it"
+		return fmt.Sprintf("llama.cpp, which the hive has, may run it: leave the choice of the engine to the hive, unless `rbee engine list%s` says that it cannot be used", ops.HiveFlag(m.hive))
 	}
 	return fmt.Sprintf("`rbee engine install%s` brings llama.cpp, which may run it", ops.HiveFlag(m.hive))
 }

@@ -2,6 +2,8 @@ package hive
 
 import (
 	"context"
+	"errors"
+	"io/fs"
 	"os"
 	"sync"
 	"time"
@@ -36,7 +38,10 @@ func (p *programs) ask(ctx context.Context, path string) (llamacpp.Version, erro
 func (p *programs) get(ctx context.Context, path string) heard {
 	info, err := os.Stat(path)
 	if err != nil {
-		return heard{err: ops.Errorf(ops.CodeNotFound, "there is no %s: %w", path, err)}
+		if inner, ok := errors.AsType[*fs.PathError](err); ok {
+			err = inner.Err // the path is told already
+		}
+		return heard{err: ops.Errorf(ops.CodeNotFound, "%s cannot be run: %w", path, err)}
 	}
 	p.mu.Lock()
 	a, ok := p.known[path]

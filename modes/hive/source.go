@@ -133,7 +133,8 @@ func nameOf(source string) string {
 func openFile(path string) (_ *os.File, size int64, err error) {
 	info, err := os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, 0, ops.Errorf(ops.CodeNotFound, "there is no file %s on the hive's machine", path)
+		return nil, 0, ops.Errorf(ops.CodeNotFound, "there is no file %s on the hive's machine", path).
+			WithHint("is the path right? A model is hf:OWNER/REPOSITORY, a URL, or a GGUF file of that machine")
 	}
 	if err == nil && info.IsDir() {
 		return nil, 0, ops.Invalid("model", "%s is a folder", path).WithHint("name the GGUF file in it; of a model in parts, the first")

@@ -88,7 +88,8 @@ func (k *Keeper) missingFile(path, hive string) error {
 	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
-	e := ops.Errorf(ops.CodeNotFound, "there is no file %s on this machine", path)
+	e := ops.Errorf(ops.CodeNotFound, "there is no file %s on this machine", path).
+		WithHint("is the path right? A model is hf:OWNER/REPOSITORY, a URL, or a GGUF file of this machine")
 	here, err := os.Getwd()
 	if err != nil {
 		return e

@@ -320,6 +320,18 @@ func (r rewriting) RoundTrip(q *http.Request) (*http.Response, error) {
 	return transport.RoundTrip(q)
 }
 
+func TestWhatADownloadWasSentOnToIsNamedWhereItFails(t *testing.T) {
+	s := newServer(t, 1000)
+	answering(http.StatusForbidden)(s, nil)
+	hub := httptest.NewServer(http.RedirectHandler(s.URL+"/cdn", http.StatusFound))
+	t.Cleanup(hub.Close)
+	_, err := newFetcher(t, quick()).Fetch(t.Context(), fetch.File{URL: hub.URL + "/x", Size: -1}, filepath.Join(t.TempDir(), "x"), unseen)
+	wantCode(t, err, ops.CodeDenied)
+	if want := hub.URL + "/x (sent on to " + strings.TrimPrefix(s.URL, "http://") + ")"; !strings.Contains(err.Error(), want) {
+		t.Errorf("%v does not say %q", err, want)
+	}
+}
+
 // marking gives each answer another ETag.
 func marking(s *server) func(http.ResponseWriter, *http.Request) bool {
 	return func(http.ResponseWriter, *http.Request) bool {

@@ -176,6 +176,9 @@ func isInside(a netip.Addr) bool {
 // refusal is the error that an answer other than a file is, or nil.
 func refusal(answer *http.Response, what File) error {
 	shown := Shown(what.URL)
+	if at := answer.Request.URL.Host; at != "" && at != hostOf(what.URL) {
+		shown += " (sent on to " + at + ")"
+	}
 	switch code := answer.StatusCode; {
 	case code == http.StatusOK || code == http.StatusPartialContent:
 		kind, _, _ := mime.ParseMediaType(answer.Header.Get("Content-Type")) // none is as good as a wrong one
