@@ -81,7 +81,7 @@ func TestARestartThatCouldNotBeginLeavesTheQueen(t *testing.T) {
 	for _, tt := range []struct{ set, says string }{
 		{"RBEE_LISTEN=" + taken.Addr().String(), "another program has the port"},
 		{"RBEE_LISTEN=nowhere", "must be HOST:PORT"},
-		{"RBEE_HOST_NAMES=llm.example.org", "wants an API key"},
+		{"RBEE_HOST_NAMES=llm.example.org", "`rbee key create --name NAME`, and this again"},
 		{"RBEE_QUEUE_DEPTH=-1", "must be at least 1"},
 		{"RBEE_IDLE_TIMEOUT=soon", "idle-timeout"},
 	} {

@@ -199,4 +199,10 @@ func TestModelsShareTheMemoryOfOneHive(t *testing.T) {
 	if x := p.rbee("explain", last.ID); !strings.Contains(x, "it was refused\n") || !strings.Contains(x, "localhost  no      pinned models hold its memory") {
 		t.Errorf("it is explained by %s", x)
 	}
+
+	p.rbee("model", "unpin", "b")
+	guest := p.command("infer", "--model", "c", "--max-tokens", "3", "x", "--token", p.newSecret("--scope", "jobs", "--model", "c"))
+	if out, err := guest.CombinedOutput(); err != nil || !strings.Contains(string(out), "unloading another model, worker ") {
+		t.Errorf("a key for c alone: %v: %s", err, out)
+	}
 }

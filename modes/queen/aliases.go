@@ -198,6 +198,7 @@ func (q *Queen) doNamed(ctx context.Context, o ops.HiveOp) (result any, err erro
 	if name := modelOf(o); q.meant(name) != name {
 		ctx = withAlias(ctx, name)
 	}
+	ctx = q.discreetly(ctx)
 	if err := q.seesWorker(ctx, o); err != nil {
 		return nil, err
 	}
@@ -207,7 +208,7 @@ func (q *Queen) doNamed(ctx context.Context, o ops.HiveOp) (result any, err erro
 		result, err = q.route(ctx, o)
 	}
 	if err != nil {
-		return nil, q.access.Guest(ops.CallerOf(ctx)).Told(q.orAlias(ctx, o, err))
+		return nil, q.access.Guest(ops.CallerOf(ctx)).Told(q.nearerWorker(ctx, q.orAlias(ctx, o, err)))
 	}
 	return q.withAliases(ctx, o, result)
 }

@@ -9,6 +9,7 @@ import (
 	"rbee.dev/rbee/modes/daemon"
 	"rbee.dev/rbee/modes/queen/access"
 	"rbee.dev/rbee/modes/queen/schedule"
+	"rbee.dev/rbee/ops"
 )
 
 // check says whether a queen could start like that, as far as it can be told while
@@ -41,7 +42,10 @@ func (q *Queen) checkKeysOf(path string) error {
 	if q.access, err = access.Open(context.Background(), access.Options{DB: db}); err != nil {
 		return nil //nolint:nilerr // see above
 	}
-	return q.checkKeys()
+	if err := q.checkKeys(); err != nil {
+		return ops.AsError(err).WithHint("make one by the queen that runs: `rbee key create --name NAME`, and this again")
+	}
+	return nil
 }
 
 // checkFree wants an address that nobody has but the queen that runs.

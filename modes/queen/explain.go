@@ -23,8 +23,7 @@ func (q *Queen) Explain(ctx context.Context, o ops.Explain) (ops.Explanation, er
 	}
 	if err == nil && q.access.Sees(by, x.Client) {
 		x.KeyName = q.access.NameOf(x.Client)
-		e := ops.AsError(q.access.Guest(by).Told(&ops.Error{Message: x.Error, Hint: x.Hint}))
-		x.Error, x.Hint = e.Message, e.Hint
+		explained(&x, q.access.Guest(by))
 		return x, nil
 	}
 	there, ok := q.jobs.Job(o.ID)

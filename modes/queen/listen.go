@@ -125,7 +125,7 @@ func (q *Queen) checkKeys() error {
 		what = "being reached as " + strings.Join(q.Hosts, ", ")
 	}
 	return ops.Errorf(ops.CodeDenied, "%s wants an API key for inference, and there is none that is active", what).
-		WithHint("make one first, without these flags: `rbee key create --name NAME`, then `rbee queen stop`")
+		WithHint("make one by a queen of this machine alone: `RBEE_LISTEN= RBEE_HOST_NAMES= rbee key create --name NAME`, then `rbee queen stop`, and this again")
 }
 
 // without is a network's error without what was tried, which the reader is told

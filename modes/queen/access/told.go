@@ -12,14 +12,13 @@ import (
 // for, which are in the words of schedulers and hives, who know no keys. A hint with
 // such names becomes one that names his own.
 func (g *guest) Told(err error) error {
-	e := ops.AsError(err)
-	if e == nil || g.key == nil || len(g.key.Models) == 0 {
+	e, hidden := ops.AsError(err), g.hidden()
+	if e == nil || len(hidden) == 0 {
 		return err
 	}
-	names := g.access.Models()
-	hidden := slices.DeleteFunc(slices.Clone(names), func(name string) bool { return g.key.mayUse(name, g.access.Model) == nil })
 	message, hint := without(hidden, e.Message), e.Hint
 	if without(hidden, hint) != hint {
+		names := g.access.Models()
 		there := slices.DeleteFunc(slices.Clone(g.key.Models), func(name string) bool { return !slices.Contains(names, name) })
 		if hint = "of the models that the API key is for there are: " + strings.Join(there, ", "); len(there) == 0 {
 			hint = "none of the models that the API key is for is there: " + list(g.key.Models)
@@ -33,15 +32,35 @@ func (g *guest) Told(err error) error {
 	return e
 }
 
+// Words are what happens, in the words of schedulers and hives, as the guest is told it.
+func (g *guest) Words(text string) string { return without(g.hidden(), text) }
+
+// hidden are the names of models that the guest's key is not for.
+func (g *guest) hidden() []string {
+	if g.key == nil || len(g.key.Models) == 0 {
+		return nil
+	}
+	return slices.DeleteFunc(slices.Clone(g.access.Models()), func(name string) bool { return g.key.mayUse(name, g.access.Model) == nil })
+}
+
 // word is what can be a model's name, in a text.
-var word = regexp.MustCompile(`[\pL\pN](?:[-\pL\pN_.:/]*[\pL\pN])?`)
+var word = regexp.MustCompile(`"?[\pL\pN](?:[-\pL\pN_.:/]*[\pL\pN])?`)
+
+// everyday are words that most texts have. A model that is called so is hidden only
+// behind a quote, where it is named for sure: else nothing could be read any more. Another
+// word that is a model's name reads ill where it means something else, and no more.
+var everyday = []string{"rbee", "queen", "hive", "worker", "model", "models", "engine", "device", "key", "job", "a", "it", "is", "the", "no", "for"}
 
 // without is a text without those names.
 func without(names []string, text string) string {
+	if len(names) == 0 {
+		return text
+	}
 	return word.ReplaceAllStringFunc(text, func(w string) string {
-		if slices.Contains(names, w) {
-			return "another model"
+		name := strings.TrimPrefix(w, `"`)
+		if !slices.Contains(names, name) || name == w && slices.Contains(everyday, w) {
+			return w
 		}
-		return w
+		return strings.TrimSuffix(w, name) + "another model"
 	})
 }

@@ -50,6 +50,29 @@ func TestAGuestIsToldOfNoModelsButThoseOfHisKey(t *testing.T) {
 	}
 }
 
+// TestAModelCalledByAnEverydayWordLeavesMessagesReadable: it is hidden where it is
+// named in quotes.
+func TestAModelCalledByAnEverydayWordLeavesMessagesReadable(t *testing.T) {
+	o := newOffice(t)
+	o.Models = func() []string { return []string{"bee", "hive", "model", "rbee", "hornet"} }
+	narrow, _ := o.key(ops.KeyCreate{Models: []string{"bee"}})
+	wide, _ := o.key(ops.KeyCreate{})
+	const said = "the hive gpu1 has no room for the model bee beside \"hive\" and hornet (`rbee model list`)"
+	for key, want := range map[string]string{
+		narrow.ID: "the hive gpu1 has no room for the model bee beside \"another model\" and another model (`rbee model list`)",
+		wide.ID:   said,
+		"":        said,
+	} {
+		if got := o.Guest(key).Words(said); got != want {
+			t.Errorf("%q is told %s", key, got)
+		}
+	}
+	const hint = "`rbee model list` shows the models that the hive has"
+	if got := ops.AsError(o.Guest(narrow.ID).Told(ops.Errorf(ops.CodeNotFound, "no").WithHint(hint))).Hint; got != hint {
+		t.Errorf("a hint became %s", got)
+	}
+}
+
 // TestWhatAnotherNameMeansIsNotTold: to a key that is not for it.
 func TestWhatAnotherNameMeansIsNotTold(t *testing.T) {
 	o := newOffice(t)

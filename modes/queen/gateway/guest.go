@@ -16,6 +16,8 @@ type Guest interface {
 	May(model string) error
 	// Told is an error as the guest may be told it.
 	Told(err error) error
+	// Words are what happens as the guest may be told it.
+	Words(text string) string
 	// Reserve holds as many tokens as the request may use, or refuses it: by a
 	// [LaterError] where that is a matter of time. It is called before the request
 	// is answered, and Used after it.

@@ -58,6 +58,8 @@ func (v *visitor) Told(err error) error {
 	return err
 }
 
+func (v *visitor) Words(text string) string { return strings.ReplaceAll(text, "wasp", "another") }
+
 func (v *visitor) Used(u Use) {
 	v.mu.Lock()
 	defer v.mu.Unlock()

@@ -49,6 +49,9 @@ func (p *reply) say(text string) {
 		p.w.WriteHeader(http.StatusOK)
 		p.begun = true
 	}
+	if g := guestOf(p.r.Context()); g != nil {
+		text = g.Words(text)
+	}
 	_ = p.write([]byte(": "+strings.ReplaceAll(text, "\n", " ")+"\n\n"), true) // who is gone is noticed by the request's context
 }
 

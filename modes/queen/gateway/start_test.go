@@ -53,6 +53,20 @@ func TestAModelThatNobodyHasLoadedIsStartedOnceForAll(t *testing.T) {
 	}
 }
 
+// TestWhatIsDoneForAGuestIsToldInWordsForHim: of a model that is unloaded, too.
+func TestWhatIsDoneForAGuestIsToldInWordsForHim(t *testing.T) {
+	f := newFarm(t)
+	f.visit(&visitor{model: "bee"})
+	f.start = func(ctx context.Context, _ string) (ops.Worker, error) {
+		ops.Narrate(ctx, "worker_unload", "unloading wasp to make room for bee")
+		return f.add("w", events("hello", "[DONE]")), nil
+	}
+	_, _, text := f.send(http.MethodPost, "/v1/completions", streamed, nil)
+	if !strings.Contains(text, "unloading another to make room for bee\n") || strings.Contains(text, "wasp") || !strings.HasSuffix(text, "data: [DONE]\n\n") {
+		t.Errorf("it is told %q", text)
+	}
+}
+
 func TestAStartThatFailsIsTold(t *testing.T) {
 	f := newFarm(t)
 	said := false

@@ -1,0 +1,117 @@
+package queen
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"rbee.dev/rbee/modes/queen/access"
+	"rbee.dev/rbee/ops"
+)
+
+// narrow is a queen who has the models bee and hornet, and ctx's key for bee.
+func narrow(t *testing.T) (*Queen, string) {
+	t.Helper()
+	q, _ := remembering(t, nil)
+	var err error
+	names := func() []string { return []string{"bee", "hornet"} }
+	if q.access, err = access.Open(t.Context(), access.Options{DB: q.store.db, Token: "token", Models: names}); err != nil {
+		t.Fatal(err)
+	}
+	k, err := q.access.Create(t.Context(), ops.KeyCreate{Label: "guest", Digest: ops.KeyDigest(ops.NewKeySecret()), Models: []string{"bee"}, Scopes: []ops.Scope{ops.ScopeJobs}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	q.books.heard("gpu1", ops.HiveSnapshot{Workers: []ops.Worker{{ID: "wbee1", Model: "bee"}, {ID: "whornet", Model: "hornet"}}}, time.Now())
+	return q, k.ID
+}
+
+// TestAJobHearsOfNoModelsButThoseOfItsKey: from whichever daemon.
+func TestAJobHearsOfNoModelsButThoseOfItsKey(t *testing.T) {
+	q, key := narrow(t)
+	for by, want := range map[string]string{
+		key: "unloading another model to make room for bee",
+		"":  "unloading hornet to make room for bee",
+	} {
+		sink := &noted{}
+		ctx := q.discreetly(ops.WithCaller(ops.WithSink(t.Context(), sink), by))
+		ops.Narrate(ctx, "worker_unload", "unloading %s to make room for %s", "hornet", "bee")
+		at := ops.Cursor{Target: "gpu1", JobID: "j", Last: 3}
+		ops.SinkOf(ctx).Mark(ops.NarrationEvent{Human: "unloading hornet to make room for bee"}, at)
+		ops.Emit(ctx, ops.TokenEvent{Text: "hornet"})
+		if strings.Join(sink.said, "|") != want+"|"+want+"|hornet" {
+			t.Errorf("%q: it hears %q", by, sink.said)
+		}
+		if by == "" {
+			continue
+		}
+		ops.SinkOf(ctx).Mark(nil, at)
+		if ops.SinkOf(ctx).Cursor() != at {
+			t.Errorf("where it has got to is %+v", sink.at)
+		}
+	}
+	if ctx := ops.WithCaller(t.Context(), key); q.discreetly(ctx) != ctx {
+		t.Error("work without a job has got one")
+	}
+}
+
+// TestAHiddenWorkerIsNotProposed: in place of an id that none has.
+func TestAHiddenWorkerIsNotProposed(t *testing.T) {
+	q, key := narrow(t)
+	near := func(id string) error {
+		return ops.Errorf(ops.CodeNotFound, "there is no worker %q", id+"x").WithHint("did you mean %q? %s", id, workersHint)
+	}
+	for name, tt := range map[string]struct {
+		by, id string
+		told   bool
+	}{
+		"one's own":             {key, "wbee1", true},
+		"another one's":         {key, "whornet", false},
+		"to the queen's token":  {"", "whornet", true},
+		"one that is no worker": {key, "whorne", true},
+	} {
+		err := near(tt.id)
+		got := ops.AsError(q.nearerWorker(ops.WithCaller(t.Context(), tt.by), err))
+		if told := strings.Contains(got.Hint, tt.id); told != tt.told || !strings.HasSuffix(got.Hint, workersHint) {
+			t.Errorf("%s: %q", name, got.Hint)
+		}
+	}
+	if err := errors.New("why"); q.nearerWorker(ops.WithCaller(t.Context(), key), err).Error() != "why" || q.nearerWorker(t.Context(), nil) != nil {
+		t.Error("another error is changed")
+	}
+}
+
+// TestAnExplanationNamesNoModelsButThoseOfTheKey: and what is remembered stays whole.
+func TestAnExplanationNamesNoModelsButThoseOfTheKey(t *testing.T) {
+	q, key := narrow(t)
+	made := func() ops.Explanation {
+		return ops.Explanation{
+			Error: "bee: hornet is pinned", Hint: "`rbee model unpin hornet`",
+			Decisions: []ops.Decision{{
+				Notes: []string{"unloading hornet"}, Failed: "hornet holds its memory",
+				Workers: []ops.Considered{{Why: "it runs bee"}}, Hives: []ops.Considered{{Why: "hornet is pinned"}},
+			}},
+		}
+	}
+	kept := made()
+	told := kept
+	explained(&told, q.access.Guest(key))
+	d := told.Decisions[0]
+	for _, text := range []string{told.Error, told.Hint, d.Notes[0], d.Failed, d.Hives[0].Why} {
+		if strings.Contains(text, "hornet") || text == "" {
+			t.Errorf("told is %q", text)
+		}
+	}
+	if d.Workers[0].Why != "it runs bee" {
+		t.Errorf("its own model: %q", d.Workers[0].Why)
+	}
+	if d := kept.Decisions[0]; d.Notes[0] != "unloading hornet" || d.Failed != "hornet holds its memory" || d.Hives[0].Why != "hornet is pinned" {
+		t.Errorf("what is remembered became %+v", d)
+	}
+	all := made()
+	explained(&all, q.access.Guest(""))
+	if all.Error != kept.Error || all.Decisions[0].Notes[0] != "unloading hornet" {
+		t.Errorf("the queen's token is told %+v", all)
+	}
+}
