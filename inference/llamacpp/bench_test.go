@@ -32,6 +32,11 @@ import (
 // moment it is chance how many find a place in the server's first batch, so their
 // first tokens say little.
 //
+// When a first token comes depends on the server's batches by many times of what
+// is added, so ms-first-added takes thousands of streams to settle. ms-held is of
+// each stream by itself: its time to the first token without what passed between
+// the request's last byte to llama-server and its first token's coming from there.
+//
 // The smaller model is a good deal faster than what people use, so that what is
 // added shows; the larger one is of the size of the smallest that they do use.
 func BenchmarkStreams(b *testing.B) {
@@ -59,8 +64,8 @@ func BenchmarkStreams(b *testing.B) {
 	}
 }
 
-// bothSides are clients of a llama-server and of the engine before it.
-func bothSides(b *testing.B, shape gguftest.Model) [2]*http.Client {
+// bothSides are the ways to a llama-server itself and to the engine before it.
+func bothSides(b *testing.B, shape gguftest.Model) [2]side {
 	b.Helper()
 	e, folder := benchEngine(b, shape, 32)
 	front := filepath.Join(folder, "front.sock")
@@ -68,25 +73,31 @@ func bothSides(b *testing.B, shape gguftest.Model) [2]*http.Client {
 	if err != nil {
 		b.Fatal(err)
 	}
-	server := &http.Server{Handler: e}  //nolint:gosec // the clients are here
-	go func() { _ = server.Serve(l) }() // ends by Close
+	direct, through := side{server: &stopwatch{}}, side{server: &stopwatch{}}
+	server := &http.Server{Handler: through.server.before(e)} //nolint:gosec // the clients are here
+	go func() { _ = server.Serve(l) }()                       // ends by Close
 	b.Cleanup(func() { _ = server.Close() })
-	return [2]*http.Client{dialing(filepath.Join(folder, "engine.sock")), dialing(front)}
+	through.client, direct.client = dialing(front), dialing(filepath.Join(folder, "engine.sock"))
+	direct.client.Transport = watching{direct.client.Transport, direct.server}
+	return [2]side{direct, through}
 }
 
 // compare reports what so many streams get from either side.
-func compare(b *testing.B, sides [2]*http.Client, n int, apart time.Duration) {
-	for _, c := range sides { // warms it
-		streams(b, c, n, apart)
+func compare(b *testing.B, sides [2]side, n int, apart time.Duration) {
+	for _, s := range sides { // warms it
+		streams(b, s, n, apart)
 	}
 	var ratios, speeds []float64
-	var firsts [2][]float64
+	var firsts, outside [2][]float64
 	for b.Loop() {
 		var took [2]time.Duration
-		for i, c := range sides {
-			var each []float64
-			took[i], each = streams(b, c, n, apart)
-			firsts[i] = append(firsts[i], each...)
+		for i, s := range sides {
+			var each []begun
+			took[i], each = streams(b, s, n, apart)
+			for _, at := range each {
+				firsts[i] = append(firsts[i], milliseconds(at.first))
+				outside[i] = append(outside[i], milliseconds(at.first-at.inside))
+			}
 		}
 		ratios = append(ratios, took[0].Seconds()/took[1].Seconds())
 		speeds = append(speeds, float64(n*benchTokens)/took[1].Seconds())
@@ -95,8 +106,11 @@ func compare(b *testing.B, sides [2]*http.Client, n int, apart time.Duration) {
 	b.ReportMetric(median(ratios), "×direct")
 	b.ReportMetric(median(firsts[0]), "ms-first-direct")
 	b.ReportMetric(median(firsts[1])-median(firsts[0]), "ms-first-added")
+	b.ReportMetric(median(outside[1])-median(outside[0]), "ms-held")
 	b.ReportMetric(0, "ns/op")
 }
+
+func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 
 // median is the middle one: other work on the machine disturbs it little.
 func median(list []float64) float64 {
@@ -117,7 +131,7 @@ func BenchmarkStart(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		stream(b, dialing(filepath.Join(folder, "engine.sock")), 1)
+		stream(b, dialing(filepath.Join(folder, "engine.sock")), "", 1)
 		ours += time.Since(began)
 		_ = e.Close()
 
@@ -165,45 +179,56 @@ func dialing(socket string) *http.Client {
 	}}}
 }
 
+// begun is how long a stream took to its first token, and the server of it.
+type begun struct{ first, inside time.Duration }
+
 // streams runs n streams, each begun so long after the one before, and says how
-// long all of them took, and after how many milliseconds the first token of each
-// came.
-func streams(b *testing.B, c *http.Client, n int, apart time.Duration) (took time.Duration, firsts []float64) {
+// long all of them took, and when each began.
+func streams(b *testing.B, s side, n int, apart time.Duration) (took time.Duration, each []begun) {
 	b.Helper()
-	began := time.Now()
-	firsts = make([]float64, n)
+	start := time.Now()
+	each = make([]begun, n)
 	var running sync.WaitGroup
 	for i := range n {
 		running.Go(func() {
 			time.Sleep(time.Duration(i) * apart)
-			firsts[i] = float64(stream(b, c, benchTokens).Microseconds()) / 1000
+			name := strconv.Itoa(i)
+			began, first := stream(b, s.client, name, benchTokens)
+			each[i] = begun{first: first.Sub(began), inside: s.server.of(name, first)}
 		})
 	}
 	running.Wait()
-	return time.Since(began), firsts
+	return time.Since(start), each
 }
 
-// stream asks for so many tokens and says when the first one came.
-func stream(b *testing.B, c *http.Client, tokens int) (first time.Duration) {
+// stream asks for so many tokens and says when, and when the first one came.
+func stream(b *testing.B, c *http.Client, name string, tokens int) (began, first time.Time) {
 	body := fmt.Sprintf(`{"prompt":"Once upon a time","max_tokens":%d,"stream":true,"ignore_eos":true,"cache_prompt":false,"temperature":0}`, tokens)
-	began := time.Now()
-	answer, err := c.Post("http://x/v1/completions", "application/json", strings.NewReader(body))
+	began = time.Now()
+	ask, err := http.NewRequestWithContext(b.Context(), http.MethodPost, "http://x/v1/completions", strings.NewReader(body))
 	if err != nil {
 		b.Error(err)
-		return 0
+		return began, began
+	}
+	ask.Header.Set("Content-Type", "application/json")
+	ask.Header.Set(streamName, name)
+	answer, err := c.Do(ask)
+	if err != nil {
+		b.Error(err)
+		return began, began
 	}
 	defer answer.Body.Close()
 	done := false
 	for lines := bufio.NewScanner(answer.Body); lines.Scan(); {
-		if first == 0 && bytes.HasPrefix(lines.Bytes(), []byte("data:")) {
-			first = time.Since(began)
+		if first.IsZero() && bytes.HasPrefix(lines.Bytes(), []byte("data:")) {
+			first = time.Now()
 		}
 		done = done || lines.Text() == "data: [DONE]"
 	}
 	if !done {
 		b.Errorf("%s: it does not end well", answer.Status)
 	}
-	return first
+	return began, first
 }
 
 // startDirectly is how long a llama-server of the same settings takes to its
@@ -230,7 +255,7 @@ func startDirectly(b *testing.B, program string, s inference.Spec) time.Duration
 		}
 		time.Sleep(time.Millisecond)
 	}
-	stream(b, c, 1)
+	stream(b, c, "", 1)
 	took := time.Since(began)
 	_ = cmd.Process.Signal(syscall.SIGTERM)
 	_ = cmd.Wait() // it was asked to end
