@@ -11,7 +11,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -44,7 +46,8 @@ func Open(ctx context.Context, s inference.Spec) (_ *Engine, err error) {
 		program, err = filepath.Abs(program)
 	}
 	if err != nil {
-		e := ops.Errorf(ops.CodeNotFound, "there is no program %q that can be run", t.words[0])
+		e := ops.Errorf(ops.CodeNotFound, "there is no program %q that can be run", t.words[0]).
+			WithHint("give its whole path, or see that it is on the PATH that the hive has")
 		e.Field = "command"
 		return nil, e
 	}
@@ -78,11 +81,23 @@ func Open(ctx context.Context, s inference.Spec) (_ *Engine, err error) {
 	return e, nil
 }
 
-// unready adds to the error of a program that was given up what it was expected to do.
+// taken is what programs say of an address that another one has.
+var taken = regexp.MustCompile(`(?i)address already in use|EADDRINUSE|couldn't bind`)
+
+// unready adds to the error of a program that ended, or was given up, what it was
+// expected to do.
 func unready(t Template, err error) error {
 	d, ok := errors.AsType[*process.Death](err)
-	if !ok || d.Why == "" {
+	if !ok {
 		return err
+	}
+	if d.Why == "" && slices.ContainsFunc(d.Lines, taken.MatchString) {
+		return ops.Errorf(ops.CodeUnavailable, "%w", err).
+			WithHint("another program listens there: give the command again, which takes another port where the command line says {port}")
+	}
+	if d.Why == "" {
+		return ops.Errorf(ops.CodeUnavailable, "%w", err).
+			WithHint("run the command line by hand, with values for what is in braces, and see what it lacks")
 	}
 	where := "{socket}"
 	if t.uses["port"] {

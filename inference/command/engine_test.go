@@ -119,13 +119,14 @@ func TestWhatCannotBeStartedSaysWhy(t *testing.T) {
 	for _, c := range []struct {
 		name, says string
 		code       ops.Code
+		hint       string
 		spec       inference.Spec
 	}{
-		{"no command", "needs a command line", ops.CodeInvalid, inference.Spec{}},
-		{"no such program", `no program "warp-serve"`, ops.CodeNotFound, inference.Spec{Command: "warp-serve {socket}"}},
-		{"flags", "settings are in its command line", ops.CodeInvalid, inference.Spec{Command: "sh {socket}", Flags: []string{"x"}}},
+		{"no command", "needs a command line", ops.CodeInvalid, "", inference.Spec{}},
+		{"no such program", `no program "warp-serve"`, ops.CodeNotFound, "give its whole path", inference.Spec{Command: "warp-serve {socket}"}},
+		{"flags", "settings are in its command line", ops.CodeInvalid, "", inference.Spec{Command: "sh {socket}", Flags: []string{"x"}}},
 		{
-			"one that ends", "sh ended (exit status 3); its last lines: no GPU, no fun: fatal", ops.CodeUnavailable,
+			"one that ends", "sh ended (exit status 3); its last lines: no GPU, no fun: fatal", ops.CodeUnavailable, "run the command line by hand",
 			inference.Spec{Command: `sh -c 'echo no GPU, no fun: fatal; exit 3' {socket}`},
 		},
 	} {
@@ -133,6 +134,9 @@ func TestWhatCannotBeStartedSaysWhy(t *testing.T) {
 			_, err := Open(t.Context(), c.spec)
 			if ops.CodeOf(err) != c.code || !strings.Contains(err.Error(), c.says) {
 				t.Errorf("got %v (%s), want %q (%s)", err, ops.CodeOf(err), c.says, c.code)
+			}
+			if !strings.Contains(ops.AsError(err).Hint, c.hint) {
+				t.Errorf("the hint is %q, want %q", ops.AsError(err).Hint, c.hint)
 			}
 		})
 	}
@@ -152,5 +156,8 @@ func TestAPortThatIsTakenIsAnErrorInTheProgramsWords(t *testing.T) {
 	_, err = Open(t.Context(), llama(t, "--host 127.0.0.1 --port {port} --port "+taken))
 	if ops.CodeOf(err) != ops.CodeUnavailable || !strings.Contains(err.Error(), "llama-server ended (exit status 1); its last lines: ") || !strings.Contains(err.Error(), "couldn't bind") || !strings.Contains(err.Error(), taken) {
 		t.Errorf("got %v (%s)", err, ops.CodeOf(err))
+	}
+	if hint := ops.AsError(err).Hint; !strings.Contains(hint, "another program listens there") {
+		t.Errorf("the hint is %q", hint)
 	}
 }

@@ -293,6 +293,10 @@ func (m *models) manifest(id string) manifest {
 func (m *models) missing(id string) error {
 	e := ops.Errorf(ops.CodeNotFound, "there is no model %q on hive %s", id, m.hive)
 	ids := m.ids()
+	if info, err := m.root.Lstat(id); err == nil && info.Mode()&fs.ModeSymlink != 0 {
+		return ops.Errorf(ops.CodeNotFound, "%s is a link on hive %s that leads to no GGUF file", id, m.hive).
+			WithHint("remove it, or put there what it should lead to: %s", filepath.Join(m.dir, id))
+	}
 	if slices.Contains(ids, id) { // a folder, and nothing in it that could be one
 		return ops.Errorf(ops.CodeNotFound, "the folder %s of the models on hive %s holds no GGUF file", id, m.hive).
 			WithHint("put one there, or remove the folder: %s", filepath.Join(m.dir, id))

@@ -153,12 +153,14 @@ func TestNoNameAndNoLinkLeadsOutOfTheModelsFolder(t *testing.T) {
 	m.put(t, "inside/a.gguf", testdata.Tinybee())
 	m.put(t, "linked/.keep", nil)
 	for name, target := range map[string]string{
-		"folder": outside, "linked/a.gguf": secret, "up": "../" + filepath.Base(outside), "dangling": "/nowhere", "same": "inside",
+		"folder": outside, "linked/a.gguf": secret, "up": "../" + filepath.Base(outside), "dangling": "/nowhere", "lost": "none", "same": "inside",
 	} {
 		if err := os.Symlink(target, filepath.Join(m.dir, name)); err != nil {
 			t.Fatal(err)
 		}
 	}
+	_, err := m.choose(t.Context(), "lost")
+	wantCode(t, err, ops.CodeNotFound, "lost is a link on hive localhost that leads to no GGUF file", "remove it")
 	for _, id := range []string{"..", "../" + filepath.Base(outside), outside, "/etc", "a/../..", ".", "", "inside/../../x", "folder", "linked", "up", "dangling"} {
 		model, err := m.choose(t.Context(), id)
 		if err == nil && id != "" {
