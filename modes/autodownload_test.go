@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -22,6 +23,7 @@ import (
 
 // hub serves a repository bees/tiny with one model, and wasps/tiny with another in
 // a file of the same name, as Hugging Face does, and counts what is fetched of them.
+// Of bees/two it lists two of one quantisation.
 func hub(t *testing.T) (url string, fetched *atomic.Int32) {
 	t.Helper()
 	fetched = new(atomic.Int32)
@@ -38,6 +40,9 @@ func hub(t *testing.T) (url string, fetched *atomic.Int32) {
 			http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(file))
 		})
 	}
+	mux.HandleFunc("GET /api/models/bees/two/tree/main", func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = io.WriteString(w, `[{"type":"file","path":"a-Q8_0.gguf","size":5},{"type":"file","path":"b-Q8_0.gguf","size":5}]`)
+	})
 	s := httptest.NewServer(mux)
 	t.Cleanup(s.Close)
 	return s.URL, fetched
@@ -101,6 +106,14 @@ func TestAModelIsBroughtByTheRequestForIt(t *testing.T) {
 	if why := p.rbee("explain", job); !strings.Contains(why, "ended      with an error, after ") || !strings.Contains(why, "error      there is no bees/none") ||
 		!strings.Contains(why, "it is downloaded onto localhost\n              it failed: there is no bees/none") {
 		t.Errorf("it is explained so: %s", why)
+	}
+	_, err = c.Completions.New(t.Context(), openai.CompletionNewParams{Model: "hf:bees/two", Prompt: openai.CompletionNewParamsPromptUnion{OfString: openai.String("Once")}})
+	if refused, ok := errors.AsType[*openai.Error](err); !ok || refused.StatusCode != http.StatusBadRequest || refused.Param != "model" || !strings.Contains(refused.Message, "there are a-Q8_0.gguf, b-Q8_0.gguf") {
+		t.Errorf("what means two: %v", err)
+	}
+	out, err := p.command("infer", "-m", "hf:bees/two", "x").CombinedOutput()
+	if err == nil || strings.Count(string(out), "has several files with Q8_0") != 1 || strings.Contains(string(out), "is going to be called") {
+		t.Errorf("infer says of it %q, %v", out, err)
 	}
 }
 

@@ -88,7 +88,7 @@ func choose(models []hubModel, repo, wanted string, memory uint64, of func(whole
 	fitting := slices.DeleteFunc(slices.Clone(models), func(m hubModel) bool { return memory > 0 && need(m) > memory })
 	if len(fitting) == 0 {
 		least := slices.MinFunc(models, func(a, b hubModel) int { return cmp.Compare(a.size, b.size) })
-		return hubModel{}, "", ops.Errorf(ops.CodeConflict, "nothing of %s fits into the %s that a model can have on this machine: the smallest, %s, takes about %s to run",
+		return hubModel{}, "", ops.Invalid("model", "nothing of %s fits into the %s that a model can have on this machine: the smallest, %s, takes about %s to run",
 			repo, humanize.IBytes(memory), least.title(), humanize.IBytes(need(least))).
 			WithHint("`rbee model download hf:%s:%s` brings it all the same", repo, least.title())
 	}
@@ -163,7 +163,7 @@ func several(models []hubModel, repo, alike string) error {
 	for i, m := range models {
 		paths[i] = m.path
 	}
-	return ops.Errorf(ops.CodeConflict, "%s has several files with %s", repo, alike).
+	return ops.Invalid("model", "%s has several files with %s", repo, alike).
 		WithHint("name one, as in hf:%s:%s; there are %s", repo, paths[0], some(paths))
 }
 

@@ -161,7 +161,7 @@ func TestWhatAModelTakesIsReadFromItsFilesBeginningWhereThatDecides(t *testing.T
 		}
 	}
 	_, err := f.Hub(t.Context(), "hf:bees/tiny-GGUF", fetch.Room{Memory: gib, Need: func(fetch.Beginning, fetch.Beginning) (uint64, bool) { return 0, false }})
-	wantCode(t, err, ops.CodeConflict)
+	wantCode(t, err, ops.CodeInvalid)
 	if e := ops.AsError(err); !strings.Contains(e.Error(), "fits into the 1.0 GiB that a model can have on this machine: the smallest, Q3_K_M, takes about 3.8 GiB to run") {
 		t.Errorf("what fits nowhere: %v", e)
 	}
@@ -216,14 +216,14 @@ func TestWhatARepositoryDoesNotGiveIsAnErrorThatHelps(t *testing.T) {
 		{"hf:bees/elsewhere", ops.CodeUnavailable, "which is elsewhere"},
 		{"hf:bees/tiny-GGUF:Q8_1", ops.CodeNotFound, "did you mean Q8_0? It has F16, F32, Q4_0, Q8_0"},
 		{"hf:bees/tiny-GGUF:fp8", ops.CodeNotFound, "has no fp8 it has F16, F32, Q4_0, Q8_0"},
-		{"hf:bees/tiny-GGUF:Q8_0", ops.CodeConflict, "name one, as in hf:bees/tiny-GGUF:a-Q8_0.gguf; there are a-Q8_0.gguf, b-Q8_0.gguf"},
+		{"hf:bees/tiny-GGUF:Q8_0", ops.CodeInvalid, "name one, as in hf:bees/tiny-GGUF:a-Q8_0.gguf; there are a-Q8_0.gguf, b-Q8_0.gguf"},
 		{"hf:bees/tiny-GGUF:a-Q8.gguf", ops.CodeNotFound, "did you mean a-Q8_0.gguf or b-Q8_0.gguf"},
 		{"hf:bees/tiny-GGUF:story.gguf", ops.CodeNotFound, "it has a-Q8_0.gguf, b-Q8_0.gguf, cut-F16-00001-of-00003.gguf, cut-F32-00002-of-00008.gguf"},
 		{"hf:bees/tiny-GGUF:F16", ops.CodeNotFound, "has cut-F16 only in part: part 2 of 3 is missing"},
 		{"hf:bees/tiny-GGUF:Q4_0", ops.CodeNotFound, "has cut-Q4_0 only in part: parts 2 and 3 of 4 are missing"},
 		{"hf:bees/tiny-GGUF:cut/cut-F32-00002-of-00008.gguf", ops.CodeNotFound, "has cut-F32 only in part: 6 of 8 parts, 1, 3, 4 and others, are missing"},
 		{"hf:bees/cut", ops.CodeNotFound, "bees/cut has x-F16 only in part: part 2 of 3 is missing"},
-		{"hf:bees/tiny-GGUF", ops.CodeConflict, "takes about 9.3 GiB"},
+		{"hf:bees/tiny-GGUF", ops.CodeInvalid, "takes about 9.3 GiB"},
 	} {
 		t.Run(c.ref, func(t *testing.T) {
 			_, err := f.Hub(t.Context(), c.ref, fetch.Room{Memory: 4 << 30})

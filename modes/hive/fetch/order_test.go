@@ -62,7 +62,7 @@ func TestOfTwoModelsInOneRepositoryNobodyGuessesWhichIsMeant(t *testing.T) {
 		{"of none", "hf:bees/tiny-GGUF", map[string]int{"a.gguf": 1, "b.gguf": 2}, "several files with no quantisation in their names name one, as in hf:bees/tiny-GGUF:a.gguf; there are a.gguf, b.gguf"},
 	} {
 		_, err := fetcherOf(t, hub(t, c.files).URL, "").Hub(t.Context(), c.ref, fetch.Room{Memory: 64 * gib})
-		wantCode(t, err, ops.CodeConflict)
+		wantCode(t, err, ops.CodeInvalid)
 		if e := ops.AsError(err); e == nil || !strings.Contains(e.Error()+" "+e.Hint, c.says) {
 			t.Errorf("%s: %v (%s)", c.name, err, e.Hint)
 		}
