@@ -65,6 +65,11 @@ func TestMemoryThatPromptsMayFillIsNotPromisedTwice(t *testing.T) {
 			if _, after := h.freeIn(t.Context(), processor, nil); prompts == 0 || before-after < uint64(prompts) {
 				t.Errorf("%d bytes may be filled, and of %d are %d free", prompts, before, after)
 			}
+			w.context, w.parallel, w.device = 1<<20, 64, processor
+			free = 1 << 30 // of which a loading worker, which stays, has most
+			_, left := h.freeIn(t.Context(), processor, nil)
+			_, err = h.makeRoom(t.Context(), w)
+			wantCode(t, err, ops.CodeUnavailable, humanBytes(left-left/128)+" are free for it; "+humanBytes(free-left)+" more are kept for what its workers may still take")
 			m.info.PID = os.Getpid() // which has memory of its own
 			held, known := ownMemory(m.info.PID)
 			if !known {

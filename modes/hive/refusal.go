@@ -36,9 +36,24 @@ func (h *Hive) refusal(ctx context.Context, w want, run fit.Run, shape fit.Model
 		what = fmt.Sprintf("the part of %s that %s is to hold", what, where)
 	}
 	takes, has := apart(need.Total(), free)
-	return ops.Errorf(code, "%s takes about %s (%s), and of the %s that %s has, %s are free for it",
-		what, takes, strings.Join(parts, ", "), humanBytes(total), where, has).
+	return ops.Errorf(code, "%s takes about %s (%s), and of the %s that %s has, %s are free for it%s",
+		what, takes, strings.Join(parts, ", "), humanBytes(total), where, has, h.kept(ctx, s, free)).
 		WithHint("%s", h.wouldFit(w, run, shape, free)+h.stays(s, need.Total() <= total))
+}
+
+// kept tells of what is free in the spot, but for the workers that stay there: it is
+// "" where that is too little to be seen beside what is free for others, in bytes.
+func (h *Hive) kept(ctx context.Context, s spot, free uint64) string {
+	idle := h.idleIn(s)
+	var bytes uint64
+	for _, pool := range s.pools {
+		_, left := h.pool(ctx, pool)
+		bytes += min(left, h.promised(pool, idle))
+	}
+	if humanBytes(free) == humanBytes(free+bytes) {
+		return ""
+	}
+	return fmt.Sprintf("; %s more are kept for what its workers may still take, the prompts that they remember included", humanBytes(bytes))
 }
 
 // idleIn are the workers that are unloaded where a model needs their room in the

@@ -186,21 +186,29 @@ func (h *Hive) freeable(ctx context.Context, s spot) (total, free uint64) {
 // freeIn is free for one pool of memory: the machine's, or a card's.
 func (h *Hive) freeIn(ctx context.Context, pool string, gone map[*member]bool) (total, free uint64) {
 	total, free = h.pool(ctx, pool)
-	var promised uint64
+	for m := range gone {
+		if pools := h.machine.poolsOf(m.tell().Device); gone[m] && slices.Contains(pools, pool) {
+			free += h.given(m, pool) / uint64(len(pools))
+		}
+	}
+	return total, min(total, free-min(free, h.promised(pool, gone)))
+}
+
+// promised is how much of what counts as free in a pool the workers are still going
+// to take, without those that are gone.
+func (h *Hive) promised(pool string, gone map[*member]bool) (bytes uint64) {
 	for _, m := range h.fleet.all() {
 		pools := h.machine.poolsOf(m.tell().Device)
 		switch {
-		case gone[m] && slices.Contains(pools, pool):
-			free += h.given(m, pool) / uint64(len(pools))
 		case gone[m]:
 		case slices.Contains(pools, pool):
-			promised += h.outstanding(m, pool) / uint64(len(pools))
+			bytes += h.outstanding(m, pool) / uint64(len(pools))
 		case pool == processor: // its model is on a card, but not the prompts
 			held, _ := ownMemory(m.tell().PID)
-			promised += promptsOf(m.tell(), held, mostOfProgram)
+			bytes += promptsOf(m.tell(), held, mostOfProgram)
 		}
 	}
-	return total, min(total, free-min(free, promised))
+	return bytes
 }
 
 // pool is one pool of memory as the machine counts it, in bytes, 0 where it is not known.

@@ -64,7 +64,7 @@ func (s *Scheduler) places(l *line, r *Request) []Place {
 		}
 	}
 	s.placed = list
-	if most := l.largest(list, size); most != nil {
+	if most := l.largest(list, size, r.Hive != "" && from != nil); most != nil {
 		most.Barred = 0
 	}
 	return list
@@ -72,8 +72,9 @@ func (s *Scheduler) places(l *line, r *Request) []Place {
 
 // largest is the place with most memory where a model without workers is too large
 // for each hive that could have it, or nil. That hive may find room that nobody
-// knows of here, or else says in numbers what is missing and what would fit.
-func (l *line) largest(list []Place, size int64) (most *Place) {
+// knows of here, or else says in numbers what is missing and what would fit. It has
+// the model, unless one without will do, which is asked before the model is brought there.
+func (l *line) largest(list []Place, size int64, without bool) (most *Place) {
 	if slices.ContainsFunc(l.workers, func(w *worker) bool { return w.info.State != ops.WorkerFailed }) {
 		return nil
 	}
@@ -84,7 +85,7 @@ func (l *line) largest(list []Place, size int64) (most *Place) {
 		case p.Barred == Elsewhere || p.Barred == Missing:
 		case !small || p.Barred < waitable && p.Barred != 0:
 			return nil // it may be for that one
-		case p.Barred == TooLarge && p.OnDisk && (most == nil || p.hive.memory > most.hive.memory):
+		case p.Barred == TooLarge && (p.OnDisk || without) && (most == nil || p.hive.memory > most.hive.memory):
 			most = p
 		}
 	}

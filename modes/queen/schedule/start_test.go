@@ -67,7 +67,8 @@ func TestWorkersAreStartedWhereTheyFit(t *testing.T) {
 			d.add(ops.LocalHive, 1<<30)
 			d.broken["b"] = ops.Errorf(ops.CodeUnavailable, "bee takes about 6.0 GiB")
 		}, want: []string{"b"}, err: "bee takes about 6.0 GiB"},
-		"there, too, where that one is named": {set: func(d *depot) { d.add("a", 2<<30, big); d.add("b", 3<<30, big) }, r: Request{Hive: "a"}, want: []string{"a"}},
+		"there, too, where that one is named":                  {set: func(d *depot) { d.add("a", 2<<30, big); d.add("b", 3<<30, big) }, r: Request{Hive: "a"}, want: []string{"a"}},
+		"and where the one that is named would have to get it": {set: func(d *depot) { d.add("a", 3<<30, big); d.add("b", 2<<30) }, r: Request{Hive: "b"}, want: []string{"b"}, get: true},
 		"nowhere where it is larger than all memory, and the hive with more does not answer": {set: func(d *depot) {
 			d.add("a", 2<<30, big)
 			d.add("b", 64<<30, big)
