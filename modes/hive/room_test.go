@@ -316,7 +316,7 @@ func TestACardThatTheEngineCannotUseIsRefused(t *testing.T) {
 	cards(t, h, "Vulkan0", 9000, 9000)
 	w, _ := h.bee(t, llamaCpp, "cuda:1")
 	_, err := h.makeRoom(t.Context(), w)
-	wantCode(t, err, ops.CodeUnsupported, "the llama-server that is installed cannot use cuda:1 (NVIDIA GeForce RTX 4090): it is for vulkan")
+	wantCode(t, err, ops.CodeUnsupported, "the llama-server that is installed cannot use cuda:1 (NVIDIA GeForce RTX 4090): it is for vulkan", "where llama.cpp's release has one for cuda, and `rbee engine install --from URL` an archive of your own")
 }
 
 func TestACardIsNotPromisedTwice(t *testing.T) {

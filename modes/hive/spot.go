@@ -60,7 +60,7 @@ func (h *Hive) spots(ctx context.Context, w want) ([]spot, error) {
 		kinds := h.programs.accelerators(ctx, w.program) // "" where it does not say
 		gpus = slices.DeleteFunc(gpus, func(d ops.Device) bool { return kinds != "" && !slices.Contains(strings.Fields(kinds), d.Kind) })
 		if len(gpus) == 0 && !w.anyDevice {
-			return nil, unusable(named, kinds)
+			return nil, h.unusable(named, kinds)
 		}
 	}
 	if w.anyDevice {
@@ -84,10 +84,11 @@ func (h *Hive) withoutGPU(w want) spot {
 	return s
 }
 
-// unusable is the error for a GPU that the installed llama.cpp was not built for.
-func unusable(d ops.Device, kinds string) error {
+// unusable is the error for a GPU that the installed llama.cpp was not built for,
+// which may be the best that its release has.
+func (h *Hive) unusable(d ops.Device, kinds string) error {
 	e := ops.Errorf(ops.CodeUnsupported, "the llama-server that is installed cannot use %s (%s): it is for %s", d.ID, d.Name, kinds).
-		WithHint("`rbee engine install` brings one that can, or take --device cpu")
+		WithHint("`rbee engine install%[1]s` brings one that can where llama.cpp's release has one for %[2]s, and `rbee engine install%[1]s --from URL` an archive of your own; or take --device cpu", ops.HiveFlag(h.Name), d.Kind)
 	e.Field = "device"
 	return e
 }

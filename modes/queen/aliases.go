@@ -208,7 +208,7 @@ func (q *Queen) doNamed(ctx context.Context, o ops.HiveOp) (result any, err erro
 		result, err = q.route(ctx, o)
 	}
 	if err != nil {
-		return nil, q.access.Guest(ops.CallerOf(ctx)).Told(q.nearerWorker(ctx, q.orAlias(ctx, o, err)))
+		return nil, q.access.Guest(ops.CallerOf(ctx)).Told(q.nearerWorker(ctx, q.orElsewhere(o, q.orAlias(ctx, o, err))))
 	}
 	return q.withAliases(ctx, o, result)
 }

@@ -39,3 +39,31 @@ func TestAnAliasIsProposedWhereTheModelIsUnknown(t *testing.T) {
 		}
 	}
 }
+
+// TestADeviceIsLookedForOnOtherHives: where no hive was named.
+func TestADeviceIsLookedForOnOtherHives(t *testing.T) {
+	up := func(ids ...string) *entry {
+		e := &entry{state: ops.HiveUp}
+		for _, id := range ids {
+			e.snapshot.Hive.Devices = append(e.snapshot.Hive.Devices, ops.Device{ID: id})
+		}
+		return e
+	}
+	q := &Queen{books: books{hives: map[string]*entry{"localhost": up("cpu"), "gpu1": up("cpu", "cuda:0", "cuda:1"), "gpu2": up("cpu", "cuda:0")}}}
+	at := ops.OnHive{HiveID: "localhost"}
+	for name, tt := range map[string]struct {
+		op   ops.HiveOp
+		want string
+	}{
+		"two have it":     {ops.WorkerSpawn{Model: "m", Device: "cuda:0"}, "it is on gpu1 and gpu2: add --hive gpu1"},
+		"one has both":    {ops.Infer{Model: "m", Device: "cuda:0,cuda:1"}, "it is on gpu1: add --hive gpu1"},
+		"none has":        {ops.WorkerSpawn{Model: "m", Device: "cuda:7"}, "it has: cpu; no other hive that is up has it either"},
+		"a hive is named": {ops.WorkerSpawn{OnHive: at, Model: "m", Device: "cuda:0"}, "it has: cpu"},
+	} {
+		e := ops.Errorf(ops.CodeNotFound, "there is no device").WithHint("it has: cpu")
+		e.Field = "device"
+		if got := ops.AsError(q.orElsewhere(tt.op, e)).Hint; got != tt.want {
+			t.Errorf("%s: %q, want %q", name, got, tt.want)
+		}
+	}
+}

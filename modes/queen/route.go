@@ -92,6 +92,31 @@ func (q *Queen) tellWhere(err error, hive string, o ops.HiveOp) error {
 	return e.WithHint("add --hive %s", others[0])
 }
 
+// orElsewhere adds to the error of a hive that has no such device, where none was
+// named, which others have it.
+func (q *Queen) orElsewhere(o ops.HiveOp, err error) error {
+	e := ops.AsError(err)
+	device := workerOf(o).Device
+	if e == nil || e.Code != ops.CodeNotFound || e.Field != "device" || o.Hive() != "" || device == "" {
+		return err
+	}
+	have := q.books.whose(func(s ops.HiveSnapshot) bool {
+		for id := range strings.SplitSeq(device, ",") {
+			if !slices.ContainsFunc(s.Hive.Devices, func(d ops.Device) bool { return d.ID == id }) {
+				return false
+			}
+		}
+		return true
+	})
+	switch {
+	case len(have) > 0:
+		return e.WithHint("it is on %s: add --hive %s", strings.Join(have, " and "), have[0])
+	case len(q.books.ids()) > 1:
+		return e.WithHint("%s; no other hive that is up has it either", e.Hint)
+	}
+	return err
+}
+
 // modelOf is the model that an operation wants of a hive, or "".
 func modelOf(o ops.HiveOp) string {
 	switch o := o.(type) {
