@@ -2,6 +2,7 @@ package modes_test
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"net"
@@ -240,6 +241,28 @@ func TestADividedModelOutlivesItsQueen(t *testing.T) {
 	}
 	if now := f.part(main); now.ID != part.ID || now.PID != part.PID {
 		t.Errorf("the part was %+v, and is %+v", part, now)
+	}
+}
+
+// TestADividedModelComesBackDividedAfterItWasUnloaded: on the hives that it was on, with
+// the settings that it had.
+func TestADividedModelComesBackDividedAfterItWasUnloaded(t *testing.T) {
+	t.Parallel() // it waits
+	f := newDivided(t)
+	f.env = append(f.env, "RBEE_IDLE_TIMEOUT=2s")
+	f.rbee("queen", "restart")
+	f.spawn("tinybee", "--hives", "localhost,gpu1", "--context-length", "256")
+	want := f.greedy()
+	for range 2 { // of which the second comes back from what came back
+		f.await("unloaded with its part", func(list []ops.Worker) bool { return len(list) == 0 })
+		var said bytes.Buffer
+		again := f.command("infer", "--model", "tinybee", "--temperature", "0", "-n", "60", "Once upon a time")
+		again.Stderr = &said
+		got, err := again.Output()
+		if err != nil || string(got) != want {
+			t.Errorf("%v: it says %q, before %q", err, got, want)
+		}
+		says(t, said.String(), "tinybee comes back on localhost as it was started there: --context-length 256 --hives localhost,gpu1", "dividing the model over ")
 	}
 }
 
