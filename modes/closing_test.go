@@ -1,8 +1,12 @@
 package modes_test
 
 import (
+	"bufio"
+	"context"
 	"errors"
 	"net/http"
+	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -59,5 +63,48 @@ func TestAStreamEndsBeforeItsQueenDoes(t *testing.T) {
 	}
 	if told, ok := errors.AsType[*openai.Error](<-inOnePiece); !ok || told.StatusCode != http.StatusServiceUnavailable || told.Code != "cancelled" {
 		t.Errorf("in one piece: %v", told)
+	}
+}
+
+// TestARestartIsBroughtToItsEnd interrupts the command while the queen waits for a
+// stream to end: half a restart would leave no queen.
+func TestARestartIsBroughtToItsEnd(t *testing.T) {
+	p := newPlace(t)
+	c := newOpenAI(p)
+	ctx, leave := context.WithCancel(t.Context())
+	defer leave()
+	stream := c.Completions.NewStreaming(ctx, openai.CompletionNewParams{
+		Model: "slow", MaxTokens: openai.Int(4000), Prompt: openai.CompletionNewParamsPromptUnion{OfString: openai.String("Once upon a time")},
+	})
+	defer stream.Close()
+	if !stream.Next() {
+		t.Fatal(stream.Err())
+	}
+	before := p.record("queen").PID
+	restart := p.command("queen", "restart")
+	said, err := restart.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := restart.Start(); err != nil {
+		t.Fatal(err)
+	}
+	var told []string
+	for lines := bufio.NewScanner(said); lines.Scan(); {
+		told = append(told, lines.Text())
+		switch {
+		case strings.Contains(lines.Text(), "waiting for answers"):
+			if err := restart.Process.Signal(os.Interrupt); err != nil {
+				t.Fatal(err)
+			}
+		case strings.Contains(lines.Text(), "is ending already"):
+			leave()
+		}
+	}
+	if err := restart.Wait(); err != nil || !slices.ContainsFunc(told, func(line string) bool { return strings.Contains(line, "is ending already") }) {
+		t.Errorf("interrupted, it ends with %v and says %q", err, told)
+	}
+	if after := p.record("queen"); after.PID == before || !after.Alive() {
+		t.Errorf("the queen was process %d and is %d", before, after.PID)
 	}
 }

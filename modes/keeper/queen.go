@@ -226,7 +226,8 @@ set again, or is given to the hive for good by ` + "`rbee hive env`" + `.
 Workers stay, and jobs go on, those of ` + "`rbee infer`" + ` too. Answers of the APIs (and
 of ` + "`rbee chat`" + `) have ten seconds to end; then they end with an error that says to ask
 again. The queen has the flags of the one before, but for those whose variable is set
-now. A hive that is a service of this machine stays as it is.
+now. A hive that is a service of this machine stays as it is. Once she was asked to
+end, Ctrl-C no longer cancels it: it would leave no queen.
 
 Examples:
   rbee queen restart
@@ -245,6 +246,12 @@ func (QueenRestart) Run(ctx context.Context, k *Keeper) error {
 		if err := k.couldStart(ctx, listen, args); err != nil {
 			return err
 		}
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		var through func() bool
+		ctx, through = k.through(ctx)
+		defer through()
 		if err := k.shutdown(ctx, record, daemon.ScopeSelf); err != nil {
 			return err
 		}
@@ -257,6 +264,14 @@ func (QueenRestart) Run(ctx context.Context, k *Keeper) error {
 		return err
 	}
 	return QueenStatus{}.Run(ctx, k)
+}
+
+// through returns a context for what must not stop half way, between a queen that is
+// asked to end and the one in her place. Who interrupts it is told so, until release.
+func (k *Keeper) through(ctx context.Context) (_ context.Context, release func() bool) {
+	return context.WithoutCancel(ctx), context.AfterFunc(ctx, func() {
+		k.say("keeper: the queen is ending already, so another is started all the same; a second Ctrl-C would leave none")
+	})
 }
 
 // couldStart refuses to end a queen for one that could not start: with a variable
