@@ -29,11 +29,6 @@ func (s served) Close()                     { s.client.Close() }
 // whose model is divided, and another one, whole.
 func serving(t *testing.T, do func(ctx context.Context, o ops.HiveOp) (any, error)) *Queen {
 	t.Helper()
-	jobs, err := job.NewServer(job.Options[ops.HiveOp]{Mode: "hive", Dir: t.TempDir(), Log: zerolog.Nop(), Run: do})
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := httptest.NewServer(jobs)
 	q := &Queen{splits: newSplits()}
 	q.Log = zerolog.Nop()
 	q.schedule = schedule.New(schedule.Options{})
@@ -42,16 +37,31 @@ func serving(t *testing.T, do func(ctx context.Context, o ops.HiveOp) (any, erro
 	q.books.heard("gpu1", ops.HiveSnapshot{Workers: []ops.Worker{
 		{ID: "w", HiveID: "gpu1", Model: "big", State: ops.WorkerReady, Parts: []string{"gpu2"}}, {ID: "whole", HiveID: "gpu1", Model: "small", State: ops.WorkerReady},
 	}}, time.Now())
-	q.hives.add(t.Context(), "gpu1", served{transport.New(transport.Options{Name: "hive gpu1", BaseURL: s.URL})}, func(ctx context.Context) { <-ctx.Done() })
-	t.Cleanup(func() {
+	q.addServed(t, "gpu1", do)
+	t.Cleanup(func() { // before the hives' servers
 		q.hives.close()
 		q.schedule.Close()
+	})
+	return q
+}
+
+// addServed adds a hive that does operations so.
+func (q *Queen) addServed(t *testing.T, id string, do func(ctx context.Context, o ops.HiveOp) (any, error)) {
+	t.Helper()
+	jobs, err := job.NewServer(job.Options[ops.HiveOp]{Mode: "hive", Dir: t.TempDir(), Log: zerolog.Nop(), Run: do})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := httptest.NewServer(jobs)
+	h := served{transport.New(transport.Options{Name: "hive " + id, BaseURL: s.URL})}
+	q.hives.add(t.Context(), id, h, func(ctx context.Context) { <-ctx.Done() })
+	t.Cleanup(func() {
+		h.Close()
 		if err := jobs.Stop(context.WithoutCancel(t.Context())); err != nil {
 			t.Error(err)
 		}
 		s.Close()
 	})
-	return q
 }
 
 // noted is a sink that keeps what is said.

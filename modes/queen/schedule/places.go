@@ -106,6 +106,8 @@ func (l *line) judge(p *Place, r *Request, size int64, mends bool) {
 		p.Barred = Down
 	case h.drained:
 		p.Barred = Drained
+	case r.Refused[h.id]:
+		p.Barred = Refused
 	case h.claim != nil && h.claim.line != l:
 		p.Barred = Promised
 	case h.claim.busy():

@@ -31,6 +31,7 @@ const (
 	Missing                     // the hive has not got the model and cannot get it
 	InTheWay                    // a worker that has failed it loads again, and holds the memory
 	Cooling                     // a worker could not be started there a moment ago
+	Refused                     // the hive would not start a worker for this request
 )
 
 // texts are the reasons' words for programs, and for people.
@@ -58,6 +59,7 @@ var texts = map[Reason]struct{ word, human string }{
 	Missing:   {"missing", "it has not got the model, and nobody to get it from"},
 	InTheWay:  {"in_the_way", "a worker that has failed this request holds its memory"},
 	Cooling:   {"cooling", "a worker could not be started there a moment ago"},
+	Refused:   {"refused", "it has not got what the worker needs"},
 }
 
 // String is the reason as a person reads it.

@@ -27,6 +27,8 @@ type Request struct {
 	Hive, Engine, Device string
 	// Without are workers that have failed it already.
 	Without map[Key]bool
+	// Refused are hives that would not start a worker for it.
+	Refused map[string]bool
 	// Again says that it was let in before, and is tried again: it is not sent
 	// away because too many wait.
 	Again bool
