@@ -21,22 +21,18 @@ func models(w io.Writer, list []ops.Model) {
 	row(w, "MODEL", "SIZE", "MEMORY", "QUANTIZATION", "ARCHITECTURE", "CONTEXT", "HIVES", "NOTE")
 	for _, same := range alike(list) {
 		m := same[0]
-		var hives, notes []string
+		var hives []string
 		for _, on := range same {
 			hives = append(hives, on.HiveID)
-			if on.Error != "" {
-				notes = append(notes, on.Error)
-			}
-			if on.Refused != "" && !slices.Contains(notes, on.Refused) {
-				notes = append(notes, on.Refused)
-			}
 		}
+		notes := slices.Concat(
+			noted(same, func(m ops.Model) string { return m.Error }),
+			noted(same, func(m ops.Model) string { return m.Refused }),
+		)
 		if len(notes) == 0 && m.Source == ops.BuiltInSource {
 			notes = []string{"built-in"}
 		}
-		if m.Pinned {
-			notes = append(notes, "pinned")
-		}
+		notes = append(notes, noted(same, pinnedNote)...)
 		if len(m.Aliases) > 0 {
 			notes = append(notes, "also called "+strings.Join(m.Aliases, ", "))
 		}
@@ -48,8 +44,52 @@ func models(w io.Writer, list []ops.Model) {
 		if m.Size > 0 {
 			bytes = size(m.Size)
 		}
-		row(w, m.ID, bytes, memory(m), m.Quantization, m.Architecture, context, strings.Join(hives, ", "), strings.Join(notes, ", "))
+		row(w, m.ID, bytes, memories(same), m.Quantization, m.Architecture, context, strings.Join(hives, ", "), strings.Join(notes, ", "))
 	}
+}
+
+// noted is what there is to note about a model that several hives have, with the
+// hives where it is not so of all.
+func noted(same []ops.Model, note func(ops.Model) string) (notes []string) {
+	of := map[string][]string{}
+	for _, m := range same {
+		text := note(m)
+		if text != "" && len(of[text]) == 0 {
+			notes = append(notes, text)
+		}
+		of[text] = append(of[text], m.HiveID)
+	}
+	for i, text := range notes {
+		if len(of[text]) < len(same) {
+			notes[i] += " on " + strings.Join(of[text], " and ")
+		}
+	}
+	return notes
+}
+
+func pinnedNote(m ops.Model) string {
+	if m.Pinned {
+		return "pinned"
+	}
+	return ""
+}
+
+// memories is what a model that several hives have takes, from the least to the most.
+func memories(same []ops.Model) string {
+	var known []int64
+	for _, m := range same {
+		if m.Memory > 0 {
+			known = append(known, m.Memory)
+		}
+	}
+	if len(known) == 0 {
+		return ""
+	}
+	least, most := size(slices.Min(known)), size(slices.Max(known))
+	if least == most {
+		return least
+	}
+	return least + " to " + most
 }
 
 // mostHints is how many hints are told about models that have the same fault.

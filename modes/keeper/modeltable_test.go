@@ -37,3 +37,35 @@ func TestWhatToDoAboutManyModelsIsSaidOnceForThoseOfTheSameFault(t *testing.T) {
 		})
 	}
 }
+
+// TestTheRowOfAModelIsTrueOfAllItsHives: what is not so of all names the hives.
+func TestTheRowOfAModelIsTrueOfAllItsHives(t *testing.T) {
+	on := func(hive string, memory int64, pinned bool) ops.Model {
+		return ops.Model{ID: "m", HiveID: hive, Memory: memory, Pinned: pinned}
+	}
+	for name, tt := range map[string]struct {
+		list []ops.Model
+		want []string
+		not  string
+	}{
+		"pinned on all":        {[]ops.Model{on("a", 1<<20, true), on("b", 1<<20, true)}, []string{"1.0 MiB ", "pinned"}, "pinned on"},
+		"pinned on the second": {[]ops.Model{on("a", 0, false), on("b", 1<<20, true)}, []string{"1.0 MiB ", "pinned on b"}, " to "},
+		"pinned on two":        {[]ops.Model{on("a", 1<<20, true), on("b", 2<<20, true), on("c", 3<<20, false)}, []string{"1.0 MiB to 3.0 MiB", "pinned on a and b"}, ""},
+		"pinned on none":       {[]ops.Model{on("a", 0, false), on("b", 0, false)}, []string{"a, b"}, "pinned"},
+		"refused on one":       {[]ops.Model{{ID: "m", HiveID: "a"}, {ID: "m", HiveID: "b", Refused: "not llama"}}, []string{"not llama on b"}, ""},
+		"broken on both":       {[]ops.Model{{ID: "m", HiveID: "a", Error: "cut"}, {ID: "m", HiveID: "b", Error: "cut"}}, []string{"cut"}, "cut, cut"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var shown bytes.Buffer
+			models(&shown, tt.list)
+			for _, want := range tt.want {
+				if !strings.Contains(strings.ReplaceAll(shown.String(), "\t", " "), want) {
+					t.Errorf("%q is not in %q", want, shown.String())
+				}
+			}
+			if tt.not != "" && strings.Contains(shown.String(), tt.not) {
+				t.Errorf("%q is in %q", tt.not, shown.String())
+			}
+		})
+	}
+}

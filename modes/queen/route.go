@@ -1,6 +1,7 @@
 package queen
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"strings"
@@ -41,7 +42,7 @@ func (q *Queen) route(ctx context.Context, o ops.HiveOp) (any, error) {
 	case ops.Infer:
 		return q.assign(ctx, o)
 	}
-	id, err := q.asked(o.Hive())
+	id, err := q.asked(cmp.Or(o.Hive(), q.hiveOf(o)))
 	if err != nil {
 		return nil, err
 	}
@@ -50,7 +51,51 @@ func (q *Queen) route(ctx context.Context, o ops.HiveOp) (any, error) {
 		return result, q.tellWhere(err, id, o)
 	}
 	result, err := q.forward(ctx, id, o)
+	if err == nil && o.Hive() == "" {
+		q.tellPinned(ctx, id, o)
+	}
 	return result, q.tellWhere(err, id, o)
+}
+
+// hiveOf is the hive of the worker that an operation is about, where it is known,
+// or "".
+func (q *Queen) hiveOf(o ops.HiveOp) string {
+	var id string
+	switch o := o.(type) {
+	case ops.WorkerGet:
+		id = o.ID
+	case ops.WorkerDelete:
+		id = o.ID
+	default:
+		return ""
+	}
+	for _, w := range q.books.workers() {
+		if w.ID == id {
+			return w.HiveID
+		}
+	}
+	return ""
+}
+
+// tellPinned says which hives have the model otherwise than the one that a pin, or
+// its end, which names no hive, was for.
+func (q *Queen) tellPinned(ctx context.Context, hive string, o ops.HiveOp) {
+	var model, told string
+	switch o := o.(type) {
+	case ops.ModelPin:
+		model, told = o.ID, "it is pinned on %s alone; %s has it too, not pinned (add --hive %s)"
+	case ops.ModelUnpin:
+		model, told = o.ID, "it is no longer pinned on %s; on %s it still is (add --hive %s)"
+	default:
+		return
+	}
+	_, pin := o.(ops.ModelPin)
+	others := slices.DeleteFunc(q.books.whose(func(s ops.HiveSnapshot) bool {
+		return slices.ContainsFunc(s.Models, func(m ops.Model) bool { return m.ID == model && m.Pinned != pin })
+	}), func(id string) bool { return id == hive })
+	if len(others) > 0 {
+		ops.Narrate(ctx, "model_pin", told, hive, strings.Join(others, " and "), others[0])
+	}
 }
 
 // tellWhere adds to an error of a hive, that it has no such worker or model, on
