@@ -191,7 +191,7 @@ func TestAModelThatAHiveHasNoRoomForIsNotBroughtThere(t *testing.T) {
 	w := newTwo(t, sshtest.Options{})
 	long := gguftest.Model{Type: gguf.Q8_0, Layers: 4, Width: 512, Heads: 8, KVHeads: 8, FFN: 2048, Context: 1 << 20}.Bytes()
 	w.put("gpu1", "long", map[string][]byte{"l.gguf": long})
-	w.rbee("model", "list") // until the hive has it
+	w.rbee("hive", "status", "gpu1") // which asks it: the queen knows of the model then
 	_, said := w.refused("worker", "spawn", "long", "--hive", "gpu2", "--engine", "builtin", "--parallel", "64", "--context-length", "1048576")
 	for _, want := range []string{"long takes about 1.0 TiB", "1.0 TiB for 64 requests of 1048576 tokens", "that hive gpu2 has", "`rbee worker spawn long --hive gpu2 --engine builtin --parallel 64 --context-length "} {
 		if !strings.Contains(said, want) {
