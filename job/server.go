@@ -222,9 +222,15 @@ func (s *Server[O]) Job(id string) (info ops.Job, ok bool) {
 
 // Jobs counts the jobs that are no lookups, by state.
 func (s *Server[O]) Jobs() map[ops.JobState]int {
+	return s.JobsOf(func(string) bool { return true })
+}
+
+// JobsOf is [Server.Jobs] of those whose submitters, API keys by their ids or "" for the
+// daemon's own token, are seen.
+func (s *Server[O]) JobsOf(sees func(by string) bool) map[ops.JobState]int {
 	counts := map[ops.JobState]int{}
 	for _, j := range s.all() {
-		if info := j.Info(); !ops.IsLookup(info.Operation) {
+		if info := j.Info(); !ops.IsLookup(info.Operation) && sees(info.By) {
 			counts[info.State]++
 		}
 	}

@@ -242,6 +242,11 @@ func TestAKeyForJobsLetsAKeeperUseWhatIsThere(t *testing.T) {
 	if out, err := as(mine, "job", "list", "-o", "json"); err != nil || strings.Count(out, `"id":`) != 1 || !strings.Contains(out, `"by":"k`) {
 		t.Errorf("its jobs: %s, %v", out, err)
 	}
+	for secret, want := range map[string]string{mine: `"jobs":{"completed":1}`, others: `"jobs":{}`} {
+		if out, err := as(secret, "status", "-o", "json"); err != nil || !strings.Contains(out, want) {
+			t.Errorf("its status: %s, %v, want %s", out, err, want)
+		}
+	}
 	if out, err := as(others, "job", "list", "-o", "json"); err != nil || out != `{"jobs":[]}`+"\n" {
 		t.Errorf("another's jobs: %s, %v", out, err)
 	}

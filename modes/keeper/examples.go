@@ -16,7 +16,7 @@ var examples = map[string]string{
 	"key_list":       "rbee key list",
 	"key_revoke":     "rbee key revoke k1a2b3c4",
 	"usage": "rbee usage --since 30d --by key\n  rbee usage --key open-webui --model qwen3" +
-		"\n\nAn error is a request that failed or broke off, also by a stop or a restart of the\nqueen's. Who goes away by himself has met none.",
+		"\n\nAn error is a request that failed or broke off, also by a stop or a restart of the\nqueen's, or was refused since too many waited. Who goes away by himself has met none.\nWhat a key's limits refuse does not count.",
 	"hive_drain":     "rbee hive drain gpu1",
 	"hive_resume":    "rbee hive resume gpu1",
 	"queen_drain":    "rbee queen drain",

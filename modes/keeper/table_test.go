@@ -105,6 +105,10 @@ func TestEveryResultIsShownToAPerson(t *testing.T) {
 			},
 		},
 		{
+			ops.UsageReport{Total: ops.UsageRow{Requests: 1, Estimated: 1}, Usage: []ops.UsageRow{{Key: "k1", Requests: 1, Estimated: 1}}},
+			[]string{"; the engine told no counts of 1 request, whose tokens are estimated\n"},
+		},
+		{
 			ops.UsageReport{Total: ops.UsageRow{Requests: 3}, Usage: []ops.UsageRow{{Key: "k1", Requests: 2}, {Key: "token", Requests: 1}}},
 			[]string{"KEY                REQUESTS", "the queen's token  1 ", "total              3 "},
 		},

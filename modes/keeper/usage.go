@@ -28,7 +28,11 @@ func usageTable(w io.Writer, r ops.UsageReport) {
 		row(w, append(by.of(first, second), counts(r.Total)...)...)
 	}
 	fmt.Fprintf(w, "\nsince %s", when(r.Since))
-	if n := r.Total.Estimated; n > 0 {
+	switch n := r.Total.Estimated; n {
+	case 0:
+	case 1:
+		fmt.Fprint(w, "; the engine told no counts of 1 request, whose tokens are estimated")
+	default:
 		fmt.Fprintf(w, "; the engines told no counts of %d requests, whose tokens are estimated", n)
 	}
 	fmt.Fprintln(w)

@@ -9,7 +9,8 @@ import (
 )
 
 // Status reports the whole picture from what the queen knows: who may use some models
-// only is told of these and their workers. How many there are on a hive, he is told.
+// only is told of these and their workers. How many there are on a hive, he is told. Of
+// jobs each key is told of its own.
 func (q *Queen) Status(ctx context.Context, _ ops.Status) (ops.QueenReport, error) {
 	hives, err := q.HiveList(ctx, ops.HiveList{})
 	if err != nil {
@@ -18,7 +19,8 @@ func (q *Queen) Status(ctx context.Context, _ ops.Status) (ops.QueenReport, erro
 	return ops.QueenReport{
 		Version: daemon.Version, Build: q.build, Address: q.address, PID: daemon.Self().PID, StartedAt: q.started,
 		LogPath: q.Home.Log("queen"), Home: q.Home.State,
-		Hives: hives.Hives, Workers: q.seen(ctx, q.books.workers()), Jobs: q.jobs.Jobs(),
+		Hives: hives.Hives, Workers: q.seen(ctx, q.books.workers()),
+		Jobs:    q.jobs.JobsOf(func(by string) bool { return q.access.Sees(ops.CallerOf(ctx), by) }),
 		Waiting: q.seenWaiting(ctx), Drained: q.schedule.IsDrained(),
 	}, nil
 }

@@ -1,6 +1,7 @@
 package schedule
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -177,6 +178,17 @@ func TestWhoIsRefusedAtTheDoorIsToldSo(t *testing.T) {
 		<-first.done
 		if x := d.explained("first"); x.WaitedMS != 2000 || !strings.Contains(x.Error, "went away") {
 			t.Errorf("one that goes away: %+v", x)
+		}
+		ctx, cancel := context.WithCancelCause(t.Context())
+		cancelled := make(chan error)
+		go func() {
+			_, err := d.Acquire(ctx, called("a", "cancelled"))
+			cancelled <- err
+		}()
+		synctest.Wait()
+		cancel(ops.Errorf(ops.CodeCancelled, "the job was cancelled"))
+		if err := <-cancelled; err == nil || d.explained("cancelled").Error != "the job was cancelled" {
+			t.Errorf("one whose job is cancelled: %v, %+v", err, d.explained("cancelled"))
 		}
 	})
 }

@@ -1,6 +1,7 @@
 package schedule
 
 import (
+	"context"
 	"fmt"
 	"math/rand/v2"
 	"testing"
@@ -25,7 +26,7 @@ func TestAChoiceAmongGroupsIsTheOneAmongAll(t *testing.T) {
 				if lease, w, _ := d.enter(&r, true); lease != nil {
 					leases = append(leases, lease)
 				} else if w != nil {
-					d.leave(w)
+					d.leave(w, context.Canceled)
 				}
 				if len(leases) > 0 && chance.IntN(3) == 0 {
 					at := chance.IntN(len(leases))

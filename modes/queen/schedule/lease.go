@@ -243,14 +243,14 @@ func (s *Scheduler) wait(ctx context.Context, w *waiter) (*Lease, error) {
 			s.tellPlace(ctx, w)
 			s.reconsider(w)
 		case <-ctx.Done():
-			s.leave(w)
+			s.leave(w, context.Cause(ctx))
 			return nil, context.Cause(ctx)
 		}
 	}
 }
 
-// leave takes a request out that is not wanted any more.
-func (s *Scheduler) leave(w *waiter) {
+// leave takes a request out that is not wanted any more, because of why.
+func (s *Scheduler) leave(w *waiter, why error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	select {
@@ -260,6 +260,9 @@ func (s *Scheduler) leave(w *waiter) {
 		}
 	default:
 		w.err = ops.Errorf(ops.CodeCancelled, "the client went away while it waited")
+		if e, ok := errors.AsType[*ops.Error](why); ok { // its job was cancelled, or the queen ends it
+			w.err = e
+		}
 		s.settle(w)
 	}
 }
