@@ -38,8 +38,12 @@ func (h *Hive) refusal(ctx context.Context, w want, run fit.Run, shape fit.Model
 	takes, has := apart(need.Total(), free)
 	return ops.Errorf(code, "%s takes about %s (%s), and of the %s that %s has, %s are free for it%s",
 		what, takes, strings.Join(parts, ", "), humanBytes(total), where, has, h.kept(ctx, s, free)).
-		WithHint("%s", h.wouldFit(w, run, shape, free)+h.stays(s, need.Total() <= total))
+		WithHint("%s", h.wouldFit(w, run, shape, promise(free))+h.stays(s, need.Total() <= total))
 }
+
+// promise is how much of what is free a hint counts on, in bytes: some of it may be
+// gone when the hint is typed.
+func promise(free uint64) uint64 { return free - free/64 }
 
 // kept tells of what is free in the spot, but for the workers that stay there: it is
 // "" where that is too little to be seen beside what is free for others, in bytes.

@@ -176,8 +176,7 @@ func (h *Hive) free(ctx context.Context, s spot, gone map[*member]bool) (total, 
 }
 
 // freeable is free as it would be without the workers that have nothing to do. A
-// little does not count, which others may take until those have ended, or until
-// somebody has typed what fits.
+// little does not count, which others may take until those have ended.
 func (h *Hive) freeable(ctx context.Context, s spot) (total, free uint64) {
 	total, free = h.free(ctx, s, h.idleIn(s))
 	return total, free - free/128

@@ -48,6 +48,9 @@ func (h *Hive) bee(t *testing.T, engine, device string) (w want, takes uint64) {
 // leaving is how much must be free for so much to count (see freeable).
 func leaving(counts uint64) uint64 { return counts + counts/127 + 1 }
 
+// promising is how much must count as free for a hint to count on so much.
+func promising(takes uint64) uint64 { return takes + takes/63 + 1 }
+
 func TestAModelThatDoesNotFitIsRefusedWithWhatWould(t *testing.T) {
 	var free uint64
 	h := roomy(t, &free)
@@ -67,7 +70,7 @@ func TestAModelThatDoesNotFitIsRefusedWithWhatWould(t *testing.T) {
 			w, takes := h.bee(t, builtin, processor)
 			w.anyDevice = true
 			m := shape.shape("bee")
-			counts := m.Need(m.Builtin(c.takes)).Total() - c.less
+			counts := promising(m.Need(m.Builtin(c.takes)).Total() - c.less)
 			free = leaving(counts)
 			_, err := h.makeRoom(t.Context(), w)
 			wantCode(t, err, ops.CodeUnavailable, "bee takes about "+humanBytes(takes), "of weights", "for 4 requests of 4096 tokens",
@@ -100,7 +103,7 @@ func TestOfADividedModelItsPartIsHeldAgainstTheMemory(t *testing.T) {
 		t.Errorf("with what its part takes free: %+v, %v", got, err)
 	}
 	half.Context = 0
-	free = leaving(half.Need(half.LlamaCpp(inference.Spec{ContextLength: 1024, Parallel: 1})).Total())
+	free = leaving(promising(half.Need(half.LlamaCpp(inference.Spec{ContextLength: 1024, Parallel: 1})).Total()))
 	_, err := h.roomOnly(t.Context(), w)
 	wantCode(t, err, ops.CodeUnavailable, "the part of bee that hive gpu1 is to hold takes about "+humanBytes(part.Total()),
 		humanBytes(part.Cache)+" for 1 request of 8192 tokens", "of the 64 GiB that hive gpu1 has",

@@ -27,9 +27,30 @@ func TestTheHintFitsWhenItIsTyped(t *testing.T) {
 	if _, err := h.makeRoom(t.Context(), w); err != nil {
 		t.Errorf("%d tokens, which the hint said: %v", w.context, err)
 	}
-	w.context += w.context / 100
+	w.context += w.context / 40
 	if _, err := h.makeRoom(t.Context(), w); err == nil {
 		t.Errorf("%d tokens fit, which is more than the hint said", w.context)
+	}
+}
+
+func TestTheHintStillFitsWhereALittleMemoryIsGoneMeanwhile(t *testing.T) {
+	var free uint64
+	h := roomy(t, &free)
+	w, takes := h.bee(t, builtin, processor)
+	free = 8 * takes
+	h.idling(t, w) // to be unloaded: it is where a margin counts already
+	m := h.models.shape("bee")
+	w.context, w.parallel = 1<<20, 16
+	free = m.Need(w.run(m)).Total() / 2
+	_, err := h.makeRoom(t.Context(), w)
+	hint := ops.AsError(err).Hint
+	if _, err := fmt.Sscanf(hint[strings.Index(hint, "--parallel"):], "--parallel 16 --context-length %d", &w.context); err != nil {
+		t.Fatal(hint, err)
+	}
+	w.wouldFit = true
+	free -= free / 100
+	if _, err := h.makeRoom(t.Context(), w); err != nil {
+		t.Errorf("%d tokens, which the hint said: %v", w.context, err)
 	}
 }
 
@@ -68,7 +89,7 @@ func TestALesserShareOfADividedModelIsHintedAt(t *testing.T) {
 	w.anyEngine, w.parts, w.stays, w.context, w.parallel = false, []string{"far"}, 0.9, 256, 1
 	shape := h.models.shape("bee")
 	shape.Share = 0.5
-	free = leaving(shape.Need(w.run(shape)).Total())
+	free = leaving(promising(shape.Need(w.run(shape)).Total()))
 	_, err := h.roomOnly(t.Context(), w)
 	wantCode(t, err, ops.CodeUnavailable, "the part of bee that hive localhost is to hold", "`rbee worker spawn bee --hives localhost,far --share 0.5 --parallel 1 --context-length 256` fits here")
 }
@@ -84,7 +105,7 @@ func TestAnotherQuantisationThatIsThereIsHintedAt(t *testing.T) {
 	w, _ := h.bee(t, builtin, processor)
 	w.context, w.parallel, w.anyEngine = 256, 1, false
 	small := h.models.shape("bee-small")
-	free = leaving(small.Need(small.Builtin(inference.Spec{ContextLength: 256, Parallel: 1})).Total())
+	free = leaving(promising(small.Need(small.Builtin(inference.Spec{ContextLength: 256, Parallel: 1})).Total()))
 	_, err := h.makeRoom(t.Context(), w)
 	wantCode(t, err, ops.CodeUnavailable, "`rbee worker spawn bee-small --hive gpu1 --engine builtin", "the same in Q4_K")
 }
