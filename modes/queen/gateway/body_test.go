@@ -121,7 +121,7 @@ func TestAnEnginesServerHeaderStaysBehind(t *testing.T) {
 	f.add("w", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Server", "llama.cpp")
 		w.Header().Set("X-Other", "kept")
-		_, _ = io.WriteString(w, `{"choices":[]}`)
+		_, _ = io.WriteString(w, `{"choices":[{}]}`)
 	})
 	_, header, _ := f.ask("/v1/completions", `{"model":"bee"}`)
 	if header.Get("Server") != "" || header.Get("X-Other") != "kept" {

@@ -26,7 +26,7 @@ func TestAnAliasIsTakenInEveryDialectAndTheEngineSeesTheModel(t *testing.T) {
 		t.Run(tt.path, func(t *testing.T) {
 			f := newFarm(t)
 			f.aliases = map[string]string{"fast": "bee"}
-			body := f.told(`{"choices":[],"data":[]}`, false)
+			body := f.told(`{"choices":[{}],"data":[]}`, false)
 			if status, _, text := f.ask(tt.path, tt.body); status != 200 {
 				t.Fatalf("%d %s", status, text)
 			}
@@ -47,7 +47,7 @@ func TestAnAliasMayHaveOllamasTag(t *testing.T) {
 	f := newFarm(t)
 	f.aliases = map[string]string{"gpt-4o:latest": "bee"}
 	f.models[0].Aliases = []string{"gpt-4o:latest"}
-	f.told(`{"choices":[],"data":[]}`, false)
+	f.told(`{"choices":[{}],"data":[]}`, false)
 	for path, body := range map[string]string{
 		"/api/chat": `"stream":false,"messages":[{"role":"user","content":"x"}]`, "/api/generate": `"stream":false,"prompt":"x"`, "/api/embed": `"input":"x"`,
 		"/api/show": `"verbose":false`, "/v1/chat/completions": `"messages":[{"role":"user","content":"x"}]`, "/v1/messages": `"max_tokens":3,"messages":[{"role":"user","content":"x"}]`,
@@ -64,7 +64,7 @@ func TestAnAliasMayHaveOllamasTag(t *testing.T) {
 func TestAModelsOwnNameComesBeforeAnAlias(t *testing.T) {
 	f := newFarm(t)
 	f.aliases = map[string]string{"bee": "ant"}
-	body := f.told(`{"choices":[],"data":[]}`, false)
+	body := f.told(`{"choices":[{}],"data":[]}`, false)
 	if f.ask("/v1/completions", `{"model":"bee"}`); !strings.Contains(*body, `"bee"`) {
 		t.Errorf("passed on is %s", *body)
 	}
@@ -133,7 +133,7 @@ func TestAModelThatCannotBeBroughtIsRefusedInTheDialect(t *testing.T) {
 
 func TestAGuestMayUseTheAliasOfWhatItMayUse(t *testing.T) {
 	f := newFarm(t)
-	f.told(`{"choices":[],"data":[]}`, false)
+	f.told(`{"choices":[{}],"data":[]}`, false)
 	f.models = append(f.models, ops.Model{ID: "ant"})
 	f.aliases = map[string]string{"fast": "bee", "slow": "ant", "far": "hf:bees/bee"}
 	v := &visitor{model: "bee"}

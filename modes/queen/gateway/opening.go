@@ -165,5 +165,17 @@ var holds = map[string][]string{
 // alone, wherever they are: what the engine says beside is for the client.
 func isAnswer(text []byte, path string) bool {
 	names, known := holds[path]
-	return !known || slices.ContainsFunc(names, func(name string) bool { return bytes.Contains(text, []byte(name)) })
+	return !known || slices.ContainsFunc(names, func(name string) bool { return bytes.Contains(text, []byte(name)) }) &&
+		!isEmpty(text, `"choices"`) && !isEmpty(text, `"message"`)
+}
+
+// isEmpty reports whether the first member of that name has nothing in it.
+func isEmpty(text []byte, name string) bool {
+	_, rest, _ := bytes.Cut(text, []byte(name))
+	rest, ok := bytes.CutPrefix(bytes.TrimSpace(rest), []byte(":"))
+	if rest = bytes.TrimSpace(rest); !ok || len(rest) == 0 || rest[0] != '[' && rest[0] != '{' {
+		return false
+	}
+	rest = bytes.TrimSpace(rest[1:])
+	return len(rest) > 0 && (rest[0] == ']' || rest[0] == '}')
 }

@@ -181,7 +181,7 @@ func TestAnAnswerThatCannotBeReadIsAskedForElsewhere(t *testing.T) {
 
 // TestJSONThatIsNoAnswerIsAskedForElsewhere: of which a client would see an empty one.
 func TestJSONThatIsNoAnswerIsAskedForElsewhere(t *testing.T) {
-	for _, said := range []string{`{}`, `{"object":"chat.completion","usage":{"prompt_tokens":3}}`, `{"data":[]}`} {
+	for _, said := range []string{`{}`, `{"object":"chat.completion","usage":{"prompt_tokens":3}}`, `{"data":[]}`, `{"choices":[]}`, `{"choices" : [ ]}`, `{"choices":[{"message":{}}]}`} {
 		for path := range asks {
 			t.Run(said+path, func(t *testing.T) {
 				failsElsewhere(t, says(said), path, askOf("false"), http.StatusBadGateway, "it answers with JSON that is no answer of a model's")
@@ -189,7 +189,7 @@ func TestJSONThatIsNoAnswerIsAskedForElsewhere(t *testing.T) {
 		}
 	}
 	for path, said := range map[string]string{
-		"/v1/embeddings": `{"data":[]}`, "/v1/responses": `{"output":[]}`, "/v1/rerank": `{"results":[]}`, "/v1/chat/completions": `{"choices":[]}`,
+		"/v1/embeddings": `{"data":[]}`, "/v1/responses": `{"output":[]}`, "/v1/rerank": `{"results":[]}`, "/v1/chat/completions": `{"choices":[{}]}`,
 	} {
 		f := newFarm(t)
 		f.add("a", says(said))
@@ -207,7 +207,7 @@ func TestJSONThatIsNoAnswerIsAskedForElsewhere(t *testing.T) {
 // TestALongAnswerInOnePiecePassesWhole: whether it is kept, or too long for that.
 func TestALongAnswerInOnePiecePassesWhole(t *testing.T) {
 	for _, size := range []int{1, 4000, 4096, 10_000, maxKept - 8, maxKept, 300_000} {
-		answer := `{"choices":[],"x":"` + strings.Repeat("x", size) + `"}`
+		answer := `{"choices":[{}],"x":"` + strings.Repeat("x", size) + `"}`
 		for _, length := range []string{strconv.Itoa(len(answer)), ""} {
 			f := newFarm(t)
 			f.add("a", func(w http.ResponseWriter, r *http.Request) {
@@ -245,7 +245,7 @@ func (a as) Unwrap() http.ResponseWriter { return a.ResponseWriter }
 // good the answer looks.
 func TestAnAnswerInOnePieceIsNoStream(t *testing.T) {
 	const whole = `{"id":"1","choices":[{"message":{"content":"hi"},"text":"hi","finish_reason":"stop"}]}`
-	for _, said := range []string{whole, "{}", `{"choices":[]}`, `{"x":"` + strings.Repeat("x", 2*maxKept) + `"}`} {
+	for _, said := range []string{whole, "{}", `{"choices":[{}]}`, `{"x":"` + strings.Repeat("x", 2*maxKept) + `"}`} {
 		for path := range asks {
 			t.Run(path, func(t *testing.T) {
 				failsElsewhere(t, says(said), path, askOf("true"), http.StatusBadGateway, "worker a of gpu1, which runs bee: the engine answers with application/json, and was asked for a stream (")

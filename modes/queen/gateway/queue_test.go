@@ -165,7 +165,7 @@ func TestRequestsThatLoseTheirWorkerAreLetInBeyondTheBound(t *testing.T) {
 	}
 	f.add("b", func(w http.ResponseWriter, r *http.Request) {
 		<-end
-		says(`{"from":"b","choices":[]}`)(w, r)
+		says(`{"from":"b","choices":[{}]}`)(w, r)
 	})
 	f.mu.Lock()
 	f.workers[1].Slots = 1
@@ -177,7 +177,7 @@ func TestRequestsThatLoseTheirWorkerAreLetInBeyondTheBound(t *testing.T) {
 	}
 	close(end)
 	for range 3 {
-		if got := <-answers; got != `{"from":"b","choices":[]}` {
+		if got := <-answers; got != `{"from":"b","choices":[{}]}` {
 			t.Errorf("one is told %q", got)
 		}
 	}
