@@ -75,7 +75,7 @@ func New(o Options) (_ *Hive, err error) {
 	}
 	h := &Hive{Options: o, started: time.Now().UTC(), stopper: daemon.NewStopper(), dirty: make(chan struct{}, 1), placing: make(chan struct{}, 1)}
 	h.moved, h.urgent = make(chan struct{}, 1), make(chan struct{}, 1)
-	h.machine.looked, h.machine.memory = make(chan struct{}), o.Memory
+	h.machine.looked, h.machine.hung, h.machine.memory = make(chan struct{}), make(chan struct{}, 1), o.Memory
 	if h.build, err = daemon.Build(o.Home, o.Binary); err != nil {
 		return nil, err
 	}
@@ -139,10 +139,7 @@ func (h *Hive) Run(ctx context.Context) (err error) {
 	background.Go(func() { h.notice(running) })
 	background.Go(func() { h.unloading(running) })
 	background.Go(func() { h.stopper.Unfound(running, h.pid, daemon.ScopeAll, h.Log) })
-	background.Go(func() {
-		h.machine.look(running)
-		h.changed()
-	})
+	background.Go(func() { h.machine.looking(running, h.changed) })
 	background.Go(func() { _, _ = h.usableLlamaServer(running) }) // the first worker need not wait for it
 	stopServing := daemon.Listen(ctx, h.ln, h.jobs, h.Log)
 	stopTCP, err := h.serveTCP(ctx)

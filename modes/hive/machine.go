@@ -14,8 +14,10 @@ import (
 
 // machine is what models can run on here, as it was found last.
 type machine struct {
-	looked chan struct{}                              // closed once all of it was looked at; nil is at once
-	memory func(context.Context) (total, free uint64) // see [Options]; nil is the machine's own
+	looked chan struct{}                                                // closed once all of it was looked at; nil is at once
+	memory func(context.Context) (total, free uint64)                   // see [Options]; nil is the machine's own
+	nvidia func(context.Context) (list []ops.Device, problems []string) // see findNVIDIA; nil is that
+	hung   chan struct{}                                                // holds one token once a driver hung; nil holds none
 
 	mu       sync.Mutex
 	devices  []ops.Device
@@ -27,7 +29,11 @@ type machine struct {
 // nothing.
 func (m *machine) look(ctx context.Context) {
 	cpu := m.cpu(ctx)
-	nvidia, problems := findNVIDIA(ctx)
+	find := findNVIDIA
+	if m.nvidia != nil {
+		find = m.nvidia
+	}
+	nvidia, problems := find(ctx)
 	gpus := slices.Concat(nvidia, findAMD(ctx, sysfs), findApple(cpu))
 	if ctx.Err() != nil {
 		return
@@ -36,6 +42,12 @@ func (m *machine) look(ctx context.Context) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.devices, m.problems = append([]ops.Device{cpu}, gpus...), problems
+	if slices.Contains(problems, noAnswer) {
+		select {
+		case m.hung <- struct{}{}:
+		default:
+		}
+	}
 	if m.looked != nil {
 		select {
 		case <-m.looked:

@@ -27,6 +27,9 @@ const fewestNVIDIA = 6
 // broken one.
 const nvidiaWithin = 10 * time.Second
 
+// noAnswer is the problem with an nvidia-smi that hangs (see [machine.looking]).
+const noAnswer = "nvidia-smi does not answer: a card or its driver hangs; it is asked again within 5 minutes"
+
 // unknownField is the exit status of nvidia-smi for an argument that it does not
 // know (nvidia-smi(1), "return value").
 const unknownField = 2
@@ -68,7 +71,7 @@ func askNVIDIA(ctx context.Context, path string) (cards []nvidiaCard, problems [
 			continue
 		}
 		if ctx.Err() != nil {
-			return cards, []string{"nvidia-smi does not answer: a card or its driver hangs"}
+			return cards, []string{noAnswer}
 		}
 		if err != nil && len(cards)+len(problems) == 0 {
 			problems = []string{"nvidia-smi: " + err.Error()}
