@@ -36,15 +36,15 @@ func TestTheHintFitsWhenItIsTyped(t *testing.T) {
 func TestTheHintStillFitsWhereALittleMemoryIsGoneMeanwhile(t *testing.T) {
 	var free uint64
 	h := roomy(t, &free)
-	w, takes := h.bee(t, builtin, processor)
+	w, takes := h.bee(t, llamaCpp, processor)
 	free = 8 * takes
-	h.idling(t, w) // to be unloaded: it is where a margin counts already
+	h.idling(t, w) // what would have to be unloaded is held to a margin of its own
 	m := h.models.shape("bee")
-	w.context, w.parallel = 1<<20, 16
+	w.context, w.parallel = 1<<20, 8
 	free = m.Need(w.run(m)).Total() / 2
 	_, err := h.makeRoom(t.Context(), w)
 	hint := ops.AsError(err).Hint
-	if _, err := fmt.Sscanf(hint[strings.Index(hint, "--parallel"):], "--parallel 16 --context-length %d", &w.context); err != nil {
+	if _, err := fmt.Sscanf(hint[strings.Index(hint, "--parallel"):], "--parallel 8 --context-length %d", &w.context); err != nil {
 		t.Fatal(hint, err)
 	}
 	w.wouldFit = true

@@ -1,8 +1,11 @@
 package engines
 
 import (
+	"math/rand/v2"
 	"strings"
 	"testing"
+
+	"github.com/dustin/go-humanize"
 
 	"rbee.dev/rbee/modes/hive/disktest"
 	"rbee.dev/rbee/ops"
@@ -43,5 +46,20 @@ func TestADiskThatFillsUpLeavesNoHalfEngine(t *testing.T) {
 				t.Errorf("it leaves %v", names)
 			}
 		})
+	}
+}
+
+func TestADiskWithRoomForTheArchiveAloneIsRefusedBeforeItComes(t *testing.T) {
+	noise := make([]byte, 3<<19) // which no archive makes smaller
+	_, _ = rand.NewChaCha8([32]byte{}).Read(noise)
+	archive := tarball(t, append(llama(6000), thing{name: "llama-b6000/libbig.so", text: string(noise)}))
+	m := newMirror(t, release(map[string][]byte{}, "b6000", map[string][]byte{name1: archive}))
+	s := onSmallDisk(t, "size=2m")
+	_, err := s.Install(t.Context(), Wanted{Version: "b6000", From: m.URL, Machine: linux, Fetch: quickly()})
+	if want := "it takes " + humanize.IBytes(uint64(2*len(archive))) + ", and the disk has"; ops.CodeOf(err) != ops.CodeConflict || !strings.Contains(err.Error(), want) {
+		t.Errorf("got %v, want that %s", err, want)
+	}
+	if names := left(t, s); len(names) > 0 {
+		t.Errorf("it leaves %v", names)
 	}
 }

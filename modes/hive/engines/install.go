@@ -176,7 +176,7 @@ func (s *Store) download(ctx context.Context, f *fetch.Fetcher, o offer, name, w
 	if strings.HasSuffix(name, ".zip") {
 		begins = "PK\x03\x04"
 	}
-	file := fetch.File{URL: o.urls[name], Size: o.size[name], SHA256: want, Begins: begins, Kind: "release archive", Away: away}
+	file := fetch.File{URL: o.urls[name], Size: o.size[name], SHA256: want, Begins: begins, Kind: "release archive", Access: access, Away: away, Unpacks: true}
 	ops.Narrate(ctx, "engine_download", "bringing %s", where)
 	fetch.TellHere(ctx, fetch.Have(s.archive(name), file))
 	tell := newTeller(ctx)

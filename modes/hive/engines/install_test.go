@@ -213,7 +213,10 @@ func TestWhatCannotBeInstalledLeavesNothing(t *testing.T) {
 	for _, c := range []bad{
 		{"no release", nil, Wanted{Version: "b6000"}, ops.CodeNotFound, "SHA256SUMS", "a mirror is a folder with"},
 		{"no latest", nil, Wanted{}, ops.CodeNotFound, "nightly-tag.txt", "engine install bNUMBER"},
-		{"a latest that names none", map[string][]byte{"/latest/download/nightly-tag.txt": []byte("../../x")}, Wanted{}, ops.CodeUnavailable, "should name a build", ""},
+		{"a latest that names none", map[string][]byte{"/latest/download/nightly-tag.txt": []byte("../../x")}, Wanted{}, ops.CodeUnavailable, "should name a build", "in a mirror that file holds the number of a build"},
+		{"a latest that is empty", map[string][]byte{"/latest/download/nightly-tag.txt": {}}, Wanted{}, ops.CodeUnavailable, `should name a build, and says ""`, "bNUMBER` needs none"},
+		{"a page for the latest", map[string][]byte{"/latest/download/nightly-tag.txt": []byte("<html>")}, Wanted{}, ops.CodeUnavailable, "is a web page, not a release's file", "something else answers there"},
+		{"sums that are none", map[string][]byte{"/download/b6000/SHA256SUMS": []byte("garbage\n" + strings.Repeat("x", 64) + " " + name1 + "\n")}, Wanted{Version: "b6000"}, ops.CodeUnavailable, "SHA256SUMS names no archive as sha256sum writes it", "a mirror is a folder with"},
 		{"nothing for this machine", release(map[string][]byte{}, "b6000", map[string][]byte{"llama-b6000-bin-macos-x64.tar.gz": good}), Wanted{Version: "b6000"}, ops.CodeUnsupported, "nothing for linux", "build llama.cpp"},
 		{"another sum", func() map[string][]byte {
 			f := release(map[string][]byte{}, "b6000", map[string][]byte{name1: good})

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"maps"
 	"net/url"
 	"regexp"
@@ -52,6 +53,7 @@ const pointer = "nightly-tag.txt"
 
 var (
 	build    = regexp.MustCompile(`^b[0-9]{1,7}$`)
+	hexSum   = regexp.MustCompile(`^[0-9a-fA-F]{64}$`)
 	digits   = regexp.MustCompile(`^[0-9]+$`)
 	repoPath = regexp.MustCompile(`^/([A-Za-z0-9._-]+)/([A-Za-z0-9._-]+)/releases$`)
 )
@@ -80,23 +82,27 @@ func (s source) follow(ctx context.Context, version string) (string, error) {
 	if version != "" && version != "latest" {
 		where = s.base + "/download/v" + strings.TrimPrefix(version, "v") + "/" + pointer
 	}
-	text, err := s.fetcher.Text(ctx, fetch.File{URL: where, Kind: "release's file " + pointer, Away: away}, mostPointer)
+	text, err := s.fetcher.Text(ctx, fetch.File{URL: where, Kind: "release's file " + pointer, Access: access, Away: away}, mostPointer)
 	if err != nil {
 		e := about(err)
 		if e.Code == ops.CodeNotFound {
 			return "", e.WithHint("`rbee engine install bNUMBER` takes a build by its number: %s lists them; the URL of an archive ends in .tar.gz or .zip", s.base)
 		}
-		return "", e.WithHint("where a machine does not reach it, --from takes a mirror")
+		return "", e
 	}
 	tag := strings.TrimSpace(string(text))
 	if !build.MatchString(tag) {
-		return "", ops.Errorf(ops.CodeUnavailable, "%s should name a build, and says %.40q", where, tag)
+		return "", ops.Errorf(ops.CodeUnavailable, "%s should name a build, and says %.40q", where, tag).
+			WithHint("in a mirror that file holds the number of a build, as b11669, and nothing else; `rbee engine install bNUMBER` needs none")
 	}
 	return tag, nil
 }
 
 // away is what else there is where the releases are not reached.
 const away = "does the hive's machine reach it? --from takes a mirror or an archive's URL, and RBEE_LLAMACPP_RELEASES of the hive names a mirror for good; `rbee hive env --help` says how to give a hive a proxy (HTTPS_PROXY)"
+
+// access is what else there is where a server keeps the releases to itself.
+const access = "--from takes a mirror that gives them to everybody, or an archive's URL"
 
 // api is the address of GitHub's API for the releases, where they are on GitHub.
 func (s source) api() (string, bool) {
@@ -147,18 +153,26 @@ func (s source) listed(ctx context.Context, api, tag string) (offer, error) {
 // are: BASE/download/TAG/FILE.
 func (s source) mirrored(ctx context.Context, tag string) (offer, error) {
 	folder := s.base + "/download/" + tag + "/"
-	text, err := s.fetcher.Text(ctx, fetch.File{URL: folder + "SHA256SUMS", Kind: "list of sums"}, mostListing)
+	layout := fmt.Sprintf("a mirror is a folder with download/%s/SHA256SUMS and the archives it names; "+
+		"`--from URL-of-an-archive --sha256 HEX` takes one that stands alone", tag)
+	text, err := s.fetcher.Text(ctx, fetch.File{URL: folder + "SHA256SUMS", Kind: "list of sums", Access: access, Away: away}, mostListing)
 	if err != nil {
-		return offer{}, about(err).WithHint("a mirror is a folder with download/%s/SHA256SUMS and the archives it names; "+
-			"`--from URL-of-an-archive --sha256 HEX` takes one that stands alone", tag)
+		e := about(err)
+		if e.Code == ops.CodeNotFound || e.Hint == "" {
+			e = e.WithHint("%s", layout)
+		}
+		return offer{}, e
 	}
 	o := newOffer(tag)
 	for lines := bufio.NewScanner(bytes.NewReader(text)); lines.Scan(); {
 		f := strings.Fields(lines.Text()) // as sha256sum writes them
-		if len(f) == 2 && len(f[0]) == 64 {
+		if len(f) == 2 && hexSum.MatchString(f[0]) {
 			name := strings.TrimPrefix(f[1], "*")
 			o.sums[name], o.urls[name], o.size[name] = strings.ToLower(f[0]), folder+name, -1
 		}
+	}
+	if len(o.sums) == 0 {
+		return offer{}, ops.Errorf(ops.CodeUnavailable, "%sSHA256SUMS names no archive as sha256sum writes it: a sum in hex, and the file's name", fetch.Shown(folder)).WithHint("%s", layout)
 	}
 	return o, nil
 }

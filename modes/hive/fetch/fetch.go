@@ -34,6 +34,9 @@ type File struct {
 	Access string
 	// Away is a hint on what else there is where the server is not reached, or "".
 	Away string
+	// Unpacks says that the file is to be unpacked beside itself, into as much again
+	// at the least, so that there must be room for both.
+	Unpacks bool
 	// Lister is the host whose list names the address, which then nobody has typed;
 	// "" is a person.
 	Lister string
@@ -94,6 +97,18 @@ func (f *Fetcher) proxy(r *http.Request) (*url.URL, error) {
 	either := func(name string) string { return cmp.Or(f.o.Env(name), f.o.Env(strings.ToLower(name))) }
 	c := httpproxy.Config{HTTPProxy: either("HTTP_PROXY"), HTTPSProxy: either("HTTPS_PROXY"), NoProxy: either("NO_PROXY")}
 	return c.ProxyFunc()(r.URL)
+}
+
+// through is the proxy by which a server is reached, for a person; "" is none.
+func (f *Fetcher) through(to *url.URL) string {
+	if f.own == nil {
+		return ""
+	}
+	p, err := f.proxy(&http.Request{URL: to})
+	if err != nil || p == nil {
+		return ""
+	}
+	return Shown(p.String())
 }
 
 func setDefaults(o *Options) {

@@ -200,7 +200,8 @@ func (f *Fetcher) pageOnce(ctx context.Context, endpoint *url.URL, repo string, 
 	}
 	var list []listedFile
 	err = json.NewDecoder(io.LimitReader(p.reader(answer.Body), maxListing)).Decode(&list)
-	if _, other := errors.AsType[*json.UnmarshalTypeError](err); other {
+	_, other := errors.AsType[*json.UnmarshalTypeError](err)
+	if _, none := errors.AsType[*json.SyntaxError](err); none || other { // as a page without a Content-Type
 		return nil, "", ops.Errorf(ops.CodeUnavailable, "what %s gives as the file list of %s is none", Shown(endpoint.String()), repo).
 			WithHint("is it the Hub, or a mirror of it? HF_ENDPOINT of the hive names another")
 	}

@@ -72,6 +72,10 @@ func hub(t *testing.T, sizes map[string]int) *httptest.Server {
 	mux.HandleFunc("GET /api/models/bees/broken/tree/main", func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprint(w, `{`) })
 	mux.HandleFunc("GET /api/models/bees/other/tree/main", func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprint(w, `{"error":"x"}`) })
 	mux.HandleFunc("GET /api/models/bees/page/tree/main", func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprint(w, `<!DOCTYPE html>`) })
+	mux.HandleFunc("GET /api/models/bees/untyped/tree/main", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header()["Content-Type"] = nil
+		_, _ = fmt.Fprint(w, "<html>")
+	})
 	mux.Handle("GET /bees/private/resolve/main/x-Q8_0.gguf", http.RedirectHandler(cdn.URL+"/blob", http.StatusFound))
 	mux.HandleFunc("GET /bees/tiny-GGUF/resolve/main/mmproj-F16.gguf", func(w http.ResponseWriter, r *http.Request) {
 		http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(content(8, 500)))
@@ -213,6 +217,7 @@ func TestWhatARepositoryDoesNotGiveIsAnErrorThatHelps(t *testing.T) {
 		{"hf:bees/broken", ops.CodeUnavailable, "cannot be read"},
 		{"hf:bees/other", ops.CodeUnavailable, "gives as the file list of bees/other is none is it the Hub, or a mirror"},
 		{"hf:bees/page", ops.CodeUnavailable, "is a web page, not a file list something else answers there"},
+		{"hf:bees/untyped", ops.CodeUnavailable, "gives as the file list of bees/untyped is none is it the Hub, or a mirror"},
 		{"hf:bees/elsewhere", ops.CodeUnavailable, "which is elsewhere"},
 		{"hf:bees/tiny-GGUF:Q8_1", ops.CodeNotFound, "did you mean Q8_0? It has F16, F32, Q4_0, Q8_0"},
 		{"hf:bees/tiny-GGUF:fp8", ops.CodeNotFound, "has no fp8 it has F16, F32, Q4_0, Q8_0"},

@@ -112,7 +112,11 @@ func (t *transfer) learn(answer *http.Response, asked span) (span, error) {
 		t.state.Size, t.state.Validator, t.ranges = size, known, ranges
 		t.mu.Unlock()
 	}
-	return part, CheckRoom(filepath.Dir(t.path), size-t.have.sum())
+	room := size - t.have.sum()
+	if t.what.Unpacks {
+		room += max(0, size)
+	}
+	return part, CheckRoom(filepath.Dir(t.path), room)
 }
 
 // recognize is the mark that an answer bears, and whether that is the one of what has

@@ -94,6 +94,29 @@ func TestTheProxyIsTheOneThatTheEnvironmentNamesNow(t *testing.T) {
 	}
 }
 
+func TestAProxyThatCarriesNothingIsNamed(t *testing.T) {
+	p := newProxy(t, "127.0.0.1:1")
+	o := quick()
+	o.Hive = "gpu1"
+	env := map[string]string{}
+	o.Env = func(name string) string { return env[name] }
+	f := newFetcher(t, o)
+	for _, address := range []string{strings.Replace(p.URL, "//", "//me:secret@", 1), "http://127.0.0.1:1"} {
+		env["HTTPS_PROXY"] = address
+		_, err := f.Text(t.Context(), fetch.File{URL: "https://8.8.8.8/x", Away: "is it there?"}, 10)
+		wantCode(t, err, ops.CodeUnavailable)
+		named := strings.Replace(address, "secret", "xxxxx", 1)
+		if e := ops.AsError(err); !strings.Contains(e.Message, "through the proxy "+named+": ") || !strings.Contains(e.Hint, "`rbee hive env gpu1` shows") {
+			t.Errorf("%v, hint %q", err, e.Hint)
+		}
+	}
+	env["NO_PROXY"] = "127.0.0.2"
+	_, err := f.Text(t.Context(), fetch.File{URL: "https://127.0.0.2:1/x", Away: "is it there?"}, 10)
+	if e := ops.AsError(err); strings.Contains(e.Message, "proxy") || e.Hint != "is it there?" {
+		t.Errorf("without the proxy: %v, hint %q", err, e.Hint)
+	}
+}
+
 func TestDownloadsGoThroughTheProxy(t *testing.T) {
 	if path := os.Getenv(throughProxy); path != "" {
 		f := newFetcher(t, fetch.Options{Tries: 1})

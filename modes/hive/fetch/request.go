@@ -60,14 +60,22 @@ func (f *Fetcher) send(ctx context.Context, from string, what File, header http.
 	if err == nil {
 		return answer, nil
 	}
+	at := r.URL
 	if inner, ok := errors.AsType[*url.Error](err); ok {
 		err = inner.Err // without the URL, which may hold a password
+		if last, failed := url.Parse(inner.URL); failed == nil {
+			at = last // where it was sent on to
+		}
 	}
 	if cause := context.Cause(ctx); cause != nil {
 		err = cause
 	}
 	if _, ok := errors.AsType[*ops.Error](err); ok || errors.Is(err, ops.ErrDetached) {
 		return nil, err
+	}
+	if by := f.through(at); by != "" {
+		return nil, ops.Errorf(ops.CodeUnavailable, "download %s through the proxy %s: %w", Shown(what.URL), by, err).
+			WithHint("is the proxy right, and does it let the hive through? `rbee hive env %s` shows what is set there, and NO_PROXY=HOST of the hive leaves it out for a host", f.o.Hive)
 	}
 	return nil, ops.Errorf(ops.CodeUnavailable, "download %s: %w", Shown(what.URL), err).
 		WithHint("%s", cmp.Or(what.Away, "is the address right, and does the hive's machine reach it? `rbee hive env --help` says how to give a hive a proxy (HTTPS_PROXY) or a mirror of Hugging Face (HF_ENDPOINT)"))
@@ -185,8 +193,7 @@ func refusal(answer *http.Response, what File) error {
 		if kind != "text/html" {
 			return nil
 		}
-		return ops.Errorf(ops.CodeUnavailable, "%s is a web page, not a %s", shown, what.kind()).
-			WithHint("%s", what.notAPage())
+		return what.isPage(shown)
 	case code == http.StatusNotFound || code == http.StatusGone:
 		if at := answer.Request.URL; at.Scheme != "http" && at.Scheme != "https" {
 			return ops.Errorf(ops.CodeNotFound, "%s %s has no %s any more", at.Scheme, at.Host, strings.TrimPrefix(at.Path, "/")).

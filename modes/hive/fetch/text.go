@@ -1,6 +1,7 @@
 package fetch
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -15,6 +16,11 @@ func (f File) kind() string {
 		return "GGUF file"
 	}
 	return f.Kind
+}
+
+// isPage is the error of a web page that came in place of the file.
+func (f File) isPage(shown string) error {
+	return ops.Errorf(ops.CodeUnavailable, "%s is a web page, not a %s", shown, f.kind()).WithHint("%s", f.notAPage())
 }
 
 // notAPage is what to do about a web page that came in place of the file.
@@ -57,6 +63,9 @@ func (f *Fetcher) Text(ctx context.Context, what File, most int64) ([]byte, erro
 	}
 	if int64(len(text)) > most {
 		return nil, ops.Errorf(ops.CodeUnavailable, "%s is longer than %d bytes, which it should not be", Shown(what.URL), most)
+	}
+	if bytes.HasPrefix(bytes.TrimSpace(text), []byte("<")) { // whatever its Content-Type: no list begins so
+		return nil, what.isPage(Shown(what.URL))
 	}
 	return text, nil
 }

@@ -15,6 +15,10 @@ func TestATextComesOrSaysWhyNot(t *testing.T) {
 	mux.HandleFunc("/short", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("b11669\n")) })
 	mux.HandleFunc("/long", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(make([]byte, 1000)) })
 	mux.HandleFunc("/page", func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Content-Type", "text/html") })
+	mux.HandleFunc("/untyped", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header()["Content-Type"] = nil
+		_, _ = w.Write([]byte("\n<!doctype html><title>Sign in</title>"))
+	})
 	mux.HandleFunc("/denied", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusForbidden) })
 	mux.HandleFunc("/busy", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusTooManyRequests) })
 	s := httptest.NewServer(mux)
@@ -27,11 +31,12 @@ func TestATextComesOrSaysWhyNot(t *testing.T) {
 		code ops.Code
 		says string
 	}{
-		"/long":   {ops.CodeUnavailable, "longer than 100 bytes"},
-		"/page":   {ops.CodeUnavailable, "is a web page, not a list"},
-		"/none":   {ops.CodeNotFound, "there is nothing at"},
-		"/denied": {ops.CodeDenied, "403"},
-		"/busy":   {ops.CodeUnavailable, "429"},
+		"/long":    {ops.CodeUnavailable, "longer than 100 bytes"},
+		"/page":    {ops.CodeUnavailable, "is a web page, not a list"},
+		"/untyped": {ops.CodeUnavailable, "is a web page, not a list"},
+		"/none":    {ops.CodeNotFound, "there is nothing at"},
+		"/denied":  {ops.CodeDenied, "403"},
+		"/busy":    {ops.CodeUnavailable, "429"},
 	} {
 		_, err := f.Text(t.Context(), fetch.File{URL: s.URL + path, Kind: "list"}, 100)
 		wantCode(t, err, want.code)
