@@ -18,7 +18,9 @@ import (
 
 // download is one that is under way, for those who ask for the same.
 type download struct {
-	source      string
+	id, source  string
+	files       []fetch.File // on a server
+	before      []*download  // that were under way already and bring some of the same files
 	job         string       // of who leads it, for others to end it by, or ""
 	have, total atomic.Int64 // bytes; total is -1 while nobody knows
 	done        chan struct{}
@@ -49,7 +51,7 @@ func (m *models) download(ctx context.Context, source, id string) (ops.Model, er
 		m.mu.Lock()
 		d, ok := m.underway[id]
 		if !ok {
-			d = &download{source: p.source, job: jobOf(ctx), done: make(chan struct{})}
+			d = &download{id: id, source: p.source, files: p.files, before: m.bringing(p.files), job: jobOf(ctx), done: make(chan struct{})}
 			m.underway[id] = d
 			m.mu.Unlock()
 			return m.lead(ctx, f, d, p, id)

@@ -116,6 +116,9 @@ func (m *models) nearer(ctx context.Context, f *fetch.Fetcher, p plan, temp stri
 // fetchNearest downloads a model's files in the way that is nearer, or from their
 // source after all where that breaks for good.
 func (m *models) fetchNearest(ctx context.Context, f *fetch.Fetcher, d *download, p plan, temp, id string, about *manifest) error {
+	if err := d.awaitOthers(ctx); err != nil {
+		return err
+	}
 	here, err := m.linkHere(ctx, p, temp)
 	if err != nil {
 		return err

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"syscall"
 
 	"rbee.dev/rbee/modes/hive/fetch"
@@ -45,6 +46,37 @@ func (m *models) linkHere(ctx context.Context, p plan, temp string) (map[string]
 		linked[p.names[i]] = fetch.Result{Size: file.Size, SHA256: sum}
 	}
 	return linked, nil
+}
+
+// bringing lists the downloads under way that bring any of the files, by their sums.
+// The caller holds the lock.
+func (m *models) bringing(files []fetch.File) (list []*download) {
+	for _, d := range m.underway {
+		if slices.ContainsFunc(d.files, func(there fetch.File) bool {
+			return there.SHA256 != "" && slices.ContainsFunc(files, func(f fetch.File) bool { return f.SHA256 == there.SHA256 })
+		}) {
+			list = append(list, d)
+		}
+	}
+	return list
+}
+
+// awaitOthers waits for those downloads that bring some of the same files under other
+// names and were first, so that these come once; where one fails, this one goes on.
+func (d *download) awaitOthers(ctx context.Context) error {
+	for _, first := range d.before {
+		select {
+		case <-first.done:
+			continue
+		default:
+		}
+		ops.Narrate(ctx, "model_wait", "the very file is being downloaded already, as the model %s: waiting for it", first.id)
+		first.follow(ctx)
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+	}
+	return nil
 }
 
 // withSum finds a model with a file that is to be the one given, by its sum.

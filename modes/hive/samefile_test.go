@@ -1,6 +1,7 @@
 package hive
 
 import (
+	"context"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -8,6 +9,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"rbee.dev/rbee/ops"
 )
 
 // counted is a hub that counts what is asked of it by path.
@@ -62,6 +65,64 @@ func TestAFileThatIsHereUnderAnotherNameIsLinkedAndNotFetched(t *testing.T) {
 	}
 	if again, err := m.download(t.Context(), "hf:bees/tiny", "two"); err != nil || again.ID != "two" {
 		t.Errorf("asked for again: %+v, %v", again, err)
+	}
+}
+
+// TestAFileThatIsOnItsWayUnderAnotherNameComesOnce: unless whoever brings it gives up.
+func TestAFileThatIsOnItsWayUnderAnotherNameComesOnce(t *testing.T) {
+	for _, givenUp := range []bool{false, true} {
+		gate, inner := make(chan struct{}), hub(t)
+		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if strings.Contains(r.URL.Path, "/resolve/") {
+				select {
+				case <-gate:
+				case <-r.Context().Done():
+					return
+				}
+			}
+			inner.Config.Handler.ServeHTTP(w, r)
+		}))
+		t.Cleanup(s.Close)
+		m := newModelsOf(t, s.URL)
+		ctx, cancel := context.WithCancelCause(t.Context())
+		defer cancel(nil)
+		leading, waiting := make(chan struct{}), make(chan struct{})
+		sees := func(action string, seen chan struct{}) func(ops.Event) {
+			return func(e ops.Event) {
+				if n, ok := e.(ops.NarrationEvent); ok && n.Action == action {
+					close(seen)
+				}
+			}
+		}
+		leader, follower := story{see: sees("model_download", leading)}, story{see: sees("model_wait", waiting)}
+		var first, second ops.Model
+		var failed, err error
+		var group sync.WaitGroup
+		group.Go(func() { first, failed = m.download(leader.told(ctx), "hf:bees/tiny", "one") })
+		<-leading
+		group.Go(func() {
+			second, err = m.download(follower.told(t.Context()), "hf:bees/tiny:tiny-Q4_K_M.gguf", "two")
+		})
+		<-waiting
+		if givenUp {
+			cancel(ops.Errorf(ops.CodeCancelled, "the job was cancelled"))
+		}
+		close(gate)
+		group.Wait()
+		text := strings.Join(follower.lines, "\n")
+		if err != nil || second.ID != "two" || second.Error != "" || !strings.Contains(text, "the very file is being downloaded already, as the model one: waiting for it") {
+			t.Fatalf("the second gets %+v, %v, and hears %s", second, err, text)
+		}
+		if givenUp {
+			wantCode(t, failed, ops.CodeCancelled, "the job was cancelled")
+			continue
+		}
+		if failed != nil || strings.Contains(text, "bringing") || !os.SameFile(stat(t, first.Path), stat(t, second.Path)) {
+			t.Errorf("it comes twice: %v, %s", failed, text)
+		}
+		if p := follower.progress; len(p) == 0 || p[len(p)-1].Done != first.Size {
+			t.Errorf("the second sees the progress %+v", p)
+		}
 	}
 }
 
