@@ -153,6 +153,10 @@ func TestAModelGoesFromHiveToHive(t *testing.T) {
 		}
 		w.wantFiles(way.to, way.model, way.files)
 	}
+	w.rbee("model", "alias", "again", "whole")
+	if said, err := w.command("model", "copy", "again", "--to", "gpu2", "--from", "gpu1").CombinedOutput(); err != nil || !strings.Contains(string(said), "is here already") {
+		t.Errorf("by an alias: %v: %s", err, said)
+	}
 	if said, err := w.command("model", "copy", "whole", "--to", "gpu2", "--from", "gpu1").CombinedOutput(); err != nil || !strings.Contains(string(said), "is here already") {
 		t.Errorf("once more: %v: %s", err, said)
 	}

@@ -40,6 +40,43 @@ func TestAnAliasIsProposedWhereTheModelIsUnknown(t *testing.T) {
 	}
 }
 
+// TestAModelIsCopiedByAnotherName: of several that it means, one that is where it is to
+// come from.
+func TestAModelIsCopiedByAnotherName(t *testing.T) {
+	up := func(hive string, models ...ops.Model) *entry {
+		e := &entry{state: ops.HiveUp}
+		for _, m := range models {
+			m.HiveID = hive
+			e.snapshot.Models = append(e.snapshot.Models, m)
+		}
+		return e
+	}
+	of := func(id, source string) ops.Model { return ops.Model{ID: id, Source: source} }
+	q := &Queen{books: books{hives: map[string]*entry{
+		"localhost": up("localhost", of("m1", "copied"), of("q8", "hf:t/x:x-Q8_0.gguf")),
+		"gpu1":      up("gpu1", of("q4", "hf:t/x:x-Q4_K_M.gguf"), of("taken", "copied")),
+	}}}
+	q.aliases.all.Store(&map[string]string{"a": "m1", "r": "hf:t/x", "gone": "m9", "nowhere": "hf:t/y", "taken": "m1"})
+	for name, tt := range map[string]struct {
+		op   ops.ModelCopy
+		want string
+	}{
+		"its own name":                  {ops.ModelCopy{Model: "m1", To: "gpu1"}, "m1"},
+		"an alias":                      {ops.ModelCopy{Model: "a", To: "gpu1"}, "m1"},
+		"of where it comes from":        {ops.ModelCopy{Model: "r", To: "gpu2"}, "q4"},
+		"the same, from a hive":         {ops.ModelCopy{Model: "r", From: "localhost", To: "gpu2"}, "q8"},
+		"the same, to where one is":     {ops.ModelCopy{Model: "r", To: "gpu1"}, "q8"},
+		"the same, from where none is":  {ops.ModelCopy{Model: "r", From: "gpu2", To: "gpu1"}, "r"},
+		"one of what was deleted":       {ops.ModelCopy{Model: "gone", To: "gpu1"}, "m9"},
+		"one of what was never brought": {ops.ModelCopy{Model: "nowhere", To: "gpu1"}, "nowhere"},
+		"a model has it as its own":     {ops.ModelCopy{Model: "taken", To: "gpu2"}, "taken"},
+	} {
+		if got := q.carried(tt.op); got != tt.want {
+			t.Errorf("%s: %q, want %q", name, got, tt.want)
+		}
+	}
+}
+
 // TestADeviceIsLookedForOnOtherHives: where no hive was named.
 func TestADeviceIsLookedForOnOtherHives(t *testing.T) {
 	up := func(ids ...string) *entry {

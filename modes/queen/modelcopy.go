@@ -20,6 +20,7 @@ func (q *Queen) ModelCopy(ctx context.Context, o ops.ModelCopy) (ops.Model, erro
 	if err != nil {
 		return ops.Model{}, field(err, "to")
 	}
+	o.Model = q.carried(o)
 	from, err := q.having(ctx, o, to)
 	if err != nil {
 		return ops.Model{}, err
@@ -37,6 +38,21 @@ func (q *Queen) ModelCopy(ctx context.Context, o ops.ModelCopy) (ops.Model, erro
 		return m, fmt.Errorf("read what hive %s says of the copy: %w", to, err)
 	}
 	return m, nil
+}
+
+// carried is the own name of the model to copy, which may be called by another one.
+func (q *Queen) carried(o ops.ModelCopy) string {
+	name := q.meant(o.Model)
+	if !ops.IsModelReference(name) {
+		return name
+	}
+	models := slices.DeleteFunc(q.books.models(), func(m ops.Model) bool {
+		return m.Error != "" || !m.ComesFrom(name) || o.From != "" && m.HiveID != o.From || o.From == "" && m.HiveID == o.To
+	})
+	if len(models) == 0 {
+		return o.Model
+	}
+	return slices.MinFunc(models, likelier).ID
 }
 
 // fromHive is the operation by which a hive gets another one's model.
