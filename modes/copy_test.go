@@ -264,6 +264,27 @@ func TestADownloadComesFromTheHiveThatHasItWhereThatIsFaster(t *testing.T) {
 	}
 }
 
+// TestACopyOfADamagedFileSaysWhereItIsDamaged: nothing of it is kept where it was to go.
+func TestACopyOfADamagedFileSaysWhereItIsDamaged(t *testing.T) {
+	data := bulky(3<<20, 8)
+	w := newTwo(t, sshtest.Options{}, "HF_ENDPOINT="+newRepository(t, data).URL)
+	w.rbee("model", "download", "hf:bees/big")
+	data = bytes.Clone(data)
+	data[len(data)-9] ^= 1
+	if err := os.WriteFile(filepath.Join(w.models("localhost"), "big-Q4_K_M", "model.gguf"), data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, said := w.refused("model", "copy", "big-Q4_K_M", "--from", "localhost", "--to", "gpu1")
+	for _, want := range []string{"the model big-Q4_K_M on hive localhost is damaged: model.gguf has changed on its disk", "`rbee model delete big-Q4_K_M` removes it"} {
+		if !strings.Contains(said, want) {
+			t.Errorf("it does not say %q: %s", want, said)
+		}
+	}
+	if there, err := filepath.Glob(filepath.Join(w.models("gpu1"), "*big*")); err != nil || len(there) > 0 {
+		t.Errorf("on gpu1 there is %v, %v", there, err)
+	}
+}
+
 func TestAReferenceIsAnsweredByAHiveThatGetsTheModelFromAnother(t *testing.T) {
 	t.Parallel() // it waits
 	h := newRepository(t, testdata.Tinybee())

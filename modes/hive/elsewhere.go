@@ -2,6 +2,7 @@ package hive
 
 import (
 	"context"
+	"errors"
 	"net/url"
 	"path/filepath"
 	"strings"
@@ -57,17 +58,25 @@ func (m *models) elsewhere(ctx context.Context, ref string) (plan, error) {
 // hive computes the sum meanwhile, from its disk, and the two must be the same.
 func (m *models) fetchChecked(ctx context.Context, f *fetch.Fetcher, file fetch.File, path string, seen func(done, total int64)) (fetch.Result, error) {
 	at, err := url.Parse(file.URL)
-	if err != nil || at.Scheme != hiveScheme || file.SHA256 != "" {
+	if err != nil || at.Scheme != hiveScheme {
 		return f.Fetch(ctx, file, path, seen)
+	}
+	id, name, _ := strings.Cut(strings.TrimPrefix(at.Path, "/"), "/")
+	want := ops.Want{HiveID: at.Host, Model: id, File: name, Sum: true}
+	if file.SHA256 != "" {
+		got, err := f.Fetch(ctx, file, path, seen)
+		if errors.Is(err, fetch.ErrSum) {
+			err = m.damagedThere(ctx, want, file.SHA256, err)
+		}
+		return got, err
 	}
 	summing, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	id, name, _ := strings.Cut(strings.TrimPrefix(at.Path, "/"), "/")
 	var there ops.FileSum
 	told := make(chan error, 1)
 	go func() {
 		var err error
-		there, err = m.sumThere(summing, ops.Want{HiveID: at.Host, Model: id, File: name, Sum: true})
+		there, err = m.sumThere(summing, want)
 		told <- err
 	}()
 	got, err := f.Fetch(ctx, file, path, seen)
@@ -85,6 +94,20 @@ func (m *models) fetchChecked(ctx context.Context, f *fetch.Fetcher, file fetch.
 		return got, also(wrong, fetch.Discard(path))
 	}
 	return got, nil
+}
+
+// damagedThere is the error of a file that came from another hive with a wrong sum,
+// err: where the hive finds the same on its own disk, that says what to do there.
+func (m *models) damagedThere(ctx context.Context, want ops.Want, sum string, err error) error {
+	there, failed := m.sumThere(ctx, want)
+	if failed != nil {
+		return err // which is what matters
+	}
+	if there.SHA256 == sum {
+		return ops.Errorf(ops.CodeUnavailable, "what came of %s is not what hive %s has: it was changed on the way", want.File, want.HiveID).WithHint("copy it again")
+	}
+	return ops.Errorf(ops.CodeUnavailable, "the model %s on hive %s is damaged: %s has changed on its disk since it came there, by its SHA-256", want.Model, want.HiveID, want.File).
+		WithHint("`rbee model delete%s %s` removes it; then bring it there again from where it came", ops.HiveFlag(want.HiveID), want.Model)
 }
 
 // sumThere asks another hive for a file's sum, again where the way there breaks.

@@ -36,6 +36,9 @@ type spoilt struct{ error }
 
 func (s spoilt) Unwrap() error { return s.error }
 
+// ErrSum is in the error of a file whose sum is another one than was told.
+var ErrSum = errors.New("is not what it should be")
+
 // Shown is a URL, or any other source, without the password or token that it may hold.
 func Shown(source string) string {
 	if u, err := url.Parse(source); err == nil && u.User != nil {

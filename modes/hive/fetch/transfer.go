@@ -312,7 +312,7 @@ func (t *transfer) finish() error {
 	case t.digest.at != t.state.Size:
 		return ops.Errorf(ops.CodeInternal, "the sum was made of %d of %d bytes", t.digest.at, t.state.Size)
 	case t.what.SHA256 != "" && sum != t.what.SHA256:
-		return spoilt{ops.Errorf(ops.CodeUnavailable, "what came from %s is not what it should be: its SHA-256 is %s, and should be %s", Shown(t.what.URL), sum, t.what.SHA256).
+		return spoilt{ops.Errorf(ops.CodeUnavailable, "what came from %s %w: its SHA-256 is %s, and should be %s", Shown(t.what.URL), ErrSum, sum, t.what.SHA256).
 			WithHint("download it again; if it happens again, the server or a proxy on the way changes the file")}
 	}
 	if err := t.out.Sync(); err != nil {
