@@ -141,7 +141,7 @@ func (g *Gateway) serveAnthropic(w http.ResponseWriter, r *http.Request) {
 		a.MaxTokens, a.Stream = 1, false
 	}
 	if err == nil && a.MaxTokens < 1 {
-		err = ops.Invalid("max_tokens", "must be at least 1")
+		err = ops.Invalid("max_tokens", "must be given, and be at least 1")
 	}
 	if err == nil {
 		err = a.untold()

@@ -214,7 +214,7 @@ func TestErrorsAreInTheDialectsOwnShape(t *testing.T) {
 		{"/api/chat", `{"model":"beee","messages":[]}`, 404, `{"error":"there is no model \"beee\" on any hive (did you mean \"bee\"?)"}`},
 		{"/api/chat", `{"model":`, 400, `{"error":"the body is not JSON (byte 9)"}`},
 		{"/v1/messages", `{"model":"beee","max_tokens":1,"messages":[{"role":"user","content":"x"}]}`, 404, `{"type":"error","error":{"type":"not_found_error","message":"there is no model \"beee\" on any hive (did you mean \"bee\"?)"}}`},
-		{"/v1/messages", `{"model":"bee","messages":[{"role":"user","content":"x"}]}`, 400, `{"type":"error","error":{"type":"invalid_request_error","message":"max_tokens: must be at least 1"}}`},
+		{"/v1/messages", `{"model":"bee","messages":[{"role":"user","content":"x"}]}`, 400, `{"type":"error","error":{"type":"invalid_request_error","message":"max_tokens: must be given, and be at least 1"}}`},
 	} {
 		status, _, text := f.ask(tt.path, tt.body)
 		if status != tt.status {
