@@ -42,6 +42,11 @@ type Worker struct {
 	// PromptCache is how many bytes of the machine's memory the engine may fill with
 	// prompts that it has seen, for when they come again; 0 is none, or not known.
 	PromptCache int64 `json:"prompt_cache_bytes,omitempty"`
+	// Flags are the settings of the engine's own that it was started with, as of [WorkerSpawn].
+	Flags []string `json:"flags,omitempty"`
+	// Command is its command line, on the engine called command, without the passwords
+	// of URLs in it. An API key is not told it.
+	Command string `json:"command,omitempty"`
 	// Parts are the further hives that the model is divided over; each has a
 	// worker of which PartOf is this one.
 	Parts []string `json:"parts,omitempty"`

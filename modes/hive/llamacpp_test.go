@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -22,7 +23,7 @@ func TestAWorkerOfLlamaCppIsSpawnedAndUsed(t *testing.T) {
 	t.Setenv(llamacpp.PathEnv, llamacpptest.Program(t))
 	h := start(t)
 	w := do(t, h.Client, ops.WorkerSpawn{Engine: "llamacpp", Device: "cpu", Parallel: 2, Context: 256, Flags: []string{"--no-warmup"}})
-	if w.Engine != "llamacpp" || w.Device != "cpu" || w.Slots != 2 || w.Context != 256 || w.State != ops.WorkerReady {
+	if w.Engine != "llamacpp" || w.Device != "cpu" || w.Slots != 2 || w.Context != 256 || w.State != ops.WorkerReady || !slices.Equal(w.Flags, []string{"--no-warmup"}) {
 		t.Errorf("the worker is %+v", w)
 	}
 	answer := do(t, h.Client, ops.Infer{Prompt: "Once upon a time", MaxTokens: 8})
@@ -52,10 +53,9 @@ func TestAWorkerOfACommandLineIsSpawnedAndUsed(t *testing.T) {
 	h := start(t)
 	fails(t, h.Client, ops.Infer{Prompt: "Once", Engine: "command"}, ops.CodeUnavailable, "no worker on hive localhost runs tinybee by a command line")
 	fails(t, h.Client, ops.WorkerSpawn{Engine: "command", Command: "x"}, ops.CodeInvalid, "either {socket} or {port}")
-	w := do(t, h.Client, ops.WorkerSpawn{
-		Engine: "command", Parallel: 1, Command: "'" + program + "' --model {model} --alias {name} -np {parallel} -c {context_length} -t 1 --host {socket}",
-	})
-	if w.Engine != "command" || w.Device != "auto" || w.Slots != 1 {
+	line := "'" + program + "' --model {model} --alias {name} -np {parallel} -c {context_length} -t 1 --host {socket}"
+	w := do(t, h.Client, ops.WorkerSpawn{Engine: "command", Parallel: 1, Command: line})
+	if w.Engine != "command" || w.Device != "auto" || w.Slots != 1 || w.Command != line {
 		t.Errorf("the worker is %+v", w)
 	}
 	for _, engine := range []string{"command", "", "auto"} {

@@ -55,7 +55,7 @@ func newMember(id, folder, hive string, w want) *member {
 		begun: make(chan struct{}), settled: make(chan struct{}), ended: make(chan struct{}), news: make(chan struct{}),
 		info: ops.Worker{
 			ID: id, HiveID: hive, Model: w.model.ID, Engine: w.engine, Device: w.device, Program: w.program, State: ops.WorkerLoading,
-			PromptCache: max(0, w.prompts), Parts: w.parts, PartOf: w.partOf, PartBytes: w.partBytes, StartedAt: time.Now().UTC(), LogPath: filepath.Join(folder, home.WorkerLog),
+			PromptCache: max(0, w.prompts), Flags: w.flags, Command: string(ops.Redact([]byte(w.command))), Parts: w.parts, PartOf: w.partOf, PartBytes: w.partBytes, StartedAt: time.Now().UTC(), LogPath: filepath.Join(folder, home.WorkerLog),
 		},
 	}
 }

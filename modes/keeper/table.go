@@ -263,6 +263,8 @@ func worker(w io.Writer, x ops.Worker) {
 	if x.Context > 0 {
 		pair(w, "context", strconv.Itoa(x.Context)+" tokens")
 	}
+	pair(w, "flags", strings.Join(x.Flags, ", "))
+	pair(w, "command", x.Command)
 	if x.PID > 0 {
 		pair(w, "pid", strconv.Itoa(x.PID))
 	}

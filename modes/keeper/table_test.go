@@ -38,6 +38,10 @@ func TestEveryResultIsShownToAPerson(t *testing.T) {
 			[]string{"w1      localhost  m      builtin  cpu     busy   5 of 4"},
 		},
 		{ops.Worker{ID: "w1", State: ops.WorkerFailed, Error: "killed", StartedAt: at}, []string{"why      killed"}},
+		{
+			ops.Worker{ID: "w1", Flags: []string{"embeddings", "pooling=mean"}, Command: "serve bee", StartedAt: at},
+			[]string{"flags    embeddings, pooling=mean\n", "command  serve bee\n"},
+		},
 		{ops.WorkerDeleted{ID: "w1", HiveID: "localhost"}, []string{"worker w1 on localhost has ended"}},
 		{
 			ops.Models{Models: []ops.Model{{ID: "tinybee", HiveID: "localhost", Size: 1811648, Memory: 50 << 20, Quantization: "Q8_0", Architecture: "llama", Context: 512, Source: ops.BuiltInSource}, {ID: "bad", Error: "cut off"}}},

@@ -157,6 +157,9 @@ func (q *Queen) withAliases(ctx context.Context, o ops.HiveOp, result any) (any,
 		list, err := readAs[ops.Workers](result)
 		list.Workers = q.seen(ctx, list.Workers)
 		return list, err
+	case ops.WorkerGet:
+		w, err := readAs[ops.Worker](result)
+		return forCaller(ctx, w), err
 	case ops.ModelGet:
 		m, err := readAs[ops.Model](result)
 		m.Aliases = q.called(m)

@@ -19,7 +19,20 @@ func (q *Queen) mayUse(ctx context.Context, model string) bool {
 
 // seen are those of the workers whose models who has sent the job of ctx may use.
 func (q *Queen) seen(ctx context.Context, list []ops.Worker) []ops.Worker {
-	return slices.DeleteFunc(list, func(w ops.Worker) bool { return !q.mayUse(ctx, w.Model) })
+	list = slices.DeleteFunc(list, func(w ops.Worker) bool { return !q.mayUse(ctx, w.Model) })
+	for i := range list {
+		list[i] = forCaller(ctx, list[i])
+	}
+	return list
+}
+
+// forCaller is a worker as who has sent the job of ctx may be told of it: a command line,
+// which may hold secrets, is not for API keys.
+func forCaller(ctx context.Context, w ops.Worker) ops.Worker {
+	if ops.CallerOf(ctx) != "" {
+		w.Command = ""
+	}
+	return w
 }
 
 // seesWorker is the error of an operation on a worker that does not exist for who has

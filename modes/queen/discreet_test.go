@@ -56,6 +56,29 @@ func TestAJobHearsOfNoModelsButThoseOfItsKey(t *testing.T) {
 	}
 }
 
+// TestAKeyIsNotToldACommandLine: which may hold secrets; the queen's token is.
+func TestAKeyIsNotToldACommandLine(t *testing.T) {
+	q, key := narrow(t)
+	const line = "serve --api-key s3cret {socket}"
+	w := ops.Worker{ID: "wbee1", Model: "bee", Command: line, Flags: []string{"embeddings"}}
+	for by, want := range map[string]string{key: "", "": line} {
+		ctx := ops.WithCaller(t.Context(), by)
+		listed, err := q.withAliases(ctx, ops.WorkerList{}, ops.Workers{Workers: []ops.Worker{w}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := q.withAliases(ctx, ops.WorkerGet{ID: w.ID}, w)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, x := range append(listed.(ops.Workers).Workers, got.(ops.Worker)) {
+			if x.Command != want || len(x.Flags) != 1 {
+				t.Errorf("%q is told %+v", by, x)
+			}
+		}
+	}
+}
+
 // TestAHiddenWorkerIsNotProposed: in place of an id that none has.
 func TestAHiddenWorkerIsNotProposed(t *testing.T) {
 	q, key := narrow(t)

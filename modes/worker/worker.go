@@ -107,7 +107,7 @@ func New(o Options) (_ *Worker, err error) {
 	w.state.info = ops.Worker{
 		ID: o.ID, HiveID: o.Hive, Model: o.Model, Engine: w.Engine, Device: w.Device, Program: w.Program, State: ops.WorkerLoading,
 		PID: daemon.Self().PID, Slots: w.Parallel, StartedAt: started, LogPath: filepath.Join(o.Folder, home.WorkerLog),
-		PromptCache: max(0, o.PromptCache), Parts: o.Parts, PartOf: o.PartOf, PartBytes: o.PartBytes,
+		PromptCache: max(0, o.PromptCache), Flags: o.Flags, Command: string(ops.Redact([]byte(o.Command))), Parts: o.Parts, PartOf: o.PartOf, PartBytes: o.PartBytes,
 	}
 	socket := filepath.Join(o.Folder, home.WorkerSocket)
 	var holder daemon.Record
