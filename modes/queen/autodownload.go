@@ -33,11 +33,27 @@ func (q *Queen) bring(ctx context.Context, reference, hive string) (ops.Model, e
 		return m, nil
 	}
 	if !q.AutoDownload {
+		if err := unusable(all, reference); err != nil {
+			return ops.Model{}, err
+		}
 		e := ops.Errorf(ops.CodeNotFound, "the model %s is on no hive that is up, and this queen does not download by itself", reference)
 		e.Field = "model"
 		return ops.Model{}, e.WithHint("`rbee model download%s %s` brings it; `rbee queen serve --auto-download`, or RBEE_AUTO_DOWNLOAD=1 before the queen starts, lets requests bring models", ops.HiveFlag(hive), reference)
 	}
 	return q.download(ctx, reference, hive)
+}
+
+// unusable is the error of a model that is there and cannot be used, as one that is
+// being downloaded; nil where none is.
+func unusable(all []ops.Model, reference string) error {
+	i := slices.IndexFunc(all, func(m ops.Model) bool { return m.Error != "" && m.ComesFrom(reference) })
+	if i < 0 {
+		return nil
+	}
+	m := all[i]
+	e := ops.Errorf(ops.CodeNotFound, "the model %s is %s on %s, which cannot be used: %s", reference, m.ID, m.HiveID, m.Error)
+	e.Field = "model"
+	return e.WithHint("%s", m.Hint)
 }
 
 // taken is the error of a model that is to go to a hive which calls another one so.

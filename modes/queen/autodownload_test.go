@@ -55,6 +55,13 @@ func TestWhatIsThereNeedsNoDownload(t *testing.T) {
 			t.Errorf("%s is %+v, %v", reference, m, err)
 		}
 	}
+	q.books.hives["localhost"].snapshot.Models = append(q.books.hives["localhost"].snapshot.Models, ops.Model{
+		ID: "coming", HiveID: "localhost", Source: "hf:bees/three:c-Q8_0.gguf", Error: "it is being downloaded", Hint: "`this` shows how far it is",
+	})
+	_, err = q.bring(t.Context(), "hf:bees/three", "")
+	if e := ops.AsError(err); e.Code != ops.CodeNotFound || e.Message != "the model hf:bees/three is coming on localhost, which cannot be used: it is being downloaded" || e.Hint != "`this` shows how far it is" {
+		t.Errorf("what is being downloaded: %v (%s)", err, e.Hint)
+	}
 	_, err = q.bring(t.Context(), "hf:bees/other", "")
 	if e := ops.AsError(err); e.Code != ops.CodeNotFound || !strings.Contains(e.Hint, "`rbee model download hf:bees/other` brings it") || !strings.Contains(e.Hint, "RBEE_AUTO_DOWNLOAD") {
 		t.Errorf("what is nowhere: %v (%s)", err, e.Hint)
