@@ -82,7 +82,7 @@ func (s Split) check(hive, engine string) error {
 	case engine != "" && engine != "auto" && engine != "llamacpp":
 		return Invalid("worker", "must be llamacpp to divide a model over hives, got %s", clip(engine))
 	case !(s.Share >= 0 && s.Share < 1):
-		return Invalid("share", "must be above 0 and below 1, got %v", s.Share)
+		return Invalid("share", "must be above 0 and below 1, or 0 for a share by free memory, got %v", s.Share)
 	}
 	return nil
 }

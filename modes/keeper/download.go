@@ -67,9 +67,12 @@ func (k *Keeper) compareEnvironment(ctx context.Context) {
 }
 
 // Source is where a model comes from, as a person gives it: a path is one from the
-// folder that the person is in.
+// folder that the person is in, and the scheme of a URL may be in capitals.
 func Source(given string) (string, error) {
-	if given == "" || strings.Contains(given, "://") || ops.IsModelReference(given) || strings.HasPrefix(given, ops.HiveScheme) {
+	if scheme, rest, is := strings.Cut(given, "://"); is {
+		return strings.ToLower(scheme) + "://" + rest, nil
+	}
+	if given == "" || ops.IsModelReference(given) || strings.HasPrefix(given, ops.HiveScheme) {
 		return given, nil
 	}
 	return filepath.Abs(given)
@@ -99,7 +102,7 @@ func (k *Keeper) missingFile(path, hive string) error {
 	case err != nil:
 	case ops.NearHub(given) != "":
 		return e.WithHint("a repository on Hugging Face is given as %s", ops.NearHub(given))
-	case repository.MatchString(given):
+	case repository.MatchString(given) && !strings.EqualFold(filepath.Ext(given), ".gguf"):
 		return e.WithHint("a repository on Hugging Face is given as hf:%s", given)
 	}
 	return e
