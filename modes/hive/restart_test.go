@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gofrs/flock"
+
 	"rbee.dev/rbee/inference/enginetest"
 	"rbee.dev/rbee/modes/daemon"
 	"rbee.dev/rbee/modes/hive"
@@ -205,7 +207,7 @@ func TestOnlyProcessesThatAreStillTheSameAreTakenBack(t *testing.T) {
 
 func TestAFoundWorkerThatDoesNotAnswerIsEnded(t *testing.T) {
 	h := newHome(t)
-	deaf := exec.CommandContext(t.Context(), "sleep", "60")
+	deaf := exec.CommandContext(t.Context(), "sleep", "3600")
 	if err := deaf.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -224,6 +226,11 @@ func TestAFoundWorkerThatDoesNotAnswerIsEnded(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	held := flock.New(filepath.Join(h.Worker("w1"), home.WorkerPID) + ".lock") // as a worker does
+	if err := held.Lock(); err != nil {
+		t.Fatal(err)
+	}
+	defer held.Close()
 	run(t, h)
 	if list := do(t, client(t, h), ops.WorkerList{}).Workers; len(list) != 0 {
 		t.Errorf("the list says %+v", list)
