@@ -13,7 +13,7 @@ func TestAWorkerThatHangsIsToldOfAndPassedOver(t *testing.T) {
 	p.rbee("infer", "-n", "1", "hi")
 	hung := p.workers()[0]
 	p.stop(hung.PID)
-	if text := p.rbee("infer", "-n", "1", "hi"); strings.TrimSpace(text) == "" {
+	if text := p.rbee("infer", "-n", "20", "hi"); strings.TrimSpace(text) == "" {
 		t.Error("it answers with nothing")
 	}
 	says(t, p.rbee("worker", "list"), " hung ", " ready ")

@@ -103,7 +103,7 @@ func (q *Queen) try(ctx context.Context, r schedule.Request, o ops.Infer) (any, 
 			}
 			return answer, err
 		}
-		if r.Model == "" {
+		if r.Model == "" && r.Hive == "" { // a hive that is named is asked anew, or says why it is not there
 			r.Model = lease.Worker.Model // it is not chosen anew, nor told of again
 		}
 		if r.Again = true; !r.Running { // what the first engine says that has failed is told in the end
