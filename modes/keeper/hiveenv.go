@@ -71,12 +71,15 @@ func (c *HiveEnv) Run(ctx context.Context, k *Keeper) error {
 // isSecret says whether a variable's value is not for everybody's eyes: a token, or a
 // URL with a password.
 func isSecret(name, value string) bool {
-	u, err := url.Parse(value)
-	if err == nil && u.User != nil {
-		_, password := u.User.Password()
-		return password
+	if name == ops.SecretVariable {
+		return value != ""
 	}
-	return value != "" && name == ops.SecretVariable
+	u, err := url.Parse(value)
+	if err != nil {
+		return false
+	}
+	_, password := u.User.Password()
+	return password
 }
 
 // valueOf is a variable's value in this process's environment, or what a person

@@ -38,15 +38,7 @@ func forCaller(ctx context.Context, w ops.Worker) ops.Worker {
 // seesWorker is the error of an operation on a worker that does not exist for who has
 // sent it, since it runs a model that he may not use.
 func (q *Queen) seesWorker(ctx context.Context, o ops.HiveOp) error {
-	id, field := "", ""
-	switch o := o.(type) {
-	case ops.WorkerGet:
-		id = o.ID
-	case ops.WorkerDelete:
-		id = o.ID
-	case ops.Infer:
-		id, field = o.WorkerID, "worker_id"
-	}
+	id, field := workerNamed(o)
 	hidden := func(w ops.Worker) bool { return w.ID == id && !q.mayUse(ctx, w.Model) }
 	if id == "" || !slices.ContainsFunc(q.books.workers(), hidden) {
 		return nil

@@ -228,15 +228,7 @@ func workerOf(o ops.HiveOp) ops.WorkerSpawn {
 // hiveOfWorker is the hive of the worker that a job names, where it names none
 // itself.
 func (q *Queen) hiveOfWorker(o ops.Infer) string {
-	if o.HiveID != "" {
-		return o.HiveID
-	}
-	for _, w := range q.books.workers() {
-		if w.ID == o.WorkerID {
-			return w.HiveID
-		}
-	}
-	return ops.LocalHive
+	return cmp.Or(o.HiveID, q.hiveOf(o), ops.LocalHive)
 }
 
 // hear sees that the hive called id is up and has said what it has: somebody

@@ -57,20 +57,26 @@ func (q *Queen) route(ctx context.Context, o ops.HiveOp) (any, error) {
 	return result, q.tellWhere(err, id, o)
 }
 
+// workerNamed is the id of the worker that an operation is about, or "", and the
+// field for errors of it, or "".
+func workerNamed(o ops.HiveOp) (id, field string) {
+	switch o := o.(type) {
+	case ops.WorkerGet:
+		return o.ID, ""
+	case ops.WorkerDelete:
+		return o.ID, ""
+	case ops.Infer:
+		return o.WorkerID, "worker_id"
+	}
+	return "", ""
+}
+
 // hiveOf is the hive of the worker that an operation is about, where it is known,
 // or "".
 func (q *Queen) hiveOf(o ops.HiveOp) string {
-	var id string
-	switch o := o.(type) {
-	case ops.WorkerGet:
-		id = o.ID
-	case ops.WorkerDelete:
-		id = o.ID
-	default:
-		return ""
-	}
+	id, _ := workerNamed(o)
 	for _, w := range q.books.workers() {
-		if w.ID == id {
+		if id != "" && w.ID == id {
 			return w.HiveID
 		}
 	}

@@ -171,7 +171,7 @@ func (p *reply) passEvents(answer *http.Response, by *ops.Worker) {
 	case end.finished() && (err == nil || gone):
 		_ = p.write([]byte("\n\n"+done), true) // the client may be gone
 	case gone:
-		p.gone = p.failed == nil
+		p.gone = true
 	default:
 		_ = p.write([]byte("\n\n"), false) // the frame before may be torn
 		p.fail(cmp.Or(whyEnded(p.r.Context()), broke(by, cmp.Or(err, io.ErrUnexpectedEOF))))

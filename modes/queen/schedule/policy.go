@@ -150,9 +150,10 @@ func (c *Candidate) better(d *Candidate, sign int64) bool {
 }
 
 // place takes a hive for another worker: one where a person's own comes back, then
-// one with the model on disk before one that has to get it, then one whose accelerators hold it, then one where nobody
-// has to go, then the one with most memory free, then the first. Where there is
-// none it claims one, by the same rule, whose busy workers have had their share.
+// one with the model on disk before one that has to get it, then one whose
+// accelerators hold it, then one where nobody has to go, then the one with most
+// memory free, then the first. Where there is none it claims one, by the same rule,
+// whose busy workers have had their share.
 func place(v *View) Choice {
 	if v.Held {
 		return Choice{}
