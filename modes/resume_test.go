@@ -2,9 +2,11 @@ package modes_test
 
 import (
 	"encoding/json"
+	"errors"
 	"net/http"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -35,7 +37,7 @@ func TestAStreamGoesOnWhenItsWorkerIsKilled(t *testing.T) {
 		{"seeded, another worker has to be started", openai.CompletionNewParams{Seed: openai.Int(7), Temperature: openai.Float(1)}, 2},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			tt.ask.Model, tt.ask.MaxTokens = "slow", openai.Int(350)
+			tt.ask.Model, tt.ask.MaxTokens = "slow", openai.Int(1000)
 			tt.ask.Prompt = openai.CompletionNewParamsPromptUnion{OfString: openai.String("Once upon a time")}
 			whole, err := c.Completions.New(t.Context(), tt.ask)
 			if err != nil {
@@ -158,9 +160,14 @@ func (p *place) killBusy(model string) {
 	p.t.Helper()
 	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
 		for _, w := range p.workers() {
-			if w.Model == model && w.State != ops.WorkerFailed && w.Running > 0 {
-				p.kill(w.PID)
+			if w.Model != model || w.State == ops.WorkerFailed || w.Running == 0 {
+				continue
+			}
+			switch err := syscall.Kill(w.PID, syscall.SIGKILL); {
+			case err == nil:
 				return
+			case !errors.Is(err, syscall.ESRCH): // of one that was killed already, its hive has not heard yet
+				p.t.Fatal(err)
 			}
 		}
 	}
