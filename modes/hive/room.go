@@ -147,11 +147,11 @@ func (h *Hive) clear(ctx context.Context, w want, s spot, need fit.Need) (bool, 
 		if idle == nil {
 			return false, nil
 		}
+		left := h.unclaimed(ctx, s, idle) // before, while its memory can be seen
 		if !idle.retire(ctx) {
 			continue
 		}
 		ops.Narrate(ctx, "worker_unload", "unloading %s, worker %s, which has nothing to do, to make room for %s", idle.tell().Model, idle.id, w.name())
-		left := h.unclaimed(ctx, s, idle)
 		if err := h.fleet.remove(ctx, idle); err != nil {
 			return false, err
 		}
