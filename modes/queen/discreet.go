@@ -36,11 +36,17 @@ func forCaller(ctx context.Context, w ops.Worker) ops.Worker {
 }
 
 // seesWorker is the error of an operation on a worker that does not exist for who has
-// sent it, since it runs a model that he may not use.
+// sent it, since it runs a model that he may not use. Where the worker alone says which
+// model a job is for, the queen has to know it.
 func (q *Queen) seesWorker(ctx context.Context, o ops.HiveOp) error {
 	id, field := workerNamed(o)
-	hidden := func(w ops.Worker) bool { return w.ID == id && !q.mayUse(ctx, w.Model) }
-	if id == "" || !slices.ContainsFunc(q.books.workers(), hidden) {
+	if id == "" || q.mayUse(ctx, "") || ops.SinkOf(ctx).Cursor().Target != "" { // it was let in by an earlier queen
+		return nil
+	}
+	there := slices.DeleteFunc(q.books.workers(), func(w ops.Worker) bool { return w.ID != id })
+	infer, asks := o.(ops.Infer)
+	unknown := len(there) == 0 && asks && infer.Model == ""
+	if !unknown && !slices.ContainsFunc(there, func(w ops.Worker) bool { return !q.mayUse(ctx, w.Model) }) {
 		return nil
 	}
 	e := ops.Errorf(ops.CodeNotFound, "there is no worker %q", id)

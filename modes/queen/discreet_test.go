@@ -79,6 +79,37 @@ func TestAKeyIsNotToldACommandLine(t *testing.T) {
 	}
 }
 
+// TestAWorkerThatAKeyMayNotUseDoesNotExistForIt: nor one of which nobody has said yet
+// what it runs, where that is for it to say what the job's model is.
+func TestAWorkerThatAKeyMayNotUseDoesNotExistForIt(t *testing.T) {
+	q, key := narrow(t)
+	for name, tt := range map[string]struct {
+		by   string
+		o    ops.HiveOp
+		sees bool
+	}{
+		"text of its model":               {key, ops.Infer{WorkerID: "wbee1"}, true},
+		"text of another":                 {key, ops.Infer{WorkerID: "whornet"}, false},
+		"text of another, called its own": {key, ops.Infer{WorkerID: "whornet", Model: "bee"}, false},
+		"text of nobody knows what":       {key, ops.Infer{WorkerID: "wnew"}, false},
+		"text of what has to be its own":  {key, ops.Infer{WorkerID: "wnew", Model: "bee"}, true}, // the hive refuses what is not
+		"a look at its own":               {key, ops.WorkerGet{ID: "wbee1"}, true},
+		"the end of another":              {key, ops.WorkerDelete{ID: "whornet"}, false},
+		"no worker":                       {key, ops.Infer{Model: "bee"}, true},
+		"the queen's token":               {"", ops.Infer{WorkerID: "whornet"}, true},
+		"the token, nobody knows what":    {"", ops.Infer{WorkerID: "wnew"}, true},
+	} {
+		err := q.seesWorker(ops.WithSink(ops.WithCaller(t.Context(), tt.by), &noted{}), tt.o)
+		if (err == nil) != tt.sees || err != nil && (ops.CodeOf(err) != ops.CodeNotFound || ops.AsError(err).Hint != workersHint) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	again := ops.WithSink(ops.WithCaller(t.Context(), key), &noted{at: ops.Cursor{Target: "gpu1", JobID: "j"}})
+	if err := q.seesWorker(again, ops.Infer{WorkerID: "wnew"}); err != nil {
+		t.Errorf("after a restart of the queen, who has heard of no worker yet: %v", err)
+	}
+}
+
 // TestAHiddenWorkerIsNotProposed: in place of an id that none has.
 func TestAHiddenWorkerIsNotProposed(t *testing.T) {
 	q, key := narrow(t)

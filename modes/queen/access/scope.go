@@ -98,7 +98,9 @@ func (a *Access) Scope(route string) (ops.Scope, bool) {
 	return ops.ScopeAdmin, false
 }
 
-// mayDo refuses operations that a key is not for; named is [Options].Model.
+// mayDo refuses operations that a key is not for; named is [Options].Model. A job for a
+// worker that names no model is for the one that this runs: the queen, who knows which
+// that is, has to refuse where the key is not for it.
 func (k *key) mayDo(o ops.Op, named func(string) string) error {
 	wants, ok := operations[o.Name()]
 	if !ok {
@@ -112,7 +114,7 @@ func (k *key) mayDo(o ops.Op, named func(string) string) error {
 		return ops.Errorf(ops.CodeDenied, "the API key %s is not for `rbee %s`", k.called(), strings.ReplaceAll(o.Name(), "_", " ")).
 			WithHint("it opens %s; this wants a key with --scope %s, or the queen's token", list(k.Scopes), wants)
 	}
-	if infer, ok := o.(ops.Infer); ok {
+	if infer, ok := o.(ops.Infer); ok && (infer.Model != "" || infer.WorkerID == "") {
 		return k.mayUse(infer.Model, named)
 	}
 	if isSpawn {

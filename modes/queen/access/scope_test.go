@@ -46,6 +46,8 @@ func TestAKeyForJobsDoesWhatItsScopesAndModelsSay(t *testing.T) {
 		"a look at another":                  {one, ops.ModelGet{ID: "hornet"}, false},
 		"text of another":                    {one, ops.Infer{Prompt: "a", Model: "hornet"}, false},
 		"text of whichever":                  {one, ops.Infer{Prompt: "a"}, false},
+		"text of a worker's model":           {one, ops.Infer{Prompt: "a", WorkerID: "w1"}, true}, // the queen, who knows which that is, hides others
+		"text of another, by a worker":       {one, ops.Infer{Prompt: "a", WorkerID: "w1", Model: "hornet"}, false},
 		"the whole picture":                  {jobs, ops.Status{}, true},
 		"a worker":                           {jobs, ops.WorkerSpawn{Model: "bee"}, true},
 		"a worker of another model":          {one, ops.WorkerSpawn{Model: "hornet"}, false},
