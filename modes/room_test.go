@@ -152,7 +152,7 @@ func TestModelsShareTheMemoryOfOneHive(t *testing.T) {
 	p.stream("a", "x").whole(t, "data:")
 	p.rbee("infer", "--model", "b", "--max-tokens", "3", "x")
 	is("after a and b", "a b")
-	p.stream("c", "x").whole(t, ": hive: unloading a, worker ")
+	p.stream("c", "x").whole(t, ": hive: unloading a, which has nothing to do, to make room for ")
 	is("after c", "b c")
 
 	busy := p.stream("b", enginetest.WordHang) // used before c was
@@ -170,7 +170,7 @@ func TestModelsShareTheMemoryOfOneHive(t *testing.T) {
 	awaits(t, queen, "c", 2)
 	is("while both are busy", "a b")
 	_ = busy.body.Close()
-	waits.whole(t, ": hive: unloading b, worker ")
+	waits.whole(t, ": hive: unloading b, which has nothing to do, to make room for ")
 	if err := job.Wait(); err != nil {
 		t.Errorf("the job that waited: %v: %s", err, story)
 	}
@@ -183,7 +183,7 @@ func TestModelsShareTheMemoryOfOneHive(t *testing.T) {
 	_ = also.body.Close()
 
 	p.rbee("model", "pin", "a")
-	p.stream("b", "x").whole(t, ": hive: unloading c, worker ")
+	p.stream("b", "x").whole(t, ": hive: unloading c, which has nothing to do, to make room for ")
 	is("with a pinned, which was used before c", "a b")
 	p.rbee("model", "pin", "b")
 	refused := p.command("infer", "--model", "c", "x")
@@ -202,7 +202,7 @@ func TestModelsShareTheMemoryOfOneHive(t *testing.T) {
 
 	p.rbee("model", "unpin", "b")
 	guest := p.command("infer", "--model", "c", "--max-tokens", "3", "x", "--token", p.newSecret("--scope", "jobs", "--model", "c"))
-	if out, err := guest.CombinedOutput(); err != nil || !strings.Contains(string(out), "unloading another model, worker ") {
+	if out, err := guest.CombinedOutput(); err != nil || !strings.Contains(string(out), "unloading another model, which has nothing to do, to make room for c\n") {
 		t.Errorf("a key for c alone: %v: %s", err, out)
 	}
 }

@@ -151,7 +151,8 @@ func (h *Hive) clear(ctx context.Context, w want, s spot, need fit.Need) (bool, 
 		if !idle.retire(ctx) {
 			continue
 		}
-		ops.Narrate(ctx, "worker_unload", "unloading %s, worker %s, which has nothing to do, to make room for %s", idle.tell().Model, idle.id, w.name())
+		// Not which worker: who asks may be somebody who must not know of it.
+		ops.Narrate(ctx, "worker_unload", "unloading %s, which has nothing to do, to make room for %s", idle.tell().Model, w.name())
 		if err := h.fleet.remove(ctx, idle); err != nil {
 			return false, err
 		}
