@@ -17,6 +17,7 @@ import (
 	"rbee.dev/rbee/inference/llamacpp"
 	"rbee.dev/rbee/inference/llamacpp/llamacpptest"
 	"rbee.dev/rbee/ops"
+	"rbee.dev/rbee/testdata"
 	"rbee.dev/rbee/transport/ssh/sshtest"
 )
 
@@ -432,5 +433,41 @@ func TestADividedModelWhosePartWasStoppedSaysSoAtOnce(t *testing.T) {
 	f.rbee("hive", "start", "gpu1")
 	if got := f.greedy(); got != want {
 		t.Errorf("the answer is another: %.100q", got)
+	}
+}
+
+// TestAModelThatFitsDividedIsSaidToFitSo: of one that is too big for each machine.
+func TestAModelThatFitsDividedIsSaidToFitSo(t *testing.T) {
+	t.Parallel() // it waits
+	f := newDivided(t)
+	free := uint64(0)
+	for _, d := range f.hive("gpu1").Devices {
+		if d.ID == "cpu" {
+			free = d.MemoryFreeBytes
+		}
+	}
+	dir := filepath.Join(f.home, "cache", "models", "big")
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(dir, "big.gguf")
+	if err := os.WriteFile(file, testdata.Tinybee(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(file, int64(free+free/3)); err != nil { //nolint:gosec // a hole, of a machine's memory
+		t.Fatal(err)
+	}
+	const fits = "divided over localhost and gpu1 it fits: `rbee worker spawn big --hives localhost,gpu1`"
+	for _, args := range [][]string{{"worker", "spawn", "big"}, {"worker", "spawn", "big", "--hive", "localhost"}, {"infer", "-m", "big", "hi"}} {
+		if code, said := f.refused(args...); code != 1 || !strings.Contains(said, "are free for it") || !strings.Contains(said, fits) {
+			t.Errorf("%s: %d, %s", args, code, said)
+		}
+	}
+	if left := f.workers(); len(left) > 0 {
+		t.Errorf("it was only asked, and there are %+v", left)
+	}
+	f.rbee("hive", "drain", "gpu1")
+	if code, said := f.refused("worker", "spawn", "big", "--hive", "localhost"); code != 1 || strings.Contains(said, "divided") {
+		t.Errorf("with the other one drained: %d, %s", code, said)
 	}
 }

@@ -33,6 +33,24 @@ func divide(ctx context.Context, s inference.Spec, l *process.Launch) error {
 	return nil
 }
 
+// CheckDivides refuses a program without the RPC backend, which cannot divide a model
+// over machines: one that tells of its flags and has none for that.
+func CheckDivides(ctx context.Context, program string) error {
+	help, err := output(ctx, program, "--help")
+	if err != nil || !helpFlag.MatchString(help) || rpcFlag.MatchString(help) {
+		return nil //nolint:nilerr // whoever starts it says what is wrong
+	}
+	e := ops.Errorf(ops.CodeUnsupported, "the %s at %s was built without llama.cpp's RPC backend, which divides models over machines", Name, program).
+		WithHint("llama.cpp's releases have it (`rbee engine install`), and Debian has it as the package libggml0-backend-rpc")
+	e.Field = "hives"
+	return e
+}
+
+var (
+	helpFlag = regexp.MustCompile(`(?m)^\s*(-m,\s+)?--model\b`)
+	rpcFlag  = regexp.MustCompile(`(?m)^\s*--rpc\b`)
+)
+
 // strangers is what the program says of a part whose llama.cpp it cannot work with
 // (ggml/src/ggml-rpc/ggml-rpc.cpp).
 var strangers = regexp.MustCompile(`RPC server version mismatch|RPC handshake failed`)

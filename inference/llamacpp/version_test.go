@@ -103,3 +103,28 @@ func TestTheRealProgramSaysWhichItIs(t *testing.T) {
 		t.Errorf("it computes on %q, %v", got, err)
 	}
 }
+
+func TestAProgramWithoutTheRPCBackendDividesNothing(t *testing.T) {
+	for name, c := range map[string]struct {
+		script  string
+		refused bool
+	}{
+		"one that has it":         {"echo '-m,    --model FNAME   model path'; echo '--rpc SERVERS   servers'", false},
+		"one that has not":        {"echo '-m,    --model FNAME   model path'; echo '-t,    --threads N   number'", true},
+		"one that tells no flags": {"echo hello", false},
+		"one that cannot be run":  {"exit 1", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			err := CheckDivides(t.Context(), program(t, c.script))
+			if (err != nil) != c.refused || err != nil && (ops.CodeOf(err) != ops.CodeUnsupported || !strings.Contains(err.Error(), "without llama.cpp's RPC backend")) {
+				t.Errorf("got %v", err)
+			}
+		})
+	}
+}
+
+func TestTheRealProgramHasTheRPCBackend(t *testing.T) {
+	if err := CheckDivides(t.Context(), llamacpptest.Program(t)); err != nil {
+		t.Error(err)
+	}
+}

@@ -21,6 +21,9 @@ func (h *Hive) wanted(ctx context.Context, o ops.WorkerSpawn) (want, error) {
 		engine = llamaCpp // no other can divide a model
 	}
 	w, err := h.resolveWay(ctx, engine, o.Device)
+	if err == nil && len(o.Hives) > 0 {
+		err = h.programs.checkDivides(ctx, w.program)
+	}
 	switch {
 	case err != nil:
 	case o.Coming != nil:

@@ -26,6 +26,7 @@ type heard struct {
 	version      llamacpp.Version
 	err          error // why it cannot be used
 	accelerators string
+	divides      bool // it has said that it can, or nothing against it
 }
 
 // ask tells the program's version, or why it cannot be used.
@@ -71,6 +72,21 @@ func (p *programs) accelerators(ctx context.Context, path string) string {
 	a.accelerators = kinds
 	p.keep(path, a)
 	return kinds
+}
+
+// checkDivides refuses a program that cannot divide a model over hives.
+func (p *programs) checkDivides(ctx context.Context, path string) error {
+	a := p.get(ctx, path)
+	if a.err != nil || a.divides {
+		return a.err
+	}
+	if err := llamacpp.CheckDivides(ctx, path); err != nil {
+		return err
+	}
+	if a.divides = ctx.Err() == nil; a.divides {
+		p.keep(path, a)
+	}
+	return nil
 }
 
 func (p *programs) keep(path string, a heard) {

@@ -107,11 +107,15 @@ func (f fleet) Start(ctx context.Context, p schedule.Plan) (ops.Worker, error) {
 	if err != nil {
 		return ops.Worker{}, err
 	}
-	on := ops.OnHive{HiveID: p.Hive}
-	if err := f.get(ctx, h, p); err != nil {
-		return ops.Worker{}, err
+	o := ops.WorkerSpawn{OnHive: ops.OnHive{HiveID: p.Hive}, Model: p.Model, Engine: p.Engine, Device: p.Device}
+	var w ops.Worker
+	if err = f.get(ctx, h, p); err == nil {
+		w, err = transport.Call(ctx, h.jobs(), o)
 	}
-	return transport.Call(ctx, h.jobs(), ops.WorkerSpawn{OnHive: on, Model: p.Model, Engine: p.Engine, Device: p.Device})
+	if err != nil && ops.CodeOf(err) != ops.CodeBusy { // of that, who asks hears nothing: there will be room
+		err = f.orDivided(ctx, p.Hive, o, err)
+	}
+	return w, err
 }
 
 // get brings the model of p to its hive, where that has not got it.

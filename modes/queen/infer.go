@@ -209,9 +209,13 @@ func (q *Queen) toNamed(ctx context.Context, name string, o ops.HiveOp) (any, er
 // further forwards work to a hive, which gets the model first.
 func (q *Queen) further(ctx context.Context, id string, o ops.HiveOp) (any, error) {
 	if err := q.bringModel(ctx, id, workerOf(o), nil); err != nil {
-		return nil, err
+		return nil, q.orDivided(ctx, id, workerOf(o), err)
 	}
-	return q.forward(ctx, id, o)
+	result, err := q.forward(ctx, id, o)
+	if err != nil {
+		err = q.orDivided(ctx, id, workerOf(o), err)
+	}
+	return result, err
 }
 
 // workerOf is the worker that an operation starts where there is none for it.

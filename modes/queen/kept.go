@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 
+	"al.essio.dev/pkg/shellescape"
+
 	"rbee.dev/rbee/modes/queen/schedule"
 	"rbee.dev/rbee/ops"
 	"rbee.dev/rbee/transport"
@@ -131,7 +133,7 @@ func settings(o ops.WorkerSpawn) string {
 	add("parallel", strconv.Itoa(o.Parallel))
 	add("context-length", strconv.Itoa(o.Context))
 	for _, flag := range o.Flags {
-		add("flag", flag)
+		add("flag", shellescape.Quote(flag))
 	}
 	add("hives", strings.Join(o.Hives, ","))
 	return strings.Join(words, " ")
