@@ -91,12 +91,9 @@ func failing(answer *http.Response, by *ops.Worker, body []byte, e *ops.Error) e
 		return named
 	case schedule.OfEngine:
 	}
-	switch answer.StatusCode { // what the client would take for the queen's
-	case http.StatusUnauthorized, http.StatusForbidden, http.StatusProxyAuthRequired:
-		return ops.Errorf(ops.CodeInternal, "%w", named).WithHint("%s", named.Hint)
-	}
-	if answer.StatusCode >= 300 && answer.StatusCode < http.StatusBadRequest {
-		return named
+	switch status := answer.StatusCode; { // what the client would take for the queen's
+	case status >= 300 && status < http.StatusBadRequest, status == http.StatusUnauthorized, status == http.StatusForbidden, status == http.StatusProxyAuthRequired:
+		return senselessError{named}
 	}
 	kept := *answer
 	kept.Body = io.NopCloser(bytes.NewReader(body))

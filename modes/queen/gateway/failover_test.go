@@ -194,8 +194,8 @@ func TestAnEnginesStatusSaysWhoIsAskedNext(t *testing.T) {
 		{502, ofEngine, schedule.OfEngine, 502},
 		{503, ofEngine, schedule.OfEngine, 503},
 		{529, ofEngine, schedule.OfEngine, 529},
-		{401, ofEngine, schedule.OfEngine, 500},
-		{307, ofEngine, schedule.OfEngine, 500},
+		{401, ofEngine, schedule.OfEngine, 502},
+		{307, ofEngine, schedule.OfEngine, 502},
 		{405, "", schedule.OfEngine, 404},
 		{503, ofWorker, schedule.OfWorker, 503},
 	} {
@@ -235,10 +235,10 @@ func TestAnEnginesStatusSaysWhoIsAskedNext(t *testing.T) {
 func TestAnErrorWithTheStatusOfAnAnswerIsNone(t *testing.T) {
 	const good = `{"id":"1","choices":[{"message":{"content":"hello"},"text":"hello","finish_reason":"stop"}],"error":null}`
 	for said, want := range map[string]int{
-		`{"error":{"message":"soft","code":13}}`:        http.StatusInternalServerError,
-		`{"error":"soft"}`:                              http.StatusInternalServerError,
+		`{"error":{"message":"soft","code":13}}`:        http.StatusBadGateway,
+		`{"error":"soft"}`:                              http.StatusBadGateway,
 		`{"error":{"message":"soft","code":400}}`:       http.StatusBadRequest,
-		`{"object":"error","message":"soft","error":0}`: http.StatusInternalServerError,
+		`{"object":"error","message":"soft","error":0}`: http.StatusBadGateway,
 	} {
 		for path, shape := range map[string]string{
 			"/v1/chat/completions": `"message":"`, "/v1/messages": `"type":"` + map[bool]string{true: "invalid_request_error", false: "api_error"}[want == 400], "/api/chat": `{"error":"`,
@@ -246,11 +246,11 @@ func TestAnErrorWithTheStatusOfAnAnswerIsNone(t *testing.T) {
 			const body = `{"model":"bee","stream":false,"max_tokens":9,"messages":[{"role":"user","content":"x"}]}`
 			f := newFarm(t)
 			f.add("a", says(said))
-			if status, _, text := f.ask(path, body); status != want || !strings.Contains(text, shape) || !strings.Contains(text, "soft") {
-				t.Errorf("%s, alone: %s is %d %s", path, said, status, text)
+			if status, header, text := f.ask(path, body); status != want || !strings.Contains(text, shape) || !strings.Contains(text, "soft") || header.Get("X-Rbee-Worker") != "a" {
+				t.Errorf("%s, alone: %s is %d %s %v", path, said, status, text, header)
 			}
 			f.add("b", says(good))
-			if want == http.StatusInternalServerError {
+			if want == http.StatusBadGateway {
 				want, shape := http.StatusOK, "hello"
 				if status, _, text := f.ask(path, body); status != want || !strings.Contains(text, shape) {
 					t.Errorf("%s, beside another: %s is %d %s", path, said, status, text)
@@ -297,7 +297,7 @@ func TestWhatAnEngineSaysIsNotTakenForWhatTheQueenSays(t *testing.T) {
 		want       int
 		told       string
 	}{
-		"a key is wanted":              {"/v1/chat/completions", "{}", 401, `{"error":{"message":"no key","code":401}}`, 500, "worker a of gpu1, which runs bee: no key (its engine wants a key of its own"},
+		"a key is wanted":              {"/v1/chat/completions", "{}", 401, `{"error":{"message":"no key","code":401}}`, 502, "worker a of gpu1, which runs bee: no key (its engine wants a key of its own"},
 		"it has no such model":         {"/v1/chat/completions", "{}", 404, `{"error":{"message":"The model does not exist.","code":404}}`, 404, `"The model does not exist."`},
 		"it has no such route":         {"/v1/rerank", "{}", 404, `{"error":{"message":"File Not Found","type":"not_found_error","code":404}}`, 404, "the model's engine has no /v1/rerank"},
 		"it was not started for that":  {"/v1/embeddings", "{}", 501, `{"error":{"message":"no embeddings","type":"not_supported_error","code":501}}`, 404, "--flag embeddings, and --flag pooling=mean too unless"},

@@ -104,7 +104,24 @@ func (o *opening) begins(answer *http.Response, by *ops.Worker) error {
 	case !said || !transport.IsEngineError(data):
 		return nil
 	}
-	return failing(answer, by, bytes.Clone(o.seen), transport.EngineError(0, data))
+	return failedInside(answer, by, bytes.Clone(data))
+}
+
+// failedInside is failing for an answer that is, or begins with, an error in spite of its
+// status: it becomes that error alone, with the status of that. One that is not the
+// request's is the engine's, whoever would do better, and not the queen's.
+func failedInside(answer *http.Response, by *ops.Worker, text []byte) error {
+	e := transport.EngineError(0, text)
+	if answer.StatusCode = statusFor(e.Code); e.Code == ops.CodeInternal {
+		answer.StatusCode = http.StatusBadGateway
+	}
+	answer.Status = http.StatusText(answer.StatusCode)
+	answer.Header = answer.Header.Clone()
+	answer.Header.Del("Content-Length")
+	answer.Header.Set("Content-Type", "application/json")
+	answer.Body = reread{bytes.NewReader(text), answer.Body}
+	answer.ContentLength = int64(len(text))
+	return failing(answer, by, text, e)
 }
 
 // unbegun is the error of a worker whose answer ended before it began.
@@ -116,7 +133,7 @@ func unbegun(by *ops.Worker, err error) error {
 }
 
 // isWhole looks whether an answer in one piece came whole, or is too long to be kept,
-// can be read, and is no error in spite of its status, which becomes that of the error then.
+// can be read, and is no error in spite of its status.
 // Any other is none to who asked for a stream.
 func (o *opening) isWhole(answer *http.Response, by *ops.Worker, stream bool) error {
 	o.all()
@@ -137,10 +154,7 @@ func (o *opening) isWhole(answer *http.Response, by *ops.Worker, stream bool) er
 	default:
 		return nil
 	}
-	e := transport.EngineError(0, o.seen)
-	answer.StatusCode = statusFor(e.Code)
-	answer.Status = http.StatusText(answer.StatusCode)
-	return failing(answer, by, bytes.Clone(o.seen), e)
+	return failedInside(answer, by, bytes.Clone(o.seen))
 }
 
 // isJSON reports whether a text can be an answer of that route: an object, or also a

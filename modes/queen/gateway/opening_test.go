@@ -34,6 +34,11 @@ func TestAStreamThatBeginsWithAnErrorIsAskedForElsewhere(t *testing.T) {
 		for _, path := range []string{"/v1/completions", "/v1/messages", "/api/generate"} {
 			t.Run(name+path, func(t *testing.T) {
 				f := newFarm(t)
+				f.add("a", h)
+				if status, header, text := f.ask(path, askOf("true")); status < 502 || status > 503 || header.Get("X-Rbee-Worker") != "a" || !strings.Contains(text, asks[path]) {
+					t.Errorf("by itself: %d %q %v", status, text, header)
+				}
+				f = newFarm(t)
 				var a, b atomic.Int32
 				f.add("a", tallied(&a, h))
 				f.add("b", tallied(&b, events(hello, "[DONE]")))
@@ -59,7 +64,7 @@ func TestAnErrorOfTheRequestIsNotAskedForElsewhere(t *testing.T) {
 		var b atomic.Int32
 		f.add("a", events(e))
 		f.add("b", tallied(&b, events("hello", "[DONE]")))
-		if status, _, text := f.ask("/v1/completions", streamed); status != 200 || text != "data: "+e+"\n\n" || b.Load() != 0 {
+		if status, header, text := f.ask("/v1/completions", streamed); status != 400 || text != e || header.Get("Content-Type") != "application/json" || b.Load() != 0 {
 			t.Errorf("%d %q, the other one was asked %d times", status, text, b.Load())
 		}
 		if status, _, text := f.ask("/v1/messages", `{"model":"bee","stream":true,"max_tokens":9,"messages":[{"role":"user","content":"hi"}]}`); status != 400 || !strings.Contains(text, "too long") {
@@ -75,7 +80,7 @@ func TestAnErrorThatAllStreamsBeginWithIsAnsweredByTheFirst(t *testing.T) {
 		f.add("a", events(first))
 		f.add("b", events(second))
 		status, h, text := f.send(http.MethodPost, "/v1/completions", `{"model":"bee","stream":true,"temperature":0}`, http.Header{ResumeHeader: {resume}})
-		if status != 200 || !strings.HasPrefix(text, `data: {"error":{"message":"worker a of gpu1, which runs bee: a is dead (`) || strings.Count(text, "data:") != 1 {
+		if status != 502 || !strings.HasPrefix(text, `{"error":{"code":500,"message":"worker a of gpu1, which runs bee: a is dead (`) || h.Get("X-Rbee-Worker") != "a" {
 			t.Errorf("with resuming %s: %d %q", resume, status, text)
 		}
 		x, err := f.schedule.Explain(h.Get(JobHeader))
@@ -109,7 +114,7 @@ func torn(length string) http.HandlerFunc {
 }
 
 // asks are requests of each dialect, with their answers' sign of an error.
-var asks = map[string]string{"/v1/chat/completions": `{"error":{"message":`, "/v1/completions": `{"error":{"message":`, "/v1/messages": `"type":"error"}`, "/api/chat": `{"error":"`, "/api/generate": `{"error":"`}
+var asks = map[string]string{"/v1/chat/completions": `{"error":{"`, "/v1/completions": `{"error":{"`, "/v1/messages": `"type":"error"}`, "/api/chat": `{"error":"`, "/api/generate": `{"error":"`}
 
 // askOf is such a request.
 func askOf(stream string) string {
@@ -140,14 +145,15 @@ func TestAnAnswerInOnePieceThatBreaksOffIsAskedForElsewhere(t *testing.T) {
 }
 
 // failsElsewhere looks that whoever asks one that answers as h does is told of an error
-// with that status, unless it is 0, where it is the only one, and else answered by another, unseen.
+// with that status, and by whom, where it is the only one, and else answered by another,
+// unseen.
 func failsElsewhere(t *testing.T, h http.HandlerFunc, path, body string, alone int, told string) {
 	t.Helper()
 	f := newFarm(t)
 	f.add("a", h)
 	status, header, text := f.ask(path, body)
-	if x := f.over(header); alone != 0 && (status != alone || !strings.Contains(text, asks[path]) || !strings.Contains(text, told) || x.Ended != ops.EndedFailed) {
-		t.Errorf("by itself: %d %q, %s", status, text, x.Ended)
+	if x := f.over(header); status != alone || !strings.Contains(text, asks[path]) || !strings.Contains(text, told) || header.Get("X-Rbee-Worker") != "a" || x.Ended != ops.EndedFailed {
+		t.Errorf("by itself: %d %q, %s %v", status, text, x.Ended, header)
 	}
 	f = newFarm(t)
 	var asked atomic.Int32

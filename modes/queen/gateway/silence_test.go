@@ -15,11 +15,11 @@ func TestAStreamThatFailsBeforeItSaysAnythingIsAskedForElsewhere(t *testing.T) {
 	const dead = `{"error":{"message":"engine core is dead","type":"server_error","code":500}}`
 	for name, tt := range map[string]struct {
 		h     http.HandlerFunc
-		alone int // what the client gets where there is no other, 0 where that is the dialect's
+		alone int // what the client gets where there is no other
 	}{
 		"it breaks off":               {events(roleOnly, "BREAK"), http.StatusServiceUnavailable},
 		"it ends":                     {events(roleOnly), http.StatusBadGateway},
-		"it says so":                  {events(roleOnly, dead, "[DONE]"), 0},
+		"it says so":                  {events(roleOnly, dead, "[DONE]"), http.StatusBadGateway},
 		"after more than one":         {events(roleOnly, roleOnly, "BREAK"), http.StatusServiceUnavailable},
 		"after comments and names":    {bytesOf(": ping\n\n", "event: message\ndata: "+roleOnly+"\n\n", "BREAK"), http.StatusServiceUnavailable},
 		"in the middle of a word":     {bytesOf("data: "+roleOnly+"\n\n", `data: {"id":"1","choices":[{"delta":{"cont`, "BREAK"), http.StatusServiceUnavailable},
