@@ -119,7 +119,7 @@ func (m *models) fetchNearest(ctx context.Context, f *fetch.Fetcher, d *download
 	if err := d.awaitOthers(ctx); err != nil {
 		return err
 	}
-	here, err := m.linkHere(ctx, p, temp)
+	here, err := m.linkHere(ctx, d, p, temp)
 	if err != nil {
 		return err
 	}

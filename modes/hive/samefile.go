@@ -18,8 +18,9 @@ import (
 // names in the folder temp: by a link, so that they take no room again. They are known
 // by their sums, which are computed anew: a file may have been damaged since. It
 // returns those files by name.
-func (m *models) linkHere(ctx context.Context, p plan, temp string) (map[string]fetch.Result, error) {
+func (m *models) linkHere(ctx context.Context, d *download, p plan, temp string) (map[string]fetch.Result, error) {
 	linked := map[string]fetch.Result{}
+	p, marks := d.learnt(m, p)
 	for i, file := range p.files {
 		at := filepath.Join(temp, p.names[i])
 		if info, err := os.Lstat(at); err == nil && isShared(info) { // of an earlier try; to write there would change the other
@@ -43,17 +44,23 @@ func (m *models) linkHere(ctx context.Context, p plan, temp string) (map[string]
 			what = p.names[i]
 		}
 		ops.Narrate(ctx, "model_link", "%s is here already, by its SHA-256, as one of the model %s: taking that", what, id)
-		linked[p.names[i]] = fetch.Result{Size: file.Size, SHA256: sum}
+		linked[p.names[i]] = fetch.Result{Size: file.Size, SHA256: sum, Validator: marks[sum]}
 	}
 	return linked, nil
 }
 
-// bringing lists the downloads under way that bring any of the files, by their sums.
-// The caller holds the lock.
+// isSame reports whether two files are the same one: by their sums, or of servers that
+// tell none by where they are, for as long as a download takes.
+func isSame(a, b fetch.File) bool {
+	return a.SHA256 == b.SHA256 && (a.SHA256 != "" || a.URL == b.URL)
+}
+
+// bringing lists the downloads under way that bring any of the files. The caller holds
+// the lock.
 func (m *models) bringing(files []fetch.File) (list []*download) {
 	for _, d := range m.underway {
 		if slices.ContainsFunc(d.files, func(there fetch.File) bool {
-			return there.SHA256 != "" && slices.ContainsFunc(files, func(f fetch.File) bool { return f.SHA256 == there.SHA256 })
+			return slices.ContainsFunc(files, func(f fetch.File) bool { return isSame(f, there) })
 		}) {
 			list = append(list, d)
 		}
@@ -77,6 +84,27 @@ func (d *download) awaitOthers(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// learnt are the files of p with the sums that nobody told of them: those of the downloads
+// that were awaited and have brought them. marks are the server's, by the files' sums.
+func (d *download) learnt(m *models, p plan) (_ plan, marks map[string]string) {
+	p.files, marks = slices.Clone(p.files), map[string]string{}
+	for _, first := range d.before {
+		about := m.manifest(first.model.ID)
+		if first.err != nil || len(about.Files) != len(first.files) || len(about.Stamps) != len(first.files) {
+			continue
+		}
+		for i, brought := range first.files {
+			for j, file := range p.files {
+				if file.SHA256 == "" && isSame(file, brought) {
+					p.files[j].Size, p.files[j].SHA256 = about.Files[i].Size, about.Files[i].SHA256
+					marks[about.Files[i].SHA256] = about.Stamps[i]
+				}
+			}
+		}
+	}
+	return p, marks
 }
 
 // withSum finds a model with a file that is to be the one given, by its sum.

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"rbee.dev/rbee/ops"
@@ -34,20 +35,19 @@ func counted(t *testing.T) (url string, asked func(path string) int) {
 }
 
 func TestAFileThatIsHereUnderAnotherNameIsLinkedAndNotFetched(t *testing.T) {
-	const file = "/bees/tiny/resolve/main/tiny-Q4_K_M.gguf"
 	url, asked := counted(t)
 	m := newModelsOf(t, url)
 	first, err := m.download(t.Context(), "hf:bees/tiny", "one")
 	if err != nil {
 		t.Fatal(err)
 	}
-	before := asked(file)
+	before := asked(tinyFile)
 	var said story
 	second, err := m.download(said.told(t.Context()), "hf:bees/tiny", "two")
 	if err != nil || second.SHA256 != first.SHA256 || second.Source != first.Source || second.Size != first.Size || second.Error != "" {
 		t.Fatalf("%+v, %v", second, err)
 	}
-	if n := asked(file); n != before {
+	if n := asked(tinyFile); n != before {
 		t.Errorf("the file was asked for %d times more", n-before)
 	}
 	if text := strings.Join(said.lines, "\n"); !strings.Contains(text, "the very file is here already, by its SHA-256, as one of the model one: taking that") || strings.Contains(text, "bringing") {
@@ -70,59 +70,80 @@ func TestAFileThatIsHereUnderAnotherNameIsLinkedAndNotFetched(t *testing.T) {
 
 // TestAFileThatIsOnItsWayUnderAnotherNameComesOnce: unless whoever brings it gives up.
 func TestAFileThatIsOnItsWayUnderAnotherNameComesOnce(t *testing.T) {
-	for _, givenUp := range []bool{false, true} {
-		gate, inner := make(chan struct{}), hub(t)
-		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if strings.Contains(r.URL.Path, "/resolve/") {
-				select {
-				case <-gate:
-				case <-r.Context().Done():
-					return
-				}
+	for name, tt := range map[string]struct {
+		first, second string // what is asked for; %s is the server
+		givenUp       bool
+	}{
+		"of a hub":                 {first: "hf:bees/tiny", second: "hf:bees/tiny:tiny-Q4_K_M.gguf"},
+		"of a hub, which gives up": {first: "hf:bees/tiny", second: "hf:bees/tiny:tiny-Q4_K_M.gguf", givenUp: true},
+		"at a URL":                 {first: "%s" + tinyFile, second: "%s" + tinyFile},
+		"at a URL, which gives up": {first: "%s" + tinyFile, second: "%s" + tinyFile, givenUp: true},
+	} {
+		t.Run(name, func(t *testing.T) { comesOnce(t, tt.first, tt.second, tt.givenUp) })
+	}
+}
+
+const tinyFile = "/bees/tiny/resolve/main/tiny-Q4_K_M.gguf"
+
+func comesOnce(t *testing.T, one, two string, givenUp bool) {
+	t.Helper()
+	var asked atomic.Int64 // for the file itself
+	gate, inner := make(chan struct{}), hub(t)
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.Contains(r.URL.Path, "/resolve/") {
+			select {
+			case <-gate:
+			case <-r.Context().Done():
+				return
 			}
-			inner.Config.Handler.ServeHTTP(w, r)
-		}))
-		t.Cleanup(s.Close)
-		m := newModelsOf(t, s.URL)
-		ctx, cancel := context.WithCancelCause(t.Context())
-		defer cancel(nil)
-		leading, waiting := make(chan struct{}), make(chan struct{})
-		sees := func(action string, seen chan struct{}) func(ops.Event) {
-			return func(e ops.Event) {
-				if n, ok := e.(ops.NarrationEvent); ok && n.Action == action {
-					close(seen)
-				}
+			asked.Add(1)
+		}
+		inner.Config.Handler.ServeHTTP(w, r)
+	}))
+	t.Cleanup(s.Close)
+	m := newModelsOf(t, s.URL)
+	ctx, cancel := context.WithCancelCause(t.Context())
+	defer cancel(nil)
+	leading, waiting := make(chan struct{}), make(chan struct{})
+	sees := func(action string, seen chan struct{}) func(ops.Event) {
+		return func(e ops.Event) {
+			if n, ok := e.(ops.NarrationEvent); ok && n.Action == action {
+				close(seen)
 			}
 		}
-		leader, follower := story{see: sees("model_download", leading)}, story{see: sees("model_wait", waiting)}
-		var first, second ops.Model
-		var failed, err error
-		var group sync.WaitGroup
-		group.Go(func() { first, failed = m.download(leader.told(ctx), "hf:bees/tiny", "one") })
-		<-leading
-		group.Go(func() {
-			second, err = m.download(follower.told(t.Context()), "hf:bees/tiny:tiny-Q4_K_M.gguf", "two")
-		})
-		<-waiting
-		if givenUp {
-			cancel(ops.Errorf(ops.CodeCancelled, "the job was cancelled"))
-		}
-		close(gate)
-		group.Wait()
-		text := strings.Join(follower.lines, "\n")
-		if err != nil || second.ID != "two" || second.Error != "" || !strings.Contains(text, "the very file is being downloaded already, as the model one: waiting for it") {
-			t.Fatalf("the second gets %+v, %v, and hears %s", second, err, text)
-		}
-		if givenUp {
-			wantCode(t, failed, ops.CodeCancelled, "the job was cancelled")
-			continue
-		}
-		if failed != nil || strings.Contains(text, "bringing") || !os.SameFile(stat(t, first.Path), stat(t, second.Path)) {
-			t.Errorf("it comes twice: %v, %s", failed, text)
-		}
-		if p := follower.progress; len(p) == 0 || p[len(p)-1].Done != first.Size {
-			t.Errorf("the second sees the progress %+v", p)
-		}
+	}
+	leader, follower := story{see: sees("model_download", leading)}, story{see: sees("model_wait", waiting)}
+	var first, second ops.Model
+	var failed, err error
+	var group sync.WaitGroup
+	group.Go(func() { first, failed = m.download(leader.told(ctx), strings.ReplaceAll(one, "%s", s.URL), "one") })
+	<-leading
+	group.Go(func() {
+		second, err = m.download(follower.told(t.Context()), strings.ReplaceAll(two, "%s", s.URL), "two")
+	})
+	<-waiting
+	if givenUp {
+		cancel(ops.Errorf(ops.CodeCancelled, "the job was cancelled"))
+	}
+	close(gate)
+	group.Wait()
+	text := strings.Join(follower.lines, "\n")
+	if err != nil || second.ID != "two" || second.Error != "" || !strings.Contains(text, "the very file is being downloaded already, as the model one: waiting for it") {
+		t.Fatalf("the second gets %+v, %v, and hears %s", second, err, text)
+	}
+	if givenUp {
+		wantCode(t, failed, ops.CodeCancelled, "the job was cancelled")
+		return
+	}
+	if failed != nil || strings.Contains(text, "bringing") || !os.SameFile(stat(t, first.Path), stat(t, second.Path)) {
+		t.Errorf("it comes twice: %v, %s", failed, text)
+	}
+	if p := follower.progress; len(p) == 0 || p[len(p)-1].Done != first.Size {
+		t.Errorf("the second sees the progress %+v", p)
+	}
+	before := asked.Load()
+	if again, err := m.download(t.Context(), strings.ReplaceAll(two, "%s", s.URL), "two"); err != nil || again.ID != "two" || asked.Load() > before+1 {
+		t.Errorf("asked for again: %+v, %v, %d requests", again, err, asked.Load()-before)
 	}
 }
 
