@@ -63,3 +63,25 @@ func TestADiskWithRoomForTheArchiveAloneIsRefusedBeforeItComes(t *testing.T) {
 		t.Errorf("it leaves %v", names)
 	}
 }
+
+// TestAnArchiveThatUnpacksToMoreThanTheDiskHasIsRefusedWhole: before the first of its
+// files, each of which would fit, and with the number of all.
+func TestAnArchiveThatUnpacksToMoreThanTheDiskHasIsRefusedWhole(t *testing.T) {
+	things := llama(6000)
+	for _, name := range []string{"a", "b", "c", "d"} {
+		things = append(things, thing{name: "llama-b6000/lib" + name + ".so", text: strings.Repeat(name, 1<<20)})
+	}
+	for name, archive := range map[string][]byte{name1: tarball(t, things), strings.TrimSuffix(name1, ".tar.gz") + ".zip": zipped(t, things)} {
+		t.Run(name, func(t *testing.T) {
+			m := newMirror(t, release(map[string][]byte{}, "b6000", map[string][]byte{name: archive}))
+			s := onSmallDisk(t, "size=3m")
+			_, err := s.Install(t.Context(), Wanted{Version: "b6000", From: m.URL, Machine: linux, Fetch: quickly()})
+			if e := ops.AsError(err); ops.CodeOf(err) != ops.CodeConflict || !strings.Contains(e.Message, ": it takes 4.1 MiB, and the disk has 3.0 MiB free") {
+				t.Errorf("got %v", err)
+			}
+			if names := left(t, s); len(names) > 0 {
+				t.Errorf("it leaves %v", names)
+			}
+		})
+	}
+}

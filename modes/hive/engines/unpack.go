@@ -54,6 +54,9 @@ func unpack(ctx context.Context, file, folder string, flat bool, most int64) err
 	}
 	defer root.Close() //nolint:errcheck // nothing is written by it
 	u := &unpacker{ctx: ctx, folder: folder, root: root, flat: flat, left: most}
+	if err := u.checkRoom(unpacked(file)); err != nil {
+		return err
+	}
 	if strings.HasSuffix(file, ".zip") {
 		err = u.zip(file)
 	} else {
@@ -182,12 +185,18 @@ func (u *unpacker) symlink(name string, e entry) error {
 	return u.root.Symlink(e.link, name)
 }
 
-// file writes a file, with no more rights than its owner needs.
-func (u *unpacker) file(name string, e entry) error {
-	if e.size > u.left {
+// checkRoom refuses so many bytes more, where they are too many for the disk or for an
+// archive of llama.cpp's.
+func (u *unpacker) checkRoom(size int64) error {
+	if size > u.left {
 		return fmt.Errorf("it unpacks to more than %s", humanize.IBytes(uint64(mostUnpacked)))
 	}
-	if err := fetch.CheckRoom(u.folder, e.size); err != nil {
+	return fetch.CheckRoom(u.folder, size)
+}
+
+// file writes a file, with no more rights than its owner needs.
+func (u *unpacker) file(name string, e entry) error {
+	if err := u.checkRoom(e.size); err != nil {
 		return err
 	}
 	mode := fs.FileMode(0o600)
