@@ -271,7 +271,7 @@ func (q *Queen) free(name string) error {
 
 // orAlias adds to the error of a model that a hive has not got the alias that
 // was likely meant, where the hive had nothing to propose. What was asked for is no
-// proposal, nor is what means the same or nothing.
+// proposal, nor is what means the same, or what is not answered.
 func (q *Queen) orAlias(ctx context.Context, o ops.HiveOp, err error) error {
 	name := modelOf(o)
 	e, ok := errors.AsType[*ops.Error](err)
@@ -283,7 +283,7 @@ func (q *Queen) orAlias(ctx context.Context, o ops.HiveOp, err error) error {
 	}
 	var aliases []string
 	for alias, model := range q.aliases.get() {
-		if alias != name && (ops.IsModelReference(model) || q.known(alias) != "") && q.mayUse(ctx, model) {
+		if alias != name && !q.lacks(model) && q.mayUse(ctx, model) {
 			aliases = append(aliases, alias)
 		}
 	}

@@ -11,14 +11,15 @@ import (
 // something else.
 func TestAnAliasIsProposedWhereTheModelIsUnknown(t *testing.T) {
 	q := &Queen{books: books{schedule: schedule.New(schedule.Options{}), hives: map[string]*entry{
-		"localhost": {state: ops.HiveUp, snapshot: ops.HiveSnapshot{Models: []ops.Model{{ID: "m1"}}}},
+		"localhost": {state: ops.HiveUp, snapshot: ops.HiveSnapshot{Models: []ops.Model{{ID: "m1", Source: "hf:t/m:m1-Q8_0.gguf"}}}},
 	}}}
-	q.aliases.all.Store(&map[string]string{"d1": "m1", "x": "hf:t/x", "old": "olds"})
+	q.aliases.all.Store(&map[string]string{"d1": "m1", "x": "hf:t/x", "old": "olds", "came": "hf:t/m"})
 	for name, tt := range map[string]struct {
 		op    ops.HiveOp
 		field string
 		want  string
 	}{
+		"an alias of what has come":            {ops.Infer{Model: "cane"}, "model", `did you mean "came"? ` + "`rbee model aliases` shows what it means"},
 		"an alias mistyped":                    {ops.Infer{Model: "d2"}, "model", `did you mean "d1"? ` + "`rbee model aliases` shows what it means"},
 		"the same, as a hive says it":          {ops.ModelGet{ID: "d2"}, "", `did you mean "d1"? ` + "`rbee model aliases` shows what it means"},
 		"a model that is there":                {ops.Infer{Model: "m1"}, "", "it has: cpu"},
@@ -27,7 +28,7 @@ func TestAnAliasIsProposedWhereTheModelIsUnknown(t *testing.T) {
 		"an engine that none has":              {ops.WorkerSpawn{Model: "m1", Engine: "llamacpp"}, "worker", "it has: cpu"},
 		"an alias of what has to be brought":   {ops.Infer{Model: "x"}, "model", "it has: cpu"},
 		"the same, named":                      {ops.WorkerSpawn{Model: "hf:t/x"}, "model", "it has: cpu"},
-		"near to that":                         {ops.Infer{Model: "y"}, "model", `did you mean "x"? ` + "`rbee model aliases` shows what it means"},
+		"near to that":                         {ops.Infer{Model: "y"}, "model", "it has: cpu"},
 		"an alias of what was deleted":         {ops.Infer{Model: "old"}, "model", "it has: cpu"},
 		"what was deleted, of which it is one": {ops.ModelGet{ID: "olds"}, "", "it has: cpu"},
 		"no model at all":                      {ops.Infer{}, "", "it has: cpu"},
@@ -37,6 +38,11 @@ func TestAnAliasIsProposedWhereTheModelIsUnknown(t *testing.T) {
 		if got := ops.AsError(q.orAlias(t.Context(), tt.op, e)).Hint; got != tt.want {
 			t.Errorf("%s: %q", name, got)
 		}
+	}
+	q.AutoDownload = true
+	err := q.orAlias(t.Context(), ops.Infer{Model: "y"}, ops.Errorf(ops.CodeNotFound, "there is none"))
+	if got := ops.AsError(err).Hint; got != `did you mean "x"? `+"`rbee model aliases` shows what it means" {
+		t.Errorf("one of what a request brings: %q", got)
 	}
 }
 

@@ -123,7 +123,7 @@ func New(o Options) (_ *Queen, err error) {
 	}
 	q.local = newLocalHive(o.Home, o.Binary, q.build, o.Log)
 	q.local.idle = o.IdleTimeout
-	q.schedule = schedule.New(schedule.Options{Fleet: fleet{q}, Policy: policy, Depth: o.QueueDepth, Aliases: q.aliases.get})
+	q.schedule = schedule.New(schedule.Options{Fleet: fleet{q}, Policy: policy, Depth: o.QueueDepth, Aliases: q.aliases.get, Brings: o.AutoDownload})
 	q.gateway = gateway.New(fleet{q}, q.schedule)
 	q.books.schedule, q.books.changed = q.schedule, make(chan struct{}, 1)
 	return q, nil
@@ -150,6 +150,7 @@ func (q *Queen) unlock() (err error) {
 		DB: q.store.db, Token: secret,
 		Model:  q.meant,
 		Models: q.modelNames,
+		There:  func(name string) bool { return !q.lacks(q.meant(name)) },
 	})
 	return err
 }

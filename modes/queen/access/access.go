@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -22,6 +23,9 @@ type Options struct {
 	// Models are the names that models have now, the other ones too; nil says that
 	// there are none.
 	Models func() []string
+	// There reports whether requests for the model of that name are answered now; nil
+	// says so of all Models.
+	There func(name string) bool
 	// Now is the clock; nil is the system's.
 	Now func() time.Time
 }
@@ -47,6 +51,9 @@ func Open(ctx context.Context, o Options) (*Access, error) {
 	}
 	if o.Models == nil {
 		o.Models = func() []string { return nil }
+	}
+	if o.There == nil {
+		o.There = func(name string) bool { return slices.Contains(o.Models(), name) }
 	}
 	a := &Access{Options: o, token: digestOf(o.Token), routes: map[string]ops.Scope{}}
 	all, err := loadKeys(ctx, o.DB)

@@ -18,8 +18,7 @@ func (g *guest) Told(err error) error {
 	}
 	message, hint := without(hidden, e.Message), e.Hint
 	if without(hidden, hint) != hint {
-		names := g.access.Models()
-		there := slices.DeleteFunc(slices.Clone(g.key.Models), func(name string) bool { return !slices.Contains(names, name) })
+		there := slices.DeleteFunc(slices.Clone(g.key.Models), func(name string) bool { return !g.access.There(name) })
 		if hint = "of the models that the API key is for there are: " + strings.Join(there, ", "); len(there) == 0 {
 			hint = "none of the models that the API key is for is there: " + list(g.key.Models)
 		}

@@ -11,12 +11,13 @@ import (
 // TestAGuestIsToldOfNoModelsButThoseOfHisKey: whatever names them.
 func TestAGuestIsToldOfNoModelsButThoseOfHisKey(t *testing.T) {
 	o := newOffice(t)
-	o.Models = func() []string { return []string{"bee", "fast", "hornet", "slow", "bee-2.5"} }
+	o.Models = func() []string { return []string{"bee", "far", "fast", "hornet", "slow", "bee-2.5"} }
 	o.Model = func(name string) string {
 		return cmp.Or(map[string]string{"fast": "bee", "slow": "hornet"}[name], name)
 	}
-	narrow, _ := o.key(ops.KeyCreate{Models: []string{"fast", "gone"}})
-	gone, _ := o.key(ops.KeyCreate{Models: []string{"gone"}})
+	narrow, _ := o.key(ops.KeyCreate{Models: []string{"far", "fast", "gone"}})
+	o.There = func(name string) bool { return name == "fast" || name == "bee" }
+	gone, _ := o.key(ops.KeyCreate{Models: []string{"gone", "far"}})
 	wide, _ := o.key(ops.KeyCreate{})
 	for name, tt := range map[string]struct {
 		key           string
@@ -29,7 +30,7 @@ func TestAGuestIsToldOfNoModelsButThoseOfHisKey(t *testing.T) {
 		"a command":             {narrow.ID, "a: pinned models hold its memory: hornet, bee", "`rbee model unpin hornet --hive a`", "a: pinned models hold its memory: another model, bee", "of the models that the API key is for there are: fast"},
 		"a name with a point":   {narrow.ID, "it runs bee-2.5.", "", "it runs another model.", ""},
 		"a part of a word":      {narrow.ID, "hornets are slower", "bees-hornet", "hornets are slower", "bees-hornet"},
-		"where there is none":   {gone.ID, "no model", "there are: bee", "no model", "none of the models that the API key is for is there: gone"},
+		"where there is none":   {gone.ID, "no model", "there are: bee", "no model", "none of the models that the API key is for is there: gone and far"},
 		"a key for all":         {wide.ID, "hornet", "hornet", "hornet", "hornet"},
 		"the token":             {"", "hornet", "hornet", "hornet", "hornet"},
 		"a model of that name,": {narrow.ID, "no model gone", "", "no model gone", ""},

@@ -30,19 +30,27 @@ func TestTheHintNamesModelsThatCanBeUnpinned(t *testing.T) {
 	}
 }
 
+// TestAnUnknownModelIsToldTheAliasesToo: those that are answered now.
 func TestAnUnknownModelIsToldTheAliasesToo(t *testing.T) {
-	d := newDepot(t, Options{Aliases: func() map[string]string { return map[string]string{"fast": "bee", "gone": "ant", "far": "hf:t/x"} }})
-	defer d.Close()
-	d.add("a", 8<<30, bee, ops.Model{ID: "loose.gguf", Error: "it lies loose", Hint: "make a folder"})
-	for model, want := range map[string]string{
-		"elephant":   "there are: bee, far, fast; `rbee model download` brings others",
-		"fasd":       `did you mean "fast"?`,
-		"loose":      "make a folder",
-		"bee:latest": `did you mean "bee"?`,
-		"hf.co/t/x":  "a repository on Hugging Face is given as hf:t/x: `rbee model download` brings it",
-	} {
-		if _, err := d.Acquire(t.Context(), Request{Model: model}); ops.CodeOf(err) != ops.CodeNotFound || ops.AsError(err).Hint != want {
-			t.Errorf("%s: %+v, want %q", model, ops.AsError(err), want)
+	aliases := func() map[string]string {
+		return map[string]string{"fast": "bee", "gone": "ant", "far": "hf:t/x", "near": "hf:t/y", "bad": "wasp"}
+	}
+	for brings, there := range map[bool]string{false: "bee, fast, near", true: "bee, far, fast, near"} {
+		d := newDepot(t, Options{Aliases: aliases, Brings: brings})
+		t.Cleanup(d.Close)
+		of := bee
+		of.Source = "hf:t/y:bee-Q8_0.gguf"
+		d.add("a", 8<<30, of, ops.Model{ID: "loose.gguf", Error: "it lies loose", Hint: "make a folder"}, ops.Model{ID: "wasp", Source: "hf:t/x:wasp.gguf", Error: "it is damaged", Hint: "download it again"})
+		for model, want := range map[string]string{
+			"elephant":   "there are: " + there + "; `rbee model download` brings others",
+			"fasd":       `did you mean "fast"?`,
+			"loose":      "make a folder",
+			"bee:latest": `did you mean "bee"?`,
+			"hf.co/t/x":  "a repository on Hugging Face is given as hf:t/x: `rbee model download` brings it",
+		} {
+			if _, err := d.Acquire(t.Context(), Request{Model: model}); ops.CodeOf(err) != ops.CodeNotFound || ops.AsError(err).Hint != want {
+				t.Errorf("%s: %+v, want %q", model, ops.AsError(err), want)
+			}
 		}
 	}
 }

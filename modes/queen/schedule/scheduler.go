@@ -45,6 +45,8 @@ type Options struct {
 	// Aliases returns the other names of models, for errors; nil says that there are
 	// none.
 	Aliases func() map[string]string
+	// Brings says that a request brings a model that it names by where it comes from.
+	Brings bool
 }
 
 // Scheduler lends workers to requests.
@@ -177,6 +179,22 @@ func (s *Scheduler) names() []string {
 	return list
 }
 
+// answers reports whether requests for what an alias means are answered: the model was
+// not deleted, or is brought.
+func (s *Scheduler) answers(means string) bool {
+	if !ops.IsModelReference(means) {
+		return s.lines[means].there()
+	}
+	return s.Brings || slices.ContainsFunc(s.order, func(h *hive) bool {
+		for _, m := range h.models {
+			if m.Error == "" && m.ComesFrom(means) {
+				return true
+			}
+		}
+		return false
+	})
+}
+
 // unknown is the error of a model that no hive has.
 func (s *Scheduler) unknown(model string) error {
 	for _, h := range s.order {
@@ -195,7 +213,7 @@ func (s *Scheduler) unknown(model string) error {
 	names := s.names()
 	if s.Aliases != nil {
 		for alias, means := range s.Aliases() {
-			if ops.IsModelReference(means) || s.lines[means].there() { // else it was deleted
+			if s.answers(means) {
 				names = append(names, alias)
 			}
 		}
