@@ -50,7 +50,7 @@ type manifest struct {
 type models struct {
 	dir  string
 	hive string
-	root *os.Root // no name leads out of it, not by links either
+	root *folder // dir
 	// fetch says how to download.
 	fetch fetch.Options
 	// memory is how much a model may take to run that is chosen by itself, in bytes;
@@ -83,9 +83,9 @@ type described struct {
 
 // openModels opens the folder and clears unfinished downloads away.
 func openModels(dir, hive string) (*models, error) {
-	root, err := os.OpenRoot(dir)
+	root, err := openFolder(dir)
 	if err != nil {
-		return nil, fmt.Errorf("open the models' folder: %w", err)
+		return nil, err
 	}
 	m := &models{
 		dir: dir, hive: hive, root: root, known: map[string]described{}, underway: map[string]*download{}, sums: map[string]summed{}, lent: map[string][]*loan{},
@@ -102,7 +102,7 @@ func (m *models) Close() error { return m.root.Close() }
 
 // ids lists the folders that can be models, by name.
 func (m *models) ids() []string {
-	dir, err := m.root.Open(".")
+	dir, err := m.root.OpenFile(".", os.O_RDONLY, 0)
 	if err != nil {
 		return nil // the folder was deleted: there are none
 	}
@@ -347,7 +347,11 @@ func usable(model ops.Model, err error) (ops.Model, error) {
 
 // remove deletes a model's folder.
 func (m *models) remove(id string) error {
-	if err := m.root.RemoveAll(id); err != nil {
+	root, err := m.root.now()
+	if err == nil {
+		err = root.RemoveAll(id)
+	}
+	if err != nil {
 		return fmt.Errorf("delete the model %s: %w", id, err)
 	}
 	m.mu.Lock()

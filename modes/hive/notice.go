@@ -15,7 +15,8 @@ import (
 const settled = 200 * time.Millisecond
 
 // notice has the hive's state published when a person copies a model in or deletes
-// one. It watches the models' folder and those in it, until ctx ends.
+// one. It watches the models' folder and those in it, and the one above, in which it
+// may be made again, until ctx ends.
 func (h *Hive) notice(ctx context.Context) {
 	w, err := fsnotify.NewWatcher()
 	if err == nil {
@@ -26,10 +27,9 @@ func (h *Hive) notice(ctx context.Context) {
 		return
 	}
 	defer w.Close() //nolint:errcheck // nothing was written
-	for _, id := range h.models.ids() {
-		watchFolder(w, filepath.Join(h.models.dir, id))
-	}
-	h.changed() // what came before the watch
+
+	_ = w.Add(filepath.Dir(h.models.dir)) // without it, what reads the folder tells
+	h.watchModels(w)
 	timer := time.NewTimer(settled)
 	timer.Stop()
 	due := false
@@ -52,6 +52,9 @@ func (h *Hive) notice(ctx context.Context) {
 				due = true
 				timer.Reset(settled)
 			}
+		case <-h.models.root.anew:
+			watchFolder(w, h.models.dir)
+			h.watchModels(w)
 		case err := <-w.Errors:
 			h.Log.Debug().Err(err).Msg("the models' folder was not watched for a moment")
 			h.changed()
@@ -60,6 +63,14 @@ func (h *Hive) notice(ctx context.Context) {
 			h.changed()
 		}
 	}
+}
+
+// watchModels watches the folders of the models, and has told what came before.
+func (h *Hive) watchModels(w *fsnotify.Watcher) {
+	for _, id := range h.models.ids() {
+		watchFolder(w, filepath.Join(h.models.dir, id))
+	}
+	h.changed()
 }
 
 // watchFolder watches a folder, if that is one and still there.

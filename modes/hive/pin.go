@@ -38,14 +38,18 @@ func (h *Hive) pin(id string, pinned bool) (ops.Model, error) {
 
 // pin sets the mark, or takes it away.
 func (m *models) pin(id string, pinned bool) error {
+	root, err := m.root.now()
+	if err != nil {
+		return err
+	}
 	name := filepath.Join(id, pinFile)
 	if !pinned {
-		if err := m.root.Remove(name); !errors.Is(err, fs.ErrNotExist) {
+		if err := root.Remove(name); !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
 		return nil
 	}
-	f, err := m.root.Create(name)
+	f, err := root.Create(name)
 	if err != nil {
 		return fmt.Errorf("mark its folder: %w", err)
 	}

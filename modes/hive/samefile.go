@@ -142,7 +142,11 @@ func (m *models) sumOf(ctx context.Context, id, name string) (sum string, err er
 // shared is how much of a model's size is that of files which other models have too,
 // in bytes: it is not free once the model is deleted.
 func (m *models) shared(id string) (size int64) {
-	_ = fs.WalkDir(m.root.FS(), id, func(_ string, e fs.DirEntry, err error) error { // what cannot be read is not shared
+	root, err := m.root.now()
+	if err != nil {
+		return 0
+	}
+	_ = fs.WalkDir(root.FS(), id, func(_ string, e fs.DirEntry, err error) error { // what cannot be read is not shared
 		if err != nil {
 			return nil //nolint:nilerr // likewise
 		}
