@@ -83,6 +83,9 @@ func (s *Server[O]) postJob(c echo.Context) error {
 			return err
 		}
 	}
+	if err := s.refuses(c.Request().Context(), o, id, by); err != nil {
+		return err
+	}
 	j, err := s.submit(o, id, by)
 	if err != nil {
 		return err

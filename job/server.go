@@ -27,6 +27,10 @@ type Options[O ops.Op] struct {
 	// Run does one operation. Its context carries the job as ops.Sink and ends
 	// when the job is cancelled; its result becomes the result event.
 	Run func(ctx context.Context, o O) (any, error)
+	// Refuse, if set, is asked about each operation before it becomes a job, with its
+	// caller in the context: an error is the answer, and nothing is begun. It is for
+	// what is certain at once, as that what an operation names does not exist.
+	Refuse func(ctx context.Context, o O) error
 	// Dir is the folder of the jobs' logs; it is made if need be.
 	Dir string
 	// Token is the bearer token wanted on every route but /health; "" wants none.
@@ -206,6 +210,18 @@ func (s *Server[O]) find(id string, by Caller) (*job, error) {
 		return nil, e.WithHint("did you mean %q? `rbee job list` shows the jobs there are", near)
 	}
 	return nil, e.WithHint("`rbee job list` shows the jobs there are; finished ones are forgotten after %s", ops.Shortly(s.Retain))
+}
+
+// refuses is why an operation becomes no job. One that is a job already was taken.
+func (s *Server[O]) refuses(ctx context.Context, o O, id string, by Caller) error {
+	if s.Refuse == nil {
+		return nil
+	}
+	err := s.Refuse(ops.WithCaller(ctx, by.ID), o)
+	if _, taken := s.Job(id); taken {
+		return nil
+	}
+	return err
 }
 
 // Job is what a job tells of itself, as the list of them has it, and whether there

@@ -56,7 +56,7 @@ func ForwardAs(ctx context.Context, c *Client, target string, o ops.Op, id strin
 	switch {
 	case err == nil:
 		return end.result()
-	case ctx.Err() == nil && ops.CodeOf(err) == ops.CodeNotFound:
+	case ctx.Err() == nil && at.Last > 0 && ops.CodeOf(err) == ops.CodeNotFound: // before, it was refused
 		return nil, ops.Errorf(ops.CodeUnavailable, "%s has forgotten the job: it was restarted without its state", c.Name)
 	}
 	return nil, err

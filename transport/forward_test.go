@@ -3,6 +3,7 @@ package transport_test
 import (
 	"context"
 	"errors"
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
@@ -118,6 +119,24 @@ func TestForwardSaysWhenTheJobThereWasForgotten(t *testing.T) {
 	}
 	if n, cancelled, _ := d.counts(); n != 0 || cancelled != 0 {
 		t.Errorf("submitted %d and cancelled %d times, want neither: it may have run already", n, cancelled)
+	}
+}
+
+// TestForwardReturnsWhyNoJobWasMadeThere: what the operation names does not exist there.
+func TestForwardReturnsWhyNoJobWasMadeThere(t *testing.T) {
+	for name, older := range map[string]bool{"a daemon": false, "a daemon of an older build": true} {
+		d := newDaemon(t)
+		want := ops.Errorf(ops.CodeNotFound, "there is no worker %q", "w9").WithHint("did you mean %q?", "w1")
+		want.Field, d.older = "worker_id", older
+		d.submit = func(_ int, w http.ResponseWriter) { writeJSON(w, http.StatusNotFound, want) }
+		_, err := transport.Forward(ops.WithSink(t.Context(), &sink{id: jobID}), d.client(t), "gpu1", ops.Infer{Prompt: "Once"})
+		got := ops.AsError(err)
+		if got.Code != want.Code || got.Message != want.Message || got.Field != want.Field || got.Hint != want.Hint {
+			t.Errorf("%s: Forward() = %+v, want %+v", name, got, want)
+		}
+		if _, cancelled, streams := d.counts(); cancelled != 0 || streams != 0 {
+			t.Errorf("%s: cancelled %d and read %d times what there is not", name, cancelled, streams)
+		}
 	}
 }
 

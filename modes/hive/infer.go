@@ -67,11 +67,9 @@ func (h *Hive) workerFor(ctx context.Context, o ops.Infer) (*member, error) {
 
 // chosen is the worker that the job asks for by name.
 func (h *Hive) chosen(o ops.Infer) (*member, error) {
-	m, err := h.fleet.find(o.WorkerID)
+	m, err := h.worker(o)
 	if err != nil {
-		e := *ops.AsError(err)
-		e.Field = "worker_id"
-		return nil, &e
+		return nil, err
 	}
 	if m.dead() {
 		return nil, ofNamed(m.why, m.tell().Model)

@@ -69,7 +69,7 @@ func (h *Hive) WorkerList(context.Context, ops.WorkerList) (ops.Workers, error) 
 
 // WorkerGet shows one worker.
 func (h *Hive) WorkerGet(_ context.Context, o ops.WorkerGet) (ops.Worker, error) {
-	m, err := h.fleet.find(o.ID)
+	m, err := h.worker(o)
 	if err != nil {
 		return ops.Worker{}, err
 	}
@@ -78,10 +78,22 @@ func (h *Hive) WorkerGet(_ context.Context, o ops.WorkerGet) (ops.Worker, error)
 	return w, nil
 }
 
+// worker is the one that an operation is about.
+func (h *Hive) worker(o ops.HiveOp) (*member, error) {
+	id, field := ops.WorkerNamed(o)
+	m, err := h.fleet.find(id)
+	if err != nil {
+		e := *ops.AsError(err)
+		e.Field = field
+		return nil, &e
+	}
+	return m, nil
+}
+
 // WorkerDelete ends a worker and forgets it. What it is answering fails, unless it is
 // to be ended only where it answers nothing.
 func (h *Hive) WorkerDelete(ctx context.Context, o ops.WorkerDelete) (ops.WorkerDeleted, error) {
-	m, err := h.fleet.find(o.ID)
+	m, err := h.worker(o)
 	if err != nil {
 		return ops.WorkerDeleted{}, err
 	}

@@ -59,8 +59,8 @@ func (q *Queen) ModelAlias(ctx context.Context, o ops.ModelAlias) (ops.Alias, er
 		e.Field = "alias"
 		return ops.Alias{}, e
 	}
-	if !ops.IsModelReference(o.Model) && !called(o.Model) {
-		return ops.Alias{}, q.noModel(o.Model, models)
+	if err := q.aliasable(o.Model, models); err != nil {
+		return ops.Alias{}, err
 	}
 	if before, ok := q.aliases.get()[o.Alias]; ok && before != o.Model {
 		ops.Narrate(ctx, "model_alias", "%s meant %s before", o.Alias, before)
@@ -84,8 +84,12 @@ func (q *Queen) lacks(model string) bool {
 	return !q.AutoDownload && !slices.ContainsFunc(q.books.models(), func(m ops.Model) bool { return m.Error == "" && m.ComesFrom(model) })
 }
 
-// noModel is the error of an alias for what is no model.
-func (q *Queen) noModel(name string, models []ops.Model) error {
+// aliasable is the error of an alias for what is none of the models that there are, nor
+// where one comes from.
+func (q *Queen) aliasable(name string, models []ops.Model) error {
+	if ops.IsModelReference(name) || slices.ContainsFunc(models, func(m ops.Model) bool { return m.ID == name }) {
+		return nil
+	}
 	e := ops.Errorf(ops.CodeNotFound, "there is no model %q on any hive", name)
 	e.Field = "model"
 	if other, ok := q.aliases.get()[name]; ok {
@@ -211,9 +215,14 @@ func (q *Queen) doNamed(ctx context.Context, o ops.HiveOp) (result any, err erro
 		result, err = q.route(ctx, o)
 	}
 	if err != nil {
-		return nil, q.access.Guest(ops.CallerOf(ctx)).Told(q.nearerWorker(ctx, q.orElsewhere(o, q.orAlias(ctx, o, err))))
+		return nil, q.told(ctx, o, err)
 	}
 	return q.withAliases(ctx, o, result)
+}
+
+// told is the error of a hive's operation as who has sent it is told it.
+func (q *Queen) told(ctx context.Context, o ops.HiveOp, err error) error {
+	return q.access.Guest(ops.CallerOf(ctx)).Told(q.nearerWorker(ctx, q.orElsewhere(o, q.orAlias(ctx, o, err))))
 }
 
 type aliasKey struct{}

@@ -99,10 +99,19 @@ func (q *Queen) unshelved(ctx context.Context, d ops.ModelDeleted) {
 
 // awaitModel waits, not for long, until the books have such a model, or have none.
 func (q *Queen) awaitModel(ctx context.Context, have bool, such func(ops.Model) bool) {
+	q.awaitBooks(ctx, func() bool { return slices.ContainsFunc(q.books.models(), such) == have })
+}
+
+// awaitBooks waits, not for long, until the books are so.
+func (q *Queen) awaitBooks(ctx context.Context, so func() bool) {
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
-	for ctx.Err() == nil && slices.ContainsFunc(q.books.models(), such) != have {
-		pause(ctx, loadingLook)
+	for turned := q.books.bell.next(); !so(); turned = q.books.bell.next() {
+		select {
+		case <-turned:
+		case <-ctx.Done():
+			return
+		}
 	}
 }
 

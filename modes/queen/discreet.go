@@ -1,6 +1,7 @@
 package queen
 
 import (
+	"cmp"
 	"context"
 	"maps"
 	"slices"
@@ -39,8 +40,9 @@ func forCaller(ctx context.Context, w ops.Worker) ops.Worker {
 // sent it, since it runs a model that he may not use. Where the worker alone says which
 // model a job is for, the queen has to know it.
 func (q *Queen) seesWorker(ctx context.Context, o ops.HiveOp) error {
-	id, field := workerNamed(o)
-	if id == "" || q.mayUse(ctx, "") || ops.SinkOf(ctx).Cursor().Target != "" { // it was let in by an earlier queen
+	id, field := ops.WorkerNamed(o)
+	sink := ops.SinkOf(ctx)
+	if id == "" || q.mayUse(ctx, "") || sink != nil && sink.Cursor().Target != "" { // it was let in by an earlier queen
 		return nil
 	}
 	there := slices.DeleteFunc(q.books.workers(), func(w ops.Worker) bool { return w.ID != id })
@@ -49,7 +51,7 @@ func (q *Queen) seesWorker(ctx context.Context, o ops.HiveOp) error {
 	if !unknown && !slices.ContainsFunc(there, func(w ops.Worker) bool { return !q.mayUse(ctx, w.Model) }) {
 		return nil
 	}
-	e := ops.Errorf(ops.CodeNotFound, "there is no worker %q", id)
+	e := ops.Errorf(ops.CodeNotFound, "there is no worker %q on hive %s", id, cmp.Or(o.Hive(), ops.LocalHive)) // as of any other
 	e.Field = field
 	return e.WithHint(workersHint)
 }

@@ -34,6 +34,7 @@ func (q *Queen) spawnKept(ctx context.Context, o ops.WorkerSpawn) (any, error) {
 		return nil, err
 	}
 	o.Model = w.Model
+	q.awaitBooks(ctx, func() bool { _, there := q.worker(split{hive: w.HiveID, id: w.ID}); return there }) // who spawned it may ask for it now
 	return result, q.keep(ctx, o, w)
 }
 

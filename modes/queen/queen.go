@@ -188,7 +188,7 @@ func (q *Queen) Run(ctx context.Context) (err error) {
 	}
 	q.schedule.Hold()
 	q.jobs, err = job.NewServer(job.Options[ops.Op]{
-		Mode: "queen", Version: daemon.Version, Build: q.build, Run: q.do,
+		Mode: "queen", Version: daemon.Version, Build: q.build, Run: q.do, Refuse: q.unknown,
 		Dir: q.Home.Jobs("queen"), Admit: q.access.Admit, Tell: q.refuse, Hosts: q.names, Origins: q.Origins, Log: q.Log,
 		Settled: q.schedule.Compact, State: func() any { return q.snapshot() },
 	})

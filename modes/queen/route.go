@@ -57,24 +57,10 @@ func (q *Queen) route(ctx context.Context, o ops.HiveOp) (any, error) {
 	return result, q.tellWhere(err, id, o)
 }
 
-// workerNamed is the id of the worker that an operation is about, or "", and the
-// field for errors of it, or "".
-func workerNamed(o ops.HiveOp) (id, field string) {
-	switch o := o.(type) {
-	case ops.WorkerGet:
-		return o.ID, ""
-	case ops.WorkerDelete:
-		return o.ID, ""
-	case ops.Infer:
-		return o.WorkerID, "worker_id"
-	}
-	return "", ""
-}
-
 // hiveOf is the hive of the worker that an operation is about, where it is known,
 // or "".
 func (q *Queen) hiveOf(o ops.HiveOp) string {
-	id, _ := workerNamed(o)
+	id, _ := ops.WorkerNamed(o)
 	for _, w := range q.books.workers() {
 		if id != "" && w.ID == id {
 			return w.HiveID
@@ -110,23 +96,13 @@ func (q *Queen) tellWhere(err error, hive string, o ops.HiveOp) error {
 	if ops.CodeOf(err) != ops.CodeNotFound {
 		return err
 	}
-	worker, model := "", ""
-	switch o := o.(type) {
-	case ops.WorkerGet:
-		worker = o.ID
-	case ops.WorkerDelete:
-		worker = o.ID
-	case ops.ModelGet:
-		model = o.ID
-	case ops.ModelDelete:
-		model = o.ID
-	case ops.ModelPin:
-		model = o.ID
-	case ops.ModelUnpin:
-		model = o.ID
+	switch o.(type) {
+	case ops.WorkerGet, ops.WorkerDelete, ops.ModelGet, ops.ModelDelete, ops.ModelPin, ops.ModelUnpin:
 	default:
 		return err
 	}
+	worker, _ := ops.WorkerNamed(o)
+	model := ops.ModelNamed(o)
 	if other, ok := q.aliases.get()[model]; ok {
 		return ops.AsError(err).WithHint("it is an alias: name its model, %s", other)
 	}

@@ -25,12 +25,8 @@ func (q *Queen) spawnSplit(ctx context.Context, o ops.WorkerSpawn) (_ any, err e
 	if sink == nil {
 		return nil, errors.New("a divided model without a job")
 	}
-	for _, id := range o.Hives {
-		if _, err := q.hive(id); err != nil {
-			e := ops.AsError(err)
-			e.Field = "hives"
-			return nil, e
-		}
+	if err := q.lacksHives(o); err != nil {
+		return nil, err
 	}
 	whole := split{hive: o.Hives[0], id: ops.WorkerIDOf(sink.JobID())}
 	q.splits.begin(whole)
@@ -45,6 +41,16 @@ func (q *Queen) spawnSplit(ctx context.Context, o ops.WorkerSpawn) (_ any, err e
 		err = q.tellVersions(ctx, o.Hives, err)
 	}
 	return result, err
+}
+
+// lacksHives is the error of hives that a model is to be divided over and there are not.
+func (q *Queen) lacksHives(o ops.WorkerSpawn) error {
+	for _, id := range o.Hives {
+		if _, err := q.hive(id); err != nil {
+			return field(err, "hives")
+		}
+	}
+	return nil
 }
 
 // startSplit starts the parts and then the worker. Of a job that is taken up after

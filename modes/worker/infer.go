@@ -67,12 +67,22 @@ func or[T any](value *T, fallback T) T {
 	return *value
 }
 
+// isAnother refuses a job for another worker or model, before it is one.
+func (w *Worker) isAnother(_ context.Context, o ops.Infer) error {
+	e, field := ops.Errorf(ops.CodeNotFound, "worker %s runs %s, not %s", w.ID, w.Model, o.Model), "model"
+	switch {
+	case o.WorkerID != "" && o.WorkerID != w.ID:
+		e, field = ops.Errorf(ops.CodeNotFound, "this is worker %s, not %q", w.ID, o.WorkerID), "worker_id"
+	case o.Model == "" || o.Model == w.Model:
+		return nil
+	}
+	e.Field = field
+	return e.WithHint("`rbee worker list` shows the workers there are")
+}
+
 // infer does one job, as a client of the engine's own API.
 func (w *Worker) infer(ctx context.Context, o ops.Infer) (any, error) {
 	ctx = ops.As(ctx, "worker")
-	if o.Model != "" && o.Model != w.Model {
-		return nil, ops.Errorf(ops.CodeNotFound, "worker %s runs %s, not %s", w.ID, w.Model, o.Model)
-	}
 	select {
 	case <-w.settled:
 	case <-ctx.Done():

@@ -226,11 +226,21 @@ func TestCancellingAJobStopsTheEngineAndFreesItsSlot(t *testing.T) {
 	}
 }
 
-func TestAnotherModelThanTheWorkersIsRefused(t *testing.T) {
+// TestWorkForAnotherWorkerOrModelIsRefusedBeforeItIsAJob holds it for who asks a worker
+// itself.
+func TestWorkForAnotherWorkerOrModelIsRefusedBeforeItIsAJob(t *testing.T) {
 	w := start(t, paced(enginetest.Options{}))
-	_, _, err := infer(t, w.Client, ops.Infer{Prompt: "x", Model: "other"})
-	if ops.CodeOf(err) != ops.CodeNotFound || !strings.Contains(err.Error(), "worker w1 runs fake, not other") {
-		t.Errorf("got %v", err)
+	for field, o := range map[string]ops.Infer{"model": {Prompt: "x", Model: "other"}, "worker_id": {Prompt: "x", WorkerID: "w2"}} {
+		_, err := w.Submit(t.Context(), o, "")
+		if e := ops.AsError(err); e == nil || e.Code != ops.CodeNotFound || e.Field != field || !strings.Contains(e.Message, "w1") {
+			t.Errorf("%+v: %v", o, err)
+		}
+	}
+	if jobs, err := w.Jobs(t.Context()); err != nil || len(jobs.Jobs) != 0 {
+		t.Errorf("there are jobs: %+v, %v", jobs, err)
+	}
+	if _, _, err := infer(t, w.Client, ops.Infer{Prompt: "x", Model: "fake", WorkerID: "w1"}); err != nil {
+		t.Errorf("its own: %v", err)
 	}
 }
 

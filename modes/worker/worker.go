@@ -131,7 +131,7 @@ func New(o Options) (_ *Worker, err error) {
 func (w *Worker) Run(ctx context.Context) (err error) {
 	defer func() { err = errors.Join(err, w.pid.Release()) }()
 	w.jobs, err = job.NewServer(job.Options[ops.Infer]{
-		Mode: "worker", Version: daemon.Version, Build: w.Build, Run: w.infer,
+		Mode: "worker", Version: daemon.Version, Build: w.Build, Run: w.infer, Refuse: w.isAnother,
 		Dir: filepath.Join(w.Folder, home.WorkerJobs), Log: w.Log,
 	})
 	if err != nil {

@@ -195,6 +195,17 @@ func (s *Scheduler) answers(means string) bool {
 	})
 }
 
+// Missing is the error of a model that no hive has, as [Scheduler.Acquire] tells it; nil
+// where one has it or loads it.
+func (s *Scheduler) Missing(model string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.lines[model].there() {
+		return nil
+	}
+	return s.unknown(model)
+}
+
 // unknown is the error of a model that no hive has.
 func (s *Scheduler) unknown(model string) error {
 	for _, h := range s.order {
