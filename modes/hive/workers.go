@@ -34,6 +34,10 @@ func (h *Hive) WorkerSpawn(ctx context.Context, o ops.WorkerSpawn) (ops.Worker, 
 		if ctx.Err() != nil && !errors.Is(err, ops.ErrDetached) { // nobody wants it any more
 			return ops.Worker{}, errors.Join(err, h.fleet.remove(context.WithoutCancel(ctx), m))
 		}
+		if m.dead() && !m.hasFailed() {
+			return ops.Worker{}, ops.Errorf(ops.CodeCancelled, "worker %s was stopped while it loaded", m.id).
+				WithHint("`rbee worker spawn %s%s` starts another", w.model.ID, ops.HiveFlag(h.Name))
+		}
 		return ops.Worker{}, err
 	}
 	ops.Narrate(ctx, "worker_ready", "worker %s is ready", m.id)

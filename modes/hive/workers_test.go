@@ -160,6 +160,19 @@ func TestASpawnThatIsCancelledLeavesNoWorker(t *testing.T) {
 	}
 }
 
+func TestASpawnWhoseWorkerSomebodyDeletesIsCancelled(t *testing.T) {
+	t.Setenv(loadTime, "1h")
+	h := start(t)
+	_, err := h.Do(t.Context(), ops.WorkerSpawn{}, "", func(r transport.Received) error {
+		if n, ok := r.Event.(ops.NarrationEvent); ok && n.Action == "worker_start" {
+			s := await(t, h.Client, func(s ops.HiveSnapshot) bool { return len(s.Workers) == 1 && s.Workers[0].PID > 0 })
+			do(t, h.Client, ops.WorkerDelete{ID: s.Workers[0].ID})
+		}
+		return nil
+	})
+	wantError(t, err, ops.CodeCancelled, "was stopped while it loaded", "`rbee worker spawn tinybee` starts another")
+}
+
 // TestAWorkerThatIsKilledWhileItLoadsIsStartedOnceMore: killed again, it fails.
 func TestAWorkerThatIsKilledWhileItLoadsIsStartedOnceMore(t *testing.T) {
 	for _, kills := range []int{1, 2} {
