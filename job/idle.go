@@ -22,6 +22,8 @@ type idleness struct {
 	running int
 	done    int // jobs that ended since memory was given back
 	timer   *time.Timer
+	stopped bool
+	giving  sync.WaitGroup
 	settle  func() // is called before, to make free what can be; nil is nothing
 	release func() // nil is debug.FreeOSMemory
 	after   time.Duration
@@ -41,36 +43,46 @@ func (i *idleness) ended() {
 	defer i.mu.Unlock()
 	i.running--
 	i.done++
-	if i.running == 0 && i.done >= busy {
+	if i.running == 0 && i.done >= busy && !i.stopped {
 		i.timer = time.AfterFunc(or(i.after, quiet), i.giveBack)
 	}
 }
 
-func (i *idleness) giveBack() {
-	i.mu.Lock()
-	idle := i.running == 0
-	if idle {
-		i.done = 0
-	}
-	i.mu.Unlock()
-	if idle && i.settle != nil {
-		i.settle()
-	}
-	switch {
-	case !idle:
-	case i.release != nil:
-		i.release()
-	default:
-		runtime.GC() // what pools hold goes with the second collection only
-		debug.FreeOSMemory()
-	}
-}
-
-// stop ends the waiting for a quiet moment.
-func (i *idleness) stop() {
+// begins reports whether it is quiet indeed; giving must be told of the end then.
+func (i *idleness) begins() bool {
 	i.mu.Lock()
 	defer i.mu.Unlock()
+	if i.running > 0 || i.stopped {
+		return false
+	}
+	i.done = 0
+	i.giving.Add(1)
+	return true
+}
+
+func (i *idleness) giveBack() {
+	if !i.begins() {
+		return
+	}
+	defer i.giving.Done()
+	if i.settle != nil {
+		i.settle()
+	}
+	if i.release != nil {
+		i.release()
+		return
+	}
+	runtime.GC() // what pools hold goes with the second collection only
+	debug.FreeOSMemory()
+}
+
+// stop ends the waiting for a quiet moment, and waits for what is done in one.
+func (i *idleness) stop() {
+	i.mu.Lock()
+	i.stopped = true
 	i.stopLocked()
+	i.mu.Unlock()
+	i.giving.Wait()
 }
 
 func (i *idleness) stopLocked() {

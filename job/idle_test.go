@@ -1,6 +1,7 @@
 package job
 
 import (
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -42,6 +43,31 @@ func TestMemoryIsGivenBackOnceAfterABusyTime(t *testing.T) {
 		time.Sleep(time.Hour)
 		if given != 1 {
 			t.Errorf("memory was given back %d times, want once", given)
+		}
+	})
+}
+
+func TestTheEndWaitsForWhatIsDoneInAQuietMoment(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var settled, released atomic.Bool
+		i := idleness{settle: func() { time.Sleep(time.Second); settled.Store(true) }, release: func() { released.Store(true) }}
+		for range busy {
+			i.began()
+			i.ended()
+		}
+		time.Sleep(quiet + time.Millisecond)
+		if settled.Load() {
+			t.Fatal("it takes a second")
+		}
+		if i.stop(); !settled.Load() || !released.Load() {
+			t.Errorf("it is left in its middle: settled %t, released %t", settled.Load(), released.Load())
+		}
+		for range busy { // jobs that are taken up again elsewhere
+			i.began()
+			i.ended()
+		}
+		if i.timer != nil {
+			t.Error("after the end it waits for another one")
 		}
 	})
 }

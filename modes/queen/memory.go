@@ -11,11 +11,12 @@ import (
 )
 
 const (
-	// keptExplanations is how many requests an explanation is kept of beyond the
-	// queen's end, the newest: more than there are jobs that are remembered.
+	// keptExplanations is how many requests an explanation is kept of, the newest:
+	// more than there are jobs that are remembered.
 	keptExplanations = 2000
 	// explainedAtOnce is how many are written down at most each time, the newest. A
-	// queen that has a thousand requests a second has no time for all of them.
+	// queen that has a thousand requests a second has no time for all of them, until it
+	// is quiet.
 	explainedAtOnce = 500
 )
 

@@ -190,7 +190,7 @@ func (q *Queen) Run(ctx context.Context) (err error) {
 	q.jobs, err = job.NewServer(job.Options[ops.Op]{
 		Mode: "queen", Version: daemon.Version, Build: q.build, Run: q.do, Refuse: q.unknown,
 		Dir: q.Home.Jobs("queen"), Admit: q.access.Admit, Tell: q.refuse, Hosts: q.names, Origins: q.Origins, Log: q.Log,
-		Settled: q.schedule.Compact, State: func() any { return q.snapshot() },
+		Settled: q.settle, State: func() any { return q.snapshot() },
 	})
 	if err != nil {
 		return err
@@ -291,7 +291,7 @@ func (q *Queen) close() error {
 	q.hives.close()
 	q.local.Close()
 	q.logins.close()
-	q.save(context.Background())
+	q.settle()
 	err := q.store.Close()
 	return errors.Join(err, q.pid.Release())
 }

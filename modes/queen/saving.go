@@ -19,14 +19,14 @@ func (q *Queen) saving(ctx context.Context) {
 		case <-ctx.Done():
 			return // close saves a last time, when nobody says anything more
 		case <-tick.C:
-			q.save(context.WithoutCancel(ctx))
+			q.save(context.WithoutCancel(ctx), false)
 		}
 	}
 }
 
 // save writes down what the hives say, what the keys have used and why requests
-// went where they did, each as far as it is news.
-func (q *Queen) save(ctx context.Context) {
+// went where they did, each as far as it is news: of the newest requests, or of all.
+func (q *Queen) save(ctx context.Context, all bool) {
 	q.writing.Lock()
 	defer q.writing.Unlock()
 	if err := q.books.save(ctx, q.store); err != nil {
@@ -35,18 +35,27 @@ func (q *Queen) save(ctx context.Context) {
 	if err := q.access.Write(ctx); err != nil {
 		q.Log.Warn().Err(err).Msg("what the keys have used is not written down yet")
 	}
-	if _, err := q.saveExplanations(ctx); err != nil {
+	if _, err := q.saveExplanations(ctx, all); err != nil {
 		q.Log.Warn().Err(err).Msg("why requests went where they did is not written down yet")
 	}
 }
 
-// saveExplanations writes down why requests went where they did. What cannot be
-// written is kept for the next time; it returns how many those are.
-func (q *Queen) saveExplanations(ctx context.Context) (unwritten int, err error) {
-	news := q.schedule.News(explainedAtOnce)
-	if err := q.store.SaveExplanations(ctx, news); err != nil {
-		q.schedule.Untold(news)
-		return len(news), err
+// settle writes down what was left for a quiet moment, which is now.
+func (q *Queen) settle() { q.save(context.Background(), true) }
+
+// saveExplanations writes down why requests went where they did, and has the
+// scheduler forget those that are over. What cannot be written is kept for the next
+// time; it returns of how many requests that is.
+func (q *Queen) saveExplanations(ctx context.Context, all bool) (unwritten int, err error) {
+	for {
+		news := q.schedule.News(explainedAtOnce)
+		if err := q.store.SaveExplanations(ctx, news); err != nil {
+			q.schedule.Untold(news)
+			return q.schedule.Unwritten(), err
+		}
+		q.schedule.Written(news)
+		if !all || len(news) < explainedAtOnce {
+			return 0, nil
+		}
 	}
-	return 0, nil
 }

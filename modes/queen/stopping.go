@@ -23,7 +23,7 @@ func (q *Queen) mayEnd(ctx context.Context, scope daemon.Scope) (warning string,
 	q.writing.Lock()
 	defer q.writing.Unlock()
 	revoked, uncounted, why := q.access.Unwritten(ctx)
-	unexplained, failed := q.saveExplanations(ctx)
+	unexplained, failed := q.saveExplanations(ctx, true)
 	var lost []string
 	again := ""
 	if len(revoked) > 0 {

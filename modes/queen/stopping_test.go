@@ -56,7 +56,7 @@ func TestWhatRequestsUsedIsNotLostInSilence(t *testing.T) {
 		}
 	}
 	change("PRAGMA query_only = on")
-	q.save(t.Context()) // tries, and keeps it
+	q.save(t.Context(), false) // tries, and keeps it
 	const lost = "what 1 request used; what `rbee explain` tells of 1 request: "
 	_, err := q.mayEnd(t.Context(), daemon.ScopeSelf)
 	if ops.CodeOf(err) != ops.CodeConflict || !strings.Contains(err.Error(), lost) || !strings.Contains(err.Error(), "readonly") {

@@ -17,7 +17,6 @@ func TestADownloadIsToldToAllWhoWaitForIt(t *testing.T) {
 	s.Bring(Request{Job: "meanwhile", Model: "hf:o/r"})
 	d.Decided(ops.Decision{Outcome: ops.DecidedDownload, HiveID: "a", Hives: make([]ops.Considered, keptSeen+2)})
 	d.Failed(ops.Errorf(ops.CodeConflict, "its disk is full"))
-	s.Compact()
 	d.Over()
 	s.Bring(Request{Job: "after", Model: "hf:o/r"})
 	for job, want := range map[string]int{"before": 1, "meanwhile": 1, "another": 0, "after": 0} {

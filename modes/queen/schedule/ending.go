@@ -23,8 +23,8 @@ func (s *Scheduler) End(job string, how ops.Ended, why error) {
 }
 
 // News is what there is to tell of requests, as [Scheduler.Explain] tells it, of
-// which something was noted since it was called last: the newest most of them, the
-// oldest first. Others are not told of later either.
+// which something was noted since News has told of them: the newest most of them, the
+// oldest first.
 func (s *Scheduler) News(most int) []ops.Explanation {
 	var list []ops.Explanation
 	for _, job := range s.fresh(most) {
@@ -41,20 +41,38 @@ func (s *Scheduler) News(most int) []ops.Explanation {
 func (s *Scheduler) fresh(most int) []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	g := &s.past
 	var ids []string
-	for i := len(g.order) - 1; i >= 0; i-- { // the newest first
-		job := g.order[(g.oldest+i)%len(g.order)]
-		st := g.stories[job]
-		if !st.news {
-			continue
+	for _, job := range slices.Backward(s.past.order) {
+		if len(ids) == most {
+			break
 		}
-		if st.news = false; len(ids) < most {
+		if st := s.past.stories[job]; st.news {
+			st.news = false
 			ids = append(ids, job)
 		}
 	}
 	slices.Reverse(ids)
 	return ids
+}
+
+// Written says that what [Scheduler.News] has told is written down: those requests
+// that are over are forgotten here.
+func (s *Scheduler) Written(list []ops.Explanation) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.past.forget(list)
+}
+
+// Unwritten is how many requests there is news of.
+func (s *Scheduler) Unwritten() (n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, st := range s.past.stories {
+		if st.news {
+			n++
+		}
+	}
+	return n
 }
 
 // Untold has [Scheduler.News] tell of them again.

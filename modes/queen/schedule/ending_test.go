@@ -23,7 +23,6 @@ func TestHowARequestWasOverIsExplained(t *testing.T) {
 		lease.Release()
 		d.End("job", ops.EndedBroken, ops.Errorf(ops.CodeUnavailable, "w broke off").WithHint("ask again"))
 		d.End("unknown", ops.EndedDone, nil)
-		d.Compact()
 		if x := d.explained("job"); x.Ended != ops.EndedBroken || x.TookMS != 2000 || x.Error != "w broke off" || x.Hint != "ask again" || x.Alias != "fast" {
 			t.Errorf("afterwards: %+v", x)
 		}
@@ -70,18 +69,53 @@ func TestNewsIsWhatWasNotedSinceTheLastTime(t *testing.T) {
 	if got := news(1); got != "3done " {
 		t.Errorf("of one only: %q", got)
 	}
-	if got := news(1); got != "" {
-		t.Errorf("of what was left out then: %q", got)
+	if got, n := news(1), d.Unwritten(); got != "0gone " || n != 0 {
+		t.Errorf("of what was left then: %q, and %d more", got, n)
 	}
 	d.Untold([]ops.Explanation{{JobID: "3"}, {JobID: "unknown"}})
+	if n := d.Unwritten(); n != 1 {
+		t.Errorf("of one that could not be written down: %d", n)
+	}
 	if got := news(9); got != "3done " {
 		t.Errorf("of what could not be written down: %q", got)
 	}
-	for i := range keptStories { // the ring is full, and goes round
+	for i := range keptStories { // others are forgotten for them
 		d.Refuse(Request{Job: "x" + strconv.Itoa(i)}, ops.Errorf(ops.CodeNotFound, "no"))
 	}
 	if got := news(2); got != "x1998 x1999 " {
 		t.Errorf("of a full ledger: %q", got)
+	}
+}
+
+// TestWhatIsWrittenDownIsForgotten: of requests that are over, and of which nothing
+// was noted meanwhile.
+func TestWhatIsWrittenDownIsForgotten(t *testing.T) {
+	d := newDepot(t, Options{})
+	defer d.Close()
+	d.add("a", 8<<30, bee)
+	d.run("a", "w", "bee", 8)
+	for _, job := range []string{"over", "noted", "runs", "later"} {
+		d.get(Request{Job: job, Model: "bee"}).Release()
+		if job != "runs" {
+			d.End(job, ops.EndedDone, nil)
+		}
+	}
+	news := d.News(3) // without the oldest
+	d.Failed("noted", ops.Errorf(ops.CodeInternal, "it broke"))
+	d.Written(news)
+	for job, want := range map[string]bool{"over": true, "noted": true, "runs": true, "later": false} {
+		if _, err := d.Explain(job); (err == nil) != want {
+			t.Errorf("of %s: %v", job, err)
+		}
+	}
+	d.End("runs", ops.EndedDone, nil)
+	d.Written(append(d.News(9), ops.Explanation{JobID: "unknown"}))
+	if d.past.stories != nil || d.past.order != nil {
+		t.Errorf("remembered are %v", d.past.order)
+	}
+	d.get(Request{Job: "another", Model: "bee"}).Release()
+	if x := d.explained("another"); len(x.Decisions) != 1 {
+		t.Errorf("the next: %+v", x)
 	}
 }
 

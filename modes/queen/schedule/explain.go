@@ -10,7 +10,8 @@ import (
 )
 
 // Explain tells which workers and hives were considered for a job or a request,
-// and why each lost. One that is not remembered is not_found.
+// and why each lost. One that is not remembered is not_found, as is one that is over
+// and written down (see [Scheduler.Written]).
 func (s *Scheduler) Explain(job string) (ops.Explanation, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

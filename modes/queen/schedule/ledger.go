@@ -8,7 +8,7 @@ import (
 )
 
 const (
-	// keptStories is how many requests are remembered, the newest.
+	// keptStories is how many requests are remembered here at most, the newest.
 	keptStories = 2000
 	// keptDecisions is how many of the decisions about one are, the first and the
 	// newest.
@@ -17,12 +17,12 @@ const (
 	keptSeen = 32
 )
 
-// ledger is why requests went where they did. It keeps what was seen, as it was
-// then, and puts it into words when somebody asks.
+// ledger is why requests went where they did, of those that are not over or not
+// written down yet. It keeps what was seen, as it was then, and puts it into words
+// when somebody asks.
 type ledger struct {
 	stories map[string]*story
-	order   []string // ids in a ring, see oldest
-	oldest  int
+	order   []string // their ids, the oldest first
 }
 
 // story is one request's.
@@ -186,14 +186,25 @@ func (g *ledger) story(r *Request) *story {
 	st := &story{Request: *r, at: r.came(), news: true}
 	st.Prefixes, st.Without = nil, nil
 	g.stories[r.Job] = st
-	if len(g.order) < keptStories {
-		g.order = append(g.order, r.Job)
-		return st
+	if g.order = append(g.order, r.Job); len(g.order) > keptStories {
+		delete(g.stories, g.order[0])
+		g.order = g.order[1:]
 	}
-	delete(g.stories, g.order[g.oldest])
-	g.order[g.oldest] = r.Job
-	g.oldest = (g.oldest + 1) % keptStories
 	return st
+}
+
+// forget forgets those of the requests that are over and of which nothing is news.
+func (g *ledger) forget(list []ops.Explanation) {
+	for _, x := range list {
+		if st := g.stories[x.JobID]; st != nil && st.ended != "" && !st.news {
+			delete(g.stories, x.JobID)
+		}
+	}
+	if len(g.stories) == 0 {
+		*g = ledger{} // a map stays as large as it ever was
+		return
+	}
+	g.order = slices.DeleteFunc(g.order, func(job string) bool { return g.stories[job] == nil })
 }
 
 // fail notes that the request got no worker, and why. What was seen last is why it
