@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -27,9 +28,15 @@ func TestAHiveThatHangsIsToldOfAndCanBeReplaced(t *testing.T) {
 	}
 	says(t, p.rbee("hive", "list"), " down ", "WHY", "does not answer", "`rbee hive start`")
 	var list ops.Hives
-	if err := json.Unmarshal([]byte(p.rbee("hive", "list", "-o", "json")), &list); err != nil || len(list.Hives) != 1 || !strings.Contains(list.Hives[0].Error, "does not answer") {
+	if err := json.Unmarshal([]byte(p.rbee("hive", "list", "-o", "json")), &list); err != nil || len(list.Hives) != 1 || !strings.Contains(list.Hives[0].Error, "does not answer") || list.Hives[0].Workers != 1 {
 		t.Errorf("%v, %+v", err, list)
 	}
+	var known ops.Workers // its worker runs, and nobody tells how it is
+	if err := json.Unmarshal([]byte(p.rbee("worker", "list", "-o", "json")), &known); err != nil || len(known.Workers) != 1 || known.Workers[0].State != ops.WorkerUnknown || !slices.Equal(known.Silent, []string{"localhost"}) {
+		t.Errorf("%v, %+v", err, known)
+	}
+	says(t, p.rbee("worker", "list"), worker.ID, " unknown ")
+	says(t, p.rbee("status"), worker.ID, " unknown ")
 	_, said := p.fails(1, "hive", "status")
 	says(t, said, "does not answer", "`rbee hive start` ends it")
 	says(t, p.rbee("hive", "start"), " up")
@@ -71,7 +78,11 @@ func TestWhatWantsAHiveThatWasStoppedNamesTheWayBack(t *testing.T) {
 	if err != nil {
 		t.Errorf("%v", err)
 	}
-	says(t, string(said), "the hive localhost is stopped", "`rbee hive start` starts it")
+	says(t, string(said), "the hive localhost is stopped", "`rbee hive start` starts it", "no workers are known of: localhost does not answer")
+	if strings.Contains(string(said), "worker spawn") {
+		t.Errorf("it advises what fails: %s", said)
+	}
+	says(t, p.rbee("hive", "list"), "this machine", " 0 ")
 	p.rbee("hive", "start")
 	p.rbee("infer", "-n", "1", "hi")
 }

@@ -35,11 +35,11 @@ type Hive struct {
 	Version   string     `json:"version"`
 	Build     string     `json:"build"`
 	PID       int        `json:"pid,omitempty"` // 0 while down
-	Workers   int        `json:"workers"`       // workers running
+	Workers   int        `json:"workers"`       // workers running; while it does not answer, as it said last
 	Models    int        `json:"models"`        // models on disk
 	Devices   []Device   `json:"devices"`
 	Problems  []string   `json:"problems,omitempty"`     // why devices that are there cannot be used
-	Error     string     `json:"error,omitempty"`        // why it is down
+	Error     string     `json:"error,omitempty"`        // why it is down; also that nothing has needed it yet
 	StartedAt *time.Time `json:"started_at,omitempty"`   // of the hive process
 	LastSeen  *time.Time `json:"last_seen_at,omitempty"` // when it last said anything
 	LogPath   string     `json:"log_path,omitempty"`     // on the hive's machine

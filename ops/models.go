@@ -55,6 +55,8 @@ const BuiltInSource = "built-in"
 // Models is the answer to [ModelList].
 type Models struct {
 	Models []Model `json:"models"`
+	// Silent are the hives that did not answer, of which the list is what they said last.
+	Silent []string `json:"silent_hives,omitempty"`
 }
 
 // ModelDeleted is the answer to [ModelDelete].

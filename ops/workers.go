@@ -15,6 +15,7 @@ const (
 	WorkerBusy    WorkerState = "busy"    // every slot is taken; more requests queue
 	WorkerHung    WorkerState = "hung"    // its process runs and does not answer; Error says so
 	WorkerFailed  WorkerState = "failed"  // it ended by itself; Error says why
+	WorkerUnknown WorkerState = "unknown" // its hive does not answer; it is as that said last, and may run
 )
 
 // Worker is one process that runs one model on one engine.
@@ -76,6 +77,8 @@ func HungHint(worker, hive string) string {
 // Workers is the answer to [WorkerList].
 type Workers struct {
 	Workers []Worker `json:"workers"`
+	// Silent are the hives that did not answer, of which the list is what they said last.
+	Silent []string `json:"silent_hives,omitempty"`
 }
 
 // WorkerDeleted is the answer to [WorkerDelete].

@@ -31,12 +31,20 @@ func (k *Keeper) table(result any) error {
 	case ops.SSHReport:
 		sshReport(w, r)
 	case ops.Workers:
+		if len(r.Workers) == 0 && len(r.Silent) > 0 {
+			noneKnown(w, "workers", r.Silent)
+			break
+		}
 		workers(w, r.Workers)
 	case ops.Worker:
 		worker(w, r)
 	case ops.WorkerDeleted:
 		row(w, "worker "+r.ID+" on "+r.HiveID+" has ended")
 	case ops.Models:
+		if len(r.Models) == 0 && len(r.Silent) > 0 {
+			noneKnown(w, "models", r.Silent)
+			break
+		}
 		models(w, r.Models)
 		defer k.hints(r.Models)
 	case ops.Model:
@@ -230,8 +238,22 @@ func workers(w io.Writer, list []ops.Worker) {
 	}
 	row(w, "WORKER", "HIVE", "MODEL", "ENGINE", "DEVICE", "STATE", "RUNNING")
 	for _, x := range list {
-		row(w, x.ID, x.HiveID, holds(x), x.Engine, x.Device, string(x.State), fmt.Sprintf("%d of %d", x.Running, x.Slots))
+		runs := fmt.Sprintf("%d of %d", x.Running, x.Slots)
+		if x.State == ops.WorkerUnknown {
+			runs = ""
+		}
+		row(w, x.ID, x.HiveID, holds(x), x.Engine, x.Device, string(x.State), runs)
 	}
+}
+
+// noneKnown stands for an empty list of which not every hive has told: what would
+// bring something cannot be advised.
+func noneKnown(w io.Writer, what string, silent []string) {
+	verb := "does"
+	if len(silent) > 1 {
+		verb = "do"
+	}
+	row(w, fmt.Sprintf("no %s are known of: %s %s not answer; `rbee hive list` says why", what, strings.Join(silent, ", "), verb))
 }
 
 // holds is a worker's model, as far as it has it.

@@ -33,6 +33,12 @@ func TestEveryResultIsShownToAPerson(t *testing.T) {
 			[]string{"NVIDIA GB10, 1.0 GiB of 2.0 GiB free, the machine's own", "nvidia-smi: a card is lost", "gone", "EPYC, 2 cores, 1.0 GiB of 2.0 GiB free (the machine has 24.0 GiB)", "NVIDIA H100, 79.0 GiB of 80.0 GiB free, compute capability 9.0, driver 550.54.14"},
 		},
 		{ops.Workers{}, []string{"no workers; `rbee worker spawn` starts one"}},
+		{ops.Workers{Silent: []string{"gpu1"}}, []string{"no workers are known of: gpu1 does not answer; `rbee hive list` says why\n"}},
+		{ops.Models{Silent: []string{"gpu1", "gpu2"}}, []string{"no models are known of: gpu1, gpu2 do not answer; `rbee hive list` says why\n"}},
+		{
+			ops.Workers{Workers: []ops.Worker{{ID: "w1", HiveID: "gpu1", Model: "m", Engine: "builtin", Device: "cpu", State: ops.WorkerUnknown, Slots: 4}}, Silent: []string{"gpu1"}},
+			[]string{"w1      gpu1  m      builtin  cpu     unknown  -\n"},
+		},
 		{
 			ops.Workers{Workers: []ops.Worker{{ID: "w1", HiveID: "localhost", Model: "m", Engine: "builtin", Device: "cpu", State: ops.WorkerBusy, Running: 5, Slots: 4}}},
 			[]string{"w1      localhost  m      builtin  cpu     busy   5 of 4"},

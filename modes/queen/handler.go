@@ -19,7 +19,7 @@ func (q *Queen) Status(ctx context.Context, _ ops.Status) (ops.QueenReport, erro
 	return ops.QueenReport{
 		Version: daemon.Version, Build: q.build, Address: q.address, PID: daemon.Self().PID, StartedAt: q.started,
 		LogPath: q.Home.Log("queen"), Home: q.Home.State,
-		Hives: hives.Hives, Workers: q.seen(ctx, q.books.workers()),
+		Hives: hives.Hives, Workers: q.seen(ctx, q.allWorkers()),
 		Jobs:    q.jobs.JobsOf(func(by string) bool { return q.access.Sees(ops.CallerOf(ctx), by) }),
 		Waiting: q.seenWaiting(ctx), Drained: q.schedule.IsDrained(),
 	}, nil
@@ -31,7 +31,7 @@ func (q *Queen) HiveList(context.Context, ops.HiveList) (ops.Hives, error) {
 	slices.Sort(ids)
 	list := ops.Hives{Hives: make([]ops.Hive, 0, len(ids))}
 	for _, id := range ids {
-		if h, ok := q.books.get(id); ok {
+		if h, ok := q.hiveNow(id); ok {
 			list.Hives = append(list.Hives, h)
 		}
 	}
@@ -44,7 +44,7 @@ func (q *Queen) HiveGet(_ context.Context, o ops.HiveGet) (ops.Hive, error) {
 	if err != nil {
 		return ops.Hive{}, err
 	}
-	h, _ := q.books.get(id)
+	h, _ := q.hiveNow(id)
 	return h, nil
 }
 
@@ -59,7 +59,7 @@ func (q *Queen) HiveStatus(ctx context.Context, o ops.HiveStatus) (ops.Hive, err
 		return ops.Hive{}, err
 	}
 	q.note(id, snapshot)
-	h, _ := q.books.get(id)
+	h, _ := q.hiveNow(id)
 	return h, nil
 }
 

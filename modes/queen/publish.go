@@ -33,9 +33,9 @@ func (q *Queen) publishing(ctx context.Context) {
 
 // snapshot is what the queen knows of her hives.
 func (q *Queen) snapshot() ops.QueenSnapshot {
-	s := ops.QueenSnapshot{Hives: []ops.Hive{}, Workers: q.books.workers(), Models: q.books.models()}
+	s := ops.QueenSnapshot{Hives: []ops.Hive{}, Workers: q.allWorkers(), Models: q.books.models()}
 	for _, id := range q.books.ids() {
-		if h, ok := q.books.get(id); ok {
+		if h, ok := q.hiveNow(id); ok {
 			s.Hives = append(s.Hives, h)
 		}
 	}

@@ -168,39 +168,42 @@ func (q *Queen) forward(ctx context.Context, id string, o ops.HiveOp) (any, erro
 // listWithin bounds how long a list waits for one hive.
 const listWithin = 3 * time.Second
 
-// workers lists the workers of all hives that are up.
+// workers lists the workers of all hives, of those that do not answer as they were.
 func (q *Queen) workers(ctx context.Context) ops.Workers {
 	all := ops.Workers{Workers: []ops.Worker{}}
-	for _, part := range everywhere(ctx, q, func(id string) ops.Returning[ops.Workers] {
+	parts, silent := everywhere(ctx, q, func(id string) ops.Returning[ops.Workers] {
 		return ops.WorkerList{OnHive: ops.OnHive{HiveID: id}}
-	}, func(s ops.HiveSnapshot, up bool) ops.Workers {
-		if !up {
-			return ops.Workers{}
-		}
-		return ops.Workers{Workers: s.Workers}
-	}) {
+	}, func(id string) ops.Workers { return ops.Workers{Workers: q.workersOf(id)} })
+	for _, part := range parts {
 		all.Workers = append(all.Workers, part.Workers...)
 	}
+	all.Silent = silent
 	return all
 }
 
 // models lists the models of all hives, of those that are down too.
 func (q *Queen) models(ctx context.Context) ops.Models {
 	all := ops.Models{Models: []ops.Model{}}
-	for _, part := range everywhere(ctx, q, func(id string) ops.Returning[ops.Models] {
+	parts, silent := everywhere(ctx, q, func(id string) ops.Returning[ops.Models] {
 		return ops.ModelList{OnHive: ops.OnHive{HiveID: id}}
-	}, func(s ops.HiveSnapshot, _ bool) ops.Models { return ops.Models{Models: s.Models} }) {
+	}, func(id string) ops.Models {
+		s, _ := q.books.snapshot(id)
+		return ops.Models{Models: s.Models}
+	})
+	for _, part := range parts {
 		all.Models = append(all.Models, part.Models...)
 	}
+	all.Silent = silent
 	return all
 }
 
 // engines lists the engines of all hives that are up.
 func (q *Queen) engines(ctx context.Context) ops.Engines {
 	all := ops.Engines{Engines: []ops.Engine{}}
-	for _, part := range everywhere(ctx, q, func(id string) ops.Returning[ops.Engines] {
+	parts, _ := everywhere(ctx, q, func(id string) ops.Returning[ops.Engines] {
 		return ops.EngineList{OnHive: ops.OnHive{HiveID: id}}
-	}, func(ops.HiveSnapshot, bool) ops.Engines { return ops.Engines{} }) {
+	}, func(string) ops.Engines { return ops.Engines{} })
+	for _, part := range parts {
 		all.Engines = append(all.Engines, part.Engines...)
 	}
 	return all
@@ -208,29 +211,33 @@ func (q *Queen) engines(ctx context.Context) ops.Engines {
 
 // everywhere asks every hive that is up, all at once, and the local one in any
 // case, since it can be started. For a hive that is down or slow it tells what
-// the hive said last. The answers are in the order of the hives' names.
-func everywhere[R any](ctx context.Context, q *Queen, o func(id string) ops.Returning[R], known func(ops.HiveSnapshot, bool) R) []R {
+// is known, and the hive is among the silent ones. The answers are in the order of
+// the hives' names.
+func everywhere[R any](ctx context.Context, q *Queen, o func(id string) ops.Returning[R], known func(id string) R) (parts []R, silent []string) {
 	ids := q.books.ids()
 	slices.Sort(ids)
-	parts := make([]R, len(ids))
+	parts, answered := make([]R, len(ids)), make([]bool, len(ids))
 	var asking sync.WaitGroup
 	for i, id := range ids {
 		asking.Go(func() {
-			snapshot, up := q.books.snapshot(id)
-			parts[i] = known(snapshot, up)
-			if !up && id != ops.LocalHive {
-				return
-			}
-			part, err := ask(ctx, q, id, o(id))
-			if err != nil {
+			var err error
+			if _, up := q.books.snapshot(id); up || id == ops.LocalHive {
+				if parts[i], err = ask(ctx, q, id, o(id)); err == nil {
+					answered[i] = true
+					return
+				}
 				ops.Warn(ctx, "hive_silent", "this is what the hive %s said last, which tells nothing now: %s", id, advice(err))
-				return
 			}
-			parts[i] = part
+			parts[i] = known(id)
 		})
 	}
 	asking.Wait()
-	return parts
+	for i, id := range ids {
+		if !answered[i] {
+			silent = append(silent, id)
+		}
+	}
+	return parts, silent
 }
 
 // advice is an error with what to do about it.
