@@ -212,6 +212,23 @@ func TestAModelThatAHiveHasNoRoomForIsNotBroughtThere(t *testing.T) {
 	w.wantFiles("gpu2", "long", map[string][]byte{"l.gguf": long})
 }
 
+// TestAModelThatAHiveCannotRunIsNotBroughtThere: what its engine makes of it, the hive
+// that has it tells.
+func TestAModelThatAHiveCannotRunIsNotBroughtThere(t *testing.T) {
+	w := newTwo(t, sshtest.Options{})
+	w.put("gpu1", "strange", map[string][]byte{"s.gguf": gguftest.Changed(testdata.Tinybee(), map[string]any{"general.architecture": "mamba"})})
+	w.rbee("hive", "status", "gpu1")
+	for _, args := range [][]string{{"worker", "spawn", "strange", "--hive", "gpu2"}, {"infer", "-m", "strange", "--hive", "gpu2", "hi"}} {
+		_, said := w.refused(args...)
+		if !strings.Contains(said, `its architecture is "mamba"`) || !strings.Contains(said, "`rbee engine install --hive gpu2` brings llama.cpp") || strings.Contains(said, "bringing") {
+			t.Errorf("%s: %s", args, said)
+		}
+	}
+	if there, err := filepath.Glob(filepath.Join(w.models("gpu2"), "*strange*")); err != nil || len(there) > 0 {
+		t.Errorf("on gpu2 there is %v, %v", there, err)
+	}
+}
+
 // repository serves the repository bees/big with one file, until it is told to stall.
 type repository struct {
 	*httptest.Server

@@ -26,9 +26,12 @@ type Model struct {
 	Hint    string    `json:"hint,omitempty"`  // what to do about that, or about Refused
 	// Refused is why no engine that its hive chooses by itself can run it; absent where
 	// one may. Such a model is taken only where it is named.
-	Refused string   `json:"refused,omitempty"`
-	Aliases []string `json:"aliases,omitempty"` // its other names; the queen's to say
-	Pinned  bool     `json:"pinned,omitempty"`  // its workers are not unloaded by themselves
+	Refused string `json:"refused,omitempty"`
+	// NotBuiltin is why the builtin engine cannot run it, whatever other engines its hive
+	// has; absent where it can.
+	NotBuiltin string   `json:"not_builtin,omitempty"`
+	Aliases    []string `json:"aliases,omitempty"` // its other names; the queen's to say
+	Pinned     bool     `json:"pinned,omitempty"`  // its workers are not unloaded by themselves
 	// Abilities is what its file says that it can do; empty is not known.
 	Abilities []Ability `json:"abilities,omitempty"`
 	// Files is the parts of a model that is split, and what belongs to a model

@@ -27,11 +27,15 @@ func (h *Hive) wanted(ctx context.Context, o ops.WorkerSpawn) (want, error) {
 	switch {
 	case err != nil:
 	case o.Coming != nil:
-		w.model, w.shape = *o.Coming, h.models.coming(ctx, *o.Coming)
+		w.model = *o.Coming
 	default:
-		if w.model, err = h.models.choose(ctx, o.Model); err == nil {
-			err = h.models.runnable(w.model.ID, w.engine)
-		}
+		w.model, err = h.models.choose(ctx, o.Model)
+	}
+	if err == nil {
+		err = h.models.runnable(w.model, w.engine)
+	}
+	if err == nil && o.Coming != nil {
+		w.shape = h.models.coming(ctx, w.model)
 	}
 	if err != nil {
 		return w, err

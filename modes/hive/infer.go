@@ -55,7 +55,7 @@ func (h *Hive) workerFor(ctx context.Context, o ops.Infer) (*member, error) {
 	if m := h.fleet.reuse(w); m != nil {
 		return m, nil
 	}
-	if err := h.models.runnable(w.model.ID, w.engine); err != nil {
+	if err := h.models.runnable(w.model, w.engine); err != nil {
 		return nil, err
 	}
 	if w.engine == command {

@@ -154,6 +154,7 @@ func (m *models) get(id string) (ops.Model, error) {
 	if m.usual() == builtin && k.refused != "" {
 		k.model.Refused, k.model.Hint = k.refused, m.otherEngine()
 	}
+	k.model.NotBuiltin = k.refused
 	k.model.Memory, k.model.Pinned = usualMemory(k, m.usual()), m.pinned(id)
 	if k.eye != nil {
 		k.model.Abilities = append(slices.Clone(k.model.Abilities), ops.AbilityVision)
@@ -186,16 +187,13 @@ func (m *models) otherEngine() string {
 	return fmt.Sprintf("`rbee engine install%s` brings llama.cpp, which may run it", ops.HiveFlag(m.hive))
 }
 
-// runnable refuses, before anything is loaded, a model that get has described and
-// that the engine cannot run.
-func (m *models) runnable(id, engine string) error {
-	m.mu.Lock()
-	why := m.known[id].refused
-	m.mu.Unlock()
-	if engine != builtin || why == "" {
+// runnable refuses, before anything is loaded or brought here, a model as get describes
+// it that the engine cannot run.
+func (m *models) runnable(model ops.Model, engine string) error {
+	if engine != builtin || model.NotBuiltin == "" {
 		return nil
 	}
-	return ops.Errorf(ops.CodeUnsupported, "load %s: %s", id, why).WithHint("%s", m.otherEngine())
+	return ops.Errorf(ops.CodeUnsupported, "load %s: %s", model.ID, model.NotBuiltin).WithHint("%s", m.otherEngine())
 }
 
 // shape is what decides how much memory a model takes, which get has described.

@@ -212,6 +212,9 @@ func TestWhatTheBuiltinEngineCannotRunIsToldWhereThereIsNoOther(t *testing.T) {
 			if refused := strings.Contains(model.Refused, "the builtin engine cannot run this model"); refused != want || model.Error != "" {
 				t.Errorf("with %s, %s is refused for %q and has the error %q", engine, model.ID, model.Refused, model.Error)
 			}
+			if not := strings.Contains(model.NotBuiltin, "the builtin engine cannot run this model"); not != (model.ID != "tiny") {
+				t.Errorf("with %s, %s is not for the builtin engine for %q", engine, model.ID, model.NotBuiltin)
+			}
 			if want && model.Memory != 0 {
 				t.Errorf("%s is said to take %d bytes", model.ID, model.Memory)
 			}
