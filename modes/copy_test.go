@@ -357,6 +357,46 @@ func TestACopyGoesOnAfterWhatBreaksOnItsWay(t *testing.T) {
 	}
 }
 
+// TestACopyFromAHiveThatIsStoppedEndsAndSaysSo: nobody waits for one that is not there
+// again by itself, and what came is kept.
+func TestACopyFromAHiveThatIsStoppedEndsAndSaysSo(t *testing.T) {
+	t.Parallel() // it waits
+	w := newTwo(t, sshtest.Options{})
+	files := map[string][]byte{"big.gguf": bulky(100<<20, 9)}
+	w.put("gpu1", "big", files)
+	w.rbee("hive", "status", "gpu1")
+	said := ""
+	var doing sync.WaitGroup
+	var once sync.Once
+	_, err := w.queen().Do(t.Context(), ops.ModelCopy{Model: "big", From: "gpu1", To: "gpu2"}, "", func(r transport.Received) error {
+		switch e := r.Event.(type) {
+		case ops.ProgressEvent:
+			if e.Done > 0 {
+				once.Do(func() {
+					w.second.Freeze() // so that it is not whole before
+					doing.Go(func() {
+						defer w.second.Thaw()
+						w.rbee("hive", "stop", "gpu1")
+					})
+				})
+			}
+		case ops.NarrationEvent:
+			said += e.Human + "\n"
+		}
+		return nil
+	})
+	doing.Wait()
+	if e := ops.AsError(err); err == nil || e.Code != ops.CodeUnavailable || e.Message != "the hive gpu1 is stopped" || !strings.Contains(e.Hint, "`rbee hive start gpu1` starts it") {
+		t.Errorf("it ends with %+v", e)
+	}
+	if strings.Contains(said, "hive://") || strings.Contains(said, "is stopped: trying again") || !strings.Contains(said, "are kept for a week") {
+		t.Errorf("it says %s", said)
+	}
+	w.rbee("hive", "start", "gpu1")
+	w.rbee("model", "copy", "big", "--from", "gpu1", "--to", "gpu2")
+	w.wantFiles("gpu2", "big", files)
+}
+
 func TestACopyIsMadeOnceAndEndsWhenItIsCancelled(t *testing.T) {
 	t.Parallel() // it waits
 	w := newTwo(t, sshtest.Options{})

@@ -4,7 +4,8 @@ package ops
 // it wants of another hive, or of the queen herself, it says on a stream that the
 // queen holds open, [WantsPath], one [Want] a line. The queen answers each by a
 // PUT to [AnswersPath] and its id, whose body is an HTTP response as it goes over
-// a wire (RFC 9112): another hive's, passed on as it comes.
+// a wire (RFC 9112): another hive's, passed on as it comes. Where it is an [Error]'s,
+// a status of 500 and more says that it may pass, and another one that it stays.
 
 // The routes of a hive by which models go from hive to hive.
 const (

@@ -271,7 +271,7 @@ func (m *models) fetchFiles(ctx context.Context, f *fetch.Fetcher, d *download, 
 			d.have.Store(before + done)
 		})
 		if p.hive != "" && ops.CodeOf(err) == ops.CodeNotFound {
-			return ops.Errorf(ops.CodeUnavailable, "the model is gone from hive %s: it has no %s any more", p.hive, p.names[i]).
+			return ops.Errorf(ops.CodeUnavailable, "the model is gone from hive %s: %w", p.hive, err).
 				WithHint("`rbee model list` shows which hives have it")
 		}
 		if err != nil {

@@ -114,7 +114,7 @@ func (m *models) damagedThere(ctx context.Context, want ops.Want, sum string, er
 func (m *models) sumThere(ctx context.Context, want ops.Want) (ops.FileSum, error) {
 	return backoff.Retry(ctx, func() (there ops.FileSum, err error) {
 		err = m.wants.tell(ctx, want, &there)
-		if err != nil && ops.CodeOf(err) != ops.CodeUnavailable {
+		if err != nil && !fetch.Passes(err) {
 			err = backoff.Permanent(err)
 		}
 		return there, err

@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"rbee.dev/rbee/modes/hive/fetch"
 	"rbee.dev/rbee/ops"
 )
 
@@ -203,7 +204,35 @@ func (w *wants) RoundTrip(r *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	answer.Request = r
-	return answer, nil
+	if answer.StatusCode < http.StatusBadRequest || answer.StatusCode == http.StatusRequestedRangeNotSatisfiable {
+		return answer, nil
+	}
+	defer answer.Body.Close() //nolint:errcheck // it has no error
+	text, err := io.ReadAll(io.LimitReader(answer.Body, maxTold))
+	if err != nil {
+		return nil, brokeOff(err)
+	}
+	return nil, refused(answer, text)
+}
+
+// refused is the error that an answer is, whose body is text: of a hive that may be
+// there again in a moment, it passes.
+func refused(answer *http.Response, text []byte) error {
+	var e ops.Error
+	if json.Unmarshal(text, &e) != nil || e.Code == "" {
+		e = *ops.Errorf(ops.CodeUnavailable, "the queen answers %s", answer.Status)
+	}
+	switch {
+	case answer.StatusCode >= http.StatusInternalServerError:
+		return fetch.Passing(&e)
+	case e.Code == ops.CodeUnavailable:
+		return fetch.Final(&e)
+	}
+	return &e
+}
+
+func brokeOff(err error) error {
+	return fetch.Passing(ops.Errorf(ops.CodeUnavailable, "the queen's answer broke off: %w", err))
 }
 
 // maxTold bounds an answer that is JSON, in bytes.
@@ -218,14 +247,10 @@ func (w *wants) tell(ctx context.Context, want ops.Want, out any) error {
 	defer answer.Body.Close() //nolint:errcheck // it has no error
 	text, err := io.ReadAll(io.LimitReader(answer.Body, maxTold))
 	if err != nil {
-		return ops.Errorf(ops.CodeUnavailable, "the queen's answer broke off: %w", err)
+		return brokeOff(err)
 	}
 	if answer.StatusCode != http.StatusOK {
-		var e ops.Error
-		if json.Unmarshal(text, &e) != nil || e.Code == "" {
-			return ops.Errorf(ops.CodeUnavailable, "the queen answers %s", answer.Status)
-		}
-		return &e
+		return refused(answer, text)
 	}
 	if err := json.Unmarshal(text, out); err != nil {
 		return ops.Errorf(ops.CodeInternal, "read the queen's answer: %w", err)

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -12,6 +13,7 @@ import (
 	"strings"
 	"testing"
 
+	"rbee.dev/rbee/modes/hive/fetch"
 	"rbee.dev/rbee/ops"
 	"rbee.dev/rbee/testdata"
 )
@@ -162,6 +164,46 @@ func TestWhoGivesUpWaitsForNoAnswer(t *testing.T) {
 	<-sent
 	if _, err := r.w.ask(ctx, ops.Want{}); err != enough { //nolint:errorlint // the very same
 		t.Errorf("asking when nobody waits: %v", err)
+	}
+}
+
+func TestAnAnswerThatIsAnErrorIsThatErrorAndSaysWhetherItPasses(t *testing.T) {
+	stopped := `{"code":"unavailable","message":"the hive gpu1 is stopped","hint":"start it"}`
+	for _, c := range []struct {
+		status, body string
+		code         ops.Code
+		says         string
+		passes       bool
+	}{
+		{"503 Service Unavailable", stopped, ops.CodeUnavailable, "the hive gpu1 is stopped", true},
+		{"409 Conflict", stopped, ops.CodeUnavailable, "the hive gpu1 is stopped", false},
+		{"404 Not Found", `{"code":"not_found","message":"there is no hive \"gpu1\""}`, ops.CodeNotFound, `there is no hive "gpu1"`, false},
+		{"502 Bad Gateway", "<html>", ops.CodeUnavailable, "the queen answers 502 Bad Gateway", true},
+	} {
+		r := newRelay(t, newWants())
+		next, end := r.listen()
+		check := func(by string, err error) {
+			if ops.CodeOf(err) != c.code || !strings.HasSuffix(err.Error(), c.says) || fetch.Passes(err) != c.passes || c.body == stopped && ops.AsError(err).Hint != "start it" {
+				t.Errorf("%s, %s: %v (%s), which passes: %t", c.status, by, err, ops.CodeOf(err), fetch.Passes(err))
+			}
+		}
+		reply := func() {
+			r.answer(next().ID, strings.NewReader(fmt.Sprintf("HTTP/1.1 %s\r\nContent-Length: %d\r\n\r\n%s", c.status, len(c.body), c.body)))
+		}
+		asked := make(chan error, 1)
+		go func() { asked <- r.w.tell(t.Context(), ops.Want{HiveID: "gpu1", Model: "bee"}, &ops.ModelFiles{}) }()
+		reply()
+		check("told", <-asked)
+		go func() {
+			q, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "hive://gpu1/bee/x.gguf", nil)
+			if err == nil {
+				_, err = r.w.RoundTrip(q)
+			}
+			asked <- err
+		}()
+		reply()
+		check("asked for a file", <-asked)
+		end()
 	}
 }
 

@@ -2,6 +2,7 @@ package queen
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"slices"
 	"sync"
@@ -113,6 +114,18 @@ func (q *Queen) reach(ctx context.Context, id string) (hive, error) {
 		return h, nil
 	}
 	return h, h.ensure(ctx)
+}
+
+// errStopped is in the chain of the error of a hive that somebody has stopped: it is
+// not there again by itself.
+var errStopped = errors.New("is stopped")
+
+func stopped(id string) error {
+	start := "rbee hive start"
+	if id != ops.LocalHive {
+		start += " " + id
+	}
+	return ops.Errorf(ops.CodeUnavailable, "the hive %s %w", id, errStopped).WithHint("`%s` starts it", start)
 }
 
 // remoteness puts the queen's own machine before the others.

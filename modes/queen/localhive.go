@@ -120,7 +120,7 @@ func (l *localHive) answering(ctx context.Context) error {
 		return err
 	}
 	if l.isStopped() {
-		return ops.Errorf(ops.CodeUnavailable, "the hive %s is stopped", ops.LocalHive).WithHint("`rbee hive start` starts it")
+		return stopped(ops.LocalHive)
 	}
 	err := l.start(ctx)
 	if errors.Is(err, errKilled) && ctx.Err() == nil {

@@ -111,7 +111,7 @@ func (h *remoteHive) Close() {
 // would.
 func (h *remoteHive) ensure(ctx context.Context) error {
 	if h.now().Stopped {
-		return ops.Errorf(ops.CodeUnavailable, "the hive %s is stopped", h.id).WithHint("`rbee hive start %s` starts it", h.id)
+		return stopped(h.id)
 	}
 	patience := reachWithin
 	if s := ops.SinkOf(ctx); s != nil && s.Cursor().Target == h.id {

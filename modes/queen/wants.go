@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -66,7 +67,11 @@ func (q *Queen) answer(ctx context.Context, id string, c *transport.Client, w op
 	defer cancel()
 	got, err := q.obtain(ctx, id, w)
 	if err != nil {
-		got = told(ops.AsError(err).Code.HTTPStatus(), ops.AsError(err))
+		status := ops.AsError(err).Code.HTTPStatus()
+		if errors.Is(err, errStopped) {
+			status = http.StatusConflict // for which nobody waits
+		}
+		got = told(status, ops.AsError(err))
 	}
 	defer got.Body.Close() //nolint:errcheck // it was only read
 	var head bytes.Buffer

@@ -62,7 +62,7 @@ type Options struct {
 	Env          func(key string) string                             // also of proxies; nil is [os.Getenv]
 	Hive         string                                              // its name, for hints; "" is the queen's own
 	Transport    http.RoundTripper                                   // nil is one of its own that honours proxies
-	Schemes      map[string]http.RoundTripper                        // for URLs of other schemes than http and https
+	Schemes      map[string]http.RoundTripper                        // for URLs of other schemes than http and https; see Passing and Final
 	Lookup       func(context.Context, string) ([]netip.Addr, error) // of a host's addresses; nil is the system's
 }
 

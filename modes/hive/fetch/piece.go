@@ -18,7 +18,8 @@ func (t *transfer) piece(ctx context.Context, s span) error {
 	defer p.end()
 	answer, err := t.ask(p.ctx, s)
 	if err != nil {
-		if errors.Is(err, errSilent) || t.have.sum() > 0 && ops.CodeOf(err) == ops.CodeUnavailable {
+		_, over := errors.AsType[final](err)
+		if errors.Is(err, errSilent) || !over && t.have.sum() > 0 && ops.CodeOf(err) == ops.CodeUnavailable {
 			err = &again{err: err}
 		}
 		return err

@@ -31,6 +31,25 @@ type again struct {
 func (a *again) Error() string { return a.err.Error() }
 func (a *again) Unwrap() error { return a.err }
 
+// final is an error after which no further try helps, though it is of the kind of
+// those that pass.
+type final struct{ error }
+
+func (f final) Unwrap() error { return f.error }
+
+// Passing is an error of a transport of [Options.Schemes] after which a further try
+// may help.
+func Passing(err error) error { return &again{err: err} }
+
+// Passes reports whether an error is such a one.
+func Passes(err error) bool {
+	_, ok := errors.AsType[*again](err)
+	return ok
+}
+
+// Final is one after which none does, however much of the file is here.
+func Final(err error) error { return final{err} }
+
 // spoilt is an error of a file that is not what it should be: nothing of it is kept.
 type spoilt struct{ error }
 
@@ -198,10 +217,6 @@ func refusal(answer *http.Response, what File) error {
 		}
 		return what.isPage(shown)
 	case code == http.StatusNotFound || code == http.StatusGone:
-		if at := answer.Request.URL; at.Scheme != "http" && at.Scheme != "https" {
-			return ops.Errorf(ops.CodeNotFound, "%s %s has no %s any more", at.Scheme, at.Host, strings.TrimPrefix(at.Path, "/")).
-				WithHint("it may have been deleted there meanwhile: `rbee model list` shows which hives have which models")
-		}
 		return ops.Errorf(ops.CodeNotFound, "there is nothing at %s (%s)", shown, answer.Status).
 			WithHint("%s", what.doubted("is the address right? A browser shows what there is"))
 	case code == http.StatusUnauthorized || code == http.StatusForbidden:
@@ -230,7 +245,7 @@ func busy(answer *http.Response, shown string) error {
 	}
 	err = ops.Errorf(ops.CodeUnavailable, "%w and asks to be left alone for %s", err, ops.Shortly(after.Round(time.Second)))
 	if after > longestPause {
-		return err.WithHint("rbee does not wait that long: give the same command again then")
+		return final{err.WithHint("rbee does not wait that long: give the same command again then")}
 	}
 	return &again{err: err, after: after}
 }
