@@ -150,9 +150,9 @@ func beyond(ctx context.Context, total uint64) uint64 {
 }
 
 // totalMemory is all of the machine's memory, in bytes.
-func totalMemory(ctx context.Context) uint64 {
-	total, _ := memory(ctx)
-	return total
+func totalMemory(ctx context.Context) (bytes uint64, unused string) {
+	bytes, _ = memory(ctx)
+	return bytes, ""
 }
 
 // humanBytes is a number of bytes for a person.

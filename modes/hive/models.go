@@ -53,9 +53,9 @@ type models struct {
 	root *folder // dir
 	// fetch says how to download.
 	fetch fetch.Options
-	// memory is how much a model may take to run that is chosen by itself, in bytes;
-	// 0 sets no bound.
-	memory func(context.Context) uint64
+	// memory is how much a model may take to run that is chosen by itself, in bytes, and
+	// what of the machine does not count in that; 0 sets no bound.
+	memory func(context.Context) (bytes uint64, unused string)
 	// usual is the engine of a worker for which nobody asks for another.
 	usual func() string
 

@@ -53,21 +53,24 @@ func shapeBy(model, projector fetch.Beginning) fit.Model {
 
 // roomiest is how many bytes a model can have here at most, where nothing else
 // runs: of the machine's memory all but a sixteenth, which is the system's, and
-// that of the cards, where the engine can use them. 0 is not known.
-func (h *Hive) roomiest(ctx context.Context) uint64 { return h.roomiestFor(ctx, h.usualEngine()) }
-
-func (h *Hive) roomiestFor(ctx context.Context, engine string) uint64 {
+// that of the cards which the engine computes on. 0 is not known. unused tells of the
+// other cards, or is "".
+func (h *Hive) roomiest(ctx context.Context) (bytes uint64, unused string) {
 	total, _ := h.Memory(ctx)
 	total -= total / 16
-	if engine != llamaCpp || total == 0 || h.machine.known(ctx) != nil {
-		return total
+	if total == 0 || h.machine.known(ctx) != nil {
+		return total, ""
 	}
-	for _, d := range h.machine.gpus() {
-		if pools := h.machine.poolsOf(d.ID); pools[0] != processor {
-			total += d.MemoryBytes - min(d.MemoryBytes, spareOfCard)
-		}
+	engine := llamaCpp
+	program, err := h.usableLlamaServer(ctx)
+	if err != nil {
+		engine = builtin
 	}
-	return total
+	used, unused := h.cardsFor(ctx, engine, program)
+	for _, d := range used {
+		total += d.MemoryBytes - min(d.MemoryBytes, spareOfCard)
+	}
+	return total, unused
 }
 
 // usualMemory is how many bytes a model takes, run as it is where nobody asks

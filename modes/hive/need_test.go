@@ -2,10 +2,12 @@ package hive
 
 import (
 	"context"
+	"strings"
 	"testing"
 
 	"rbee.dev/rbee/inference"
 	"rbee.dev/rbee/inference/gguf/gguftest"
+	"rbee.dev/rbee/inference/llamacpp"
 	"rbee.dev/rbee/modes/hive/fetch"
 	"rbee.dev/rbee/ops"
 	"rbee.dev/rbee/testdata"
@@ -54,23 +56,50 @@ func TestTheProjectorThatComesWithAModelCountsInItsChoice(t *testing.T) {
 	}
 }
 
-func TestTheRoomForAModelIsTheMachinesAndItsCards(t *testing.T) {
+func TestTheRoomForAModelIsTheMachinesAndThatOfCardsThatTheEngineUses(t *testing.T) {
 	const gib = 1 << 30
 	for _, c := range []struct {
-		name    string
-		engine  string
-		devices []ops.Device
-		want    uint64
+		name   string
+		usable string // by llama-server, or none for no such program
+		cards  []int  // MiB free
+		want   uint64
+		unused string
 	}{
-		{"no card", llamaCpp, nil, 15 * gib},
-		{"two cards", llamaCpp, []ops.Device{{ID: "cuda:0", Kind: "cuda", MemoryBytes: 24 * gib}, {ID: "cuda:1", Kind: "cuda", MemoryBytes: 8 * gib}}, (15 + 23 + 7) * gib},
-		{"a card that shares the machine's", llamaCpp, []ops.Device{{ID: "metal:0", Kind: "metal", MemoryBytes: 16 * gib, SharesMemory: true}}, 15 * gib},
-		{"an engine that computes on the CPU", builtin, []ops.Device{{ID: "cuda:0", Kind: "cuda", MemoryBytes: 24 * gib}}, 15 * gib},
+		{"no card", "CUDA0", nil, 60 * gib, ""},
+		{"two cards", "CUDA0", []int{1, 2}, 60*gib + 2*(24564<<20-gib), ""},
+		{"a llama-server that is for the CPU", "", []int{1}, 60 * gib, "cuda:0 (NVIDIA GeForce RTX 4090) is not used: the llama-server that is installed is for cpu"},
+		{"another card's", "ROCm0", []int{1, 2}, 60 * gib, "cuda:0 (NVIDIA GeForce RTX 4090), cuda:1 (NVIDIA GeForce RTX 4090) are not used: the llama-server that is installed is for rocm"},
+		{"the builtin engine", "none", []int{1}, 60 * gib, "cuda:0 (NVIDIA GeForce RTX 4090) is not used: the builtin engine computes on the CPU"},
 	} {
-		h := &Hive{Options: Options{Memory: func(context.Context) (uint64, uint64) { return 16 * gib, gib }}}
-		h.machine.devices = c.devices
-		if got := h.roomiestFor(t.Context(), c.engine); got != c.want {
-			t.Errorf("%s: %d GiB", c.name, got/gib)
-		}
+		t.Run(c.name, func(t *testing.T) {
+			free := uint64(gib)
+			h := roomy(t, &free)
+			cards(t, h, c.usable, c.cards...)
+			if c.usable == "none" {
+				t.Setenv(llamacpp.PathEnv, llamacpp.None)
+			}
+			if got, unused := h.roomiest(t.Context()); got != c.want || unused != c.unused {
+				t.Errorf("%d MiB, %q", got>>20, unused)
+			}
+		})
+	}
+	h := &Hive{Options: Options{Memory: func(context.Context) (uint64, uint64) { return 16 * gib, gib }}}
+	h.machine.devices = []ops.Device{{ID: "metal:0", Kind: "metal", MemoryBytes: 16 * gib, SharesMemory: true}}
+	t.Setenv(llamacpp.PathEnv, llamacpp.None)
+	if got, unused := h.roomiest(t.Context()); got != 15*gib || unused != "" {
+		t.Errorf("with a card that shares the machine's memory: %d GiB, %q", got/gib, unused)
+	}
+}
+
+func TestARefusalTellsOfACardThatIsNotUsed(t *testing.T) {
+	free := uint64(1 << 20)
+	h := roomy(t, &free)
+	cards(t, h, "", 20000)
+	w, _ := h.bee(t, llamaCpp, auto)
+	_, err := h.makeRoom(t.Context(), w)
+	wantCode(t, err, ops.CodeUnavailable, "; cuda:0 (NVIDIA GeForce RTX 4090) is not used: the llama-server that is installed is for cpu", "; `rbee engine install` brings llama.cpp for the card")
+	w.device, w.anyDevice = processor, false
+	if _, err = h.makeRoom(t.Context(), w); err == nil || strings.Contains(err.Error(), "not used") {
+		t.Errorf("who asks for the CPU hears %v", err)
 	}
 }

@@ -31,14 +31,27 @@ func (h *Hive) refusal(ctx context.Context, w want, run fit.Run, shape fit.Model
 	if h.fleet.busyIn(func(i ops.Worker) bool { return h.yields(s, i) }) && need.Total() <= total {
 		code = ops.CodeBusy // later there may be room
 	}
+	unused, other := h.unusedBy(ctx, w)
 	what := w.model.ID
 	if len(w.parts) > 0 {
 		what = fmt.Sprintf("the part of %s that %s is to hold", what, where)
 	}
 	takes, has := apart(need.Total(), free)
-	return ops.Errorf(code, "%s takes about %s (%s), and of the %s that %s has, %s are free for it%s",
-		what, takes, strings.Join(parts, ", "), humanBytes(total), where, has, h.kept(ctx, s, free)).
-		WithHint("%s", h.wouldFit(w, run, shape, promise(free))+h.stays(s, need.Total() <= total))
+	return ops.Errorf(code, "%s takes about %s (%s), and of the %s that %s has, %s are free for it%s%s",
+		what, takes, strings.Join(parts, ", "), humanBytes(total), where, has, h.kept(ctx, s, free), unused).
+		WithHint("%s", h.wouldFit(w, run, shape, promise(free))+other+h.stays(s, need.Total() <= total))
+}
+
+// unusedBy tells of cards that a worker could go to, were its engine for them, and how
+// it may get one: the ends of an error and of its hint, or "".
+func (h *Hive) unusedBy(ctx context.Context, w want) (why, hint string) {
+	if !w.anyDevice || len(w.parts) > 0 {
+		return "", ""
+	}
+	if _, why = h.cardsFor(ctx, w.engine, w.program); why == "" {
+		return "", ""
+	}
+	return "; " + why, fmt.Sprintf("; `rbee engine install%s` brings llama.cpp for the card where its release has that", ops.HiveFlag(h.Name))
 }
 
 // promise is how much of what is free a hint counts on, in bytes: some of it may be

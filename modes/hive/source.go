@@ -50,7 +50,8 @@ func (m *models) resolve(ctx context.Context, f *fetch.Fetcher, from string) (pl
 	case strings.HasPrefix(from, ops.HiveScheme):
 		return m.elsewhere(ctx, from)
 	case strings.HasPrefix(from, fetch.HubPrefix):
-		c, err := f.Hub(ctx, from, fetch.Room{Memory: m.memory(ctx), Need: m.needBy})
+		memory, unused := m.memory(ctx)
+		c, err := f.Hub(ctx, from, fetch.Room{Memory: memory, Unused: unused, Need: m.needBy})
 		if err != nil {
 			return plan{}, err
 		}

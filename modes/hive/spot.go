@@ -57,8 +57,8 @@ func (h *Hive) spots(ctx context.Context, w want) ([]spot, error) {
 	}
 	if len(gpus) > 0 {
 		named := gpus[0]
-		kinds := h.programs.accelerators(ctx, w.program) // "" where it does not say
-		gpus = slices.DeleteFunc(gpus, func(d ops.Device) bool { return kinds != "" && !slices.Contains(strings.Fields(kinds), d.Kind) })
+		kinds := h.programs.accelerators(ctx, w.program)
+		gpus = slices.DeleteFunc(gpus, func(d ops.Device) bool { return !computesOn(kinds, d) })
 		if len(gpus) == 0 && !w.anyDevice {
 			return nil, h.unusable(named, kinds)
 		}
@@ -70,6 +70,41 @@ func (h *Hive) spots(ctx context.Context, w want) ([]spot, error) {
 		return []spot{h.withoutGPU(w)}, nil
 	}
 	return h.gpuSpots(gpus), nil
+}
+
+// computesOn reports whether a llama-server that is for these kinds of devices can use
+// the card. One that does not say may use any.
+func computesOn(kinds string, card ops.Device) bool {
+	return kinds == "" || slices.Contains(strings.Fields(kinds), card.Kind)
+}
+
+// cardsFor are the cards with memory of their own that an engine computes on. unused
+// tells of the others, and why, or is "".
+func (h *Hive) cardsFor(ctx context.Context, engine, program string) (used []ops.Device, unused string) {
+	cards := slices.DeleteFunc(h.machine.gpus(), func(d ops.Device) bool { return d.SharesMemory })
+	if len(cards) == 0 {
+		return nil, ""
+	}
+	kinds, why := processor, "the builtin engine computes on the CPU"
+	if engine != builtin {
+		kinds = h.programs.accelerators(ctx, program)
+		why = "the llama-server that is installed is for " + kinds
+	}
+	var others []string
+	for _, d := range cards {
+		if computesOn(kinds, d) {
+			used = append(used, d)
+		} else {
+			others = append(others, fmt.Sprintf("%s (%s)", d.ID, d.Name))
+		}
+	}
+	switch len(others) {
+	case 0:
+		return used, ""
+	case 1:
+		return used, others[0] + " is not used: " + why
+	}
+	return used, listed(others) + " are not used: " + why
 }
 
 // withoutGPU is the place on a machine without a GPU that the hive knows. One

@@ -17,6 +17,9 @@ import (
 type Room struct {
 	// Memory is how many bytes there are for it; with 0 everything fits.
 	Memory uint64
+	// Unused tells of what more there would be, and why it does not count, as "cuda:0 is
+	// not used: …"; or "".
+	Unused string
 	// Need estimates how many bytes it takes to run with the projector that comes with
 	// it, which has no size where there is none. ok is false where what is known tells
 	// too little. Without one, or its answer, [rough] does.
@@ -71,7 +74,7 @@ func (f *Fetcher) needsOf(ctx context.Context, whole []hubModel, room Room, file
 
 // choose picks the model that wanted names, or the best that fits, and says why.
 // of tells what whole models take.
-func choose(models []hubModel, repo, wanted string, memory uint64, of func(whole []hubModel) needs) (hubModel, string, error) {
+func choose(models []hubModel, repo, wanted string, room Room, of func(whole []hubModel) needs) (hubModel, string, error) {
 	if len(models) == 0 {
 		return hubModel{}, "", ops.Errorf(ops.CodeNotFound, "%s holds no GGUF file", repo).
 			WithHint("look for a repository whose name ends in GGUF")
@@ -84,12 +87,15 @@ func choose(models []hubModel, repo, wanted string, memory uint64, of func(whole
 		return hubModel{}, "", models[0].incomplete(repo)
 	}
 	models = whole
-	need := of(models)
+	need, memory, unused := of(models), room.Memory, ""
+	if room.Unused != "" {
+		unused = "; " + room.Unused
+	}
 	fitting := slices.DeleteFunc(slices.Clone(models), func(m hubModel) bool { return memory > 0 && need(m) > memory })
 	if len(fitting) == 0 {
 		least := slices.MinFunc(models, func(a, b hubModel) int { return cmp.Compare(a.size, b.size) })
-		return hubModel{}, "", ops.Invalid("model", "nothing of %s fits into the %s that a model can have on this machine: the smallest, %s, takes about %s to run",
-			repo, humanize.IBytes(memory), least.title(), humanize.IBytes(need(least))).
+		return hubModel{}, "", ops.Invalid("model", "nothing of %s fits into the %s that a model can have on this machine: the smallest, %s, takes about %s to run%s",
+			repo, humanize.IBytes(memory), least.title(), humanize.IBytes(need(least)), unused).
 			WithHint("`rbee model download hf:%s:%s` brings it all the same", repo, least.title())
 	}
 	m := slices.MinFunc(fitting, hubModel.compare)
@@ -102,8 +108,8 @@ func choose(models []hubModel, repo, wanted string, memory uint64, of func(whole
 	case len(models) == 1:
 		why = "the only one there"
 	case m.path != first.path:
-		why = fmt.Sprintf("the best that fits into %s: it takes about %s to run, and %s would take %s",
-			humanize.IBytes(memory), humanize.IBytes(need(m)), first.title(), humanize.IBytes(need(first)))
+		why = fmt.Sprintf("the best that fits into %s: it takes about %s to run, and %s would take %s%s",
+			humanize.IBytes(memory), humanize.IBytes(need(m)), first.title(), humanize.IBytes(need(first)), unused)
 	}
 	return m, m.tell(why), nil
 }

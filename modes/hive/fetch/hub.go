@@ -72,7 +72,7 @@ func (f *Fetcher) Hub(ctx context.Context, ref string, room Room) (Chosen, error
 	if err := noModel(listed, models, repo, wanted); err != nil {
 		return Chosen{}, err
 	}
-	m, why, err := choose(models, repo, wanted, room.Memory, func(whole []hubModel) needs { return f.needsOf(ctx, whole, room, file) })
+	m, why, err := choose(models, repo, wanted, room, func(whole []hubModel) needs { return f.needsOf(ctx, whole, room, file) })
 	if err != nil {
 		return Chosen{}, err
 	}

@@ -110,7 +110,7 @@ func TestAModelIsChosenFromWhatTheRepositoryHolds(t *testing.T) {
 	}{
 		{"hf:bees/tiny-GGUF", 0, []string{"tiny-Q4_K_M.gguf"}, "the usual choice"},
 		{"hf:bees/tiny-GGUF", 64 * gib, []string{"tiny-Q4_K_M.gguf"}, "(Q4_K_M, 4.0 GiB): the usual choice"},
-		{"hf:bees/tiny-GGUF", 5 * gib, []string{"tiny-Q3_K_M.gguf"}, "the best that fits into 5.0 GiB: it takes about 4.3 GiB to run, and Q4_K_M would take 5.4 GiB; with it comes mmproj-tiny-F16.gguf (512 MiB), by which it takes images"},
+		{"hf:bees/tiny-GGUF", 5 * gib, []string{"tiny-Q3_K_M.gguf"}, "the best that fits into 5.0 GiB: it takes about 4.3 GiB to run, and Q4_K_M would take 5.4 GiB; a card is not used; with it comes mmproj-tiny-F16.gguf (512 MiB), by which it takes images"},
 		{"hf:bees/tiny-GGUF:q8_0", gib, []string{"tiny-Q8_0.gguf"}, "as asked"},
 		{"hf:bees/tiny-GGUF:tiny-Q2_K.gguf", gib, []string{"tiny-Q2_K.gguf"}, "as asked"},
 		{"hf:bees/tiny-GGUF:TINY-q2_k", gib, []string{"tiny-Q2_K.gguf"}, "as asked"},
@@ -118,9 +118,12 @@ func TestAModelIsChosenFromWhatTheRepositoryHolds(t *testing.T) {
 		{"hf:bees/tiny-GGUF:BF16", 0, []string{"tiny-BF16-00001-of-00002.gguf", "tiny-BF16-00002-of-00002.gguf"}, "16 GiB in 2 parts"},
 	} {
 		t.Run(c.ref, func(t *testing.T) {
-			got, err := f.Hub(t.Context(), c.ref, fetch.Room{Memory: c.memory})
+			got, err := f.Hub(t.Context(), c.ref, fetch.Room{Memory: c.memory, Unused: "a card is not used"})
 			if err != nil {
 				t.Fatal(err)
+			}
+			if strings.Contains(got.Why, "; a card is not used") != strings.Contains(got.Why, "the best that fits") {
+				t.Errorf("of the card it says %q", got.Why)
 			}
 			c.want = append(c.want, "mmproj-tiny-F16.gguf")
 			if diff := cmp.Diff(c.want, got.Names); diff != "" || !strings.Contains(got.Why, c.says) {
@@ -228,10 +231,10 @@ func TestWhatARepositoryDoesNotGiveIsAnErrorThatHelps(t *testing.T) {
 		{"hf:bees/tiny-GGUF:Q4_0", ops.CodeNotFound, "has cut-Q4_0 only in part: parts 2 and 3 of 4 are missing"},
 		{"hf:bees/tiny-GGUF:cut/cut-F32-00002-of-00008.gguf", ops.CodeNotFound, "has cut-F32 only in part: 6 of 8 parts, 1, 3, 4 and others, are missing"},
 		{"hf:bees/cut", ops.CodeNotFound, "bees/cut has x-F16 only in part: part 2 of 3 is missing"},
-		{"hf:bees/tiny-GGUF", ops.CodeInvalid, "takes about 9.3 GiB"},
+		{"hf:bees/tiny-GGUF", ops.CodeInvalid, "takes about 9.3 GiB to run; a card is not used"},
 	} {
 		t.Run(c.ref, func(t *testing.T) {
-			_, err := f.Hub(t.Context(), c.ref, fetch.Room{Memory: 4 << 30})
+			_, err := f.Hub(t.Context(), c.ref, fetch.Room{Memory: 4 << 30, Unused: "a card is not used"})
 			wantCode(t, err, c.code)
 			if e := ops.AsError(err); !strings.Contains(e.Error()+" "+e.Hint, c.says) {
 				t.Errorf("%q (%q) does not say %q", e.Error(), e.Hint, c.says)
