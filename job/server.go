@@ -60,6 +60,8 @@ type Options[O ops.Op] struct {
 	TailBytes int
 	// Heartbeat is how often a silent stream says something; 0 means 15 s.
 	Heartbeat time.Duration
+	// Again is the hint of jobs that this daemon's end cancels or refuses; "" is none.
+	Again string
 	// Settled, if set, is called once many jobs have run and none has for some
 	// seconds, before memory is given back to the system.
 	Settled func()
@@ -175,7 +177,7 @@ func (s *Server[O]) submit(o O, id string, by Caller) (*job, error) {
 		return nil, e
 	}
 	if s.gone {
-		return nil, ops.Errorf(ops.CodeUnavailable, "the %s is stopping and takes no more jobs", s.Mode)
+		return nil, ops.Errorf(ops.CodeUnavailable, "the %s is stopping and takes no more jobs", s.Mode).WithHint("%s", s.Again)
 	}
 	head := header{ID: id, Operation: o.Name(), Op: text, By: by.ID, CreatedAt: time.Now().UTC()}
 	log, err := createLog(filepath.Join(s.Dir, id+logSuffix), head, s.TailBytes, &s.spares)

@@ -26,7 +26,7 @@ func (s *Server[O]) Detach(ctx context.Context) error {
 // Readers are given two seconds, or less if ctx ends, to read how it ended;
 // then the streams are closed.
 func (s *Server[O]) Stop(ctx context.Context) error {
-	cause := ops.Errorf(ops.CodeCancelled, "the %s is stopping", s.Mode)
+	cause := ops.Errorf(ops.CodeCancelled, "the %s is stopping", s.Mode).WithHint("%s", s.Again)
 	err := s.endWork(ctx, cause)
 	for _, j := range s.unfinished() {
 		s.finish(j, ops.JobCancelled, nil, cause)

@@ -46,7 +46,7 @@ func TestStoppingCancelsWhatRuns(t *testing.T) {
 		tokens(ctx, 1)
 		<-ctx.Done()
 		return nil, ctx.Err()
-	})
+	}, func(o *job.Options[ops.HiveOp]) { o.Again = "start it again" })
 	id := d.submit(infer)
 	first, rest := d.following(id)
 	<-first
@@ -54,10 +54,10 @@ func TestStoppingCancelsWhatRuns(t *testing.T) {
 		t.Fatal(err)
 	}
 	got := <-rest
-	if len(got) != 3 || got[1].data != `{"code":"cancelled","message":"the test is stopping"}` || got[2].data != "[CANCELLED]" {
+	if len(got) != 3 || got[1].data != `{"code":"cancelled","message":"the test is stopping","hint":"start it again"}` || got[2].data != "[CANCELLED]" {
 		t.Errorf("events %v, want the token, the error and the end", got)
 	}
-	if status, text := d.request(http.MethodPost, "/v1/jobs", infer); status != http.StatusServiceUnavailable {
+	if status, text := d.request(http.MethodPost, "/v1/jobs", infer); status != http.StatusServiceUnavailable || !strings.Contains(text, `"hint":"start it again"`) {
 		t.Errorf("a job for a stopped daemon: %d %s", status, text)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"errors"
+	"io"
 	"net/http"
 	"os"
 	"slices"
@@ -58,11 +59,26 @@ func TestAStreamEndsBeforeItsQueenDoes(t *testing.T) {
 	}()
 	for p.workers()[0].Running == 0 { // each look takes a while
 	}
+	job := p.command("infer", "-q", "-m", "slow", "-n", "2000", "Once upon a time")
+	var told strings.Builder
+	job.Stderr = &told
+	begun, err := job.StdoutPipe()
+	if err == nil {
+		err = job.Start()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, _ = begun.Read(make([]byte, 1)) // it is being answered
 	if text, err = stream("stop"); err == nil || !strings.Contains(err.Error(), "the queen is stopping") || text == "" {
 		t.Errorf("at its end: %q, %v", text, err)
 	}
 	if told, ok := errors.AsType[*openai.Error](<-inOnePiece); !ok || told.StatusCode != http.StatusServiceUnavailable || told.Code != "cancelled" {
 		t.Errorf("in one piece: %v", told)
+	}
+	_, _ = io.Copy(io.Discard, begun)
+	if _ = job.Wait(); job.ProcessState.ExitCode() != 130 || told.String() != "rbee: the queen is stopping\n      `rbee queen start` starts one again\n" {
+		t.Errorf("a job: %v, %q", job.ProcessState, told.String())
 	}
 }
 

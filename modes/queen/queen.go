@@ -190,7 +190,7 @@ func (q *Queen) Run(ctx context.Context) (err error) {
 	q.jobs, err = job.NewServer(job.Options[ops.Op]{
 		Mode: "queen", Version: daemon.Version, Build: q.build, Run: q.do, Refuse: q.unknown,
 		Dir: q.Home.Jobs("queen"), Admit: q.access.Admit, Tell: q.refuse, Hosts: q.names, Origins: q.Origins, Log: q.Log,
-		Settled: q.settle, State: func() any { return q.snapshot() },
+		Again: startAgain, Settled: q.settle, State: func() any { return q.snapshot() },
 	})
 	if err != nil {
 		return err
@@ -252,10 +252,13 @@ const (
 	tellWithin = 2 * time.Second
 )
 
+// startAgain is what can be done by whose request or job her end has cut off.
+const startAgain = "`rbee queen start` starts one again"
+
 // endRequests ends what the APIs are answering. Unlike jobs, it cannot be taken up
 // again: for a restart it may end by itself first, while more is taken.
 func (q *Queen) endRequests(ctx context.Context, scope daemon.Scope) {
-	var why error = ops.Errorf(ops.CodeCancelled, "the queen is stopping").WithHint("`rbee queen start` starts one again")
+	var why error = ops.Errorf(ops.CodeCancelled, "the queen is stopping").WithHint(startAgain)
 	if scope == daemon.ScopeSelf {
 		settling, cancel := context.WithTimeout(ctx, settleWithin)
 		defer cancel()
