@@ -3,6 +3,7 @@ package transport
 import (
 	"context"
 	"errors"
+	"fmt"
 	"iter"
 	"strconv"
 	"time"
@@ -104,7 +105,11 @@ func (f *follower) gone(err error) error {
 	if f.last == 0 || errors.Is(err, ErrHung) {
 		return e // whose hint helps more
 	}
-	return e.WithHint("tried for %s to get the job's stream back", f.client.Patience)
+	tried := fmt.Sprintf("tried for %s to get the job's stream back", f.client.Patience)
+	if e.Hint != "" {
+		tried = e.Hint + "; " + tried
+	}
+	return e.WithHint("%s", tried)
 }
 
 // permanent reports whether connecting again cannot help: the daemon or the way

@@ -43,6 +43,7 @@ type Keeper struct {
 	OnInterrupt func(end func()) (release func())
 
 	inherited []string    // variables for a queen that is started, of the one before
+	unstarted atomic.Bool // the queen did not come up again, which was told
 	midLine   atomic.Bool // what was printed last on standard output ends in no newline
 }
 
@@ -134,9 +135,19 @@ func (k *Keeper) redial(ctx context.Context, network, _ string) (net.Conn, error
 	}
 	record, err := k.revive(ctx)
 	if err != nil {
+		k.tellUnstarted(err)
 		return nil, err
 	}
+	k.unstarted.Store(false)
 	return (&net.Dialer{}).DialContext(ctx, network, record.Dial())
+}
+
+// tellUnstarted tells why the queen does not come up again: once, however often that
+// is tried.
+func (k *Keeper) tellUnstarted(err error) {
+	if !k.unstarted.Swap(true) {
+		k.say("keeper: warning: the queen does not start, which is tried again: %v", err)
+	}
 }
 
 // named is the way to the queen that the person named. Without a scheme it is

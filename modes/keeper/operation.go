@@ -2,7 +2,9 @@ package keeper
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/json"
+	"errors"
 	"fmt"
 
 	"rbee.dev/rbee/ops"
@@ -47,9 +49,14 @@ func (k *Keeper) Do(ctx context.Context, o ops.Op, id string, see func(transport
 		return nil, err
 	}
 	defer c.Close()
+	if id == "" {
+		id = rand.Text()
+	}
 	story := k.newStory()
 	defer story.close()
+	begun := false
 	raw, err := c.Do(ctx, o, id, func(r transport.Received) error {
+		begun = true
 		if see != nil {
 			if err := see(r); err != nil {
 				return err
@@ -58,7 +65,24 @@ func (k *Keeper) Do(ctx context.Context, o ops.Op, id string, see func(transport
 		story.tell(r.Event)
 		return nil
 	})
+	if begun && ctx.Err() == nil {
+		err = lost(err, id)
+	}
 	return raw, err
+}
+
+// lost adds to the error of a job that is followed no further, since its queen is gone,
+// where it is found.
+func lost(err error, job string) error {
+	e, ok := errors.AsType[*ops.Error](err)
+	if !ok || !errors.Is(err, transport.ErrUnreachable) {
+		return err
+	}
+	found := fmt.Sprintf("`rbee job follow %s` shows the job once a queen is up again", job)
+	if e.Hint != "" {
+		found = e.Hint + "; " + found
+	}
+	return e.WithHint("%s", found)
 }
 
 // show prints a result: as one line of JSON, or for a person.

@@ -66,7 +66,9 @@ func (k *Keeper) start(ctx context.Context, listen string, args ...string) (daem
 	if err := daemon.Prune(k.Home, binary); err != nil {
 		k.say("rbee: old copies of the binary stay: %v", err)
 	}
-	k.say("keeper: starting the queen")
+	if !k.unstarted.Load() {
+		k.say("keeper: starting the queen")
+	}
 	for again := false; ; again = true {
 		record, err := k.spawn(ctx, binary, listen, args)
 		if again || !errors.Is(err, errKilled) || ctx.Err() != nil {
