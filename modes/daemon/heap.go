@@ -38,10 +38,16 @@ func afterEachCollection(before int) {
 	}, before)
 }
 
+// heapMinimum is up to how much a heap grows before it is collected at 100 percent,
+// however little is in use, and its multiple at more (GOHEAPMIN in runtime/mgcpacer.go).
+const heapMinimum = 4 << 20
+
 // percentFor is by how much a heap may grow of which so many bytes are in use, in
 // percent of them: the runtime's 100, or garbageMin where that is more.
 func percentFor(inUse uint64) int {
-	return int(max(100, 100*garbageMin/max(inUse, 1<<20))) //nolint:gosec // it is below 1201
+	percent := 100 * garbageMin / max(inUse, 1)
+	percent = min(percent, 100*(inUse+garbageMin)/heapMinimum)
+	return int(max(100, percent)) //nolint:gosec // it is below 401
 }
 
 // inUse is how many bytes the last collection has found to be in use.

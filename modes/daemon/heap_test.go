@@ -8,7 +8,7 @@ import (
 )
 
 func TestASmallHeapMayGrowByMore(t *testing.T) {
-	for inUse, want := range map[uint64]int{0: 1200, 1 << 20: 1200, 3 << 20: 400, 12 << 20: 100, 1 << 30: 100} {
+	for inUse, want := range map[uint64]int{0: 300, 1 << 20: 325, 3 << 20: 375, 4 << 20: 300, 12 << 20: 100, 1 << 30: 100} {
 		if got := percentFor(inUse); got != want {
 			t.Errorf("%d bytes in use: %d %%, want %d %%", inUse, got, want)
 		}
