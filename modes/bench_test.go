@@ -116,21 +116,28 @@ func BenchmarkIdleMemory(b *testing.B) {
 	b.ReportMetric(0, "ns/op")
 }
 
-func resident(b testing.TB, pid int) float64 {
-	b.Helper()
+// resident is how much memory a process holds, in MB.
+func resident(tb testing.TB, pid int) float64 {
+	tb.Helper()
+	return status(tb, pid, "VmRSS")
+}
+
+// status is a size in a process's status (proc_pid_status(5)), in MB.
+func status(tb testing.TB, pid int, name string) float64 {
+	tb.Helper()
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
-		b.Fatal(err)
+		tb.Fatal(err)
 	}
 	for line := range strings.Lines(string(text)) {
-		if rest, ok := strings.CutPrefix(line, "VmRSS:"); ok {
+		if rest, ok := strings.CutPrefix(line, name+":"); ok {
 			kb, err := strconv.ParseFloat(strings.Fields(rest)[0], 64)
 			if err != nil {
-				b.Fatal(err)
+				tb.Fatal(err)
 			}
 			return kb / 1000
 		}
 	}
-	b.Fatal("no VmRSS")
+	tb.Fatalf("no %s in it: %s", name, text)
 	return 0
 }

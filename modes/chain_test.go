@@ -178,30 +178,3 @@ func BenchmarkChain(b *testing.B) {
 		})
 	}
 }
-
-// TestAThousandAnswersAtOnceThroughOneQueen holds that none is lost and none
-// reordered, and that the queen's memory goes back to about what it was.
-func TestAThousandAnswersAtOnceThroughOneQueen(t *testing.T) {
-	const jobs, rounds = 1000, 3
-	c := newChain(t, "0s", 64)
-	start := resident(t, c.pid)
-	var after []int
-	for range rounds {
-		together(t, c.queen, jobs, 50, 0)
-		after = append(after, int(resident(t, c.pid)))
-	}
-	if raced { // whose memory says nothing of rbee's
-		return
-	}
-	c.queen.Close() // its connections take memory there
-	// Some stays: a thousand jobs are remembered, and the code that ran is there.
-	const stays = 20 // MB
-	end, deadline := resident(t, c.pid), time.Now().Add(time.Minute)
-	for ; end > start+stays && time.Now().Before(deadline); end = resident(t, c.pid) {
-		time.Sleep(100 * time.Millisecond)
-	}
-	t.Logf("the queen's resident memory: %.0f MB at the start, %v after each %d answers, %.0f once it was quiet", start, after, jobs, end)
-	if end > start+stays {
-		t.Errorf("the queen keeps %.0f MB, of %.0f at the start", end, start)
-	}
-}

@@ -22,11 +22,14 @@ const (
 	// their requests ended: an [Ended] in JSON. Their answers have no end of their own
 	// then.
 	EndsTo = "RBEE_TEST_ENDS"
+	// MemoryAt is the path of a socket at which its queen tells of her [Memory].
+	MemoryAt = "RBEE_TEST_MEMORY_AT"
 )
 
 // Main is rbee's, with the paced engine in place of the built-in one, and returns
 // the exit code: real daemons that speak real HTTP.
 func Main(args []string) int {
+	tellMemory(args)
 	pace := os.Getenv(Pace)
 	memory, limited := os.LookupEnv(RoomFor)
 	own := len(args) > 2 && args[2] == "serve" && (args[1] == "worker" || args[1] == "hive" && limited)
