@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/rs/zerolog"
 
@@ -241,8 +242,14 @@ func (f *fleet) all() []*member {
 	return list
 }
 
-// remove ends a worker, if it has not ended, and forgets it.
+// removeWithin bounds a worker's end: one that does not leave is killed sooner.
+const removeWithin = 15 * time.Second
+
+// remove ends a worker, if it has not ended, and forgets it. It does so to the end
+// also when ctx has ended: half-way it would be a worker that nobody wanted to fail.
 func (f *fleet) remove(ctx context.Context, m *member) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), removeWithin)
+	defer cancel()
 	if err := m.end(ctx); err != nil {
 		return err
 	}

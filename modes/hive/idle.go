@@ -122,7 +122,7 @@ const retireWithin = 2 * time.Second
 // them a moment later. Where it has, it is used as before. One that does not answer
 // is no better kept.
 func (m *member) retire(ctx context.Context) bool {
-	ctx, cancel := context.WithTimeout(ctx, retireWithin)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), retireWithin) // its end is begun
 	defer cancel()
 	m.mu.Lock()
 	m.asked = true // it ends at once, which is then no failure

@@ -158,7 +158,7 @@ func (h *Hive) clear(ctx context.Context, w want, s spot, need fit.Need) (bool, 
 		}
 		h.comeBack(ctx, s, need, left)
 	}
-	return true, nil
+	return true, context.Cause(ctx)
 }
 
 // free is the memory of a spot, in bytes: all of it, and what is left of it when

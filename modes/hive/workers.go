@@ -32,7 +32,7 @@ func (h *Hive) WorkerSpawn(ctx context.Context, o ops.WorkerSpawn) (ops.Worker, 
 	}
 	if err != nil {
 		if ctx.Err() != nil && !errors.Is(err, ops.ErrDetached) { // nobody wants it any more
-			return ops.Worker{}, errors.Join(err, h.fleet.remove(context.WithoutCancel(ctx), m))
+			return ops.Worker{}, errors.Join(err, h.fleet.remove(ctx, m))
 		}
 		if m.dead() && !m.hasFailed() {
 			return ops.Worker{}, ops.Errorf(ops.CodeCancelled, "worker %s was stopped while it loaded", m.id).
