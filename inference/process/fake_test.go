@@ -57,6 +57,10 @@ func serveAs(how string) int {
 	}
 	var asked atomic.Int32
 	http.HandleFunc("/health", func(w http.ResponseWriter, _ *http.Request) {
+		if has("wrong") {
+			fmt.Println("0.00.000.007 I fake: code 404, message File not found")
+			w.WriteHeader(http.StatusNotFound)
+		}
 		if has("never") || has("slow") && asked.Add(1) < 4 {
 			fmt.Println("0.00.000.006 I fake: GET /health 503")
 			w.WriteHeader(http.StatusServiceUnavailable)

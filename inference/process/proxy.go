@@ -110,7 +110,7 @@ func (l *life) explain(r *http.Request, err error, begun bool) error {
 func (l *life) ends(ctx context.Context) bool {
 	ctx, cancel := context.WithTimeout(ctx, noticeWithin)
 	defer cancel()
-	if ready, _ := l.looksReady(ctx); ready {
+	if l.looksReady(ctx).ready {
 		return l.gone(0) // it may be the next one that is ready
 	}
 	until, _ := ctx.Deadline()

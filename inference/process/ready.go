@@ -23,17 +23,22 @@ const (
 // before, or ctx does, or when it has hung, which is the error; then it is ended.
 func (l *life) answers(ctx context.Context, c *child) (bool, error) {
 	s := newStartup(l, c)
+	var found finding
 	for pause := lookSoon; ; {
-		wrote, goesOn := l.pause(ctx, c, pause)
+		output := l.output.wrote
+		if found.strange {
+			output = nil // it may write of each look
+		}
+		wrote, goesOn := l.pause(ctx, c, pause, output)
 		if !goesOn {
 			return false, nil
 		}
-		ready, found := l.looksReady(ctx)
-		if ready {
+		found = l.looksReady(ctx)
+		if found.ready {
 			return true, nil
 		}
 		if ctx.Err() == nil && !s.goesOn(found) {
-			why := s.failure(found)
+			why := s.failure(found.is)
 			c.stop(l.server.options.Patience)
 			return false, l.server.options.Explain(why)
 		}
@@ -44,14 +49,14 @@ func (l *life) answers(ctx context.Context, c *child) (bool, error) {
 	}
 }
 
-// pause waits for the time of the next look. It reports whether the process
-// wrote, and false for one that has ended or is not waited for any more.
-func (l *life) pause(ctx context.Context, c *child, d time.Duration) (wrote, goesOn bool) {
+// pause waits for the time of the next look, or for output. It reports whether there
+// was some, and false for a process that has ended or is not waited for any more.
+func (l *life) pause(ctx context.Context, c *child, d time.Duration, output <-chan struct{}) (wrote, goesOn bool) {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
-	case <-l.output.wrote:
+	case <-output:
 		wrote = true
 	case <-c.done:
 	case <-ctx.Done():
@@ -64,34 +69,42 @@ func (l *life) pause(ctx context.Context, c *child, d time.Duration) (wrote, goe
 	}
 }
 
-// looksReady asks the process once. What it finds of one that is not ready is
-// said as the rest of a sentence about it.
-func (l *life) looksReady(ctx context.Context) (ready bool, found string) {
+// finding is what one look at a process finds.
+type finding struct {
+	ready bool
+	// strange says of one that is not ready that it answers, and not that it will be.
+	strange bool
+	// is what it does instead, as the rest of a sentence about it.
+	is string
+}
+
+// looksReady asks the process once.
+func (l *life) looksReady(ctx context.Context) (found finding) {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
 	if l.server.options.Listens {
 		conn, err := l.dial(ctx)
-		return err == nil && conn.Close() == nil, l.silent()
+		return finding{ready: err == nil && conn.Close() == nil, is: l.silent()}
 	}
 	for _, path := range l.server.options.Ready {
 		answer, err := l.get(ctx, path)
 		if dialled, ok := errors.AsType[*net.OpError](err); ok && dialled.Op == "dial" {
-			return false, l.silent()
+			return finding{is: l.silent()}
 		}
 		if err != nil {
-			return false, "listens, but does not answer " + path
+			return finding{is: "listens, but does not answer " + path}
 		}
 		_, _ = io.Copy(io.Discard, io.LimitReader(answer.Body, 64<<10)) // what it says does not matter
 		_ = answer.Body.Close()
 		if answer.StatusCode == http.StatusOK {
-			return true, ""
+			return finding{ready: true}
 		}
-		found = fmt.Sprintf("answers %s with %s", path, answer.Status)
+		found = finding{strange: answer.StatusCode != http.StatusServiceUnavailable, is: fmt.Sprintf("answers %s with %s", path, answer.Status)}
 		if answer.StatusCode != http.StatusNotFound {
 			break
 		}
 	}
-	return false, found
+	return found
 }
 
 // silent is what is found of a process that does not listen.

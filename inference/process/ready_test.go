@@ -17,6 +17,7 @@ func TestAStartThatDoesNothingIsGivenUp(t *testing.T) {
 		{"deaf", "and does not listen at "},
 		{"deaf stubborn", "its last lines: fake: starting"},
 		{"never busy", "it only computed for "},
+		{"wrong", "and answers /health with 404 Not Found; its last lines: "},
 	} {
 		t.Run(c.how, func(t *testing.T) {
 			o := fake(t, c.how)
@@ -59,7 +60,7 @@ func TestWhatAStartWaitsForIsToldNowAndThen(t *testing.T) {
 		for range 25 { // seconds
 			time.Sleep(time.Second)
 			write("INFO: 127.0.0.1 - \"GET /health HTTP/1.1\" 503\n")
-			if !s.goesOn("answers /health with 503") {
+			if !s.goesOn(finding{is: "answers /health with 503"}) {
 				t.Fatal("it is given up, which it is not to be")
 			}
 			if len(told) == 1 {
@@ -83,7 +84,7 @@ func TestAStartThatWritesIsWaitedFor(t *testing.T) {
 		s := startupOf(Options{Name: "vllm", Stall: time.Minute, Waits: func(string) {}})
 		lasts := func(line string) time.Duration {
 			began := time.Now()
-			for s.goesOn("does not listen") && time.Since(began) < 20*time.Minute {
+			for s.goesOn(finding{is: "does not listen"}) && time.Since(began) < 20*time.Minute {
 				_, _ = s.life.output.Write([]byte(line))
 				time.Sleep(time.Second)
 			}

@@ -28,20 +28,21 @@ func newStartup(l *life, c *child) *startup {
 }
 
 // goesOn is told what was found of a process that is not ready. It reports
-// whether it is worth to wait on: false for one that has hung.
-func (s *startup) goesOn(found string) bool {
+// whether it is worth to wait on: false for one that has hung. What one writes that
+// answers strangely is no sign of more to come: it may be of each question.
+func (s *startup) goesOn(found finding) bool {
 	o, now := s.life.server.options, time.Now()
 	lines, line := s.life.output.newest()
 	if now.Sub(s.told) >= tellEvery {
 		s.told = now
-		o.Waits(s.waits(found, line))
+		o.Waits(s.waits(found.is, line))
 	}
 	if o.Stall == 0 || now.Sub(s.seen.at) < o.Stall/8 {
 		return true
 	}
 	seen := useOf(s.child)
 	switch {
-	case lines != s.lines || seen.reads(s.seen):
+	case lines != s.lines && !found.strange || seen.reads(s.seen):
 		s.moved, s.got = now, now
 	case seen.computes(s.seen):
 		s.moved = now
