@@ -272,6 +272,9 @@ func TestADownloadComesFromTheHiveThatHasItWhereThatIsFaster(t *testing.T) {
 		}
 		w.wantFiles(hive, "big-Q4_K_M", files)
 	}
+	if said, err := w.command("model", "download", "--hive", "gpu2", "hf:bees/big:Q4_K_M").CombinedOutput(); err != nil || !strings.Contains(string(said), "is here already") || strings.Contains(string(said), "taking that") {
+		t.Errorf("once it is there: %v: %s", err, said)
+	}
 	var m ops.Model
 	if err := json.Unmarshal([]byte(w.rbee("model", "get", "big-Q4_K_M", "--hive", "gpu2", "-o", "json")), &m); err != nil || m.Source != "hf:bees/big:big-Q4_K_M.gguf" {
 		t.Errorf("it is from %q, %v", m.Source, err)

@@ -48,6 +48,7 @@ const hintHub = "a repository on Hugging Face is given as %s"
 // what follows the repository, or "". What is none is an invalid model.
 func HubReference(ref string) (repo, wanted string, err error) {
 	repo, wanted, _ = strings.Cut(strings.TrimPrefix(ref, hubPrefix), ":")
+	wanted = strings.TrimSpace(wanted)
 	owner, name, _ := strings.Cut(repo, "/")
 	if !IsModelReference(ref) || !repository.MatchString(repo) || len(owner) > 96 || len(name) > 96 || strings.Contains(repo, "..") {
 		return "", "", Invalid("model", "must be hf:OWNER/REPOSITORY, with :QUANTISATION or :FILE.gguf if you like, got %q", clip(ref))

@@ -106,7 +106,8 @@ func TestFlagsArePassedOnByAList(t *testing.T) {
 		{"threads=9", "", "--threads is not passed on to llama-server: it is set by rbee, which shares the cores out"},
 		{"warp=9", "", "--warp is no flag of llama-server that is passed on"},
 		{"", "", "-- is no flag"},
-		{"-fa", "", `-fa wants another value than ""`},
+		{"-fa", "", "-fa wants a value"},
+		{"fa=", "", `-fa wants another value than ""`},
 		{"fa=--host", "", `-fa wants another value than "--host"`},
 		{"chat-template=/etc/passwd", "", `--chat-template wants another value than "/etc/passwd"`},
 		{"chat-template-kwargs=[]", "", `--chat-template-kwargs wants another value than "[]"`},
@@ -129,6 +130,8 @@ func TestFlagsArePassedOnByAList(t *testing.T) {
 
 func TestAFlagThatIsNotPassedOnIsHelpedWith(t *testing.T) {
 	for flag, hint := range map[string]string{
+		"flash-attn":   "write it as --flag flash-attn=VALUE",
+		"flash-attn=":  "write it as --flag flash-attn=VALUE",
 		"flash-atn=on": "did you mean --flash-attn? `rbee engine flags` lists those that are passed on",
 		"warp-nine=9":  "`rbee engine flags` lists those that are passed on",
 		"threads=2":    "`rbee engine flags` lists those that are passed on",

@@ -140,12 +140,16 @@ func flags(list []string) (args []string, err error) {
 			}
 			continue
 		}
-		if !given || !fits(kind, text) {
+		asked := "write it as --flag " + strings.TrimLeft(name, "-") + "=VALUE"
+		if !given {
+			return nil, ops.Invalid("flags", "%s wants a value", name).WithHint("%s", asked)
+		}
+		if !fits(kind, text) {
 			e := ops.Invalid("flags", "%s wants another value than %q", name, text)
 			if kind == plain && text != "" {
 				return nil, e.WithHint("it takes letters and digits, and . , _ : + ; and - behind the first of them")
 			}
-			return nil, e.WithHint("write it as %s=VALUE", name)
+			return nil, e.WithHint("%s", asked)
 		}
 		args = append(args, text)
 	}

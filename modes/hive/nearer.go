@@ -3,6 +3,7 @@ package hive
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"path"
 	"path/filepath"
 	"slices"
@@ -53,7 +54,7 @@ func (m *models) resolveOr(ctx context.Context, f *fetch.Fetcher, from string) (
 		return p, err
 	}
 	other := usualOf(others)
-	ops.Narrate(ctx, "model_choose", "the Hub is not reached (%v), and hive %s has %s: taking that", err, other.hive, other.source)
+	other.choice = fmt.Sprintf("the Hub is not reached (%v), and hive %s has %s: taking that", err, other.hive, other.source)
 	name, _, _ := ops.SplitName(path.Base(other.file()))
 	other.name = nameOf(name)
 	return other, nil

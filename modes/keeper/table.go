@@ -463,7 +463,7 @@ func size(n int64) string {
 // freed says how much a model's end has freed, in bytes.
 func freed(bytes int64) string {
 	if bytes == 0 {
-		return "and nothing is free again: it was a link, or another model has the same file"
+		return "and next to nothing is free again: it was empty or a link, or another model has the same file"
 	}
 	return size(bytes) + " are free again"
 }

@@ -58,7 +58,7 @@ func TestEveryResultIsShownToAPerson(t *testing.T) {
 			[]string{"gpu1, gpu2", "8 B   -       -             -             -        gpu3"},
 		},
 		{ops.Model{ID: "m", Parameters: 1676000, AddedAt: at}, []string{"1.68 million"}},
-		{ops.ModelDeleted{ID: "m", HiveID: "localhost"}, []string{"model m is deleted from localhost, and nothing is free again: it was a link, or another model has the same file"}},
+		{ops.ModelDeleted{ID: "m", HiveID: "localhost"}, []string{"model m is deleted from localhost, and next to nothing is free again: it was empty or a link, or another model has the same file"}},
 		{ops.ModelDeleted{ID: "m", HiveID: "localhost", Freed: 500}, []string{"model m is deleted from localhost, 500 B are free again"}},
 		{
 			ops.Engines{Engines: []ops.Engine{

@@ -30,6 +30,9 @@ const HubPrefix = "hf:"
 // hubAway is what else there is where the Hub is not reached.
 const hubAway = "does the hive's machine reach it? `rbee hive env --help` says how to give a hive a proxy (HTTPS_PROXY) or a mirror of Hugging Face (HF_ENDPOINT)"
 
+// otherHub is what to look at where something else answers.
+const otherHub = "is it the Hub, or a mirror of it? HF_ENDPOINT of the hive names another"
+
 // hubEndpoint is the Hub's address unless HF_ENDPOINT names a mirror.
 const hubEndpoint = "https://huggingface.co"
 
@@ -200,10 +203,13 @@ func (f *Fetcher) pageOnce(ctx context.Context, endpoint *url.URL, repo string, 
 	}
 	var list []listedFile
 	err = json.NewDecoder(io.LimitReader(p.reader(answer.Body), maxListing)).Decode(&list)
+	if errors.Is(err, io.EOF) {
+		return nil, "", ops.Errorf(ops.CodeUnavailable, "what %s gives as the file list of %s is empty", Shown(endpoint.String()), repo).WithHint(otherHub)
+	}
 	_, other := errors.AsType[*json.UnmarshalTypeError](err)
 	if _, none := errors.AsType[*json.SyntaxError](err); none || other { // as a page without a Content-Type
 		return nil, "", ops.Errorf(ops.CodeUnavailable, "what %s gives as the file list of %s is none", Shown(endpoint.String()), repo).
-			WithHint("is it the Hub, or a mirror of it? HF_ENDPOINT of the hive names another")
+			WithHint(otherHub)
 	}
 	if err != nil {
 		return nil, "", hinted(ops.Errorf(ops.CodeUnavailable, "the file list of %s cannot be read: %w", repo, err))

@@ -69,6 +69,7 @@ func hub(t *testing.T, sizes map[string]int) *httptest.Server {
 		_, _ = fmt.Fprint(w, `[{"type":"file","path":"x.gguf","size":9}]`)
 	})
 	mux.HandleFunc("GET /api/models/bees/empty/tree/main", func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprint(w, `[]`) })
+	mux.HandleFunc("GET /api/models/bees/void/tree/main", func(http.ResponseWriter, *http.Request) {})
 	mux.HandleFunc("GET /api/models/bees/broken/tree/main", func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprint(w, `{`) })
 	mux.HandleFunc("GET /api/models/bees/other/tree/main", func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprint(w, `{"error":"x"}`) })
 	mux.HandleFunc("GET /api/models/bees/page/tree/main", func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprint(w, `<!DOCTYPE html>`) })
@@ -218,6 +219,8 @@ func TestWhatARepositoryDoesNotGiveIsAnErrorThatHelps(t *testing.T) {
 		{"hf:bees/nameless:Q8_0", ops.CodeNotFound, "bees/nameless has no Q8_0 it has x.gguf; hf:bees/nameless:x.gguf takes that file, whose name tells no quantisation"},
 		{"hf:bees/empty", ops.CodeNotFound, "holds no GGUF file"},
 		{"hf:bees/broken", ops.CodeUnavailable, "cannot be read"},
+		{"hf:bees/void", ops.CodeUnavailable, "gives as the file list of bees/void is empty is it the Hub, or a mirror"},
+		{"hf:bees/tiny-GGUF: Q8_1 ", ops.CodeNotFound, "has no Q8_1 did you mean Q8_0?"},
 		{"hf:bees/other", ops.CodeUnavailable, "gives as the file list of bees/other is none is it the Hub, or a mirror"},
 		{"hf:bees/page", ops.CodeUnavailable, "is a web page, not a file list something else answers there"},
 		{"hf:bees/untyped", ops.CodeUnavailable, "gives as the file list of bees/untyped is none is it the Hub, or a mirror"},
