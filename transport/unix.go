@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"syscall"
 	"time"
+
+	"rbee.dev/rbee/ops"
 )
 
 // maxSocketPath is the longest path that the kernels take for a socket
@@ -80,7 +82,11 @@ func removeStale(path, short string) error {
 		return err
 	}
 	if info.Mode()&fs.ModeSocket == 0 {
-		return errors.New("there is a file that is no socket")
+		what := "file"
+		if info.IsDir() {
+			what = "folder"
+		}
+		return ops.Errorf(ops.CodeUnavailable, "a %s is where the socket belongs", what).WithHint("remove the %s %s", what, path)
 	}
 	c, err := net.DialTimeout("unix", short, time.Second) //nolint:noctx // bounded by its timeout
 	switch {

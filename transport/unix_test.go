@@ -119,13 +119,19 @@ func TestListenUnixLeavesWhatIsNotStale(t *testing.T) {
 			t.Errorf("second ListenUnix() = %v, want that another process answers", err)
 		}
 	})
+	t.Run("a folder", func(t *testing.T) {
+		path := t.TempDir()
+		if _, err := transport.ListenUnix(path); err == nil || !strings.Contains(err.Error(), path+": a folder is where the socket belongs") || ops.AsError(err).Hint != "remove the folder "+path {
+			t.Errorf("ListenUnix() = %v, want that the folder is in the way", err)
+		}
+	})
 	t.Run("a file", func(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "hive.sock")
 		if err := os.WriteFile(path, []byte("mine"), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := transport.ListenUnix(path); err == nil || !strings.Contains(err.Error(), "no socket") {
-			t.Errorf("ListenUnix() = %v, want that the file is no socket", err)
+		if _, err := transport.ListenUnix(path); err == nil || !strings.Contains(err.Error(), path+": a file is where the socket belongs") || ops.AsError(err).Hint != "remove the file "+path {
+			t.Errorf("ListenUnix() = %v, want that the file is in the way", err)
 		}
 		if text, err := os.ReadFile(path); err != nil || string(text) != "mine" {
 			t.Errorf("the file holds %q, %v", text, err)

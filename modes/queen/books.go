@@ -101,6 +101,17 @@ func (b *books) absent(id string) bool {
 	return b.lost(id, why)
 }
 
+// stays notes why hive id, which is down, does not come up.
+func (b *books) stays(id, why string) {
+	b.mu.Lock()
+	e := b.hives[id]
+	down := e != nil && e.state != ops.HiveUp
+	b.mu.Unlock()
+	if down {
+		b.lost(id, why)
+	}
+}
+
 // lost notes that hive id is down and why; its models stay known, its workers do
 // not count any more. It reports whether the hive was up before.
 func (b *books) lost(id, why string) bool {

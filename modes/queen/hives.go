@@ -113,7 +113,11 @@ func (q *Queen) reach(ctx context.Context, id string) (hive, error) {
 	if _, up := q.books.snapshot(id); up {
 		return h, nil
 	}
-	return h, h.ensure(ctx)
+	err := h.ensure(ctx)
+	if err != nil && ctx.Err() == nil && id == ops.LocalHive && !q.local.isStopped() {
+		q.books.stays(id, whyDown(err)) // of another one its watch tells why
+	}
+	return h, err
 }
 
 // errStopped is in the chain of the error of a hive that somebody has stopped: it is

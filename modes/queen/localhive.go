@@ -178,8 +178,11 @@ func (l *localHive) replace(ctx context.Context) error {
 }
 
 // errKilled is in the chain of the error of a hive that somebody killed while it
-// started.
-var errKilled = errors.New("ended before it was up")
+// started, and errEnded of one that gave up by itself, of which the hint helps.
+var (
+	errKilled = errors.New("ended before it was up")
+	errEnded  = errors.New("ended while starting")
+)
 
 // start starts the hive and waits for its first answer.
 func (l *localHive) start(ctx context.Context) error {
@@ -215,7 +218,7 @@ func (l *localHive) start(ctx context.Context) error {
 			return ops.Errorf(ops.CodeUnavailable, "the hive %w: %w", errKilled, child.Err()).WithHint("its log is %s", logPath)
 		}
 		last := child.Said()
-		failure = ops.Errorf(ops.CodeUnavailable, "the hive ended while starting: %v: %s", child.Err(), last)
+		failure = ops.Errorf(ops.CodeUnavailable, "the hive %w: %v: %s", errEnded, child.Err(), last)
 		if r, alive, err := daemon.Running(l.home.PIDFile("hive")); err == nil && alive {
 			return failure.WithHint("process %d is a hive that does not answer: `rbee queen restart` replaces it, its workers go on", r.PID)
 		}

@@ -75,13 +75,15 @@ func (q *Queen) missed(heard bool, err error) bool {
 }
 
 // whyDown is err as the reason why a hive is down, without its name, and with what to
-// do about one that hangs.
+// do about one that hangs or does not start.
 func whyDown(err error) string {
 	switch e := ops.AsError(err); {
 	case e == nil:
 		return ""
 	case errors.Is(err, transport.ErrHung):
 		return transport.ErrHung.Error() + ": " + e.Hint
+	case errors.Is(err, errEnded):
+		return e.Message + ": " + e.Hint
 	default:
 		return strings.TrimPrefix(e.Message, "the hive "+ops.LocalHive+" is ")
 	}
