@@ -8,6 +8,29 @@ import (
 	"testing"
 )
 
+// TestAModelThatIsCutShortWhileAWorkerHasItIsToldOf: its weights are mapped.
+func TestAModelThatIsCutShortWhileAWorkerHasItIsToldOf(t *testing.T) {
+	p := newPlace(t)
+	p.rbee("infer", "-m", "tinybee", "-n", "1", "hi")
+	worker := p.workers()[0].ID
+	file := filepath.Join(p.home, "cache", "models", "tinybee", "model.gguf")
+	whole, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(file, 100_000); err != nil {
+		t.Fatal(err)
+	}
+	_, said := p.fails(1, "infer", "--worker", worker, "-n", "20", "Once upon a time") // the hive may know that the model is no more
+	says(t, said, "a part of its model's file is gone", "put the whole file in its place", "its log was")
+	_, said = p.fails(1, "infer", "-m", "tinybee", "-n", "1", "hi")
+	says(t, said, "cannot be used")
+	if err := os.WriteFile(file, whole, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p.rbee("infer", "-m", "tinybee", "-n", "1", "hi")
+}
+
 // TestFilesThatADeadMachineLeftDamagedAreNoObstacle: the power has gone while they
 // were written. The next command works, and nothing is left when it is ended.
 func TestFilesThatADeadMachineLeftDamagedAreNoObstacle(t *testing.T) {

@@ -58,6 +58,14 @@ type logLine struct {
 	Level, Message, Error, Code, Hint string
 }
 
+// cutShort stands for a SIGBUS: weights are mapped, and what was to be read of them is
+// no longer in their file.
+var cutShort = logLine{
+	Level:   "fatal",
+	Message: "a part of its model's file is gone: the file was cut short while it was used, or its disk cannot be read",
+	Hint:    "`rbee model list` tells whether it is whole; put the whole file in its place, or delete the model and download it again",
+}
+
 // String is the line for a person.
 func (l logLine) String() string {
 	if l.Error == "" {
@@ -118,6 +126,9 @@ func readLine(text string) logLine {
 	var l logLine
 	if json.Unmarshal([]byte(text), &l) == nil && l.Message != "" {
 		return l
+	}
+	if strings.HasPrefix(text, "[signal SIGBUS") { // the Go runtime's, below "fatal error: fault"
+		return cutShort
 	}
 	l = logLine{Message: strings.TrimSpace(text)}
 	for _, sign := range []string{"panic: ", "fatal error: ", "runtime: ", "SIG"} {

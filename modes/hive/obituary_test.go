@@ -32,6 +32,10 @@ func TestAnObituarySaysWhatTheLogTells(t *testing.T) {
 			"worker w1 ended: killed by signal 9 (killed); the last line of its log: ran out of luck",
 		},
 		{"a panic", panicked, "", exit, ops.CodeUnavailable, "worker w1 ended (exit status 2): panic: runtime error: index out of range"},
+		{
+			"a file that was cut short", "unexpected fault address 0x7f2b8c1a2000\nfatal error: fault\n[signal SIGBUS: bus error code=0x2 addr=0x7f2b8c1a2000 pc=0x48d]\n\ngoroutine 19 [running]:\n", "", exit, ops.CodeUnavailable,
+			"worker w1 ended (exit status 2): a part of its model's file is gone: the file was cut short while it was used, or its disk cannot be read",
+		},
 		{"the kernel's memory", "fatal error: out of memory\n", "", exit, ops.CodeUnavailable, "worker w1 ended (exit status 2): fatal error: out of memory"},
 		{
 			"an error of rbee's, and what main prints of it", `{"level":"error","code":"unsupported","error":"no such tensor","message":"cannot load"}` + "\nrbee: no such tensor\n",
