@@ -10,6 +10,22 @@ import (
 	"rbee.dev/rbee/modes/daemon"
 )
 
+// TestTheBuiltInModelComesBackWhereTheModelsFolderIsRemoved: whoever asks for it finds
+// it again, also where its worker has gone meanwhile.
+func TestTheBuiltInModelComesBackWhereTheModelsFolderIsRemoved(t *testing.T) {
+	p := newPlace(t)
+	for range 2 {
+		p.rbee("infer", "-m", "tinybee", "-n", "1", "hi")
+		for _, w := range p.workers() {
+			p.rbee("worker", "delete", w.ID)
+		}
+		if err := os.RemoveAll(filepath.Join(p.home, "cache")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p.rbee("worker", "spawn", "tinybee")
+}
+
 // TestDaemonsWhoseFilesAreRemovedEnd: no command would find them any more.
 func TestDaemonsWhoseFilesAreRemovedEnd(t *testing.T) {
 	p := newPlace(t)

@@ -50,6 +50,18 @@ func syncFolder(path string) error {
 	return errors.Join(f.Sync(), f.Close())
 }
 
+// restore makes the models' folder again where a person has removed it, with the
+// built-in model. Elsewhere that comes back with the next start of the hive alone.
+func (m *models) restore() error {
+	if _, err := os.Stat(m.dir); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if err := m.root.make(); err != nil {
+		return err
+	}
+	return m.ensureBuiltIn()
+}
+
 // ensureBuiltIn writes the built-in model out where it is missing, damaged or
 // another build's. One that a person deleted comes back with the next start of
 // the hive; a model of theirs that has its name stays.

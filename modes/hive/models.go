@@ -312,6 +312,9 @@ func (m *models) missing(id string) error {
 // choose returns the model called id; for "", the one that a person added
 // last, or the built-in one.
 func (m *models) choose(ctx context.Context, id string) (ops.Model, error) {
+	if err := m.restore(); err != nil {
+		return ops.Model{}, err
+	}
 	if id != "" {
 		model, err := m.get(id)
 		if ops.CodeOf(err) == ops.CodeInvalid {

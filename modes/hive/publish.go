@@ -128,6 +128,9 @@ func (h *Hive) serveProbe(w http.ResponseWriter, r *http.Request) {
 	} else {
 		h.machine.lookQuickly(r.Context())
 	}
+	if err := h.models.restore(); err != nil {
+		h.Log.Warn().Err(err).Msg("the models' folder is gone, and does not come back")
+	}
 	h.stocked.Store(false) // what is published next must not take back what this tells of
 	w.Header().Set("Content-Type", "application/json")
 	if err := json.NewEncoder(w).Encode(h.snapshot(h.models.list())); err != nil {

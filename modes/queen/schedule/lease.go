@@ -148,7 +148,7 @@ func (s *Scheduler) find(r *Request) (*line, error) {
 	}
 	if r.Model == "" {
 		return nil, ops.Errorf(ops.CodeNotFound, "there is no model on any hive").
-			WithHint("`rbee model download` brings one; the built-in one comes back with `rbee queen restart`")
+			WithHint("`rbee model download` brings one; the built-in one comes back with `rbee hive stop` and then `rbee hive start`")
 	}
 	return nil, s.unknown(r.Model)
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"rbee.dev/rbee/ops"
+	"rbee.dev/rbee/testdata"
 )
 
 // DefaultDepth is how many requests may wait for one model.
@@ -221,6 +222,9 @@ func (s *Scheduler) unknown(model string) error {
 	}
 	e := ops.Errorf(ops.CodeNotFound, "there is no model %q on any hive", model)
 	e.Field = "model"
+	if model == testdata.TinybeeName {
+		return e.WithHint("it is built in, and was deleted: it comes back when the hive starts next, as by `rbee hive stop` and then `rbee hive start`")
+	}
 	names := s.names()
 	if s.Aliases != nil {
 		for alias, means := range s.Aliases() {

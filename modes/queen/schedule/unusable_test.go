@@ -59,3 +59,13 @@ func TestADeletedModelOfWhichOnlyAFailedWorkerIsLeftIsNone(t *testing.T) {
 		t.Errorf("got %+v", e)
 	}
 }
+
+func TestOfTheBuiltInModelItIsSaidHowItComesBack(t *testing.T) {
+	d := newDepot(t, Options{})
+	t.Cleanup(d.Close)
+	d.add("a", 8<<30, ops.Model{ID: "bee"})
+	_, err := d.Settle(t.Context(), Request{Model: "tinybee"})
+	if e := ops.AsError(err); ops.CodeOf(err) != ops.CodeNotFound || !strings.Contains(e.Hint, "it is built in, and was deleted") {
+		t.Errorf("got %+v", e)
+	}
+}
