@@ -173,7 +173,20 @@ func newParser(c any, stdout, stderr io.Writer) (*kong.Kong, error) {
 		kong.Name("rbee"), kong.Description("rbee turns the machines that you have into one private LLM service.\n\nExample:\n  rbee infer \"Once upon a time\""),
 		kong.Writers(stdout, stderr),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true, WrapUpperBound: 100}),
-		kong.NamedMapper("source", kong.MapperFunc(source)), kong.Help(help), kong.Exit(func(code int) { panic(exit(code)) }))
+		kong.NamedMapper("source", kong.MapperFunc(source)), kong.NamedMapper("given", kong.MapperFunc(given)), kong.Help(help), kong.Exit(func(code int) { panic(exit(code)) }))
+}
+
+// given takes a value that, where its flag is given, is not to be empty.
+func given(ctx *kong.DecodeContext, target reflect.Value) error {
+	var value string
+	if err := ctx.Scan.PopValueInto("string", &value); err != nil {
+		return err
+	}
+	if value == "" {
+		return errors.New("must not be empty: leave it out, or give a name")
+	}
+	target.SetString(value)
+	return nil
 }
 
 // source takes where a model comes from.

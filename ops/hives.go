@@ -147,7 +147,7 @@ func (o SSHTest) onQueen(ctx context.Context, h QueenHandler) (any, error) {
 type HiveInstall struct {
 	op[Hive] `kong:"-" json:"-"`
 	// HiveID is the name the hive gets; empty takes the host's.
-	HiveID string `json:"hive_id,omitempty" name:"name" placeholder:"NAME" help:"Name for the hive (default: the host's)."`
+	HiveID string `json:"hive_id,omitempty" name:"name" type:"given" placeholder:"NAME" help:"Name for the hive (default: the host's)."`
 	SSHAddress
 	// Port makes the hive listen on TCP as well, on every address of its machine
 	// and with a token, 1 to 65535; 0 is not.
@@ -207,7 +207,7 @@ type HiveUpdate struct {
 	// HiveID names the hive.
 	HiveID string `json:"hive_id" arg:"" name:"hive" help:"Hive to update."`
 	// NewName is what the hive is called from now on; empty leaves its name.
-	NewName string `json:"new_name,omitempty" name:"name" placeholder:"NAME" help:"New name for the hive."`
+	NewName string `json:"new_name,omitempty" name:"name" type:"given" placeholder:"NAME" help:"New name for the hive."`
 	SSHAddress
 	// BinaryPath is a binary to install in place of the queen's own, an absolute
 	// path on the queen's machine.

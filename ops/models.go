@@ -79,7 +79,7 @@ type ModelDownload struct {
 	// another hive's model, as hive:NAME/MODEL.
 	Model string `json:"model" arg:"" type:"source" help:"Path of a GGUF file, an http(s) URL, or hf:OWNER/REPO[:QUANT|:FILE]."`
 	// ID is the name it gets; empty takes the file's name without .gguf.
-	ID string `json:"id,omitempty" name:"name" placeholder:"NAME" help:"Name for the model (default: the file's)."`
+	ID string `json:"id,omitempty" name:"name" type:"given" placeholder:"NAME" help:"Name for the model (default: the file's)."`
 }
 
 // Name returns "model_download".

@@ -28,8 +28,8 @@ const (
 	manifestFile = "manifest.json"
 )
 
-// copiedSource is the Source of a model whose folder a person copied in.
-const copiedSource = "copied into the models' folder"
+// copiedSource is the Source of a model whose folder a person copied or linked in.
+const copiedSource = "put into the models' folder by hand"
 
 // manifest is what a model's file does not say itself.
 type manifest struct {
@@ -172,7 +172,7 @@ func (m *models) unusable(id string, err error) ops.Model {
 	}
 	names, beside, _ := m.names(id) // what cannot be read has no size
 	for _, name := range append(names, beside...) {
-		if info, err := m.root.Lstat(filepath.Join(id, name)); err == nil {
+		if info, err := m.root.Lstat(filepath.Join(id, name)); err == nil && info.Mode().IsRegular() { // a link has no size to tell of
 			model.Size += info.Size()
 		}
 	}

@@ -328,7 +328,7 @@ func model(w io.Writer, m ops.Model) {
 	if m.Memory > 0 {
 		pair(w, "memory", memory(m)+" to run it as usual")
 	}
-	pair(w, "from", m.Source)
+	pair(w, "source", m.Source)
 	pair(w, "sha256", m.SHA256)
 	for _, f := range m.Files {
 		pair(w, "its file", fmt.Sprintf("%s, %s, sha256 %s", f.Name, size(f.Size), f.SHA256))
