@@ -2,8 +2,10 @@ package worker
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"time"
@@ -96,6 +98,9 @@ func (c *ServeCmd) prepare(h home.Home) (folder string, err error) {
 		if err := ops.CheckModelID(c.Model); err != nil {
 			return "", ops.Invalid("model", "%s", ops.AsError(err).Message)
 		}
+	}
+	if _, err := os.Stat(c.Path); c.Path != "" && errors.Is(err, fs.ErrNotExist) {
+		return "", ops.Invalid("path", "there is no file %s", c.Path).WithHint("it is the model's GGUF file; `rbee model get NAME` tells which one a model of the hive's is")
 	}
 	if c.Folder != "" {
 		if folder, err = filepath.Abs(c.Folder); err != nil {

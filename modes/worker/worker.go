@@ -253,11 +253,9 @@ func (w *Worker) load(ctx context.Context) {
 
 // fail tells of a failure that the worker cannot go on after, and asks for its end.
 func (w *Worker) fail(why error, what string) {
-	said := why
-	if w.Foreground {
-		said = nil
+	if output := lastLines(why); !w.Foreground || len(output) > 0 { // the command in the foreground says why itself
+		w.Log.Error().Err(why).Str("code", string(ops.CodeOf(why))).Str("hint", ops.AsError(why).Hint).Strs("output", output).Msg(what)
 	}
-	w.Log.Error().Err(said).Str("code", string(ops.CodeOf(why))).Str("hint", ops.AsError(why).Hint).Strs("output", lastLines(why)).Msg(what)
 	w.state.change(func(i *ops.Worker) { i.State, i.Error, i.Waiting = ops.WorkerFailed, why.Error(), "" })
 	time.AfterFunc(tellFailure, func() { w.stopper.Ask(daemon.ScopeAll) })
 }
