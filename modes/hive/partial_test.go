@@ -70,8 +70,9 @@ func TestAFileThatIsNoWholeModelSaysWhatToDo(t *testing.T) {
 		data  []byte
 		wants []string
 	}{
-		"half.gguf": {testdata.Tinybee()[:1<<20], []string{"is not a usable GGUF file", "has not come whole"}},
-		"page.gguf": {[]byte("<html>"), []string{"does not begin as one", "hf:OWNER/REPOSITORY"}},
+		"half.gguf":  {testdata.Tinybee()[:1<<20], []string{"is not a usable GGUF file", "has not come whole"}},
+		"empty.gguf": {nil, []string{"is no GGUF file: it is empty", "hf:OWNER/REPOSITORY"}},
+		"page.gguf":  {[]byte("<html>"), []string{"does not begin as one", "hf:OWNER/REPOSITORY"}},
 	} {
 		path := filepath.Join(t.TempDir(), name)
 		if err := os.WriteFile(path, c.data, 0o600); err != nil {

@@ -152,7 +152,11 @@ func openFile(path string) (_ *os.File, size int64, err error) {
 	_, err = f.ReadAt(first, 0)
 	if err != nil && !errors.Is(err, io.EOF) || string(first) != magic {
 		_ = f.Close() // it was only read
-		return nil, 0, ops.Invalid("model", "%s is no GGUF file: it does not begin as one", path).
+		why := "it does not begin as one"
+		if info.Size() == 0 {
+			why = "it is empty"
+		}
+		return nil, 0, ops.Invalid("model", "%s is no GGUF file: %s", path, why).
 			WithHint("models come as GGUF files, which `rbee model download hf:OWNER/REPOSITORY` brings")
 	}
 	return f, info.Size(), nil
