@@ -80,6 +80,8 @@ func TestWhoMayNot(t *testing.T) {
 		{"another local page", "GET", "/v1/jobs", append([]string{"Origin", "http://localhost:3000"}, good...), 403},
 		{"a form's content type", "POST", "/v1/jobs", append([]string{"Content-Type", "text/plain"}, good...), 415},
 		{"JSON with a charset", "POST", "/v1/jobs", append([]string{"Content-Type", "application/json; charset=utf-8"}, good...), 202},
+		{"JSON with another charset", "POST", "/v1/jobs", append([]string{"Content-Type", "application/json; charset=latin1"}, good...), 415},
+		{"JSON with a parameter of no meaning", "POST", "/v1/jobs", append([]string{"Content-Type", "application/json; x"}, good...), 202},
 		{"a body that is compressed", "POST", "/v1/jobs", append([]string{"Content-Encoding", "gzip"}, good...), 415},
 		{"a body that says it is not", "POST", "/v1/jobs", append([]string{"Content-Encoding", "identity"}, good...), 202},
 		{"no content type", "POST", "/v1/jobs", append([]string{"Content-Type", ""}, good...), 415},

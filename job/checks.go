@@ -5,6 +5,7 @@ import (
 	"crypto/subtle"
 	"encoding/json"
 	"errors"
+	"mime"
 	"net"
 	"net/http"
 	"slices"
@@ -114,11 +115,24 @@ func checkContentType(r *http.Request) error {
 			WithHint("send the body as it is, not compressed")}
 	}
 	given := r.Header.Get("Content-Type")
-	if kind, _, _ := strings.Cut(given, ";"); strings.EqualFold(strings.TrimSpace(kind), "application/json") {
-		return nil
+	kind, with, _ := strings.Cut(given, ";")
+	if strings.EqualFold(strings.TrimSpace(kind), "application/json") {
+		return checkCharset(with)
 	}
 	return Refusal{Status: http.StatusUnsupportedMediaType, Failure: ops.Invalid("Content-Type", "must be application/json, got %q", given).
 		WithHint("send \"Content-Type: application/json\": it keeps web pages from asking")}
+}
+
+// checkCharset wants JSON to be UTF-8, where the parameters of its type say what it is;
+// any others do not matter.
+func checkCharset(parameters string) error {
+	_, named, err := mime.ParseMediaType("application/json;" + parameters)
+	charset, is := named["charset"]
+	if err != nil || !is || strings.EqualFold(charset, "utf-8") || strings.EqualFold(charset, "us-ascii") {
+		return nil
+	}
+	return Refusal{Status: http.StatusUnsupportedMediaType, Failure: ops.Invalid("Content-Type", "must be JSON as UTF-8, got the charset %q", charset).
+		WithHint("send \"Content-Type: application/json\" and the body as UTF-8")}
 }
 
 // fail answers with err as JSON, in the status of its code, or in the words that
