@@ -146,7 +146,10 @@ func checkCount(field string, value, high int) error {
 	if value == 0 {
 		return nil
 	}
-	return checkRange(field, value, 1, high)
+	if value < 0 || value > high {
+		return Invalid(field, "must be between 1 and %d, or 0 for the default, got %d", high, value)
+	}
+	return nil
 }
 
 // checkOptional is checkRange for a field that may be absent. NaN is refused.
