@@ -49,6 +49,8 @@ func TestDecodeRefuses(t *testing.T) {
 		"a comma too many":           {`{"operation":"status",}`, "body", "not JSON", ""},
 		"a second object":            {`{"operation":"status"}{}`, "body", "something behind", ""},
 		"garbage behind":             {`{"operation":"status"} x`, "body", "something behind", ""},
+		"an operation that is null":  {`{"operation":null}`, "operation", "must be a string", ""},
+		"a job id that is null":      {`{"operation":"status","job_id":null}`, "job_id", "must be a string", ""},
 		"no operation":               {`{"prompt":"a"}`, "operation", "must be given", ""},
 		"another spelling of it":     {`{"Operation":"status"}`, "operation", "must be given", ""},
 		"a number for an operation":  {`{"operation":7}`, "operation", "must be a string", ""},

@@ -115,7 +115,7 @@ func operation[O Op](fields map[string]json.RawMessage) (Op, error) {
 	}
 	delete(fields, keyOperation)
 	var name string
-	if err := json.Unmarshal(raw, &name); err != nil {
+	if err := json.Unmarshal(raw, &name); err != nil || isNull(raw) {
 		return nil, Invalid(keyOperation, "must be a string")
 	}
 	var names []string
@@ -134,6 +134,9 @@ func operation[O Op](fields map[string]json.RawMessage) (Op, error) {
 	return nil, e
 }
 
+// isNull reports whether a value is null, which the decoder would leave out.
+func isNull(raw json.RawMessage) bool { return string(raw) == "null" }
+
 func takeJobID(fields map[string]json.RawMessage) (string, error) {
 	raw, ok := fields[keyJobID]
 	if !ok {
@@ -141,7 +144,7 @@ func takeJobID(fields map[string]json.RawMessage) (string, error) {
 	}
 	delete(fields, keyJobID)
 	var id string
-	if err := json.Unmarshal(raw, &id); err != nil {
+	if err := json.Unmarshal(raw, &id); err != nil || isNull(raw) {
 		return "", Invalid(keyJobID, "must be a string")
 	}
 	return id, CheckJobID(id)
