@@ -2,12 +2,14 @@ package modes_test
 
 import (
 	"context"
+	"encoding/json"
 	"os"
 	"path/filepath"
 	"testing"
 	"time"
 
 	"rbee.dev/rbee/modes/daemon"
+	"rbee.dev/rbee/ops"
 )
 
 // TestTheBuiltInModelComesBackWhereTheModelsFolderIsRemoved: whoever asks for it finds
@@ -24,6 +26,17 @@ func TestTheBuiltInModelComesBackWhereTheModelsFolderIsRemoved(t *testing.T) {
 		}
 	}
 	p.rbee("worker", "spawn", "tinybee")
+	p.rbee("worker", "delete", p.workers()[0].ID)
+	if err := os.RemoveAll(filepath.Join(p.home, "cache")); err != nil {
+		t.Fatal(err)
+	}
+	noticed := ops.Hive{Models: 1}
+	for end := time.Now().Add(time.Minute); time.Now().Before(end) && noticed.Models > 0; {
+		if err := json.Unmarshal([]byte(p.rbee("hive", "get", "-o", "json")), &noticed); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p.rbee("infer", "-n", "1", "hi")
 }
 
 // TestDaemonsWhoseFilesAreRemovedEnd: no command would find them any more.

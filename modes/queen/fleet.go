@@ -50,14 +50,14 @@ func (f fleet) Models(ctx context.Context) []ops.Model {
 	return list
 }
 
-// JustPut reports whether the hive of this machine has the model by now, though it
-// has not said so yet, and takes in what it has.
+// JustPut reports whether the hive of this machine has the model, or for "" any, by now,
+// though it has not said so yet, and takes in what it has.
 func (f fleet) JustPut(ctx context.Context, model string) bool {
 	if _, up := f.books.snapshot(ops.LocalHive); !up {
 		return false
 	}
 	snapshot, err := f.probe(ctx, ops.LocalHive, look{})
-	if err != nil || !slices.ContainsFunc(snapshot.Models, func(m ops.Model) bool { return m.ID == model }) {
+	if err != nil || !slices.ContainsFunc(snapshot.Models, func(m ops.Model) bool { return model == "" || m.ID == model }) {
 		return false // that it is not known is what is told
 	}
 	f.note(ops.LocalHive, snapshot)
