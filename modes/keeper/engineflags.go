@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"go/doc/comment"
 	"io"
 	"maps"
 	"os"
@@ -89,19 +90,9 @@ func flagTable(out io.Writer, names []string, words map[string]llamacpp.Words, c
 
 // wrapped is text in lines of at most width characters, but for longer words.
 func wrapped(text string, width int) []string {
-	lines := []string{""}
-	for _, word := range strings.Fields(text) {
-		last := &lines[len(lines)-1]
-		switch {
-		case *last == "":
-			*last = word
-		case len(*last)+1+len(word) <= width:
-			*last += " " + word
-		default:
-			lines = append(lines, word)
-		}
-	}
-	return lines
+	paragraph := &comment.Paragraph{Text: []comment.Text{comment.Plain(text)}}
+	lines := (&comment.Printer{TextWidth: width}).Text(&comment.Doc{Content: []comment.Block{paragraph}})
+	return strings.Split(strings.TrimSuffix(string(lines), "\n"), "\n")
 }
 
 // screenColumns is how wide the terminal is that out is; 0 is none.
