@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"time"
 
 	"rbee.dev/rbee/modes/queen/schedule"
 	"rbee.dev/rbee/ops"
@@ -133,7 +134,10 @@ func (q *Queen) askWorker(ctx context.Context, w ops.Worker, o ops.Infer, attemp
 	}
 	o.WorkerID, o.Model = w.ID, w.Model
 	toldModel(ctx, w.Model)
-	sink := &listener{Sink: ops.SinkOf(ctx)}
+	sink := &listener{Sink: ops.SinkOf(ctx), quiet: time.AfterFunc(cmp.Or(q.quietAfter, quietAfter), func() {
+		ops.Narrate(ctx, "worker_wait", "waiting for worker %s of %s, which has said nothing yet; one that hangs is given up in some seconds", w.ID, w.HiveID)
+	})}
+	defer sink.quiet.Stop()
 	id := sink.JobID()
 	if attempt > 1 { // to the hive it is another job
 		id = fmt.Sprintf("%.61s-%d", id, attempt)
@@ -150,14 +154,22 @@ func ofWorker(err error, w ops.Worker) error {
 	return schedule.ByWorker(err, &w)
 }
 
-// listener is a job's sink that notices text.
+// quietAfter is how long a worker may say nothing to a job before that is told, once.
+// By then it has, or its hive, but where a long prompt is read or one of them hangs.
+const quietAfter = 4 * time.Second
+
+// listener is a job's sink that notices text, and stops quiet when anything is said.
 type listener struct {
 	ops.Sink
+	quiet *time.Timer
 	began bool
 }
 
-// Mark notices text.
+// Mark notices what is said.
 func (l *listener) Mark(e ops.Event, at ops.Cursor) {
+	if e != nil {
+		l.quiet.Stop()
+	}
 	if _, ok := e.(ops.TokenEvent); ok {
 		l.began = true
 	}

@@ -89,3 +89,25 @@ func TestAJobThatWaitsForItsWorkerCanBeCancelled(t *testing.T) {
 		t.Errorf("it ends with %v", err)
 	}
 }
+
+// TestWhoWaitsForAWorkerThatSaysNothingIsToldSo: whether he named it or not.
+func TestWhoWaitsForAWorkerThatSaysNothingIsToldSo(t *testing.T) {
+	for _, o := range []ops.Infer{{Model: "small", Prompt: "Tell"}, {WorkerID: "whole", Prompt: "Tell"}} {
+		told := make(chan struct{})
+		q := serving(t, func(ctx context.Context, _ ops.HiveOp) (any, error) {
+			select {
+			case <-told:
+			case <-ctx.Done():
+			}
+			return ops.Answer{WorkerID: "whole"}, nil
+		})
+		q.quietAfter = time.Millisecond
+		sink := &onWait{do: func() { close(told) }}
+		if _, err := q.assign(ops.WithSink(t.Context(), sink), o); err != nil {
+			t.Fatal(err)
+		}
+		if len(sink.said) != 1 || !strings.Contains(sink.said[0], "waiting for worker whole of gpu1, which has said nothing yet") {
+			t.Errorf("it says %q", sink.said)
+		}
+	}
+}

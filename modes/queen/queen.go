@@ -63,20 +63,22 @@ type Queen struct {
 	identity string   // by which machines know whose hive they have
 	key      *ssh.Key // the queen's own
 	access   *access.Access
-	local    *localHive
-	hives    hives
-	books    books
-	aliases  aliases
-	logins   logins
-	reserved reserved
-	splits   *splits
-	schedule *schedule.Scheduler
-	writing  sync.Mutex // held while what she has learnt is written down
-	jobs     *job.Server[ops.Op]
-	gateway  *gateway.Gateway
-	stopper  *daemon.Stopper
-	ln       net.Listener
-	ready    chan struct{} // closed when jobs is set: a job of before a restart may run earlier
+
+	quietAfter time.Duration // 0 means quietAfter
+	local      *localHive
+	hives      hives
+	books      books
+	aliases    aliases
+	logins     logins
+	reserved   reserved
+	splits     *splits
+	schedule   *schedule.Scheduler
+	writing    sync.Mutex // held while what she has learnt is written down
+	jobs       *job.Server[ops.Op]
+	gateway    *gateway.Gateway
+	stopper    *daemon.Stopper
+	ln         net.Listener
+	ready      chan struct{} // closed when jobs is set: a job of before a restart may run earlier
 }
 
 var _ ops.QueenHandler = (*Queen)(nil)
