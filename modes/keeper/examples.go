@@ -1,6 +1,17 @@
 package keeper
 
-// examples is what --help shows for each operation's command.
+import "strings"
+
+// exampleOf is what --help shows for an operation's command.
+func exampleOf(operation string) string {
+	text := examples[operation]
+	if strings.Contains(text, "\n  ") {
+		return "Examples:\n  " + text
+	}
+	return "Example:\n  " + text
+}
+
+// examples are the command lines for each operation.
 var examples = map[string]string{
 	"status":         "rbee status",
 	"ssh_test":       "rbee hive test --host alice@gpu1",

@@ -116,7 +116,7 @@ type HiveStart struct {
 }
 
 // Help is the example that --help shows.
-func (c *HiveStart) Help() string { return "Example:\n  " + examples[c.Op.Name()] }
+func (c *HiveStart) Help() string { return exampleOf(c.Op.Name()) }
 
 // Run starts the hive.
 func (c *HiveStart) Run(ctx context.Context, k *Keeper) error {
@@ -133,7 +133,7 @@ type HiveStop struct {
 }
 
 // Help is the example that --help shows.
-func (c *HiveStop) Help() string { return "Example:\n  " + examples[c.Op.Name()] }
+func (c *HiveStop) Help() string { return exampleOf(c.Op.Name()) }
 
 // Run stops the hive.
 func (c *HiveStop) Run(ctx context.Context, k *Keeper) error {

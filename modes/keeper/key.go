@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/dustin/go-humanize/english"
+
 	"rbee.dev/rbee/ops"
 )
 
@@ -158,10 +160,10 @@ func join[S ~string](list []S) string {
 func rates(key ops.Key) string {
 	var list []string
 	if key.RequestsPerMinute > 0 {
-		list = append(list, fmt.Sprintf("%d requests/min", key.RequestsPerMinute))
+		list = append(list, fmt.Sprintf("%d %s/min", key.RequestsPerMinute, english.PluralWord(key.RequestsPerMinute, "request", "")))
 	}
 	if key.TokensPerMinute > 0 {
-		list = append(list, fmt.Sprintf("%d tokens/min", key.TokensPerMinute))
+		list = append(list, fmt.Sprintf("%d %s/min", key.TokensPerMinute, english.PluralWord(key.TokensPerMinute, "token", "")))
 	}
 	return strings.Join(list, ", ")
 }

@@ -18,7 +18,7 @@ type Operation[O ops.Returning[R], R any] struct {
 }
 
 // Help is the example that --help shows.
-func (c *Operation[O, R]) Help() string { return "Example:\n  " + examples[c.Op.Name()] }
+func (c *Operation[O, R]) Help() string { return exampleOf(c.Op.Name()) }
 
 // Run sends the operation and shows its result.
 func (c *Operation[O, R]) Run(ctx context.Context, k *Keeper) error {

@@ -110,8 +110,8 @@ func TestEveryResultIsShownToAPerson(t *testing.T) {
 				},
 			},
 			[]string{
-				"k1 (web)           m                  4         1       30         40          1m1.5s", "k0 ", "the queen's token  none of that name  1 ", "no key ",
-				"total              -                  6         1       33         44          1m1.5s", "since 2026-11-23 12:00:00; the engines told no counts of 2 requests, whose tokens are estimated\n",
+				"k1 (web)           m         4         1       30         40          1m1.5s", "k0 ", "the queen's token  no model  1 ", "no key ",
+				"total              -         6         1       33         44          1m1.5s", "since 2026-11-23 12:00:00; the engines told no counts of 2 requests, whose tokens are estimated\n",
 			},
 		},
 		{
@@ -124,7 +124,7 @@ func TestEveryResultIsShownToAPerson(t *testing.T) {
 		},
 		{
 			ops.UsageReport{Total: ops.UsageRow{Requests: 3}, Usage: []ops.UsageRow{{Model: "m", Requests: 2}, {Requests: 1}}},
-			[]string{"MODEL              REQUESTS", "m                  2 ", "none of that name  1 ", "total              3 "},
+			[]string{"MODEL     REQUESTS", "m         2 ", "no model  1 ", "total     3 "},
 		},
 		{ops.Jobs{}, []string{"no jobs"}},
 		{

@@ -18,7 +18,7 @@ func usageTable(w io.Writer, r ops.UsageReport) {
 	by := columns(r.Usage)
 	row(w, append(by.of("KEY", "MODEL"), "REQUESTS", "ERRORS", "TOKENS IN", "TOKENS OUT", "TIME")...)
 	for _, x := range r.Usage {
-		row(w, append(by.of(keyName(x), cmp.Or(x.Model, "none of that name")), counts(x)...)...)
+		row(w, append(by.of(keyName(x), cmp.Or(x.Model, "no model")), counts(x)...)...)
 	}
 	if len(r.Usage) > 1 {
 		first, second := "total", ""
