@@ -160,7 +160,16 @@ func TestAModelGoesFromHiveToHive(t *testing.T) {
 	if said, err := w.command("model", "copy", "whole", "--to", "gpu2", "--from", "gpu1").CombinedOutput(); err != nil || !strings.Contains(string(said), "is here already") {
 		t.Errorf("once more: %v: %s", err, said)
 	}
+	w.put("gpu1", "nest/a", map[string][]byte{"nested.gguf": testdata.Tinybee()})
+	w.rbee("hive", "status", "gpu1") // which asks it
+	_, said := w.refused("worker", "spawn", "nest", "--hive", "gpu2")
+	nested := "its GGUF files lie deeper than in a folder right in the models' folder\n      move " + filepath.Join(w.models("gpu1"), "nest/a") + " into"
+	if !strings.Contains(said, "the model nest on gpu1 cannot be used: "+nested) {
+		t.Errorf("with a model that is no use there: %s", said)
+	}
 	for _, bad := range [][2]string{
+		{"nest --from gpu1 --to gpu2", "the model nest cannot be used: " + nested},
+		{"nest --to gpu2", "the model nest on gpu1 cannot be used: " + nested},
 		{"none --from gpu1 --to gpu2", `there is no model "none" on hive gpu1`},
 		{"none --to gpu2", `no other hive that is up has a model "none"`},
 		{"whole --from gpu3 --to gpu2", `there is no hive "gpu3"`},

@@ -60,8 +60,8 @@ type summed struct {
 
 // files lists a model's files for another hive. Sums are those that are known.
 func (m *models) files(id string) (ops.ModelFiles, error) {
-	model, err := m.get(id)
-	if model, err = usable(model, err); err != nil {
+	model, err := m.named(id)
+	if err != nil {
 		return ops.ModelFiles{}, err
 	}
 	names, beside, err := m.names(id)

@@ -316,14 +316,7 @@ func (m *models) choose(ctx context.Context, id string) (ops.Model, error) {
 		return ops.Model{}, err
 	}
 	if id != "" {
-		model, err := m.get(id)
-		if ops.CodeOf(err) == ops.CodeInvalid {
-			err = m.missing(id) // whatever it is, it names no model
-		}
-		if other, ok := m.other(id); err != nil && ok {
-			model, err = other, nil
-		}
-		return usable(model, err)
+		return m.named(id)
 	}
 	var best ops.Model
 	for _, model := range m.list() {
@@ -336,6 +329,18 @@ func (m *models) choose(ctx context.Context, id string) (ops.Model, error) {
 		return best, nil
 	}
 	return usable(m.get(testdata.TinybeeName))
+}
+
+// named returns the model called id, which can be used.
+func (m *models) named(id string) (ops.Model, error) {
+	model, err := m.get(id)
+	if ops.CodeOf(err) == ops.CodeInvalid {
+		err = m.missing(id) // whatever it is, it names no model
+	}
+	if other, ok := m.other(id); err != nil && ok {
+		model, err = other, nil
+	}
+	return usable(model, err)
 }
 
 func usable(model ops.Model, err error) (ops.Model, error) {

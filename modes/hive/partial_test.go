@@ -39,6 +39,21 @@ func TestWhatIsBegunIsGoneOnWithByTheCommandThatBeganIt(t *testing.T) {
 	}
 }
 
+func TestAnotherHiveHearsWhyAModelCannotBeHad(t *testing.T) {
+	m := newModels(t)
+	m.begins(t, "tiny", "hf:bees/tiny:tiny-Q8_0.gguf")
+	m.put(t, "nest/a/x.gguf", testdata.Tinybee())
+	for id, want := range map[string][2]string{
+		"tiny": {"the model tiny cannot be used: it has come in part only: 60 B of 100 B", "goes on from there"},
+		"nest": {"the model nest cannot be used: its GGUF files lie deeper", "move " + filepath.Join(m.dir, "nest", "a")},
+		"none": {`there is no model "none" on hive localhost`, "shows the models"},
+	} {
+		if _, err := m.files(id); err == nil || !strings.HasPrefix(err.Error(), want[0]) || !strings.Contains(ops.AsError(err).Hint, want[1]) {
+			t.Errorf("%s: %v (%s)", id, err, ops.AsError(err).Hint)
+		}
+	}
+}
+
 func TestWhatHadComeFromElsewhereIsNotRemovedWithoutAWord(t *testing.T) {
 	m := newModels(t)
 	m.begins(t, "tiny", "https://host/tiny.gguf")

@@ -74,6 +74,9 @@ func (q *Queen) having(ctx context.Context, o ops.ModelCopy, to string) (string,
 	if from == "" {
 		have = slices.DeleteFunc(have, func(id string) bool { return id == to })
 		if len(have) == 0 {
+			if err := q.books.unusable(o.Model, to); err != nil {
+				return "", err
+			}
 			e := ops.Errorf(ops.CodeNotFound, "no other hive that is up has a model %q", o.Model)
 			e.Field = "model"
 			return "", e.WithHint("`rbee model list` shows which hives have which")
@@ -86,6 +89,21 @@ func (q *Queen) having(ctx context.Context, o ops.ModelCopy, to string) (string,
 	}
 	_, err = q.reach(ctx, from)
 	return from, err
+}
+
+// unusable is the error of a model that hives have, others than the one called except,
+// and that cannot be used there, as one that is being downloaded; nil where none has it.
+func (b *books) unusable(model, except string) error {
+	list := slices.DeleteFunc(b.models(), func(m ops.Model) bool {
+		return m.Error == "" || m.HiveID == except || m.ID != model && m.ID != model+".gguf"
+	})
+	if len(list) == 0 {
+		return nil
+	}
+	m := slices.MinFunc(list, likelier)
+	e := ops.Errorf(ops.CodeNotFound, "the model %s on %s cannot be used: %s", m.ID, m.HiveID, m.Error)
+	e.Field = "model"
+	return e.WithHint("%s", m.Hint)
 }
 
 // bringModel sees that a hive has a model, where another one has it and this one

@@ -125,7 +125,11 @@ func (q *Queen) lacksModel(ctx context.Context, hive, name string) error {
 	case err == nil:
 		return nil
 	case hive != "": // whose disk may have it since a moment ago
-		return q.lacksOnDisk(ctx, hive, model)
+		lacks := q.lacksOnDisk(ctx, hive, model)
+		if elsewhere := q.books.unusable(model, hive); lacks != nil && elsewhere != nil {
+			return elsewhere // why it does not come from there
+		}
+		return lacks
 	case !up || (fleet{q}).JustPut(ctx, model):
 		return nil
 	}

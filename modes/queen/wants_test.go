@@ -20,6 +20,14 @@ func TestOnlyUsableModelsOfHivesThatAreUpAreOffered(t *testing.T) {
 	if got := b.with("bee"); len(got) != 3 || got[0] != ops.LocalHive || got[1] != "gpu1" {
 		t.Errorf("it is on %v", got)
 	}
+	if err := b.unusable("bee", ""); err == nil || err.Error() != "model: the model bee on bad cannot be used: cut off" {
+		t.Errorf("where it is no use: %v", err)
+	}
+	for model, except := range map[string]string{"bee": "bad", "other": ""} {
+		if err := b.unusable(model, except); err != nil {
+			t.Errorf("%s, but not on %q: %v", model, except, err)
+		}
+	}
 	if got := b.having("elsewhere", "ab"); len(got) != 3 {
 		t.Errorf("offered are %+v", got)
 	}
