@@ -51,6 +51,10 @@ func hub(t *testing.T) (url string, fetched *atomic.Int32) {
 func TestAModelIsBroughtByTheRequestForIt(t *testing.T) {
 	url, fetched := hub(t)
 	p := newPlace(t, "HF_ENDPOINT="+url, "RBEE_AUTO_DOWNLOAD=1")
+	none, err := p.command("worker", "spawn", "hf:bees/tiny", "--device", "cuda:99").CombinedOutput()
+	if said := string(none); err == nil || !strings.Contains(said, `--device: there is no device "cuda:99" on hive localhost`) || !strings.Contains(said, "it has: cpu") || fetched.Load() > 0 {
+		t.Errorf("for a device that none has, after %d requests: %s", fetched.Load(), said)
+	}
 	c := newOpenAI(p)
 	answer, err := http.Post("http://"+p.record("queen").Address+"/v1/completions", "application/json", //nolint:noctx // as a person's client does
 		strings.NewReader(`{"model":"hf:bees/tiny","prompt":"Once","max_tokens":3,"temperature":0,"stream":true}`))

@@ -247,14 +247,14 @@ func (q *Queen) plainly(ctx context.Context, o ops.HiveOp) (ops.HiveOp, error) {
 			return o, nil
 		}
 		q.schedule.Bring(toChoose(ctx, o))
-		m, err := q.bring(ctx, o.Model, o.HiveID)
+		m, err := q.bring(ctx, o.Model, o.HiveID, o.Device)
 		o.Model = m.ID
 		return o, err
 	case ops.WorkerSpawn:
 		if o.Model = q.meant(o.Model); !ops.IsModelReference(o.Model) {
 			return o, nil
 		}
-		m, err := q.bring(ctx, o.Model, o.HiveID)
+		m, err := q.bring(ctx, o.Model, o.HiveID, o.Device)
 		o.Model = m.ID
 		return o, err
 	case ops.ModelGet:

@@ -12,8 +12,9 @@ import (
 
 // bring returns the model that a reference means: one that hive has, or any hive for
 // "", or else one that another has, which whoever needs it carries there. Where none
-// has it, it is downloaded if the queen may do that by itself.
-func (q *Queen) bring(ctx context.Context, reference, hive string) (ops.Model, error) {
+// has it, it is downloaded if the queen may do that by itself, onto one with the device
+// that it is to run on; "" is any.
+func (q *Queen) bring(ctx context.Context, reference, hive, device string) (ops.Model, error) {
 	if _, _, err := ops.HubReference(reference); err != nil {
 		return ops.Model{}, err
 	}
@@ -40,7 +41,7 @@ func (q *Queen) bring(ctx context.Context, reference, hive string) (ops.Model, e
 		e.Field = "model"
 		return ops.Model{}, e.WithHint("`rbee model download%s %s` brings it; `rbee queen serve --auto-download`, or RBEE_AUTO_DOWNLOAD=1 before the queen starts, lets requests bring models", ops.HiveFlag(hive), reference)
 	}
-	return q.download(ctx, reference, hive)
+	return q.download(ctx, reference, hive, device)
 }
 
 // unusable is the error of a model that is there and cannot be used, as one that is
@@ -120,5 +121,5 @@ func (f fleet) Aliases() map[string]string { return f.aliases.get() }
 
 // Bring returns the model that a reference means, downloaded if need be.
 func (f fleet) Bring(ctx context.Context, reference string) (ops.Model, error) {
-	return f.bring(ops.As(ctx, "queen"), reference, "")
+	return f.bring(ops.As(ctx, "queen"), reference, "", "")
 }

@@ -42,7 +42,7 @@ func TestWhatIsThereNeedsNoDownload(t *testing.T) {
 	q := &Queen{books: books{hives: map[string]*entry{"localhost": {state: ops.HiveUp, snapshot: ops.HiveSnapshot{Models: []ops.Model{
 		{ID: "broken", Source: "hf:bees/tiny:a-Q8_0.gguf", Error: "cut off"}, {ID: "whole", HiveID: "localhost", Source: "hf:bees/tiny:b-Q8_0.gguf"},
 	}}}}}}
-	m, err := q.bring(t.Context(), "hf:bees/tiny", "")
+	m, err := q.bring(t.Context(), "hf:bees/tiny", "", "")
 	if err != nil || m.ID != "whole" {
 		t.Errorf("%+v, %v", m, err)
 	}
@@ -51,18 +51,18 @@ func TestWhatIsThereNeedsNoDownload(t *testing.T) {
 		ops.Model{ID: "usual", HiveID: "localhost", Source: "hf:bees/tiny:b-q4_k_m.gguf", AddedAt: long},
 		ops.Model{ID: "big", HiveID: "localhost", Source: "hf:bees/two:b-F16.gguf", AddedAt: long}, ops.Model{ID: "last", HiveID: "localhost", Source: "hf:bees/two:b-Q8_0.gguf", AddedAt: now})
 	for reference, want := range map[string]string{"hf:bees/tiny": "usual", "hf:bees/tiny:Q8_0": "whole", "hf:bees/two": "last", "hf:bees/two:F16": "big"} {
-		if m, err := q.bring(t.Context(), reference, ""); err != nil || m.ID != want {
+		if m, err := q.bring(t.Context(), reference, "", ""); err != nil || m.ID != want {
 			t.Errorf("%s is %+v, %v", reference, m, err)
 		}
 	}
 	q.books.hives["localhost"].snapshot.Models = append(q.books.hives["localhost"].snapshot.Models, ops.Model{
 		ID: "coming", HiveID: "localhost", Source: "hf:bees/three:c-Q8_0.gguf", Error: "it is being downloaded", Hint: "`this` shows how far it is",
 	})
-	_, err = q.bring(t.Context(), "hf:bees/three", "")
+	_, err = q.bring(t.Context(), "hf:bees/three", "", "")
 	if e := ops.AsError(err); e.Code != ops.CodeNotFound || e.Message != "the model hf:bees/three is coming on localhost, which cannot be used: it is being downloaded" || e.Hint != "`this` shows how far it is" {
 		t.Errorf("what is being downloaded: %v (%s)", err, e.Hint)
 	}
-	_, err = q.bring(t.Context(), "hf:bees/other", "")
+	_, err = q.bring(t.Context(), "hf:bees/other", "", "")
 	if e := ops.AsError(err); e.Code != ops.CodeNotFound || !strings.Contains(e.Hint, "`rbee model download hf:bees/other` brings it") || !strings.Contains(e.Hint, "RBEE_AUTO_DOWNLOAD") {
 		t.Errorf("what is nowhere: %v (%s)", err, e.Hint)
 	}
@@ -89,11 +89,11 @@ func TestAHiveNeedsNoDownloadOfWhatAnotherHas(t *testing.T) {
 		{"hf:bees/big:Q8_0", "", "big-Q8_0"},
 		{"hf:bees/big:Q8_0", "gpu2", "big-Q8_0"},
 	} {
-		if m, err := q.bring(t.Context(), tt.reference, tt.hive); err != nil || m.ID != tt.want {
+		if m, err := q.bring(t.Context(), tt.reference, tt.hive, ""); err != nil || m.ID != tt.want {
 			t.Errorf("%s on %q is %+v, %v", tt.reference, tt.hive, m, err)
 		}
 	}
-	_, err := q.bring(t.Context(), "hf:bees/tiny:Q8_0", "gpu2")
+	_, err := q.bring(t.Context(), "hf:bees/tiny:Q8_0", "gpu2", "")
 	if e := ops.AsError(err); e.Code != ops.CodeConflict || !strings.Contains(e.Hint, "--hive gpu2 hf:bees/tiny:Q8_0 --name") {
 		t.Errorf("where another model is called so: %v (%s)", err, e.Hint)
 	}

@@ -16,7 +16,7 @@ import (
 // download brings the model that a reference means onto a hive: the one that is
 // named, or for "" the roomiest. Where that has no room on its disk, or cannot be
 // reached, the next one is tried. What was chosen between is remembered.
-func (q *Queen) download(ctx context.Context, reference, named string) (ops.Model, error) {
+func (q *Queen) download(ctx context.Context, reference, named, device string) (ops.Model, error) {
 	_, err := q.asked(named)
 	if err == nil {
 		err = q.refuseDrained(named)
@@ -39,7 +39,11 @@ func (q *Queen) download(ctx context.Context, reference, named string) (ops.Mode
 			return ops.Model{}, failed
 		}
 		if failed != nil {
-			ops.Warn(ctx, "model_bring", "%v; trying %s", failed, chosen)
+			ops.Warn(ctx, "model_bring", "%s; trying %s", ops.AsError(failed).Message, chosen)
+		}
+		if failed = q.lacksDevice(ctx, chosen, device); failed != nil {
+			lost[chosen] = ops.Considered{Reason: "device", Why: "it has no device " + device}
+			continue
 		}
 		told.Decided(ops.Decision{At: time.Now().UTC(), Outcome: ops.DecidedDownload, HiveID: chosen, Hives: seen})
 		m, reached, err := q.downloadOnto(ctx, chosen, reference)
@@ -57,6 +61,40 @@ func (q *Queen) download(ctx context.Context, reference, named string) (ops.Mode
 			lost[chosen] = ops.Considered{Reason: "down", Why: "the hive does not answer"}
 		}
 	}
+}
+
+// lacksDevice is the error of a hive that has not got a device: before the model comes
+// that is to run on it. What a hive does not tell is left to the worker's start.
+func (q *Queen) lacksDevice(ctx context.Context, hive, device string) error {
+	snapshot, up := q.books.snapshot(hive)
+	if device == "" || device == "auto" || up && hasDevices(snapshot, device) {
+		return nil
+	}
+	snapshot, err := q.probe(ctx, hive, look{First: true}) // the cards' drivers may have held up the first look
+	if err != nil || hasDevices(snapshot, device) {
+		return nil
+	}
+	e := ops.Errorf(ops.CodeNotFound, "there is no device %q on hive %s", device, hive).WithHint("it has: %s", deviceIDs(snapshot))
+	e.Field = "device"
+	return e
+}
+
+// hasDevices reports whether a hive has all of those, with commas between them.
+func hasDevices(s ops.HiveSnapshot, ids string) bool {
+	for id := range strings.SplitSeq(ids, ",") {
+		if id != "cpu" && !slices.ContainsFunc(s.Hive.Devices, func(d ops.Device) bool { return d.ID == id }) {
+			return false
+		}
+	}
+	return true
+}
+
+func deviceIDs(s ops.HiveSnapshot) string {
+	ids := make([]string, len(s.Hive.Devices))
+	for i, d := range s.Hive.Devices {
+		ids[i] = d.ID
+	}
+	return strings.Join(ids, ", ")
 }
 
 // downloadOnto has a hive download the model; reached says that it could be asked.

@@ -43,6 +43,18 @@ func TestHivesLoseADownloadForAReason(t *testing.T) {
 	}
 }
 
+func TestAHiveHasDevicesWhereItHasAllOfThem(t *testing.T) {
+	s := ops.HiveSnapshot{Hive: ops.Hive{Devices: []ops.Device{{ID: "cpu"}, {ID: "cuda:0"}, {ID: "cuda:1"}}}}
+	for ids, want := range map[string]bool{"cpu": true, "cuda:0": true, "cuda:0,cuda:1": true, "cuda:2": false, "cuda:1,cuda:2": false, "metal": false} {
+		if got := hasDevices(s, ids); got != want {
+			t.Errorf("%s: %t", ids, got)
+		}
+	}
+	if got := deviceIDs(s); got != "cpu, cuda:0, cuda:1" {
+		t.Errorf("it has %s", got)
+	}
+}
+
 func inWords(list []ops.Considered) (lines []string) {
 	for _, c := range list {
 		lines = append(lines, c.HiveID+" "+map[bool]string{true: "true", false: "false"}[c.Chosen]+" "+c.Reason+": "+c.Why)
@@ -79,7 +91,7 @@ func TestAModelIsBroughtToTheNextHiveWhereOneHasNoRoom(t *testing.T) {
 				q.schedule.DrainHive(id, tt.drained)
 			}
 			q.schedule.Bring(schedule.Request{Job: "it", Model: "hf:o/r"})
-			m, err := q.bring(t.Context(), "hf:o/r", "")
+			m, err := q.bring(t.Context(), "hf:o/r", "", "")
 			if m.HiveID != tt.lands || err == nil != (tt.err == "") || err != nil && !strings.Contains(err.Error(), tt.err) {
 				t.Errorf("it is %+v, %v", m, err)
 			}

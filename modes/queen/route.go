@@ -127,14 +127,7 @@ func (q *Queen) orElsewhere(o ops.HiveOp, err error) error {
 	if e == nil || e.Code != ops.CodeNotFound || e.Field != "device" || o.Hive() != "" || device == "" {
 		return err
 	}
-	have := q.books.whose(func(s ops.HiveSnapshot) bool {
-		for id := range strings.SplitSeq(device, ",") {
-			if !slices.ContainsFunc(s.Hive.Devices, func(d ops.Device) bool { return d.ID == id }) {
-				return false
-			}
-		}
-		return true
-	})
+	have := q.books.whose(func(s ops.HiveSnapshot) bool { return hasDevices(s, device) })
 	switch {
 	case len(have) > 0:
 		return e.WithHint("it is on %s: add --hive %s", strings.Join(have, " and "), have[0])
