@@ -3,7 +3,6 @@ package fetch
 import (
 	"bytes"
 	"context"
-	"errors"
 	"io"
 	"net/http"
 
@@ -41,9 +40,17 @@ func (f File) doubted(hint string) string {
 }
 
 // Text gets what is at a URL and not longer than most bytes, as a list or an
-// answer of an API. It is asked for once; what the server denies, has not or
-// cannot give now is an error of that code.
-func (f *Fetcher) Text(ctx context.Context, what File, most int64) ([]byte, error) {
+// answer of an API. A server that cannot give it now is asked again; what it denies,
+// or has not, is an error of that code.
+func (f *Fetcher) Text(ctx context.Context, what File, most int64) (text []byte, err error) {
+	err = f.retry(ctx, func() error {
+		text, err = f.textOnce(ctx, what, most)
+		return err
+	})
+	return text, err
+}
+
+func (f *Fetcher) textOnce(ctx context.Context, what File, most int64) ([]byte, error) {
 	p := f.patience(ctx, what.URL, nil)
 	defer p.end()
 	answer, err := f.send(p.ctx, what.URL, what, http.Header{"Accept": {"application/json, text/plain, */*"}})
@@ -52,9 +59,6 @@ func (f *Fetcher) Text(ctx context.Context, what File, most int64) ([]byte, erro
 	}
 	defer answer.Body.Close() //nolint:errcheck // it was only read
 	if err := refusal(answer, what); err != nil {
-		if a, ok := errors.AsType[*again](err); ok {
-			err = hinted(a.err)
-		}
 		return nil, err
 	}
 	text, err := io.ReadAll(io.LimitReader(p.reader(answer.Body), most+1))

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"rbee.dev/rbee/modes/hive/fetch"
@@ -43,5 +44,22 @@ func TestATextComesOrSaysWhyNot(t *testing.T) {
 		if !strings.Contains(err.Error(), want.says) {
 			t.Errorf("%s: %v", path, err)
 		}
+	}
+}
+
+func TestATextIsAskedForAgainWhereTheServerWantsAMomentsPeace(t *testing.T) {
+	var asked atomic.Int32
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		if asked.Add(1) == 1 {
+			w.Header().Set("Retry-After", "1")
+			w.WriteHeader(http.StatusTooManyRequests)
+			return
+		}
+		_, _ = w.Write([]byte("b11669"))
+	}))
+	t.Cleanup(s.Close)
+	text, err := newFetcher(t, quick()).Text(t.Context(), fetch.File{URL: s.URL}, 100)
+	if err != nil || string(text) != "b11669" || asked.Load() != 2 {
+		t.Errorf("got %q, %v, after %d requests", text, err, asked.Load())
 	}
 }
