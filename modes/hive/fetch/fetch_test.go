@@ -183,6 +183,8 @@ func TestWhatCannotBeRightIsRefusedAndNothingStays(t *testing.T) {
 		{"nothing, without ranges", func(s *server, _ *fetch.File) { s.data, s.noRange = nil, true }, ops.CodeUnavailable, "it is empty"},
 		{"a page", answering(http.StatusOK, "Content-Type", "text/html"), ops.CodeUnavailable, "is a web page"},
 		{"busy for an hour", answering(http.StatusTooManyRequests, "Retry-After", "3600"), ops.CodeUnavailable, "the server answers 429 Too Many Requests and asks to be left alone for 1h"},
+		{"busy for a year", answering(http.StatusTooManyRequests, "Retry-After", time.Now().Add(400*24*time.Hour).UTC().Format(http.TimeFormat)), ops.CodeUnavailable, "asks to be left alone for 400 days"},
+		{"busy for ever", answering(http.StatusServiceUnavailable, "Retry-After", "99999999999"), ops.CodeUnavailable, "asks to be left alone for years"},
 		{"round in circles", func(s *server, _ *fetch.File) {
 			s.before = func(w http.ResponseWriter, r *http.Request) bool {
 				http.Redirect(w, r, "/x.gguf?again=yes", http.StatusFound)
@@ -322,13 +324,26 @@ func (r rewriting) RoundTrip(q *http.Request) (*http.Response, error) {
 
 func TestWhatADownloadWasSentOnToIsNamedWhereItFails(t *testing.T) {
 	s := newServer(t, 1000)
-	answering(http.StatusForbidden)(s, nil)
+	host := strings.TrimPrefix(s.URL, "http://")
 	hub := httptest.NewServer(http.RedirectHandler(s.URL+"/cdn", http.StatusFound))
 	t.Cleanup(hub.Close)
-	_, err := newFetcher(t, quick()).Fetch(t.Context(), fetch.File{URL: hub.URL + "/x", Size: -1}, filepath.Join(t.TempDir(), "x"), unseen)
-	wantCode(t, err, ops.CodeDenied)
-	if want := hub.URL + "/x (sent on to " + strings.TrimPrefix(s.URL, "http://") + ")"; !strings.Contains(err.Error(), want) {
-		t.Errorf("%v does not say %q", err, want)
+	for _, c := range []struct {
+		spoil func(*server, *fetch.File)
+		code  ops.Code
+		says  string
+		hint  string
+	}{
+		{answering(http.StatusForbidden), ops.CodeDenied, "it was sent on to " + host + ", which answers 403 Forbidden", "the link has expired, or a proxy or firewall keeps the hive from " + host},
+		{answering(http.StatusForbidden, "X-Error-Code", "GatedRepo"), ops.CodeDenied, hub.URL + "/x (sent on to " + host + ") is not given to everybody", "ask for access"},
+		{answering(http.StatusUnauthorized), ops.CodeDenied, "(sent on to " + host + ") is not given to everybody", "ask for access"}, // as a mirror's that sends on to the Hub
+		{answering(http.StatusNotFound), ops.CodeNotFound, hub.URL + "/x (sent on to " + host + ")", ""},
+	} {
+		c.spoil(s, nil)
+		_, err := newFetcher(t, quick()).Fetch(t.Context(), fetch.File{URL: hub.URL + "/x", Size: -1, Access: "ask for access"}, filepath.Join(t.TempDir(), "x"), unseen)
+		wantCode(t, err, c.code)
+		if !strings.Contains(err.Error(), c.says) || !strings.Contains(ops.AsError(err).Hint, c.hint) {
+			t.Errorf("%v (%s) does not say %q and %q", err, ops.AsError(err).Hint, c.says, c.hint)
+		}
 	}
 }
 

@@ -40,9 +40,9 @@ func TestWhatIsMissingIsWhatWasNotAdded(t *testing.T) {
 func TestAServerSaysHowLongItWantsToBeLeftAlone(t *testing.T) {
 	now := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
 	for value, want := range map[string]time.Duration{
-		"7": 7 * time.Second, "0": 0, "-5": 0, "": 0, "soon": 0, "999999999999": 1e6 * time.Second, "3600": time.Hour,
+		"7": 7 * time.Second, "0": 0, "-5": 0, "": 0, "soon": 0, "999999999999": never, "3600": time.Hour,
 		"Mon, 23 Nov 2026 12:00:30 GMT": 30 * time.Second, // by the server's clock: another than ours only changes the pause
-		"Mon, 23 Nov 2026 11:00:00 GMT": 0, "Tue, 24 Nov 2026 12:00:00 GMT": 24 * time.Hour, "Tue, 24 Nov 2126 12:00:00 GMT": 1e6 * time.Second,
+		"Mon, 23 Nov 2026 11:00:00 GMT": 0, "Tue, 24 Nov 2026 12:00:00 GMT": 24 * time.Hour, "Tue, 24 Nov 2126 12:00:00 GMT": never,
 	} {
 		if got := retryAfter(value, now); got != want {
 			t.Errorf("%q: %s, want %s", value, got, want)

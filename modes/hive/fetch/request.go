@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"mime"
 	"net/http"
 	"net/netip"
@@ -220,16 +221,25 @@ func refusal(answer *http.Response, what File) error {
 		return ops.Errorf(ops.CodeNotFound, "there is nothing at %s (%s)", shown, answer.Status).
 			WithHint("%s", what.doubted("is the address right? A browser shows what there is"))
 	case code == http.StatusUnauthorized || code == http.StatusForbidden:
-		hint := what.Access
-		if hint == "" {
-			hint = "download it in a browser, then `rbee model download` the file"
-		}
-		return ops.Errorf(ops.CodeDenied, "%s is not given to everybody (%s)", shown, answer.Status).WithHint("%s", hint)
+		return denied(answer, what, shown)
 	case code == http.StatusTooManyRequests || code == http.StatusRequestTimeout || code >= 500:
 		return busy(answer, shown)
 	default:
 		return ops.Errorf(ops.CodeUnavailable, "download %s: the server answers %s", shown, answer.Status).WithHint("%s", what.doubted(elsewhere))
 	}
+}
+
+// denied is the error of a server that does not give the file to this hive. Of one that
+// another has sent on to, by a link that holds all that it asks for, that is not for
+// want of access, unless it says so.
+func denied(answer *http.Response, what File, shown string) error {
+	at := answer.Request.URL.Host
+	if answer.StatusCode == http.StatusForbidden && at != "" && at != hostOf(what.URL) && answer.Header.Get("X-Error-Code") == "" {
+		return ops.Errorf(ops.CodeDenied, "download %s: it was sent on to %s, which answers %s", Shown(what.URL), at, answer.Status).
+			WithHint("%s gave that link, so it is not access that is missing: the link has expired, or a proxy or firewall keeps the hive from %s; try again, or from another network", hostOf(what.URL), at)
+	}
+	hint := cmp.Or(what.Access, "download it in a browser, then `rbee model download` the file")
+	return ops.Errorf(ops.CodeDenied, "%s is not given to everybody (%s)", shown, answer.Status).WithHint("%s", hint)
 }
 
 // longestPause is how long a server is left alone that asks for it. For one that
@@ -243,25 +253,38 @@ func busy(answer *http.Response, shown string) error {
 	if after == 0 {
 		return &again{err: err}
 	}
-	err = ops.Errorf(ops.CodeUnavailable, "%w and asks to be left alone for %s", err, ops.Shortly(after.Round(time.Second)))
+	err = ops.Errorf(ops.CodeUnavailable, "%w and asks to be left alone for %s", err, readable(after))
 	if after > longestPause {
 		return final{err.WithHint("rbee does not wait that long: give the same command again then")}
 	}
 	return &again{err: err, after: after}
 }
 
+// readable is how long a server wants to be left alone, for a person.
+func readable(d time.Duration) string {
+	switch day := 24 * time.Hour; {
+	case d >= never:
+		return "years"
+	case d >= 2*day:
+		return fmt.Sprintf("%d days", d.Round(day)/day)
+	}
+	return ops.Shortly(d.Round(time.Second))
+}
+
+// never is the longest time that a server is read to ask for.
+const never = 100 * 365 * 24 * time.Hour
+
 // retryAfter reads the header of that name: seconds, or a date (RFC 9110,
 // 10.2.3).
 func retryAfter(value string, now time.Time) time.Duration {
-	const most = 1e6 // seconds; what is longer is as good as never
 	if seconds, err := strconv.Atoi(value); err == nil {
-		return time.Duration(max(0, min(seconds, most))) * time.Second
+		return time.Duration(max(0, min(seconds, int(never/time.Second)))) * time.Second
 	}
 	at, err := http.ParseTime(value)
 	if err != nil {
 		return 0
 	}
-	return min(max(0, at.Sub(now)), most*time.Second)
+	return min(max(0, at.Sub(now)), never)
 }
 
 // contentRange reads "bytes FROM-LAST/TOTAL" (RFC 9110, 14.4); total is -1 for
