@@ -63,8 +63,12 @@ func (s *Server[O]) Mount(method, path string, h http.Handler) {
 }
 
 func (s *Server[O]) getHealth(c echo.Context) error {
+	status := ops.HealthOK
+	if s.gone.Load() {
+		status = ops.HealthStopping
+	}
 	return c.JSON(http.StatusOK, ops.Health{
-		Status: "ok", Mode: s.Mode, Version: s.Version, Build: s.Build, PID: os.Getpid(),
+		Status: status, Mode: s.Mode, Version: s.Version, Build: s.Build, PID: os.Getpid(),
 	})
 }
 

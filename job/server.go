@@ -109,9 +109,9 @@ type Server[O ops.Op] struct {
 
 	mu       sync.Mutex
 	jobs     map[string]*job
-	finished []*job // those of jobs that have ended, oldest first
-	lookups  int    // how many of those are lookups, see [ops.IsLookup]
-	gone     bool   // no job is taken any more
+	finished []*job      // those of jobs that have ended, oldest first
+	lookups  int         // how many of those are lookups, see [ops.IsLookup]
+	gone     atomic.Bool // no job is taken any more
 }
 
 // NewServer reads the folder of the jobs' logs: finished jobs are remembered,
@@ -176,7 +176,7 @@ func (s *Server[O]) submit(o O, id string, by Caller) (*job, error) {
 		e.Field = "job_id"
 		return nil, e
 	}
-	if s.gone {
+	if s.gone.Load() {
 		return nil, ops.Errorf(ops.CodeUnavailable, "the %s is stopping and takes no more jobs", s.Mode).WithHint("%s", s.Again)
 	}
 	head := header{ID: id, Operation: o.Name(), Op: text, By: by.ID, CreatedAt: time.Now().UTC()}

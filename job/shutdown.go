@@ -35,12 +35,17 @@ func (s *Server[O]) Stop(ctx context.Context) error {
 	return err
 }
 
+// TakeNoMore refuses further jobs, which /health tells, before those that run end.
+func (s *Server[O]) TakeNoMore() {
+	s.mu.Lock() // none is being taken then
+	defer s.mu.Unlock()
+	s.gone.Store(true)
+}
+
 // endWork takes no more jobs, ends the context of those that run with cause,
 // and waits for their work.
 func (s *Server[O]) endWork(ctx context.Context, cause error) error {
-	s.mu.Lock()
-	s.gone = true
-	s.mu.Unlock()
+	s.TakeNoMore()
 	s.endBase(cause)
 	idle := make(chan struct{})
 	go func() { // ends with the last job

@@ -57,6 +57,9 @@ func TestStoppingCancelsWhatRuns(t *testing.T) {
 	if len(got) != 3 || got[1].data != `{"code":"cancelled","message":"the test is stopping","hint":"start it again"}` || got[2].data != "[CANCELLED]" {
 		t.Errorf("events %v, want the token, the error and the end", got)
 	}
+	if status, text := d.request(http.MethodGet, "/health", ""); status != http.StatusOK || !strings.Contains(text, `"status":"stopping"`) {
+		t.Errorf("its health is %d %s", status, text)
+	}
 	if status, text := d.request(http.MethodPost, "/v1/jobs", infer); status != http.StatusServiceUnavailable || !strings.Contains(text, `"hint":"start it again"`) {
 		t.Errorf("a job for a stopped daemon: %d %s", status, text)
 	}

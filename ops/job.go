@@ -55,10 +55,16 @@ type Accepted struct {
 	SSEURL string `json:"sse_url"` // path of the event stream on the same server
 }
 
+// What a daemon says of itself in [Health].
+const (
+	HealthOK       = "ok"
+	HealthStopping = "stopping" // it takes no more jobs
+)
+
 // Health is the answer to GET /health. Version and Build tell a keeper whether
 // it is of the same build as the daemon.
 type Health struct {
-	Status  string `json:"status"`  // "ok"
+	Status  string `json:"status"`  // [HealthOK] or [HealthStopping]
 	Mode    string `json:"mode"`    // queen, hive or worker
 	Version string `json:"version"` // release, as 0.1.0
 	Build   string `json:"build"`   // first 12 hex digits of the binary's SHA-256

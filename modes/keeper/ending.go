@@ -31,9 +31,36 @@ func (k *Keeper) hangs(ctx context.Context, record daemon.Record) (hung, stoppin
 	defer c.Close()
 	asking, cancel := context.WithTimeout(ctx, answerWithin)
 	defer cancel()
-	_, err := c.Health(asking)
+	h, err := c.Health(asking)
 	failed := err != nil && ctx.Err() == nil
-	return failed && asking.Err() != nil, failed && errors.Is(err, syscall.ECONNREFUSED)
+	return failed && asking.Err() != nil, h.Status == ops.HealthStopping || failed && errors.Is(err, syscall.ECONNREFUSED)
+}
+
+// outlived reports whether err came of this account's queen while she was ending, and
+// waits until she has ended: the next one may be asked.
+func (k *Keeper) outlived(ctx context.Context, err error) bool {
+	if k.Queen != "" || ctx.Err() != nil || ops.CodeOf(err) != ops.CodeUnavailable || errors.Is(err, transport.ErrUnreachable) {
+		return false
+	}
+	record, runs := k.running()
+	if !runs {
+		return true
+	}
+	_, stopping := k.hangs(ctx, record)
+	return stopping && k.outlive(ctx, record) == nil
+}
+
+// outlive waits for the end of a queen that takes nothing any more.
+func (k *Keeper) outlive(ctx context.Context, record daemon.Record) error {
+	if record.Alive() {
+		k.say("keeper: waiting for the end of the queen that is stopping, pid %d", record.PID)
+	}
+	ctx, cancel := context.WithTimeout(ctx, stopWithin)
+	defer cancel()
+	if err := daemon.WaitEnd(ctx, record.Process); err != nil {
+		return unreachable("the queen, process %d, is stopping and has not ended", record.PID).WithHint(hungHint)
+	}
+	return nil
 }
 
 // tokenGone is the error of a queen that runs while the file with its token is gone.

@@ -3,6 +3,7 @@ package keeper
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -10,6 +11,7 @@ import (
 	"os"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"time"
 	"unicode"
 
@@ -125,7 +127,13 @@ func (k *Keeper) own(record daemon.Record) transport.Options {
 func (k *Keeper) redial(ctx context.Context, network, _ string) (net.Conn, error) {
 	for range 20 {
 		if record, ok := k.running(); ok {
-			return (&net.Dialer{}).DialContext(ctx, network, record.Dial())
+			conn, err := (&net.Dialer{}).DialContext(ctx, network, record.Dial())
+			if !errors.Is(err, syscall.ECONNREFUSED) {
+				return conn, err
+			}
+			if err := k.outlive(ctx, record); err != nil { // she takes nothing any more
+				return nil, err
+			}
 		}
 		select {
 		case <-ctx.Done():

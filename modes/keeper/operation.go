@@ -44,14 +44,23 @@ func do[R any](ctx context.Context, k *Keeper, o ops.Returning[R]) error {
 // goes, hands tokens to see, and returns the result. When ctx ends, the job is
 // cancelled.
 func (k *Keeper) Do(ctx context.Context, o ops.Op, id string, see func(transport.Received) error) (json.RawMessage, error) {
+	if id == "" {
+		id = rand.Text()
+	}
+	raw, err := k.ask(ctx, o, id, see)
+	if err != nil && k.outlived(ctx, err) {
+		return k.ask(ctx, o, id, see)
+	}
+	return raw, err
+}
+
+// ask is Do of the queen that there is.
+func (k *Keeper) ask(ctx context.Context, o ops.Op, id string, see func(transport.Received) error) (json.RawMessage, error) {
 	c, err := k.client(ctx)
 	if err != nil {
 		return nil, err
 	}
 	defer c.Close()
-	if id == "" {
-		id = rand.Text()
-	}
 	story := k.newStory()
 	defer story.close()
 	begun := false

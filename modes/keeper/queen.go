@@ -70,7 +70,7 @@ func (QueenStatus) Run(ctx context.Context, k *Keeper) error {
 		s.Address, s.PID, s.Version, s.Build, s.StartedAt = record.Address, record.PID, record.Version, record.Build, &record.StartedAt
 		k.compare(record)
 		if s.Hung, s.Stopping = k.hangs(ctx, record); !s.Hung && !s.Stopping {
-			s.Drained = k.drained(ctx, record)
+			s.Drained, s.Stopping = k.drained(ctx, record)
 		}
 	}
 	if err := k.showQueen(s); err != nil {
@@ -87,18 +87,21 @@ func (QueenStatus) Run(ctx context.Context, k *Keeper) error {
 	return nil
 }
 
-// drained asks this account's queen whether she takes no new work. One that does
-// not answer is shown as far as her files tell.
-func (k *Keeper) drained(ctx context.Context, record daemon.Record) bool {
+// drained asks this account's queen whether she takes no new work, or even ends by now.
+// One that does not answer is shown as far as her files tell.
+func (k *Keeper) drained(ctx context.Context, record daemon.Record) (drained, stopping bool) {
 	ctx, cancel := context.WithTimeout(ctx, askWithin)
 	defer cancel()
 	c := transport.New(k.own(record))
 	defer c.Close()
 	r, err := transport.Call(ctx, c, ops.Status{})
-	if err != nil {
+	if err == nil {
+		return r.Drained, false
+	}
+	if _, stopping = k.hangs(ctx, record); !stopping {
 		k.say("keeper: warning: the queen does not say how she is: %v", err)
 	}
-	return r.Drained
+	return false, stopping
 }
 
 // askWithin is how long a queen that runs may take to say how she is.

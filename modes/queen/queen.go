@@ -213,6 +213,9 @@ func (q *Queen) Run(ctx context.Context) (err error) {
 
 	scope := q.stopper.Wait(ctx, daemon.ScopeAll)
 	q.Log.Info().Str("scope", string(scope)).Msg("the queen is stopping")
+	if scope == daemon.ScopeAll {
+		q.jobs.TakeNoMore() // one that came now would only be cancelled
+	}
 	q.endRequests(context.WithoutCancel(ctx), scope)
 	err = q.endJobs(context.WithoutCancel(ctx), scope)
 	return errors.Join(err, stopServing())
