@@ -236,11 +236,15 @@ func TestAnAnswerGoesOnThroughAKillOrARestart(t *testing.T) {
 
 func TestCtrlCCancelsTheJobOnTheWorker(t *testing.T) {
 	p := newPlace(t)
-	for name, signals := range map[string]int{"one signal": 1, "two at once, as timeout(1) sends them": 2} {
+	for name, signals := range map[string][]os.Signal{
+		"one signal":                            {os.Interrupt},
+		"two at once, as timeout(1) sends them": {os.Interrupt, os.Interrupt},
+		`Ctrl-\`:                                {syscall.SIGQUIT},
+	} {
 		t.Run(name, func(t *testing.T) {
 			a := p.begin()
-			for range signals {
-				if err := a.cmd.Process.Signal(os.Interrupt); err != nil {
+			for _, s := range signals {
+				if err := a.cmd.Process.Signal(s); err != nil {
 					t.Fatal(err)
 				}
 			}

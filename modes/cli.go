@@ -256,6 +256,9 @@ func run(ctx context.Context, signals *signals, words []string, stdin io.Reader,
 		return err
 	}
 	k.OnInterrupt = signals.OnInterrupt
+	if parsed.Selected().Name != "serve" { // a daemon tells by it what it is doing
+		signals.alsoQuit()
+	}
 	parsed.BindTo(ctx, (*context.Context)(nil))
 	parsed.BindTo(stderr, (*io.Writer)(nil))
 	parsed.Bind(h, k)

@@ -17,8 +17,9 @@ const together = 300 * time.Millisecond
 
 // signals is what becomes of the signals that ask the process to end.
 type signals struct {
-	cancel context.CancelCauseFunc
-	first  time.Time // when the process was asked to end
+	arrived chan os.Signal
+	cancel  context.CancelCauseFunc
+	first   time.Time // when the process was asked to end
 
 	instead time.Time // when Ctrl-C last ended something in place of the process
 
@@ -36,7 +37,7 @@ func withSignals() (context.Context, *signals, func()) {
 	arrived := make(chan os.Signal, 2)
 	signal.Notify(arrived, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	done := make(chan struct{})
-	s := &signals{cancel: cancel}
+	s := &signals{arrived: arrived, cancel: cancel}
 	go func() { // ends by stop
 		for {
 			select {
@@ -54,6 +55,9 @@ func withSignals() (context.Context, *signals, func()) {
 		cancel(nil)
 	}
 }
+
+// alsoQuit has Ctrl-\ ask the process to end, too, in place of dumping its goroutines.
+func (s *signals) alsoQuit() { signal.Notify(s.arrived, syscall.SIGQUIT) }
 
 // take does what a signal asks for.
 func (s *signals) take(sig os.Signal) {
