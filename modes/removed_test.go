@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -43,6 +44,7 @@ func TestTheBuiltInModelComesBackWhereTheModelsFolderIsRemoved(t *testing.T) {
 func TestDaemonsWhoseFilesAreRemovedEnd(t *testing.T) {
 	p := newPlace(t)
 	p.rbee("infer", "-n", "1", "hi")
+	a := p.begin()
 	run := []daemon.Process{p.record("queen").Process, p.record("hive").Process, daemon.ProcessOf(p.workers()[0].PID)}
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
@@ -52,6 +54,9 @@ func TestDaemonsWhoseFilesAreRemovedEnd(t *testing.T) {
 		if err := daemon.WaitEnd(ctx, process); err != nil {
 			t.Error(err)
 		}
+	}
+	if _, code := a.end(); code != 1 || !strings.Contains(a.stderr.String(), "the job is lost: the folder "+filepath.Join(p.home, "state")+" was removed") {
+		t.Errorf("the answer ends with %d: %s", code, a.stderr.String())
 	}
 	p.rbee("infer", "-n", "1", "hi")
 }

@@ -148,7 +148,7 @@ func (j JobFollow) Run(ctx context.Context, k *Keeper) error {
 				return ops.Errorf(ops.CodeCancelled, "%w: the job itself goes on", ErrLeft).
 					WithHint("`rbee job follow %s` shows it again, `rbee job cancel %s` ends it", j.ID, j.ID)
 			}
-			return lost(err, j.ID)
+			return k.jobLost(err, c, j.ID)
 		}
 		switch e := r.Event.(type) {
 		case ops.ResultEvent:

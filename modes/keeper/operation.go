@@ -75,14 +75,19 @@ func (k *Keeper) ask(ctx context.Context, o ops.Op, id string, see func(transpor
 		return nil
 	})
 	if begun && ctx.Err() == nil {
-		err = lost(err, id)
+		err = k.jobLost(err, c, id)
 	}
 	return raw, err
 }
 
-// lost adds to the error of a job that is followed no further, since its queen is gone,
-// where it is found.
-func lost(err error, job string) error {
+// jobLost adds to the error of a job that is followed no further, since its queen is gone,
+// where it is found, or says that it is no more: a queen that was started in her place
+// and knows another token has none of her jobs.
+func (k *Keeper) jobLost(err error, c *transport.Client, job string) error {
+	if ops.CodeOf(err) == ops.CodeDenied && k.Queen == "" && k.Token == "" && k.ownToken() != c.Token {
+		return ops.Errorf(ops.CodeUnavailable, "the job is lost: the folder %s was removed, and with it what the queen remembered", k.Home.State).
+			WithHint("ask again")
+	}
 	e, ok := errors.AsType[*ops.Error](err)
 	if !ok || !errors.Is(err, transport.ErrUnreachable) {
 		return err
