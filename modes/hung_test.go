@@ -78,16 +78,19 @@ func TestARestartThatCouldNotBeginLeavesTheQueen(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer taken.Close()
-	for _, tt := range []struct{ set, says string }{
-		{"RBEE_LISTEN=" + taken.Addr().String(), "another program has the port"},
-		{"RBEE_LISTEN=nowhere", "must be HOST:PORT"},
-		{"RBEE_HOST_NAMES=llm.example.org", "`rbee key create --name NAME`, and this again"},
-		{"RBEE_QUEUE_DEPTH=-1", "must be at least 1"},
-		{"RBEE_IDLE_TIMEOUT=soon", "idle-timeout"},
+	for _, tt := range []struct {
+		set, says string
+		code      int
+	}{
+		{"RBEE_LISTEN=" + taken.Addr().String(), "another program has the port", 1},
+		{"RBEE_LISTEN=nowhere", "must be HOST:PORT", 2},
+		{"RBEE_HOST_NAMES=llm.example.org", "`rbee key create --name NAME`, and this again", 1}, // as of `queen serve`
+		{"RBEE_QUEUE_DEPTH=-1", "must be at least 1", 2},
+		{"RBEE_IDLE_TIMEOUT=soon", "idle-timeout", 2},
 	} {
 		cmd := p.command("queen", "restart")
 		cmd.Env = append(cmd.Env, tt.set)
-		if out, err := cmd.CombinedOutput(); err == nil || !strings.Contains(string(out), "the queen that runs goes on") || !strings.Contains(string(out), tt.says) {
+		if out, err := cmd.CombinedOutput(); cmd.ProcessState.ExitCode() != tt.code || !strings.Contains(string(out), "the queen that runs goes on") || !strings.Contains(string(out), tt.says) {
 			t.Errorf("%s: %v, %s", tt.set, err, out)
 		}
 		if now := p.record("queen"); now.PID != before.PID || !now.Alive() {

@@ -17,7 +17,7 @@ func TestAnotherBuildIsToldOnce(t *testing.T) {
 		cmd := p.command(strings.Fields(command)...)
 		var said bytes.Buffer
 		cmd.Stderr = &said
-		if err := cmd.Run(); err != nil || strings.Count(said.String(), "the running queen is build") != 1 || !strings.Contains(said.String(), "`rbee queen restart`") {
+		if err := cmd.Run(); err != nil || strings.Count(said.String(), "keeper: the running queen is build") != 1 || !strings.Contains(said.String(), "`rbee queen restart`") {
 			t.Errorf("%s: %v, said %q", command, err, said.String())
 		}
 	}

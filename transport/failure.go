@@ -71,6 +71,9 @@ func (c *Client) failure(answer *http.Response) *ops.Error {
 	text, err := io.ReadAll(io.LimitReader(answer.Body, 64<<10))
 	var e ops.Error
 	if err == nil && json.Unmarshal(text, &e) == nil && e.Code != "" {
+		if u, err := url.Parse(c.BaseURL); err == nil && u.Path != "" && e.Code == ops.CodeNotFound && e.Hint == "" {
+			return e.WithHint("its address ends in %s, which is wanted only where a proxy on the way takes it off", u.Path)
+		}
 		return &e
 	}
 	if err == nil && answer.Header.Get("X-Rbee-Worker") != "" { // the queen is right, and passes an engine's words on

@@ -187,6 +187,9 @@ func TestCallsAnswerWithWhatTheDaemonSays(t *testing.T) {
 		body, _ := io.ReadAll(r.Body)
 		writeJSON(w, http.StatusOK, map[string]string{"got": r.Header.Get("Content-Type") + string(body)})
 	})
+	mux.HandleFunc("/rbee/", func(w http.ResponseWriter, _ *http.Request) {
+		writeJSON(w, http.StatusNotFound, ops.Errorf(ops.CodeNotFound, "there is no such route"))
+	})
 	mux.HandleFunc("POST /v1/page", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "<p>hello") })
 	d := &daemon{Server: httptest.NewServer(mux)}
 	defer d.Close()
@@ -211,6 +214,9 @@ func TestCallsAnswerWithWhatTheDaemonSays(t *testing.T) {
 	}
 	if err := c.Post(ctx, "/v1/page", nil, &out); ops.CodeOf(err) != ops.CodeInternal || !strings.Contains(err.Error(), "rbee's protocol") {
 		t.Errorf("Post() to another program = %v", err)
+	}
+	if _, err := d.client(t, func(o *transport.Options) { o.BaseURL += "/rbee" }).Job(ctx, "a"); !strings.Contains(ops.AsError(err).Hint, "ends in /rbee") {
+		t.Errorf("Job() below a path = %v, which does not name the path", err)
 	}
 	if err := c.Post(ctx, "/v1/thing", make(chan int), nil); err == nil {
 		t.Error("Post() of what is no JSON succeeded")

@@ -221,5 +221,5 @@ func (k *Keeper) compare(record daemon.Record) {
 	if err != nil || build == record.Build {
 		return
 	}
-	k.say("rbee: the running queen is build %s, this is build %s; `rbee queen restart` changes to this one", record.Build, build)
+	k.say("keeper: the running queen is build %s, this is build %s; `rbee queen restart` changes to this one", record.Build, build)
 }

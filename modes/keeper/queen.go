@@ -3,6 +3,7 @@ package keeper
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -293,7 +294,11 @@ func (k *Keeper) couldStart(ctx context.Context, listen string, args []string) e
 		return context.Cause(ctx)
 	}
 	why, hint, _ := strings.Cut(strings.TrimSpace(strings.TrimPrefix(string(said), "rbee: ")), "\n")
-	return ops.Errorf(ops.CodeInvalid, goesOn+"%s", cmp.Or(why, err.Error())).
+	code := ops.CodeUnavailable
+	if e, ok := errors.AsType[*exec.ExitError](err); ok && e.ExitCode() == ops.CodeInvalid.ExitCode() {
+		code = ops.CodeInvalid
+	}
+	return ops.Errorf(code, goesOn+"%s", cmp.Or(why, err.Error())).
 		WithHint("%s", strings.TrimSpace(hint))
 }
 

@@ -64,7 +64,7 @@ func (k *Keeper) start(ctx context.Context, listen string, args ...string) (daem
 		return daemon.Record{}, transport.Absent(err)
 	}
 	if err := daemon.Prune(k.Home, binary); err != nil {
-		k.say("rbee: old copies of the binary stay: %v", err)
+		k.say("keeper: old copies of the binary stay: %v", err)
 	}
 	if !k.unstarted.Load() {
 		k.say("keeper: starting the queen")

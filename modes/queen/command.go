@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -135,8 +136,11 @@ func (c *ServeCmd) Run(ctx context.Context, h home.Home, stderr io.Writer) (err 
 	if err != nil {
 		err = notUp(err)
 		if detached { // nobody sees what is returned
-			e := ops.AsError(err)
-			log.Error().Err(err).Str("code", string(e.Code)).Str("hint", e.Hint).Msg("the queen cannot start")
+			e := *ops.AsError(err)
+			if e.Field != "" { // as it is set
+				e.Field = "--" + strings.ReplaceAll(e.Field, "_", "-")
+			}
+			log.Error().Str("error", e.Error()).Str("code", string(e.Code)).Str("hint", e.Hint).Msg("the queen cannot start")
 		}
 		return err
 	}

@@ -41,7 +41,7 @@ func (q *Queen) mayEnd(ctx context.Context, scope daemon.Scope) (warning string,
 	}
 	what, why := strings.Join(lost, "; "), cmp.Or(why, failed)
 	if scope == daemon.ScopeAll {
-		return "it could not be written down, and is lost unless there is room when she ends: " + what + ": " + why.Error() + again, nil
+		return "it could not be written down, and is lost unless there was room when she ended: " + what + ": " + why.Error() + again, nil
 	}
 	return "", ops.Errorf(ops.CodeConflict, "the queen that runs goes on, since it could not be written down, and would be lost: %s: %w", what, why).
 		WithHint("make room on the disk of %s, then again; `rbee queen stop` ends the queen all the same", q.Home.State)
