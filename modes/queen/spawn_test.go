@@ -61,3 +61,23 @@ func TestAHiveThatLacksWhatAWorkerNeedsIsPassedOver(t *testing.T) {
 		})
 	}
 }
+
+// TestAWorkerWithoutAModelSaysWhichItTakes, and why, as an answer does.
+func TestAWorkerWithoutAModelSaysWhichItTakes(t *testing.T) {
+	q := serving(t, func(_ context.Context, o ops.HiveOp) (any, error) {
+		return ops.Worker{ID: "w", HiveID: o.Hive(), Model: o.(ops.WorkerSpawn).Model}, nil
+	})
+	q.books.hives[ops.LocalHive] = &entry{}
+	q.books.heard(ops.LocalHive, ops.HiveSnapshot{}, time.Now())
+	now := time.Now()
+	q.books.heard("gpu1", ops.HiveSnapshot{Models: []ops.Model{{ID: "older", HiveID: "gpu1", AddedAt: now.Add(-time.Hour)}, {ID: "newer", HiveID: "gpu1", AddedAt: now}}}, now)
+	for model, told := range map[string]int{"": 1, "newer": 0} {
+		sink := &noted{}
+		if _, err := q.spawn(ops.WithSink(t.Context(), sink), ops.WorkerSpawn{Model: model}); err != nil {
+			t.Fatal(err)
+		}
+		if n := strings.Count(strings.Join(sink.said, "\n"), "no model was named: taking newer, the one added last"); n != told {
+			t.Errorf("for %q it says %q", model, sink.said)
+		}
+	}
+}

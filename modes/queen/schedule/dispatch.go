@@ -339,27 +339,35 @@ func (s *Scheduler) Settle(ctx context.Context, r Request) (Plan, error) {
 	if own := s.isUp(ops.LocalHive); !own {
 		s.Fleet.Wake(ctx)
 	}
+	plan, err := s.chosen(&r)
+	if err == nil {
+		r.tellAdded(ctx)
+	}
+	return plan, err
+}
+
+func (s *Scheduler) chosen(r *Request) (Plan, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	r.spawn = true
 	if s.drained {
 		err := errDrained()
-		s.past.fail(&r, err)
+		s.past.fail(r, err)
 		return Plan{}, err
 	}
-	l, err := s.find(&r)
+	l, err := s.find(r)
 	if err != nil {
-		s.past.fail(&r, err)
+		s.past.fail(r, err)
 		return Plan{}, err
 	}
-	v := &View{places: func() []Place { return unless(s.places(l, &r), Running, Coming, Cooling, Crowded, Divided) }}
-	c := s.decide(&r, v)
+	v := &View{places: func() []Place { return unless(s.places(l, r), Running, Coming, Cooling, Crowded, Divided) }}
+	c := s.decide(r, v)
 	if c.Act != Start {
-		err := s.hopeless(l, &waiter{Request: r, line: l, arrival: s.arrived + 1, came: time.Now()}, v)
+		err := s.hopeless(l, &waiter{Request: *r, line: l, arrival: s.arrived + 1, came: time.Now()}, v)
 		if err == nil { // a request would wait
 			err = ops.Errorf(ops.CodeUnavailable, "no hive can take a worker of %s at the moment", l.model).WithHint("ask again in a moment; `rbee hive list` shows the hives")
 		}
-		s.past.fail(&r, err)
+		s.past.fail(r, err)
 		return Plan{}, err
 	}
 	return l.plan(v.Places()[c.At]), nil

@@ -91,13 +91,20 @@ func (s *Scheduler) Acquire(ctx context.Context, r Request) (*Lease, error) {
 		s.Fleet.Wake(ctx)
 		lease, w, err = s.enter(&r, true)
 	}
-	if r.added && err == nil {
-		ops.Narrate(ops.As(ctx, "queen"), "model_choose", "no model was named: taking %s, the one added last", r.Model)
+	if err == nil {
+		r.tellAdded(ctx)
 	}
 	if w == nil {
 		return lease, err
 	}
 	return s.wait(ctx, w)
+}
+
+// tellAdded says which model was taken for want of a name.
+func (r *Request) tellAdded(ctx context.Context) {
+	if r.added {
+		ops.Narrate(ops.As(ctx, "queen"), "model_choose", "no model was named: taking %s, the one added last", r.Model)
+	}
 }
 
 // enter lends a worker to r, or has it wait.
