@@ -2,6 +2,9 @@ package hive
 
 import (
 	"context"
+	"fmt"
+
+	"github.com/dustin/go-humanize/english"
 
 	"rbee.dev/rbee/ops"
 )
@@ -42,11 +45,8 @@ func (h *Hive) ModelDelete(ctx context.Context, o ops.ModelDelete) (ops.ModelDel
 	if err != nil {
 		return ops.ModelDeleted{}, err
 	}
-	for _, w := range h.fleet.list() {
-		if w.Model == m.ID && w.State != ops.WorkerFailed {
-			return ops.ModelDeleted{}, ops.Errorf(ops.CodeConflict, "worker %s uses the model %s", w.ID, m.ID).
-				WithHint("`rbee worker delete %s%s` ends it", w.ID, ops.HiveFlag(h.Name))
-		}
+	if err := h.unused(m.ID); err != nil {
+		return ops.ModelDeleted{}, err
 	}
 	if err := h.models.unlent(m.ID); err != nil {
 		return ops.ModelDeleted{}, err
@@ -60,4 +60,28 @@ func (h *Hive) ModelDelete(ctx context.Context, o ops.ModelDelete) (ops.ModelDel
 		ops.Narrate(ctx, "model_delete", "%s is built in: it comes back when the hive starts next", m.ID)
 	}
 	return ops.ModelDeleted{ID: m.ID, HiveID: h.Name, Freed: freed}, nil
+}
+
+// mostUsers is how many workers that use a model are told by their names.
+const mostUsers = 5
+
+// unused refuses a model that workers use, and names them.
+func (h *Hive) unused(model string) error {
+	var ids, ends []string
+	for _, w := range h.fleet.list() {
+		if w.Model == model && w.State != ops.WorkerFailed {
+			ids, ends = append(ids, w.ID), append(ends, fmt.Sprintf("`rbee worker delete %s%s`", w.ID, ops.HiveFlag(h.Name)))
+		}
+	}
+	hint := english.WordSeries(ends, "and") + " end them"
+	switch n := len(ids); {
+	case n == 0:
+		return nil
+	case n == 1:
+		return ops.Errorf(ops.CodeConflict, "worker %s uses the model %s", ids[0], model).WithHint("%s ends it", ends[0])
+	case n > mostUsers:
+		ids = append(ids[:mostUsers], fmt.Sprintf("%d more", n-mostUsers))
+		hint = fmt.Sprintf("`rbee worker list%[1]s` shows them, `rbee worker delete ID%[1]s` ends one", ops.HiveFlag(h.Name))
+	}
+	return ops.Errorf(ops.CodeConflict, "workers %s use the model %s", english.WordSeries(ids, "and"), model).WithHint("%s", hint)
 }
