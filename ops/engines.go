@@ -2,8 +2,8 @@ package ops
 
 import (
 	"context"
+	"net/url"
 	"regexp"
-	"strings"
 	"time"
 )
 
@@ -117,7 +117,7 @@ func (o EngineInstall) Validate() error {
 	if o.Accelerator != "" && !accelerator.MatchString(o.Accelerator) {
 		return Invalid("accelerator", "must be cpu, vulkan, cuda, rocm or metal, got %q", clip(o.Accelerator))
 	}
-	if o.From != "" && !strings.HasPrefix(o.From, "http://") && !strings.HasPrefix(o.From, "https://") {
+	if u, err := url.Parse(o.From); o.From != "" && (err != nil || u.Host == "" || !isWeb(u)) {
 		return Invalid("from", "must be an http(s) URL, got %q", clip(o.From)).WithHint("--from gives it, or RBEE_LLAMACPP_RELEASES where that is set")
 	}
 	if o.Checksum != "" && !checksum.MatchString(o.Checksum) {

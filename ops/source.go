@@ -56,6 +56,18 @@ func HubReference(ref string) (repo, wanted string, err error) {
 	return repo, wanted, nil
 }
 
+// LowerScheme is a reference with the scheme of its URL, if it is one, as it is usually
+// written: http://, which people may give in capitals (RFC 3986, 3.1).
+func LowerScheme(from string) string {
+	if scheme, rest, is := strings.Cut(from, "://"); is {
+		return strings.ToLower(scheme) + "://" + rest
+	}
+	return from
+}
+
+// isWeb reports whether a URL is one of a web server.
+func isWeb(u *url.URL) bool { return u.Scheme == "http" || u.Scheme == "https" }
+
 // checkSource wants what says where a model can be had.
 func checkSource(from string) error {
 	if err := firstError(checkRequired("model", from), checkModel("model", from)); err != nil {
@@ -73,8 +85,7 @@ func checkSource(from string) error {
 	case strings.Contains(from, "://") && NearHub(from) != "":
 		return Invalid("model", "%s is the page of a repository, not a file in it", clip(from)).WithHint(hintHub, NearHub(from))
 	case strings.Contains(from, "://"):
-		u, err := url.Parse(from)
-		if err != nil || u.Host == "" || !strings.HasPrefix(from, "http://") && !strings.HasPrefix(from, "https://") {
+		if u, err := url.Parse(from); err != nil || u.Host == "" || !isWeb(u) {
 			return Invalid("model", "must be a URL of a GGUF file, as http://HOST/PATH or https://HOST/PATH, got %q", clip(string(Redact([]byte(from)))))
 		}
 	case !path.IsAbs(from):

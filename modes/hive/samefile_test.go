@@ -71,12 +71,13 @@ func TestAFileThatIsHereUnderAnotherNameIsLinkedAndNotFetched(t *testing.T) {
 // TestAFileThatIsOnItsWayUnderAnotherNameComesOnce: unless whoever brings it gives up.
 func TestAFileThatIsOnItsWayUnderAnotherNameComesOnce(t *testing.T) {
 	for name, tt := range map[string]struct {
-		first, second string // what is asked for; %s is the server
+		first, second string // what is asked for; %s is the server, %S in capitals
 		givenUp       bool
 	}{
 		"of a hub":                 {first: "hf:bees/tiny", second: "hf:bees/tiny:tiny-Q4_K_M.gguf"},
 		"of a hub, which gives up": {first: "hf:bees/tiny", second: "hf:bees/tiny:tiny-Q4_K_M.gguf", givenUp: true},
 		"at a URL":                 {first: "%s" + tinyFile, second: "%s" + tinyFile},
+		"at a URL in capitals":     {first: "%s" + tinyFile, second: "%S" + tinyFile},
 		"at a URL, which gives up": {first: "%s" + tinyFile, second: "%s" + tinyFile, givenUp: true},
 	} {
 		t.Run(name, func(t *testing.T) { comesOnce(t, tt.first, tt.second, tt.givenUp) })
@@ -101,6 +102,7 @@ func comesOnce(t *testing.T, one, two string, givenUp bool) {
 		inner.Config.Handler.ServeHTTP(w, r)
 	}))
 	t.Cleanup(s.Close)
+	at := strings.NewReplacer("%s", s.URL, "%S", strings.Replace(s.URL, "http", "HTTP", 1)).Replace
 	m := newModelsOf(t, s.URL)
 	ctx, cancel := context.WithCancelCause(t.Context())
 	defer cancel(nil)
@@ -116,10 +118,10 @@ func comesOnce(t *testing.T, one, two string, givenUp bool) {
 	var first, second ops.Model
 	var failed, err error
 	var group sync.WaitGroup
-	group.Go(func() { first, failed = m.download(leader.told(ctx), strings.ReplaceAll(one, "%s", s.URL), "one") })
+	group.Go(func() { first, failed = m.download(leader.told(ctx), at(one), "one") })
 	<-leading
 	group.Go(func() {
-		second, err = m.download(follower.told(t.Context()), strings.ReplaceAll(two, "%s", s.URL), "two")
+		second, err = m.download(follower.told(t.Context()), at(two), "two")
 	})
 	<-waiting
 	if givenUp {
@@ -142,7 +144,7 @@ func comesOnce(t *testing.T, one, two string, givenUp bool) {
 		t.Errorf("the second sees the progress %+v", p)
 	}
 	before := asked.Load()
-	if again, err := m.download(t.Context(), strings.ReplaceAll(two, "%s", s.URL), "two"); err != nil || again.ID != "two" || asked.Load() > before+1 {
+	if again, err := m.download(t.Context(), at(two), "two"); err != nil || again.ID != "two" || asked.Load() > before+1 {
 		t.Errorf("asked for again: %+v, %v, %d requests", again, err, asked.Load()-before)
 	}
 }

@@ -46,6 +46,7 @@ const magic = "GGUF"
 // another hive's model, or a repository on Hugging Face, of which it takes what
 // fits here.
 func (m *models) resolve(ctx context.Context, f *fetch.Fetcher, from string) (plan, error) {
+	from = ops.LowerScheme(from)
 	p := plan{source: fetch.Shown(from), name: nameOf(from)}
 	switch {
 	case strings.HasPrefix(from, ops.HiveScheme):

@@ -69,8 +69,8 @@ func (k *Keeper) compareEnvironment(ctx context.Context) {
 // Source is where a model comes from, as a person gives it: a path is one from the
 // folder that the person is in, and the scheme of a URL may be in capitals.
 func Source(given string) (string, error) {
-	if scheme, rest, is := strings.Cut(given, "://"); is {
-		return strings.ToLower(scheme) + "://" + rest, nil
+	if strings.Contains(given, "://") {
+		return ops.LowerScheme(given), nil
 	}
 	if given == "" || ops.IsModelReference(given) || strings.HasPrefix(given, ops.HiveScheme) {
 		return given, nil

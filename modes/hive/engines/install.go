@@ -35,7 +35,7 @@ type Wanted struct {
 func (s *Store) Install(ctx context.Context, w Wanted) (Installed, error) {
 	f := fetch.New(w.Fetch)
 	defer f.Close()
-	from := strings.TrimSuffix(w.From, "/")
+	from := ops.LowerScheme(strings.TrimSuffix(w.From, "/"))
 	if from == "" {
 		from = Releases
 	}

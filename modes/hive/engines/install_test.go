@@ -266,7 +266,7 @@ func TestArchivesOfAnyNameAreInstalledByTheirsAndTheirSum(t *testing.T) {
 	m, s := newMirror(t, files), newStore(t)
 	for path, want := range map[string]struct{ name, tag string }{"/a/mine.tar.gz": {"mine-", "b6000"}, "/b/mine.tar.gz": {"mine-", "b7000"}} {
 		sum := fmt.Sprintf("%x", sha256.Sum256(files[path]))
-		w := Wanted{From: m.URL + path + "?from=me", SHA256: strings.ToUpper(sum), Machine: linux, Fetch: quickly()}
+		w := Wanted{From: strings.Replace(m.URL, "http", "HTTP", 1) + path + "?from=me", SHA256: strings.ToUpper(sum), Machine: linux, Fetch: quickly()}
 		got, err := s.Install(t.Context(), w)
 		if err != nil || got.ID != want.name+sum[:8] || got.Tag != want.tag || got.Accelerator != "cpu" || got.SHA256 != sum {
 			t.Errorf("%s gives %+v, %v", path, got, err)
