@@ -88,7 +88,8 @@ const askWithin = 20 * time.Second
 const slowAfter = 2 * time.Second
 
 // Ask runs the program to hear which version it is. One that cannot run here, as
-// for want of a library, or that is too old, is an error that says so.
+// for want of a library, that is too old, or that has nothing to compute with
+// ([ErrNoBackend]), is an error that says so.
 func Ask(ctx context.Context, program string) (Version, error) {
 	text, err := output(ctx, program, "--version")
 	if err != nil {
@@ -101,7 +102,10 @@ func Ask(ctx context.Context, program string) (Version, error) {
 		e.Field = "worker"
 		return v, e
 	}
-	return v, v.check(program)
+	if err := v.check(program); err != nil {
+		return v, err
+	}
+	return v, checkBackends(ctx, program)
 }
 
 // deviceLine is a line of --list-devices: "  CUDA0: NVIDIA GeForce RTX 4090 (24080 MiB, 23000

@@ -100,7 +100,7 @@ func (h *Hive) describe(ctx context.Context, e *ops.Engine) {
 	version, err := h.programs.ask(ctx, e.Path)
 	e.Version = version.String()
 	if err != nil {
-		e.Error = ops.AsError(err).Message
+		e.Error, e.Hint = ops.AsError(err).Message, ops.AsError(err).Hint
 		return
 	}
 	if e.Accelerators == "" {

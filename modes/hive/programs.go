@@ -51,8 +51,8 @@ func (p *programs) get(ctx context.Context, path string) heard {
 		return a
 	}
 	a = heard{size: info.Size(), mtime: info.ModTime()}
-	if a.version, a.err = llamacpp.Ask(ctx, path); ctx.Err() != nil {
-		return a // it may be well
+	if a.version, a.err = llamacpp.Ask(ctx, path); ctx.Err() != nil || errors.Is(a.err, llamacpp.ErrNoBackend) {
+		return a // it may be well, or soon: its file is the same with its libraries
 	}
 	p.keep(path, a)
 	return a

@@ -37,7 +37,7 @@ func (o offer) unfit(a asset, v llamacpp.Version, temp string, err error) error 
 		what, newest = fetch.Shown(o.urls[a.name]), "without --from"
 		other = "it wants one that is built for " + runtime.GOOS + " on " + runtime.GOARCH + ", and its libraries beside it: `rbee engine install` without --from chooses one"
 	}
-	if v.Build > 0 {
+	if v.Build > 0 && v.Build < llamacpp.Oldest {
 		return ops.Errorf(ops.CodeUnsupported, "%s is too old, and is not kept: it is %s, and rbee needs b%d or newer", what, v, llamacpp.Oldest).
 			WithHint("`rbee engine install` %s brings the newest", newest)
 	}
