@@ -35,6 +35,16 @@ func (p Process) Alive() bool {
 	return err == nil && start == p.Start
 }
 
+// Used is what the process has used up to now, CPU time above all, as the system tells
+// it: only compared, to see whether it does anything. "" is that nothing is told.
+func (p Process) Used() string {
+	text, err := used(p.PID)
+	if err != nil {
+		return ""
+	}
+	return text
+}
+
 // Signal sends sig to the process, unless its pid has become another's. A
 // process that is gone is no error.
 func (p Process) Signal(sig syscall.Signal) error {

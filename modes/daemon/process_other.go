@@ -21,3 +21,12 @@ func startTime(pid int) (string, error) {
 	}
 	return strings.TrimSpace(start), nil
 }
+
+// used asks ps for the CPU time.
+func used(pid int) (string, error) {
+	out, err := exec.Command("ps", "-o", "time=", "-p", strconv.Itoa(pid)).Output()
+	if err != nil {
+		return "", fmt.Errorf("read what process %d has used: %w", pid, err)
+	}
+	return strings.TrimSpace(string(out)), nil
+}

@@ -27,6 +27,7 @@ type member struct {
 	hive       string
 	want       want // zero for a worker of an earlier hive process
 	client     *transport.Client
+	within     time.Duration // startWithin, or less in tests
 
 	begun   chan struct{} // closed when the process is there, or could not be started
 	settled chan struct{} // closed when the model is loaded, or the worker has ended
@@ -51,7 +52,7 @@ func newMember(id, folder, hive string, w want) *member {
 	options.Name, options.Patience = "worker "+id, patience
 	options.Answer, options.HungHint = hearWithin, ops.HungHint(id, hive)
 	return &member{
-		id: id, folder: folder, hive: hive, want: w, client: transport.New(options),
+		id: id, folder: folder, hive: hive, want: w, client: transport.New(options), within: startWithin,
 		begun: make(chan struct{}), settled: make(chan struct{}), ended: make(chan struct{}), news: make(chan struct{}),
 		info: ops.Worker{
 			ID: id, HiveID: hive, Model: w.model.ID, Engine: w.engine, Device: w.device, Program: w.program, State: ops.WorkerLoading,
@@ -113,19 +114,15 @@ func (m *member) arguments() []string {
 // watch follows the worker's state until its process is gone or ctx ends, and
 // calls changed at each change, or turned where that cannot wait.
 func (m *member) watch(ctx context.Context, changed, turned func()) {
-	if m.child != nil {
-		select {
-		case <-m.child.Listens():
-		case <-ctx.Done():
-			return
-		}
+	if m.child != nil && !m.listens(ctx, turned) {
+		return
 	}
 	pause := 2 * time.Millisecond
 	for ctx.Err() == nil {
 		for text, err := range m.client.State(ctx) {
 			var s ops.Worker
 			if errors.Is(err, transport.ErrHung) {
-				m.silent()
+				m.silent(transport.ErrHung.Error())
 				turned()
 			}
 			if err != nil || json.Unmarshal(text, &s) != nil {
