@@ -2,10 +2,8 @@ package hive
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"net"
 	"os"
 	"time"
@@ -46,13 +44,13 @@ func (c *ServeCmd) Run(ctx context.Context, h home.Home, stderr io.Writer) error
 		return err
 	}
 	if err := h.Create(); err != nil {
-		return err
+		return daemon.NotUp(err)
 	}
 	daemon.CollectSeldom()
 	detached := os.Getenv(daemon.DetachedEnv) != ""
 	log, file, err := daemon.Logger("hive", h.Log("hive"), stderr, detached)
 	if err != nil {
-		return notUp(err)
+		return daemon.NotUp(err)
 	}
 	defer file.Close()
 	if err := slice.Short(); err != nil {
@@ -65,7 +63,7 @@ func (c *ServeCmd) Run(ctx context.Context, h home.Home, stderr io.Writer) error
 	hive, err := New(Options{
 		Home: h, Name: c.Name, Listen: c.Listen, Service: c.Service, IdleTimeout: c.IdleTimeout, Memory: c.Memory, Binary: exe, Cores: cores.Find(), Log: log,
 	})
-	if err = notUp(err); err != nil {
+	if err = daemon.NotUp(err); err != nil {
 		if detached { // nobody sees what is returned
 			log.Error().Err(err).Str("hint", ops.AsError(err).Hint).Msg("the hive cannot start")
 		}
@@ -92,13 +90,4 @@ func (c *ServeCmd) check() error {
 		return ops.Invalid("idle-timeout", "must not be below 0, got %s", c.IdleTimeout)
 	}
 	return daemon.CheckSilenceEnv()
-}
-
-// notUp is the error of a hive that cannot start, with what helps where it is a file
-// that cannot be written.
-func notUp(err error) error {
-	if _, file := errors.AsType[*fs.PathError](err); file && ops.AsError(err).Hint == "" {
-		return ops.AsError(err).WithHint(home.Elsewhere)
-	}
-	return err
 }

@@ -110,7 +110,8 @@ func New(o Options) (_ *Hive, err error) {
 	}
 	if o.Listen != "" {
 		if h.tcp, err = net.Listen("tcp", o.Listen); err != nil { //nolint:noctx // there is no context before Run
-			return nil, errors.Join(ops.Errorf(ops.CodeUnavailable, "cannot listen on %s: %w", o.Listen, err), h.ln.Close())
+			return nil, errors.Join(ops.Errorf(ops.CodeUnavailable, "cannot listen on %s: %w", o.Listen, err).
+				WithHint("another program may have the port: choose another address by --listen (port 0 takes any free one)"), h.ln.Close())
 		}
 	}
 	h.fleet = newFleet(o.Home, o.Name, o.Binary, o.Log, h.workersChanged)
@@ -128,7 +129,7 @@ func (h *Hive) Run(ctx context.Context) (err error) {
 		h.fleet.Close()
 		err = errors.Join(err, h.models.Close(), h.pid.Release())
 	}()
-	if err := h.begin(ctx); err != nil {
+	if err := daemon.NotUp(h.begin(ctx)); err != nil {
 		if h.tcp != nil {
 			err = errors.Join(err, h.tcp.Close())
 		}

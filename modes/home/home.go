@@ -4,9 +4,12 @@
 package home
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
+	"syscall"
 
 	"rbee.dev/rbee/ops"
 )
@@ -29,17 +32,40 @@ func Find(getenv func(string) string) (Home, error) {
 		return Home{}, err
 	}
 	for _, dir := range []string{h.Config, h.State, h.Cache} {
-		if len(dir) > longest {
-			return Home{}, ops.Errorf(ops.CodeInvalid, "the path of rbee's folder is too long, %d bytes where %d are the most: %.60s…", len(dir), longest, dir).
-				WithHint("set RBEE_HOME to a shorter one")
+		if err := check(dir); err != nil {
+			return Home{}, err
 		}
 	}
 	return h, nil
 }
 
-// longest is how many bytes the path of a folder may have. SQLite takes 512 for a
-// file's; with those of models below it, every system has room.
-const longest = 480
+const (
+	// longest is how many bytes the path of a folder may have. SQLite takes 512 for a
+	// file's; with those of models below it, every system has room.
+	longest = 480
+	// longestName is how many bytes the name of a file or folder may have (NAME_MAX).
+	longestName = 255
+)
+
+// check refuses what cannot be the path of a folder. Whether it can be written to is seen
+// when it is made.
+func check(dir string) error {
+	if len(dir) > longest {
+		return ops.Errorf(ops.CodeInvalid, "the path of rbee's folder is too long, %d bytes where %d are the most: %.60s…", len(dir), longest, dir).
+			WithHint("set RBEE_HOME to a shorter one")
+	}
+	for name := range strings.SplitSeq(dir, string(filepath.Separator)) {
+		if len(name) > longestName {
+			return ops.Errorf(ops.CodeInvalid, "a name in the path of rbee's folder is too long, %d bytes where %d are the most: %.60s…", len(name), longestName, name).
+				WithHint("set RBEE_HOME to a shorter one")
+		}
+	}
+	if info, err := os.Stat(dir); err == nil && !info.IsDir() || errors.Is(err, syscall.ENOTDIR) {
+		return ops.Errorf(ops.CodeInvalid, "rbee's folder cannot be %s: a file is there, or on the way", dir).
+			WithHint("set RBEE_HOME to a folder of yours")
+	}
+	return nil
+}
 
 func find(getenv func(string) string) (Home, error) {
 	if root := getenv("RBEE_HOME"); root != "" {
@@ -59,7 +85,7 @@ func find(getenv func(string) string) (Home, error) {
 			return filepath.Join(dir, "rbee"), nil
 		}
 		if user == "" {
-			return "", ops.Errorf(ops.CodeInvalid, "neither $%s nor $HOME is set: set RBEE_HOME to a folder of yours", variable)
+			return "", ops.Errorf(ops.CodeInvalid, "neither $%s nor $HOME is set", variable).WithHint("set RBEE_HOME to a folder of yours")
 		}
 		return filepath.Join(user, fallback, "rbee"), nil
 	}

@@ -46,8 +46,38 @@ func TestFindFollowsTheEnvironment(t *testing.T) {
 
 func TestFindWithoutAnyHomeSaysWhatToSet(t *testing.T) {
 	_, err := home.Find(func(string) string { return "" })
-	if ops.CodeOf(err) != ops.CodeInvalid || !strings.Contains(err.Error(), "RBEE_HOME") {
+	if ops.CodeOf(err) != ops.CodeInvalid || !strings.Contains(ops.AsError(err).Hint, "RBEE_HOME") {
 		t.Errorf("got %v, want an invalid that names RBEE_HOME", err)
+	}
+}
+
+// TestWhatCannotBeAFolderIsRefused: before anything is made, and for whichever mode.
+func TestWhatCannotBeAFolderIsRefused(t *testing.T) {
+	root := t.TempDir()
+	file := filepath.Join(root, "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Mkdir(filepath.Join(root, "half"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(root, "half", "cache"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for at, want := range map[string]string{
+		"/" + strings.Repeat("a/", 300):   "bytes where 480 are the most",
+		"/" + strings.Repeat("a", 256):    "256 bytes where 255 are the most",
+		file:                              "a file is there",
+		filepath.Join(file, "below"):      "a file is there",
+		filepath.Join(root, "half"):       "half/cache: a file is there",
+		filepath.Join(root, "not", "yet"): "",
+		"/" + strings.Repeat("a", 255):    "",
+	} {
+		_, err := home.Find(func(k string) string { return map[string]string{"RBEE_HOME": at}[k] })
+		e := ops.AsError(err)
+		if want == "" && err != nil || want != "" && (e == nil || e.Code != ops.CodeInvalid || !strings.Contains(e.Message, want) || !strings.Contains(e.Hint, "RBEE_HOME")) {
+			t.Errorf("%.40s: %v, want %q", at, err, want)
+		}
 	}
 }
 

@@ -2,10 +2,8 @@ package queen
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"strconv"
 	"strings"
@@ -17,7 +15,6 @@ import (
 	"rbee.dev/rbee/modes/daemon"
 	"rbee.dev/rbee/modes/home"
 	"rbee.dev/rbee/ops"
-	"rbee.dev/rbee/transport"
 )
 
 // DefaultListen is where a queen listens unless told otherwise.
@@ -116,13 +113,13 @@ func (c *ServeCmd) Run(ctx context.Context, h home.Home, stderr io.Writer) (err 
 		return check(c.options(h, "", zerolog.Nop()))
 	}
 	if err := h.Create(); err != nil {
-		return notUp(err)
+		return daemon.NotUp(err)
 	}
 	daemon.CollectSeldom()
 	detached := os.Getenv(daemon.DetachedEnv) != ""
 	log, logFile, err := daemon.Logger("queen", h.Log("queen"), stderr, detached)
 	if err != nil {
-		return notUp(err)
+		return daemon.NotUp(err)
 	}
 	defer logFile.Close()
 	if err := slice.Short(); err != nil {
@@ -134,7 +131,7 @@ func (c *ServeCmd) Run(ctx context.Context, h home.Home, stderr io.Writer) (err 
 	}
 	q, err := New(c.options(h, exe, log))
 	if err != nil {
-		err = notUp(err)
+		err = daemon.NotUp(err)
 		if detached { // nobody sees what is returned
 			e := *ops.AsError(err)
 			if e.Field != "" { // as it is set
@@ -145,17 +142,4 @@ func (c *ServeCmd) Run(ctx context.Context, h home.Home, stderr io.Writer) (err 
 		return err
 	}
 	return q.Run(ctx)
-}
-
-// notUp is the error of a queen that cannot start, as a command that wanted one
-// would have it: but for what is given wrong, or another one that runs, there is none.
-func notUp(err error) error {
-	e := ops.AsError(err)
-	if e.Code == ops.CodeInvalid || e.Code == ops.CodeConflict {
-		return err
-	}
-	if _, file := errors.AsType[*fs.PathError](err); file && e.Hint == "" {
-		err = e.WithHint(home.Elsewhere)
-	}
-	return transport.Absent(err)
 }

@@ -60,12 +60,12 @@ func (c *ServeCmd) Run(ctx context.Context, h home.Home, stderr io.Writer) error
 	detached := os.Getenv(daemon.DetachedEnv) != ""
 	log, logFile, err := daemon.Logger("worker", filepath.Join(folder, home.WorkerLog), stderr, detached)
 	if err != nil {
-		return err
+		return daemon.NotUp(err)
 	}
 	defer logFile.Close()
 	log = log.With().Str("worker", c.ID).Logger()
 	w, err := c.open(h, folder)
-	if err != nil {
+	if err = daemon.NotUp(err); err != nil {
 		if detached { // nobody sees what is returned
 			log.Error().Err(err).Str("code", string(ops.CodeOf(err))).Msg("the worker cannot start")
 		}
@@ -113,7 +113,7 @@ func (c *ServeCmd) prepare(h home.Home) (folder string, err error) {
 	}
 	folder = h.Worker(c.ID)
 	if err := os.MkdirAll(folder, 0o700); err != nil {
-		return "", fmt.Errorf("make the worker's folder: %w", err)
+		return "", daemon.NotUp(fmt.Errorf("make the worker's folder: %w", err))
 	}
 	return folder, nil
 }
