@@ -71,7 +71,7 @@ func (s *Server[O]) checkHost(r *http.Request) error {
 		return nil
 	}
 	return ops.Errorf(ops.CodeDenied, "the Host %q is not served here", r.Host).
-		WithHint("use the address that `rbee queen status` names; --host-name of `rbee queen serve` adds a name, as of a proxy")
+		WithHint("%s", s.HostHint)
 }
 
 // localIP is the address that the request's connection has on this side, or "".

@@ -35,7 +35,7 @@ func (s *Server[O]) checkOrigin(r *http.Request, header http.Header) error {
 	}
 	if u, err := url.Parse(origin); err != nil || u.Host != r.Host {
 		return ops.Errorf(ops.CodeDenied, "requests from web pages of %q are not taken", origin).
-			WithHint("start the queen with --cors-origin to let the pages of an origin in")
+			WithHint("%s", s.OriginHint)
 	}
 	return nil
 }

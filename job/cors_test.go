@@ -91,3 +91,19 @@ func TestANameThatWasMadeToPointHereIsRefused(t *testing.T) {
 		}
 	}
 }
+
+// TestWhoComesFromElsewhereIsToldWhatHelpsThere: names and origins are the queen's to
+// open, and a daemon behind a socket has none.
+func TestWhoComesFromElsewhereIsToldWhatHelpsThere(t *testing.T) {
+	queen := func(o *job.Options[ops.HiveOp]) { o.HostHint, o.OriginHint = "give it that name", "open the origin" }
+	for header, hints := range map[[2]string][2]string{
+		{"Host", "evil.example"}:           {"send the Host localhost", "give it that name"},
+		{"Origin", "https://evil.example"}: {"send no Origin", "open the origin"},
+	} {
+		for i, d := range []*daemon{serve(t, nothing), serve(t, nothing, queen)} {
+			if status, text := d.request("GET", "/v1/jobs", "", header[0], header[1]); status != http.StatusForbidden || !strings.Contains(text, hints[i]) {
+				t.Errorf("%s: %d %s, want %q", header, status, text, hints[i])
+			}
+		}
+	}
+}

@@ -49,6 +49,9 @@ type Options[O ops.Op] struct {
 	// Origins are those whose web pages may send requests and read the answers,
 	// as https://app.example; the own one always may.
 	Origins []string
+	// HostHint and OriginHint are what to do about a Host that is none of those, and
+	// about the pages of another origin; "" is that of a daemon which no page is for.
+	HostHint, OriginHint string
 	// Log is for operators.
 	Log zerolog.Logger
 	// Retain is how long a finished job is remembered; 0 means an hour.
@@ -74,6 +77,8 @@ type Options[O ops.Op] struct {
 }
 
 func (o *Options[O]) setDefaults() {
+	o.HostHint = or(o.HostHint, "send the Host localhost")
+	o.OriginHint = or(o.OriginHint, "no page is served here: send no Origin")
 	o.Retain = or(o.Retain, time.Hour)
 	o.MaxFinished = or(o.MaxFinished, 1000)
 	o.TailBytes = or(o.TailBytes, 64<<10)

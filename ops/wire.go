@@ -120,11 +120,14 @@ func operation[O Op](fields map[string]json.RawMessage) (Op, error) {
 	}
 	var names []string
 	for _, proto := range All() {
-		if _, mine := proto.(O); mine {
-			if proto.Name() == name {
-				return proto, nil
-			}
+		_, mine := proto.(O)
+		switch {
+		case mine && proto.Name() == name:
+			return proto, nil
+		case mine:
 			names = append(names, proto.Name())
+		case proto.Name() == name:
+			return nil, elsewhere(proto)
 		}
 	}
 	e := Invalid(keyOperation, "unknown operation %q", clip(name))
@@ -136,6 +139,16 @@ func operation[O Op](fields map[string]json.RawMessage) (Op, error) {
 
 // isNull reports whether a value is null, which the decoder would leave out.
 func isNull(raw json.RawMessage) bool { return string(raw) == "null" }
+
+// elsewhere is the error of an operation that another daemon does.
+func elsewhere(proto Op) error {
+	whose := "the queen's"
+	if _, hive := proto.(HiveOp); hive {
+		whose = "a hive's"
+	}
+	return Invalid(keyOperation, "%s is an operation of %s, and is not done here", proto.Name(), whose).
+		WithHint("send it to the queen: `rbee queen status` names her address")
+}
 
 func takeJobID(fields map[string]json.RawMessage) (string, error) {
 	raw, ok := fields[keyJobID]

@@ -238,8 +238,13 @@ func TestDecodeTakesOnlyItsOwnArm(t *testing.T) {
 		"the queen's arm": func(b []byte) error { _, _, err := ops.Decode[ops.QueenOp](b); return err },
 		"infer alone":     func(b []byte) error { _, _, err := ops.Decode[ops.Infer](b); return err },
 	} {
-		if err := decode(spawn); err == nil || !strings.Contains(err.Error(), `unknown operation "worker_spawn"`) {
+		err := decode(spawn)
+		if e := ops.AsError(err); e == nil || e.Code != ops.CodeInvalid || e.Field != "operation" || !strings.Contains(e.Message, "worker_spawn is an operation of a hive's") || !strings.Contains(e.Hint, "the queen") {
 			t.Errorf("%s took worker_spawn: %v", name, err)
 		}
+	}
+	_, _, err := ops.Decode[ops.HiveOp]([]byte(`{"operation":"hive_list"}`))
+	if e := ops.AsError(err); e == nil || e.Field != "operation" || !strings.Contains(e.Message, "hive_list is an operation of the queen's") {
+		t.Errorf("a hive took hive_list: %v", err)
 	}
 }

@@ -193,6 +193,8 @@ func (q *Queen) Run(ctx context.Context) (err error) {
 		Mode: "queen", Version: daemon.Version, Build: q.build, Run: q.do, Refuse: q.unknown,
 		Dir: q.Home.Jobs("queen"), Admit: q.access.Admit, Tell: q.refuse, Hosts: q.names, Origins: q.Origins, Log: q.Log,
 		Again: startAgain, Settled: q.settle, State: func() any { return q.snapshot() },
+		HostHint:   "use the address that `rbee queen status` names; --host-name of `rbee queen serve` adds a name, as of a proxy",
+		OriginHint: "start the queen with --cors-origin to let the pages of an origin in",
 	})
 	if err != nil {
 		return err
