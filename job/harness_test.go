@@ -36,6 +36,13 @@ func serve(t testing.TB, run work, change ...func(*job.Options[ops.HiveOp])) *da
 	return d
 }
 
+// Restart is the server's. No request goes to the one before it.
+func (d *daemon) Restart(run work) {
+	d.t.Helper()
+	d.Server.Restart(run)
+	d.client.CloseIdleConnections()
+}
+
 // request sends one request and returns status and body.
 func (d *daemon) request(method, path, body string, header ...string) (int, string) {
 	d.t.Helper()
