@@ -4,16 +4,18 @@ import (
 	"errors"
 	"net"
 	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
 )
 
 // TestAQueenThatDiesAndCannotStartAgainIsToldOfOnce: another program has taken her
-// port. The job is there for the queen that comes when it is free.
+// port. The job is there for the queen that comes when it is free, there and started as
+// she was.
 func TestAQueenThatDiesAndCannotStartAgainIsToldOfOnce(t *testing.T) {
 	t.Parallel() // it waits
-	p := newPlace(t, "RBEE_LISTEN="+freePort(t))
+	p := newPlace(t, "HF_ENDPOINT=http://127.0.0.1:9")
 	want := p.undisturbed()
 	queen := p.record("queen")
 	a := p.begin()
@@ -44,5 +46,8 @@ func TestAQueenThatDiesAndCannotStartAgainIsToldOfOnce(t *testing.T) {
 	}
 	if text := p.rbee(strings.Fields(follow[1])...); text != want {
 		t.Errorf("later it is %d bytes of %d", len(text), len(want))
+	}
+	if now := p.record("queen"); now.Address != queen.Address || !slices.Equal(now.Env, queen.Env) || len(now.Env) == 0 {
+		t.Errorf("the queen after her is at %s, with %q; she was at %s, with %q", now.Address, now.Env, queen.Address, queen.Env)
 	}
 }

@@ -57,8 +57,9 @@ var ErrRunning = errors.New("already running")
 
 // PIDFile is a pid file that this process holds.
 type PIDFile struct {
-	path string
-	lock *flock.Flock
+	path   string
+	lock   *flock.Flock
+	before []byte // what it said of one that has died
 }
 
 // lookedAtFor is how long a lock may be taken by those who only look whether it is,
@@ -87,7 +88,8 @@ func Lock(path string, r Record) (*PIDFile, Record, error) {
 		err := ops.Errorf(ops.CodeUnavailable, "a folder is where the pid file belongs: %s", path).WithHint("remove the folder")
 		return nil, Record{}, errors.Join(err, lock.Close())
 	}
-	p := &PIDFile{path: path, lock: lock}
+	before, _ := os.ReadFile(path) // none, mostly
+	p := &PIDFile{path: path, lock: lock, before: before}
 	if err := p.Write(r); err != nil {
 		return nil, Record{}, errors.Join(err, lock.Close())
 	}
@@ -130,6 +132,15 @@ func (p *PIDFile) Release() error {
 		return p.lock.Close()
 	}
 	return errors.Join(os.Remove(p.path), p.lock.Close())
+}
+
+// GiveUp is the Release of a daemon that did not come up: of one that has died before
+// it, the file says again how that was started.
+func (p *PIDFile) GiveUp() error {
+	if len(p.before) == 0 || !p.stands() {
+		return p.Release()
+	}
+	return errors.Join(replace(p.path, p.before), p.lock.Close())
 }
 
 // Read reads the pid file at path without asking whether its process lives.

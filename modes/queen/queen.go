@@ -99,7 +99,7 @@ func New(o Options) (_ *Queen, err error) {
 	if err := q.lock(); err != nil {
 		return nil, err
 	}
-	undo := []func() error{q.pid.Release}
+	undo := []func() error{q.pid.GiveUp}
 	defer func() {
 		if err != nil {
 			for _, f := range undo {
