@@ -39,6 +39,7 @@ func (e *Engine) Generate(ctx context.Context, r openai.Request, emit func(strin
 			}
 		}
 	}
+	outcome.First, outcome.Last = q.first, q.last
 	if errors.Is(q.err, sample.ErrNotANumber) {
 		return outcome, ops.Errorf(ops.CodeInternal, "%w", q.err).
 			WithHint("the file is damaged, or was made for another engine: delete the model and download it anew, or name another by --model")

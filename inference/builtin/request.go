@@ -2,6 +2,7 @@ package builtin
 
 import (
 	"context"
+	"time"
 
 	"rbee.dev/rbee/inference/sample"
 )
@@ -19,6 +20,10 @@ type request struct {
 	// out carries the tokens. It has room for all of them, so that a reader
 	// who is slow never holds the step up.
 	out chan int32
+
+	// first and last are when the first and the last of them were made; they may be read
+	// once out is closed.
+	first, last time.Time
 
 	// err says why the request ended, once out is closed; nil is that it was
 	// done, with ends where the model ended the answer.

@@ -219,6 +219,9 @@ func (s *scheduler) advance(slot *slot, scores []float32) {
 		slot.end(nil)
 		return
 	}
+	if r.last = time.Now(); slot.made == 0 {
+		r.first = r.last
+	}
 	r.out <- token // has room for all
 	slot.made++
 	slot.next = token

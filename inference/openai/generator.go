@@ -3,6 +3,7 @@ package openai
 import (
 	"context"
 	"errors"
+	"time"
 )
 
 // Generator makes text. It is what an engine in this process gives.
@@ -51,4 +52,7 @@ type Outcome struct {
 	Stop             string // the stop text that ended it, or ""
 	PromptTokens     int
 	CompletionTokens int
+	// First and Last are when the first and the last token were made, which may be some
+	// time before their text is heard; zero is not known.
+	First, Last time.Time
 }

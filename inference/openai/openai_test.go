@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
@@ -135,6 +136,23 @@ func TestUsageIsCountedWhenAsked(t *testing.T) {
 	_, whole := post(t, &says{pieces: []string{"a", "b"}}, "/v1/completions", `{"prompt":"p"}`)
 	if !strings.Contains(whole, `"text":"ab"`) || !strings.Contains(whole, `"completion_tokens":2`) {
 		t.Errorf("whole %s", whole)
+	}
+}
+
+// clocked is a generator that knows when it has made its first and last token.
+type clocked struct{ says }
+
+func (c *clocked) Generate(ctx context.Context, r openai.Request, emit func(string) error) (openai.Outcome, error) {
+	o, err := c.says.Generate(ctx, r, emit)
+	o.First = time.Now()
+	o.Last = o.First.Add(1500 * time.Microsecond)
+	return o, err
+}
+
+// TestTimesAreThoseOfTheTokens: not of when their text is heard, which may be all at once.
+func TestTimesAreThoseOfTheTokens(t *testing.T) {
+	if _, text := post(t, &clocked{says{pieces: []string{"a", "b"}}}, "/v1/completions", `{"prompt":"p"}`); !strings.Contains(text, `"predicted_n":2,"predicted_ms":1.5}`) {
+		t.Errorf("got %s", text)
 	}
 }
 

@@ -215,7 +215,7 @@ type usage struct {
 // it there: who counts tokens on the way has not always asked for usage.
 type timings struct {
 	PromptN     int     `json:"prompt_n"`
-	PromptMS    float64 `json:"prompt_ms"` // to the first piece
+	PromptMS    float64 `json:"prompt_ms"` // to the first token, or piece of text
 	PredictedN  int     `json:"predicted_n"`
 	PredictedMS float64 `json:"predicted_ms"` // from there on
 
@@ -232,9 +232,13 @@ func (t *timings) piece() {
 // end says how the generation went.
 func (t *timings) end(o Outcome) {
 	t.piece()
+	first, last := t.first, time.Now()
+	if !o.First.IsZero() {
+		first, last = o.First, o.Last
+	}
 	t.PromptN, t.PredictedN = o.PromptTokens, o.CompletionTokens
-	t.PromptMS = float64(t.first.Sub(t.began)) / float64(time.Millisecond)
-	t.PredictedMS = float64(time.Since(t.first)) / float64(time.Millisecond)
+	t.PromptMS = float64(first.Sub(t.began)) / float64(time.Millisecond)
+	t.PredictedMS = float64(last.Sub(first)) / float64(time.Millisecond)
 }
 
 // answer is a whole answer or a chunk of one, of either route.

@@ -182,7 +182,8 @@ func (h *Hive) begin(ctx context.Context) (err error) {
 	}
 	h.jobs, err = job.NewServer(job.Options[ops.HiveOp]{
 		Mode: "hive", Version: daemon.Version, Build: h.build, Dir: h.Home.Jobs("hive"), Log: h.Log, Refuse: h.unknown,
-		Run: func(ctx context.Context, o ops.HiveOp) (any, error) { return ops.HandleHive(ops.As(ctx, "hive"), h, o) },
+		Again: "`rbee hive start " + h.Name + "` starts it again",
+		Run:   func(ctx context.Context, o ops.HiveOp) (any, error) { return ops.HandleHive(ops.As(ctx, "hive"), h, o) },
 	})
 	if err != nil {
 		return err

@@ -325,7 +325,7 @@ func (m *models) choose(ctx context.Context, id string) (ops.Model, error) {
 		}
 	}
 	if best.ID != "" {
-		ops.Narrate(ctx, "model_choose", "no model was named: taking %s, the one added last", best.ID)
+		ops.Narrate(ctx, "model_choose", "no model was named: taking %s, the one added last that can run", best.ID)
 		return best, nil
 	}
 	return usable(m.get(testdata.TinybeeName))

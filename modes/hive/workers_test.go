@@ -235,7 +235,7 @@ func TestADownloadedModelIsListedPublishedAndTheDefault(t *testing.T) {
 	}
 	await(t, h.Client, func(s ops.HiveSnapshot) bool { return len(s.Models) == 2 && s.Hive.Models == 2 })
 	got := infer(t, h.Client, ops.Infer{Prompt: "x", MaxTokens: 1}, nil)
-	if got.err != nil || got.answer.Model != "mine" || got.story[0] != "hive: no model was named: taking mine, the one added last" {
+	if got.err != nil || got.answer.Model != "mine" || got.story[0] != "hive: no model was named: taking mine, the one added last that can run" {
 		t.Errorf("infer gives %+v", got)
 	}
 	fails(t, h.Client, ops.ModelGet{ID: "min"}, ops.CodeNotFound, `did you mean "mine"`)

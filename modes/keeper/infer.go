@@ -7,6 +7,7 @@ import (
 	"os"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"golang.org/x/term"
 
@@ -103,6 +104,9 @@ func (k *Keeper) prompt(ctx context.Context, argument string) (string, error) {
 	}
 	if len(text) > ops.MaxPromptBytes {
 		return "", ops.Invalid("prompt", "what comes on standard input is longer than the %d bytes that are taken", ops.MaxPromptBytes)
+	}
+	if !utf8.ValidString(text) {
+		k.say("keeper: warning: what comes on standard input is not all UTF-8: the model gets %q for the bytes that are not", utf8.RuneError)
 	}
 	if argument == "" {
 		return text, needed(text)

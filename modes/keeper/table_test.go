@@ -178,6 +178,17 @@ func TestThePromptIsTheArgumentAndWhatIsPiped(t *testing.T) {
 	}
 }
 
+// TestAPromptThatIsNotTextIsSaidToBe: bytes that no character is of do not reach the model.
+func TestAPromptThatIsNotTextIsSaidToBe(t *testing.T) {
+	for stdin, warns := range map[string]bool{"caf\xe9": true, "caf\u00e9": false, "a\x00b": false} {
+		var said bytes.Buffer
+		k := &Keeper{Stdin: strings.NewReader(stdin), Stderr: &said}
+		if _, err := k.prompt(t.Context(), "Say:"); err != nil || strings.Contains(said.String(), "is not all UTF-8") != warns {
+			t.Errorf("%q: %v, said %q", stdin, err, said.String())
+		}
+	}
+}
+
 func TestAFailedStartIsToldInTheDaemonsWords(t *testing.T) {
 	for name, tt := range map[string]struct {
 		said          daemon.LogLine

@@ -103,7 +103,7 @@ func (s *Scheduler) Acquire(ctx context.Context, r Request) (*Lease, error) {
 // tellAdded says which model was taken for want of a name.
 func (r *Request) tellAdded(ctx context.Context) {
 	if r.added {
-		ops.Narrate(ops.As(ctx, "queen"), "model_choose", "no model was named: taking %s, the one added last", r.Model)
+		ops.Narrate(ops.As(ctx, "queen"), "model_choose", "no model was named: taking %s, the one added last that can run", r.Model)
 	}
 }
 
