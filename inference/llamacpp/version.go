@@ -1,6 +1,7 @@
 package llamacpp
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -108,31 +109,48 @@ func Ask(ctx context.Context, program string) (Version, error) {
 	return v, checkBackends(ctx, program)
 }
 
+// Device is what a llama-server can compute on, beside the CPU.
+type Device struct {
+	ID   string // as rbee calls it: vulkan:0
+	Name string // as the backend does: NVIDIA GeForce RTX 4090
+}
+
+// Kind is the device's backend, as "vulkan".
+func (d Device) Kind() string {
+	kind, _, _ := strings.Cut(d.ID, ":")
+	return kind
+}
+
 // deviceLine is a line of --list-devices: "  CUDA0: NVIDIA GeForce RTX 4090 (24080 MiB, 23000
 // MiB free)".
-var deviceLine = regexp.MustCompile(`(?m)^ +([A-Za-z]+)\d*: `)
+var deviceLine = regexp.MustCompile(`(?m)^ +([A-Za-z]+)(\d*): (.*?)(?: \(\d+ MiB, \d+ MiB free\))?$`)
 
-// Accelerators runs the program to hear what it can compute on here, as "cuda",
-// or "cpu" where it finds nothing else.
-func Accelerators(ctx context.Context, program string) (string, error) {
+// Devices runs the program to hear what it can compute on here.
+func Devices(ctx context.Context, program string) ([]Device, error) {
 	text, err := output(ctx, program, "--list-devices")
 	if err != nil {
-		return "", err
+		return nil, err
 	}
-	var kinds []string
+	var list []Device
 	for _, found := range deviceLine.FindAllStringSubmatch(text, -1) {
 		kind := strings.ToLower(found[1])
 		if kind == "mtl" {
 			kind = "metal"
 		}
-		if !slices.Contains(kinds, kind) {
+		list = append(list, Device{ID: kind + ":" + cmp.Or(found[2], "0"), Name: found[3]})
+	}
+	return list, nil
+}
+
+// Accelerators are the kinds of devices, as "cuda vulkan", or "cpu" where there is none.
+func Accelerators(devices []Device) string {
+	var kinds []string
+	for _, d := range devices {
+		if kind := d.Kind(); !slices.Contains(kinds, kind) {
 			kinds = append(kinds, kind)
 		}
 	}
-	if len(kinds) == 0 {
-		return "cpu", nil
-	}
-	return strings.Join(kinds, " "), nil
+	return cmp.Or(strings.Join(kinds, " "), "cpu")
 }
 
 // output runs the program and returns what it prints. It says when that takes long.

@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 
@@ -87,9 +88,17 @@ func TestWhatAProgramComputesOnIsHeardFromIt(t *testing.T) {
 		{"echo 'Available devices:\n  (none)'", "cpu"},
 		{"echo 'Available devices:\n  MTL0: Apple M4 (1 MiB, 1 MiB free)'", "metal"},
 	} {
-		if got, err := Accelerators(t.Context(), program(t, c.script)); err != nil || got != c.want {
+		if got, err := Devices(t.Context(), program(t, c.script)); err != nil || Accelerators(got) != c.want {
 			t.Errorf("%s: got %q, %v", c.script, got, err)
 		}
+	}
+}
+
+func TestDevicesAreHeardByTheirNames(t *testing.T) {
+	got, err := Devices(t.Context(), program(t, "echo 'Available devices:\n  Vulkan0: NVIDIA GeForce RTX 3060 (12288 MiB, 11900 MiB free)\n  Vulkan1: AMD Radeon RX 7900 XTX (RADV NAVI31) (24560 MiB, 24000 MiB free)\n  MTL: Apple M4'"))
+	want := []Device{{"vulkan:0", "NVIDIA GeForce RTX 3060"}, {"vulkan:1", "AMD Radeon RX 7900 XTX (RADV NAVI31)"}, {"metal:0", "Apple M4"}}
+	if err != nil || !slices.Equal(got, want) {
+		t.Errorf("got %+v, %v", got, err)
 	}
 }
 
@@ -99,7 +108,7 @@ func TestTheRealProgramSaysWhichItIs(t *testing.T) {
 	if err != nil || v.Build < Oldest || v.Name == "" {
 		t.Errorf("got %+v, %v", v, err)
 	}
-	if got, err := Accelerators(t.Context(), path); err != nil || got != "cpu" {
+	if got, err := Devices(t.Context(), path); err != nil || Accelerators(got) != "cpu" {
 		t.Errorf("it computes on %q, %v", got, err)
 	}
 }

@@ -3,7 +3,6 @@ package hive
 import (
 	"cmp"
 	"context"
-	"slices"
 	"strings"
 
 	"rbee.dev/rbee/inference/fit"
@@ -111,13 +110,11 @@ func (h *Hive) makeRoomForPart(ctx context.Context, w want) error {
 // here can use, unless one is named, or else of the machine.
 func (h *Hive) spotOfPart(ctx context.Context, device string) spot {
 	if device == auto {
-		kinds := ""
-		if server, err := h.llamaServer(); err == nil {
-			kinds = h.programs.accelerators(ctx, server) // "" where it does not say
-		}
+		server, _ := h.llamaServer() // without one any card may be used
+		called := h.called(ctx, server)
 		var ids []string
 		for _, d := range ops.Accelerators(h.machine.gpus()) {
-			if kinds == "" || slices.Contains(strings.Fields(kinds), d.Kind) {
+			if called[d.ID] != "" {
 				ids = append(ids, d.ID)
 			}
 		}

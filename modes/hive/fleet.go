@@ -53,6 +53,7 @@ type want struct {
 	model             ops.Model
 	engine, device    string
 	program           string // that the engine runs, or ""
+	called            string // what that calls the device, where it is another name
 	anyEngine         bool   // a worker that runs already may have another engine
 	anyDevice         bool   // or be on another device
 	parallel, context int

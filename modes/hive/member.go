@@ -96,6 +96,9 @@ func (m *member) arguments() []string {
 	if m.want.program != "" {
 		args = append(args, "--program="+m.want.program)
 	}
+	if m.want.called != "" {
+		args = append(args, "--called="+m.want.called)
+	}
 	if m.want.command != "" {
 		args = append(args, "--command="+m.want.command)
 	}

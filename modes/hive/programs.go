@@ -21,12 +21,13 @@ type programs struct {
 
 // heard is what a program said, and how its file looked then.
 type heard struct {
-	size         int64
-	mtime        time.Time
-	version      llamacpp.Version
-	err          error // why it cannot be used
-	accelerators string
-	divides      bool // it has said that it can, or nothing against it
+	size    int64
+	mtime   time.Time
+	version llamacpp.Version
+	err     error // why it cannot be used
+	devices []llamacpp.Device
+	listed  bool // it has said which they are
+	divides bool // it has said that it can, or nothing against it
 }
 
 // ask tells the program's version, or why it cannot be used.
@@ -58,20 +59,28 @@ func (p *programs) get(ctx context.Context, path string) heard {
 	return a
 }
 
-// accelerators tells what the program can compute on here; "" where it does not
-// say.
-func (p *programs) accelerators(ctx context.Context, path string) string {
+// devices tells what the program can compute on here beside the CPU, and whether it
+// says so.
+func (p *programs) devices(ctx context.Context, path string) (list []llamacpp.Device, says bool) {
 	a := p.get(ctx, path)
-	if a.err != nil || a.accelerators != "" {
-		return a.accelerators
+	if a.err != nil || a.listed {
+		return a.devices, a.listed
 	}
-	kinds, err := llamacpp.Accelerators(ctx, path)
+	list, err := llamacpp.Devices(ctx, path)
 	if err != nil {
-		return "" // one that knows no --list-devices
+		return nil, false // one that knows no --list-devices
 	}
-	a.accelerators = kinds
+	a.devices, a.listed = list, true
 	p.keep(path, a)
-	return kinds
+	return list, true
+}
+
+// accelerators are the kinds of them, as "cuda vulkan"; "" where it does not say.
+func (p *programs) accelerators(ctx context.Context, path string) string {
+	if list, says := p.devices(ctx, path); says {
+		return llamacpp.Accelerators(list)
+	}
+	return ""
 }
 
 // checkDivides refuses a program that cannot divide a model over hives.

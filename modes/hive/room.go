@@ -26,7 +26,7 @@ func (h *Hive) place(ctx context.Context, w want, there func() bool, start func(
 			return nil, err
 		}
 	}
-	w.threads = h.Cores.Threads()
+	w.threads, w.called = h.Cores.Threads(), h.asCalled(ctx, w)
 	m, started := start(w)
 	if started {
 		h.narrateStart(ctx, m, w)

@@ -260,7 +260,9 @@ func TestAutoPutsAModelWhereItFits(t *testing.T) {
 		{"the card with most free", "CUDA0", 0, 0, []int{9000, 20000}, plenty, "cuda:1", "it goes to cuda:1 (NVIDIA GeForce RTX 4090), which has 20 GiB free"},
 		{"both", "CUDA0", 8192, 64, []int{3000, 4000}, plenty, "cuda:0,cuda:1", "it is spread over cuda:0 and cuda:1"},
 		{"partly", "CUDA0", 8192, 64, []int{1500, 1500}, plenty, "cuda:0,cuda:1", "some layers stay in the machine's memory"},
-		{"none that is usable", "Vulkan0", 0, 0, []int{9000, 20000}, plenty, "cpu", ""},
+		{"by another name", "Vulkan0 Vulkan1", 0, 0, []int{9000, 20000}, plenty, "cuda:1", "it goes to cuda:1"},
+		{"the one that is usable", "Vulkan0", 0, 0, []int{9000, 20000}, plenty, "cuda:0", "it goes to cuda:0"},
+		{"none that is usable", "SYCL0", 0, 0, []int{9000, 20000}, plenty, "cpu", ""},
 		{"no cards", "", 0, 0, nil, plenty, "cpu", ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -280,10 +282,10 @@ func TestAutoPutsAModelWhereItFits(t *testing.T) {
 func TestACardThatTheEngineCannotUseIsRefused(t *testing.T) {
 	free := uint64(1 << 34)
 	h := roomy(t, &free)
-	cards(t, h, "Vulkan0", 9000, 9000)
+	cards(t, h, "SYCL0", 9000, 9000)
 	w, _ := h.bee(t, llamaCpp, "cuda:1")
 	_, err := h.makeRoom(t.Context(), w)
-	wantCode(t, err, ops.CodeUnsupported, "the llama-server that is installed cannot use cuda:1 (NVIDIA GeForce RTX 4090): it is for vulkan", "where llama.cpp's release has one for cuda, and `rbee engine install --from URL` an archive of your own")
+	wantCode(t, err, ops.CodeUnsupported, "the llama-server that is installed cannot use cuda:1 (NVIDIA GeForce RTX 4090): it is for sycl", "where llama.cpp's release has one for cuda, and `rbee engine install --from URL` an archive of your own")
 }
 
 func TestACardIsNotPromisedTwice(t *testing.T) {
@@ -382,7 +384,7 @@ func TestAPartIsGivenRoomOrRefusedWithTheNumbers(t *testing.T) {
 			says: "the part of the model that hive gpu2 is to hold takes about 7.0 GiB, and of the 64 GiB that it has, 2.0 GiB are free for it",
 		},
 		{name: "the cards have it not", usable: "CUDA0", cards: []int{9000}, free: 60 * gib, holds: 15 * gib, code: ops.CodeUnavailable, says: "takes about 15 GiB"},
-		{name: "the cards cannot be used", usable: "Vulkan0", cards: []int{9000}, free: 60 * gib, holds: 15 * gib},
+		{name: "the cards cannot be used", usable: "SYCL0", cards: []int{9000}, free: 60 * gib, holds: 15 * gib},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			h := roomy(t, &c.free)

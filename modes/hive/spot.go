@@ -57,10 +57,10 @@ func (h *Hive) spots(ctx context.Context, w want) ([]spot, error) {
 	}
 	if len(gpus) > 0 {
 		named := gpus[0]
-		kinds := h.programs.accelerators(ctx, w.program)
-		gpus = slices.DeleteFunc(gpus, func(d ops.Device) bool { return !computesOn(kinds, d) })
+		called := h.called(ctx, w.program)
+		gpus = slices.DeleteFunc(gpus, func(d ops.Device) bool { return called[d.ID] == "" })
 		if len(gpus) == 0 && !w.anyDevice {
-			return nil, h.unusable(named, kinds)
+			return nil, h.unusable(named, h.programs.accelerators(ctx, w.program))
 		}
 	}
 	if w.anyDevice {
@@ -72,12 +72,6 @@ func (h *Hive) spots(ctx context.Context, w want) ([]spot, error) {
 	return h.gpuSpots(gpus), nil
 }
 
-// computesOn reports whether a llama-server that is for these kinds of devices can use
-// the card. One that does not say may use any.
-func computesOn(kinds string, card ops.Device) bool {
-	return kinds == "" || slices.Contains(strings.Fields(kinds), card.Kind)
-}
-
 // cardsFor are the cards with memory of their own that an engine computes on. unused
 // tells of the others, and why, or is "".
 func (h *Hive) cardsFor(ctx context.Context, engine, program string) (used []ops.Device, unused string) {
@@ -85,14 +79,15 @@ func (h *Hive) cardsFor(ctx context.Context, engine, program string) (used []ops
 	if len(cards) == 0 {
 		return nil, ""
 	}
-	kinds, why := processor, "the builtin engine computes on the CPU"
+	var called map[string]string
+	why := "the builtin engine computes on the CPU"
 	if engine != builtin {
-		kinds = h.programs.accelerators(ctx, program)
-		why = "the llama-server that is installed is for " + kinds
+		called = h.called(ctx, program)
+		why = "the llama-server that is installed is for " + h.programs.accelerators(ctx, program)
 	}
 	var others []string
 	for _, d := range cards {
-		if computesOn(kinds, d) {
+		if called[d.ID] != "" {
 			used = append(used, d)
 		} else {
 			others = append(others, fmt.Sprintf("%s (%s)", d.ID, d.Name))

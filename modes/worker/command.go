@@ -29,6 +29,7 @@ type ServeCmd struct {
 	Flags         []string `name:"flag" sep:"none" help:"Setting of the engine's own, as flash-attn=on; once for each." placeholder:"NAME=VALUE"`
 	Program       string   `help:"The llama-server that the engine llamacpp runs (default: the one that is found)." placeholder:"FILE"`
 	Command       string   `help:"Command line of the engine called command, with {model}, {name}, and {socket} or {port}." placeholder:"LINE"`
+	Called        string   `hidden:"" help:"What the engine calls the device, where that is another name."`
 	PromptCache   int64    `hidden:"" help:"Bytes of memory to keep prompts in; 0 leaves it to the engine, below 0 is none."`
 	Parts         []string `name:"part" hidden:"" help:"Further hive that the model is divided over; once for each."`
 	Share         float64  `hidden:"" help:"How much of the weights stay on this machine's CPU then."`
@@ -132,7 +133,7 @@ func (c *ServeCmd) open(h home.Home, folder string) (*Worker, error) {
 		table = engines()
 	}
 	return New(Options{
-		ID: c.ID, Hive: c.Hive, Model: c.Model, Path: c.Path, Engine: c.Engine, Device: c.Device,
+		ID: c.ID, Hive: c.Hive, Model: c.Model, Path: c.Path, Engine: c.Engine, Device: c.Device, Called: c.Called,
 		Parallel: c.Parallel, ContextLength: c.ContextLength, Threads: c.Threads, Flags: c.Flags, Command: c.Command, Program: c.Program, Silence: c.Silence,
 		PromptCache: c.PromptCache, Parts: c.Parts, Share: c.Share, PartOf: c.PartOf, PartBytes: c.PartBytes, Folder: folder, Engines: table, Binary: exe, Build: build,
 	})

@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -33,6 +34,7 @@ type Options struct {
 	Path          string   // the model's file
 	Engine        string   // auto or a name in Engines
 	Device        string   // auto, cpu, cuda:0, …
+	Called        string   // what the engine calls that, where it is another name
 	Parallel      int      // requests at once; 0 means 4
 	ContextLength int      // tokens per request; 0 means the model's own, at most 4096
 	Threads       int      // that compute; 0 leaves it to the engine
@@ -272,7 +274,7 @@ func (w *Worker) openEngine(ctx context.Context) (engine inference.Engine, err e
 		}
 	}()
 	s := inference.Spec{
-		ModelID: w.Model, ModelPath: w.Path, Device: w.Device, Parallel: w.Parallel, ContextLength: w.ContextLength,
+		ModelID: w.Model, ModelPath: w.Path, Device: cmp.Or(w.Called, w.Device), Parallel: w.Parallel, ContextLength: w.ContextLength,
 		Threads: max(0, w.Threads), Flags: w.Flags, Command: w.Command, Program: w.Program, Silence: w.Silence, Stall: w.Silence / stallShare, Waits: w.engineWaits, Folder: w.Folder, Changed: w.engineChanged, Answer: w.engineLost, Share: w.Share, PromptCache: w.PromptCache,
 	}
 	if w.parts != nil {

@@ -205,11 +205,14 @@ func (s *Store) settle(ctx context.Context, temp string, o offer, a asset, m man
 	if err != nil {
 		return o.unfit(a, v, temp, err)
 	}
-	kinds, err := llamacpp.Accelerators(ctx, program)
+	devices, err := llamacpp.Devices(ctx, program)
 	switch {
 	case a.called != "":
-		m.Tag, m.Accelerator = v.String(), kinds
-	case err == nil && kinds == "cpu" && a.accelerator != "cpu":
+		m.Tag = v.String()
+		if err == nil {
+			m.Accelerator = llamacpp.Accelerators(devices)
+		}
+	case err == nil && len(devices) == 0 && a.accelerator != "cpu":
 		ops.Warn(ctx, "engine_cpu", "%s finds nothing to compute on but the CPU: is the driver for %s installed?", a.id(), a.accelerator)
 	}
 	ops.Narrate(ctx, "engine_try", "%s runs here: it is %s, %s", llamacpp.Name, v, humanize.IBytes(uint64(m.Size))) //nolint:gosec // a size
