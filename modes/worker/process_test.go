@@ -10,6 +10,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"rbee.dev/rbee/modes/daemon"
 	"rbee.dev/rbee/modes/home"
@@ -57,10 +58,10 @@ func spawn(t *testing.T, kind, path string, flags ...string) process {
 // up waits until the worker answers.
 func (p process) up(t *testing.T) process {
 	t.Helper()
-	for {
+	for began := time.Now(); ; {
 		if _, err := p.Health(t.Context()); err == nil {
 			return p
-		} else if !errors.Is(err, transport.ErrUnreachable) {
+		} else if !errors.Is(err, transport.ErrUnreachable) || time.Since(began) > time.Minute {
 			t.Fatal(err)
 		}
 	}
@@ -89,7 +90,7 @@ func TestTheBuiltInModelTellsTheSameStoryForTheSameSeed(t *testing.T) {
 }
 
 func TestSIGTERMCancelsJobsAndExitsWithZero(t *testing.T) {
-	w := spawn(t, "paced", "/fake").up(t)
+	w := spawn(t, "paced", tinybee(t)).up(t)
 	_, err := w.Do(t.Context(), ops.Infer{Prompt: "x"}, "", func(r transport.Received) error {
 		if _, ok := r.Event.(ops.TokenEvent); ok {
 			return w.cmd.Process.Signal(syscall.SIGTERM)
@@ -130,7 +131,7 @@ func TestAModelThatCannotBeLoadedIsAnExitStatusAndALogLine(t *testing.T) {
 }
 
 func TestAWorkerThatDiesMidAnswerIsHeardToBreakOff(t *testing.T) {
-	w := spawn(t, "paced", "/fake").up(t)
+	w := spawn(t, "paced", tinybee(t)).up(t)
 	w.Patience = 1 // there is no one to come back
 	killed := false
 	_, err := w.Do(t.Context(), ops.Infer{Prompt: "x"}, "", func(transport.Received) error {
@@ -146,7 +147,7 @@ func TestAWorkerThatDiesMidAnswerIsHeardToBreakOff(t *testing.T) {
 }
 
 func TestAWorkerWhoseFolderIsClearedAwayEnds(t *testing.T) {
-	w := spawn(t, "paced", "/fake").up(t)
+	w := spawn(t, "paced", tinybee(t)).up(t)
 	if err := os.RemoveAll(w.folder); err != nil {
 		t.Fatal(err)
 	}
@@ -156,7 +157,7 @@ func TestAWorkerWhoseFolderIsClearedAwayEnds(t *testing.T) {
 }
 
 func TestTwoWorkersCannotHaveOneFolder(t *testing.T) {
-	w := spawn(t, "paced", "/fake").up(t)
+	w := spawn(t, "paced", tinybee(t)).up(t)
 	second := exec.Command(os.Args[0], w.cmd.Args[1:]...) //nolint:noctx // ends by itself
 	second.Env = w.cmd.Env
 	out, err := second.CombinedOutput()
