@@ -382,18 +382,16 @@ func TestACopyFromAHiveThatIsStoppedEndsAndSaysSo(t *testing.T) {
 	var doing sync.WaitGroup
 	var once sync.Once
 	_, err := w.queen().Do(t.Context(), ops.ModelCopy{Model: "big", From: "gpu1", To: "gpu2"}, "", func(r transport.Received) error {
-		switch e := r.Event.(type) {
-		case ops.ProgressEvent:
-			if e.Done > 0 {
-				once.Do(func() {
-					w.second.Freeze() // so that it is not whole before
-					doing.Go(func() {
-						defer w.second.Thaw()
-						w.rbee("hive", "stop", "gpu1")
-					})
+		if e, ok := r.Event.(ops.ProgressEvent); ok && e.Done > 0 {
+			once.Do(func() {
+				w.second.Freeze() // so that it is not whole before
+				doing.Go(func() {
+					defer w.second.Thaw()
+					w.rbee("hive", "stop", "gpu1")
 				})
-			}
-		case ops.NarrationEvent:
+			})
+		}
+		if e, ok := r.Event.(ops.NarrationEvent); ok {
 			said += e.Human + "\n"
 		}
 		return nil

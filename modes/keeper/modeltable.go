@@ -13,6 +13,14 @@ import (
 
 // models prints a row for each model, with the hives that have it. What has the
 // same name and is not the same gets a row of its own.
+func modelList(w io.Writer, r ops.Models) {
+	if len(r.Models) == 0 && len(r.Silent) > 0 {
+		noneKnown(w, "models", r.Silent)
+		return
+	}
+	models(w, r.Models)
+}
+
 func models(w io.Writer, list []ops.Model) {
 	if len(list) == 0 {
 		row(w, "no models; `rbee model download` brings one")

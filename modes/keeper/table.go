@@ -31,21 +31,13 @@ func (k *Keeper) table(result any) error {
 	case ops.SSHReport:
 		sshReport(w, r)
 	case ops.Workers:
-		if len(r.Workers) == 0 && len(r.Silent) > 0 {
-			noneKnown(w, "workers", r.Silent)
-			break
-		}
-		workers(w, r.Workers)
+		workerList(w, r)
 	case ops.Worker:
 		worker(w, r)
 	case ops.WorkerDeleted:
 		row(w, "worker "+r.ID+" on "+r.HiveID+" has ended")
 	case ops.Models:
-		if len(r.Models) == 0 && len(r.Silent) > 0 {
-			noneKnown(w, "models", r.Silent)
-			break
-		}
-		models(w, r.Models)
+		modelList(w, r)
 		defer k.hints(r.Models)
 	case ops.Model:
 		model(w, r)
@@ -244,6 +236,14 @@ func workers(w io.Writer, list []ops.Worker) {
 		}
 		row(w, x.ID, x.HiveID, holds(x), x.Engine, x.Device, string(x.State), runs)
 	}
+}
+
+func workerList(w io.Writer, r ops.Workers) {
+	if len(r.Workers) == 0 && len(r.Silent) > 0 {
+		noneKnown(w, "workers", r.Silent)
+		return
+	}
+	workers(w, r.Workers)
 }
 
 // noneKnown stands for an empty list of which not every hive has told: what would
