@@ -3,6 +3,7 @@ package hive
 import (
 	"context"
 	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -14,10 +15,13 @@ import (
 // less often while it does.
 func TestADriverThatHungIsAskedAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
+		var mu sync.Mutex // the bubble's clock orders what is done, and the race detector knows nothing of it
 		var asked []time.Duration
 		began, hangs := time.Now(), true
 		m := machine{hung: make(chan struct{}, 1), looked: make(chan struct{}), memory: func(context.Context) (total, free uint64) { return 2, 1 }}
 		m.nvidia = func(context.Context) ([]ops.Device, []string) {
+			mu.Lock()
+			defer mu.Unlock()
 			asked = append(asked, time.Since(began))
 			if hangs {
 				return nil, []string{noAnswer}
@@ -26,10 +30,17 @@ func TestADriverThatHungIsAskedAgain(t *testing.T) {
 		}
 		ctx, end := context.WithCancel(t.Context())
 		told, ended := 0, make(chan struct{})
-		go func() { defer close(ended); m.looking(ctx, func() { told++ }) }()
+		go func() { defer close(ended); m.looking(ctx, func() { mu.Lock(); told++; mu.Unlock() }) }()
 		after := func(d time.Duration) {
 			time.Sleep(d)
 			synctest.Wait()
+			mu.Lock() // what others wrote is seen from here on
+			defer mu.Unlock()
+		}
+		hang := func(does bool) {
+			mu.Lock()
+			defer mu.Unlock()
+			hangs = does
 		}
 		after(25 * time.Minute)
 		const s = time.Second
@@ -39,7 +50,7 @@ func TestADriverThatHungIsAskedAgain(t *testing.T) {
 		if len(m.gpus()) != 0 || !m.hangs() {
 			t.Errorf("meanwhile there are %+v, and it says %q", m.gpus(), m.wrong())
 		}
-		hangs = false
+		hang(false)
 		after(5 * time.Minute)
 		if len(m.gpus()) != 1 || len(m.wrong()) != 0 || told != 10 {
 			t.Errorf("once it answers there are %+v, it says %q, and it was told %d times", m.gpus(), m.wrong(), told)
@@ -48,9 +59,9 @@ func TestADriverThatHungIsAskedAgain(t *testing.T) {
 		if len(asked) != 10 {
 			t.Errorf("a driver that is well is asked %d times more", len(asked)-10)
 		}
-		hangs = true
+		hang(true)
 		m.look(ctx)
-		hangs = false
+		hang(false)
 		after(lookAgain)
 		if len(m.gpus()) != 1 || len(asked) != 12 {
 			t.Errorf("after it hung later there are %+v; it was asked %d times", m.gpus(), len(asked))
