@@ -166,6 +166,9 @@ func (l *Lab) person() {
 // close takes everything down.
 func (l *Lab) close() {
 	for _, m := range l.machines {
+		if l.t.Failed() {
+			l.t.Logf("%s said: %s", m.Name, m.lastWords())
+		}
 		m.stop()
 	}
 	for _, m := range l.machines {
@@ -197,6 +200,7 @@ func sweep(t testing.TB) {
 		}
 		if _, err := os.Stat(fmt.Sprintf("/proc/%d", pid)); err != nil {
 			_ = exec.Command("ip", "netns", "del", name).Run() // another test may have been faster
+			ungroup(name)
 		}
 	}
 }

@@ -74,6 +74,15 @@ func TestAMachineMayHaveSystemd(t *testing.T) {
 	}
 }
 
+// Two systemds over one tree fail each other's services.
+func TestMachinesWithSystemdHaveControlGroupsOfTheirOwn(t *testing.T) {
+	l := lab.Start(t, lab.Machine{Name: "gpu1", Systemd: true}, lab.Machine{Name: "gpu2", Systemd: true})
+	l.Machine("gpu1").Run("mkdir /sys/fs/cgroup/mine")
+	if seen := l.Machine("gpu2").Run("ls /sys/fs/cgroup"); strings.Contains(seen, "mine") || !strings.Contains(seen, "system.slice") {
+		t.Errorf("gpu2 has the groups %s", seen)
+	}
+}
+
 func TestCablesAndSessionsCanBeCut(t *testing.T) {
 	l := lab.Start(t, lab.Machine{Name: "gpu1"})
 	m := l.Machine("gpu1")

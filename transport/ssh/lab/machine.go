@@ -68,7 +68,8 @@ func (m *Machine) namespace() string { return fmt.Sprintf("%sm%d", m.lab.id, m.n
 func (m *Machine) link() string { return fmt.Sprintf("m%d", m.number) }
 
 // boot is what the machine's first process does: it is alone in its namespaces,
-// makes the root folder, and becomes the SSH server.
+// makes the root folder, and becomes the SSH server. A systemd takes the whole tree
+// of control groups that it sees for its own: it gets one to itself.
 const boot = `set -e
 mount --make-rprivate /
 mount -t tmpfs tmpfs "$1"
@@ -87,14 +88,21 @@ else
 	ln -s /proc/self/fd dev/fd
 	mount -t sysfs sysfs sys
 	mount -t tmpfs -o mode=755 tmpfs run
-	mount -t cgroup2 cgroup2 sys/fs/cgroup
+	mkdir "$1/groups"
+	mount -t cgroup2 cgroup2 "$1/groups"
+	mkdir "$1/groups/$6"
+	echo 0 >"$1/groups/$6/cgroup.procs"
 	: >etc/machine-id
 	export container=lab
 fi
 hostname "$3"
 cp "$1/../$3.sshd_config" etc/ssh/sshd_config
 mkdir -p run/sshd
-exec chroot . /bin/sh -c 'hash -r; sh -ec "$1"; touch /run/lab-ready; exec $2' sh "$4" "${5:-/usr/sbin/sshd -D -e}"
+last='hash -r; sh -ec "$1"; touch /run/lab-ready; exec $2'
+if [ -n "$5" ]; then
+	exec unshare --cgroup /bin/sh -ec 'mount -t cgroup2 cgroup2 sys/fs/cgroup; exec chroot . "$@"' sh /bin/sh -c "$last" sh "$4" "$5"
+fi
+exec chroot . /bin/sh -c "$last" sh "$4" "/usr/sbin/sshd -D -e"
 `
 
 // start starts the machine.
@@ -128,7 +136,7 @@ func (m *Machine) start() {
 		setup += "usermod -m -d '" + m.Home + "' alice\n"
 	}
 	m.init = exec.Command("ip", "netns", "exec", m.namespace(), "unshare", "--mount", "--pid", "--uts", "--ipc", "--fork", "--kill-child",
-		"/bin/sh", "-c", boot, "boot", folder, cmp.Or(m.Root, l.root), m.Name, setup+m.Setup, first)
+		"/bin/sh", "-c", boot, "boot", folder, cmp.Or(m.Root, l.root), m.Name, setup+m.Setup, first, m.namespace())
 	log, err := os.Create(m.logPath())
 	if err != nil {
 		l.t.Fatal(err)
@@ -150,6 +158,16 @@ func (m *Machine) log() string {
 		return err.Error()
 	}
 	return string(text)
+}
+
+// lastWords is the end of what the machine has said, to tell why a test failed.
+func (m *Machine) lastWords() string {
+	text := m.log()
+	if m.Systemd && m.init != nil && m.init.Process != nil {
+		journal, err := m.inside("systemctl --failed --no-pager; journalctl --no-pager -n 60").CombinedOutput()
+		text = fmt.Sprintf("%s (%v)", journal, err)
+	}
+	return text[max(0, len(text)-6000):]
 }
 
 // plug connects the machine with the bridge, or with the one it is reached by.
@@ -265,6 +283,19 @@ func (m *Machine) stop() {
 	}
 	_ = syscall.Kill(-m.init.Process.Pid, syscall.SIGKILL) // the first process's end is the others'
 	_ = m.init.Wait()
+	if m.Systemd {
+		ungroup(m.namespace())
+	}
+}
+
+// ungroup removes the tree of control groups that a machine had, once the last of
+// its processes is gone. It is best effort: what is left is empty folders.
+func ungroup(name string) {
+	const script = `mount -t cgroup2 cgroup2 /mnt; for i in $(seq 100); do
+	[ -d "/mnt/$1" ] && ! find "/mnt/$1" -depth -type d -exec rmdir {} + 2>/dev/null || exit 0
+	sleep 0.05
+done`
+	_ = exec.Command("unshare", "--mount", "/bin/sh", "-c", script, "sh", name).Run()
 }
 
 // NewHostKey gives the SSH server another key, as a machine has that was
