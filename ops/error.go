@@ -69,9 +69,15 @@ type Error struct {
 	Field string `json:"field,omitempty"`
 	// Hint says what to do next, or "".
 	Hint string `json:"hint,omitempty"`
+	// Lacks is what there is too little of, for a program that may know where there is
+	// more: [LacksMemory], or "".
+	Lacks string `json:"lacks,omitempty"`
 
 	cause error
 }
+
+// LacksMemory is the Lacks of a model that the memory of a hive does not hold.
+const LacksMemory = "memory"
 
 // Error returns the message, after the field where one is named.
 func (e *Error) Error() string {
@@ -88,6 +94,13 @@ func (e *Error) Unwrap() error { return e.cause }
 func (e *Error) WithHint(format string, args ...any) *Error {
 	c := *e
 	c.Hint = fmt.Sprintf(format, args...)
+	return &c
+}
+
+// WithLack returns a copy of e that says what there is too little of.
+func (e *Error) WithLack(of string) *Error {
+	c := *e
+	c.Lacks = of
 	return &c
 }
 

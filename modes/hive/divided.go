@@ -103,7 +103,8 @@ func (h *Hive) makeRoomForPart(ctx context.Context, w want) error {
 	takes, has := apart(w.partBytes, free)
 	return ops.Errorf(code, "the part of the model that hive %s is to hold takes about %s, and of the %s that it has, %s are free for it%s",
 		h.Name, takes, humanBytes(total), has, h.kept(ctx, s, free)).
-		WithHint("name another hive in --hives, give the first one more by --share, or end workers there: `rbee worker list --hive %s` shows them%s", h.Name, h.stays(s, w.partBytes <= total))
+		WithHint("name another hive in --hives, give the first one more by --share, or end workers there: `rbee worker list --hive %s` shows them%s", h.Name, h.stays(s, w.partBytes <= total)).
+		WithLack(ops.LacksMemory)
 }
 
 // spotOfPart is where rpc-server has its memory: of all cards that the llama.cpp

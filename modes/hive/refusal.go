@@ -39,7 +39,7 @@ func (h *Hive) refusal(ctx context.Context, w want, run fit.Run, shape fit.Model
 	takes, has := apart(need.Total(), free)
 	return ops.Errorf(code, "%s takes about %s (%s), and of the %s that %s has, %s are free for it%s%s",
 		what, takes, strings.Join(parts, ", "), humanBytes(total), where, has, h.kept(ctx, s, free), unused).
-		WithHint("%s", h.wouldFit(w, run, shape, promise(free))+other+h.stays(s, need.Total() <= total))
+		WithHint("%s", h.wouldFit(w, run, shape, promise(free))+other+h.stays(s, need.Total() <= total)).WithLack(ops.LacksMemory)
 }
 
 // unusedBy tells of cards that a worker could go to, were its engine for them, and how

@@ -140,9 +140,18 @@ func TestWhatIdleWorkersWouldLeaveCountsAsFree(t *testing.T) {
 		h.Options.Memory = func(context.Context) (uint64, uint64) { return total, free }
 		_, err := h.makeRoom(t.Context(), w)
 		wantCode(t, err, ops.CodeUnavailable, says, "`rbee worker spawn bee --hive localhost --device cpu --parallel ")
+		wantLack(t, err)
 		if len(h.fleet.all()) != 2 {
 			t.Fatal("workers are unloaded for one that does not fit even then")
 		}
+	}
+}
+
+// wantLack checks that a queen can tell that it is memory that a refusal is for.
+func wantLack(t *testing.T, err error) {
+	t.Helper()
+	if e := ops.AsError(err); e.Lacks != ops.LacksMemory {
+		t.Errorf("%v lacks %q", e, e.Lacks)
 	}
 }
 
@@ -155,6 +164,7 @@ func TestAPartThatDoesNotFitEvenThenUnloadsNothing(t *testing.T) {
 	part := want{engine: ops.EngineRPC, device: processor, partOf: "gpu1/w", partBytes: takes + 1}
 	_, err := h.makeRoom(t.Context(), part)
 	wantCode(t, err, ops.CodeUnavailable, "are free for it")
+	wantLack(t, err)
 	if len(h.fleet.all()) != 1 {
 		t.Error("a worker is unloaded for one that does not fit even then")
 	}

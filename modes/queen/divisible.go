@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"slices"
-	"strings"
 	"sync"
 
 	"github.com/dustin/go-humanize/english"
@@ -12,15 +11,11 @@ import (
 	"rbee.dev/rbee/ops"
 )
 
-// noMemory is in what a hive says of a worker that its memory does not hold: the text is
-// all that comes over the wire.
-const noMemory = "are free for it"
-
 // orDivided adds to a hive's refusal of a worker that is too big for its memory over
 // which hives the model would fit, divided, where these say so when they are asked.
 func (q *Queen) orDivided(ctx context.Context, hive string, o ops.WorkerSpawn, refusal error) error {
 	e := ops.AsError(refusal)
-	if e == nil || !strings.Contains(e.Message, noMemory) || o.Model == "" || len(o.Hives) > 0 {
+	if e == nil || e.Lacks != ops.LacksMemory || o.Model == "" || len(o.Hives) > 0 {
 		return refusal
 	}
 	ctx, cancel := context.WithTimeout(ops.WithSink(ctx, nil), listWithin)

@@ -45,7 +45,7 @@ func (h roomyHive) do(t *testing.T) func(context.Context, ops.HiveOp) (any, erro
 		case h.version == "" || w.PartOf != "" && h.noParts:
 			return nil, ops.Errorf(ops.CodeNotFound, "it has not got the program")
 		case holds > h.free:
-			return nil, ops.Errorf(ops.CodeUnavailable, "it takes more than what are free for it")
+			return nil, ops.Errorf(ops.CodeUnavailable, "it takes more than what is free")
 		}
 		return ops.Worker{PartBytes: all}, nil
 	}
@@ -117,7 +117,7 @@ func TestAModelThatIsTooBigForOneHiveIsSaidToFitOverSeveral(t *testing.T) {
 			for id, h := range tt.hives {
 				q.addRoomy(t, id, h)
 			}
-			refusal := ops.Errorf(ops.CodeUnavailable, "%s", refused).WithHint(take)
+			refusal := ops.Errorf(ops.CodeUnavailable, "%s", refused).WithHint(take).WithLack(ops.LacksMemory)
 			if tt.refused != "" {
 				refusal = ops.Errorf(ops.CodeUnavailable, "%s", tt.refused).WithHint(take)
 			}
