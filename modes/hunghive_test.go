@@ -37,6 +37,7 @@ func TestAHiveThatHangsIsToldOfAndCanBeReplaced(t *testing.T) {
 	}
 	says(t, p.rbee("worker", "list"), worker.ID, " unknown ")
 	says(t, p.rbee("status"), worker.ID, " unknown ")
+	says(t, p.rbee("engine", "list"), "no engines are known of: localhost does not answer; `rbee hive list` says why")
 	_, said := p.fails(1, "hive", "status")
 	says(t, said, "does not answer", "`rbee hive start` ends it")
 	says(t, p.rbee("hive", "start"), " up")

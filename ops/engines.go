@@ -54,6 +54,8 @@ type Engine struct {
 // Engines is the answer to [EngineList].
 type Engines struct {
 	Engines []Engine `json:"engines"`
+	// Silent are the hives that did not answer, of whose engines nothing is known.
+	Silent []string `json:"silent_hives,omitempty"`
 }
 
 // EngineRemoved is the answer to [EngineRemove].

@@ -7,9 +7,13 @@ import (
 )
 
 // engines lists engines; which of them a worker runs is in the column USE.
-func engines(w io.Writer, list []ops.Engine) {
+func engines(w io.Writer, r ops.Engines) {
+	if len(r.Engines) == 0 {
+		noneKnown(w, "engines", r.Silent)
+		return
+	}
 	row(w, "ENGINE", "HIVE", "ID", "VERSION", "ON", "USE", "PROGRAM")
-	for _, e := range list {
+	for _, e := range r.Engines {
 		program := e.Path
 		switch {
 		case e.Error != "":
@@ -20,6 +24,9 @@ func engines(w io.Writer, list []ops.Engine) {
 			program = "any server, by --command"
 		}
 		row(w, e.Name, e.HiveID, e.ID, e.Version, e.Accelerators, use(e), program)
+	}
+	if len(r.Silent) > 0 {
+		row(w, "not all engines are known: "+doNotAnswer(r.Silent))
 	}
 }
 

@@ -48,7 +48,7 @@ func (k *Keeper) table(result any) error {
 	case ops.Key, ops.Keys, ops.KeyEnded, ops.UsageReport:
 		accessTable(w, r)
 	case ops.Engines:
-		engines(w, r.Engines)
+		engines(w, r)
 		defer k.engineHints(r.Engines)
 	case ops.Engine:
 		engine(w, r)
@@ -249,11 +249,15 @@ func workerList(w io.Writer, r ops.Workers) {
 // noneKnown stands for an empty list of which not every hive has told: what would
 // bring something cannot be advised.
 func noneKnown(w io.Writer, what string, silent []string) {
+	row(w, fmt.Sprintf("no %s are known of: %s", what, doNotAnswer(silent)))
+}
+
+func doNotAnswer(hives []string) string {
 	verb := "does"
-	if len(silent) > 1 {
+	if len(hives) > 1 {
 		verb = "do"
 	}
-	row(w, fmt.Sprintf("no %s are known of: %s %s not answer; `rbee hive list` says why", what, strings.Join(silent, ", "), verb))
+	return fmt.Sprintf("%s %s not answer; `rbee hive list` says why", strings.Join(hives, ", "), verb)
 }
 
 // holds is a worker's model, as far as it has it.

@@ -71,6 +71,11 @@ func TestEveryResultIsShownToAPerson(t *testing.T) {
 				"builtin   gpu1  builtin           1        cpu   --engine builtin  part of rbee",
 			},
 		},
+		{
+			ops.Engines{Engines: []ops.Engine{{ID: "builtin", HiveID: "gpu1", Name: "builtin", Used: true, Origin: ops.EngineBuiltIn}}, Silent: []string{"gpu2", "gpu3"}},
+			[]string{"gpu1", "not all engines are known: gpu2, gpu3 do not answer; `rbee hive list` says why\n"},
+		},
+		{ops.Engines{Silent: []string{"gpu1"}}, []string{"no engines are known of: gpu1 does not answer; `rbee hive list` says why\n"}},
 		{ops.Engine{ID: "b1-cpu", Size: 2048, InstalledAt: &at, Default: true}, []string{"engine     b1-cpu", "use        default", "2.0 KiB", "2026-11-23 12:00:00"}},
 		{ops.EngineRemoved{ID: "b1-cpu", HiveID: "gpu1", Freed: 500}, []string{"engine b1-cpu is removed from gpu1, 500 B are free again"}},
 		{ops.Models{Models: []ops.Model{{ID: "m", Aliases: []string{"fast", "gpt-4o"}}}}, []string{"also called fast, gpt-4o"}},

@@ -190,15 +190,16 @@ func (q *Queen) models(ctx context.Context) ops.Models {
 	return all
 }
 
-// engines lists the engines of all hives that are up.
+// engines lists the engines of all hives that answer.
 func (q *Queen) engines(ctx context.Context) ops.Engines {
 	all := ops.Engines{Engines: []ops.Engine{}}
-	parts, _ := everywhere(ctx, q, func(id string) ops.Returning[ops.Engines] {
+	parts, silent := everywhere(ctx, q, func(id string) ops.Returning[ops.Engines] {
 		return ops.EngineList{OnHive: ops.OnHive{HiveID: id}}
 	}, func(string) ops.Engines { return ops.Engines{} })
 	for _, part := range parts {
 		all.Engines = append(all.Engines, part.Engines...)
 	}
+	all.Silent = silent
 	return all
 }
 
