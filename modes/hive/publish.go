@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
+	"os"
+	"reflect"
 	"time"
 
 	"rbee.dev/rbee/modes/daemon"
@@ -68,7 +70,7 @@ func (h *Hive) publishing(ctx context.Context) {
 		case <-h.urgent:
 		case <-h.dirty:
 		}
-		if fresh := h.stocked.Swap(true); !fresh || time.Since(seen) > looksAgain {
+		if fresh := h.stocked.Swap(true); !fresh {
 			models, seen = h.models.list(), time.Now()
 		}
 		h.jobs.Publish(h.snapshot(models))
@@ -79,6 +81,15 @@ func (h *Hive) publishing(ctx context.Context) {
 			h.hurry() // it counts for the next round
 		case <-time.After(between):
 		}
+		if time.Since(seen) <= looksAgain {
+			continue
+		}
+		// Only now: a worker that has turned busy is about to say its first token.
+		if now := h.models.list(); !reflect.DeepEqual(now, models) {
+			models = now
+			h.soon()
+		}
+		seen = time.Now()
 	}
 }
 
@@ -98,7 +109,7 @@ func (h *Hive) snapshot(models []ops.Model) ops.HiveSnapshot {
 	}
 	return ops.HiveSnapshot{
 		Hive: ops.Hive{
-			ID: h.Name, State: ops.HiveUp, Version: daemon.Version, Build: h.build, PID: daemon.Self().PID,
+			ID: h.Name, State: ops.HiveUp, Version: daemon.Version, Build: h.build, PID: os.Getpid(),
 			Devices: h.machine.list(), Problems: h.machine.wrong(), StartedAt: &started, LogPath: h.Home.Log("hive"), Workers: running, Models: usable,
 			IdleTimeout: ops.Shortly(h.IdleTimeout),
 		},

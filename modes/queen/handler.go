@@ -2,6 +2,7 @@ package queen
 
 import (
 	"context"
+	"os"
 	"slices"
 
 	"rbee.dev/rbee/modes/daemon"
@@ -17,7 +18,7 @@ func (q *Queen) Status(ctx context.Context, _ ops.Status) (ops.QueenReport, erro
 		return ops.QueenReport{}, err
 	}
 	return ops.QueenReport{
-		Version: daemon.Version, Build: q.build, Address: q.address, PID: daemon.Self().PID, StartedAt: q.started,
+		Version: daemon.Version, Build: q.build, Address: q.address, PID: os.Getpid(), StartedAt: q.started,
 		LogPath: q.Home.Log("queen"), Home: q.Home.State,
 		Hives: hives.Hives, Workers: q.seen(ctx, q.allWorkers()),
 		Jobs:    q.jobs.JobsOf(func(by string) bool { return q.access.Sees(ops.CallerOf(ctx), by) }),

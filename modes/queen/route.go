@@ -220,7 +220,7 @@ func everywhere[R any](ctx context.Context, q *Queen, o func(id string) ops.Retu
 					answered[i] = true
 					return
 				}
-				ops.Warn(ctx, "hive_silent", "this is what the hive %s said last, which tells nothing now: %s", id, advice(err))
+				ops.Warn(ctx, "hive_silent", "%s; of it the list has what it said last", advice(err))
 			}
 			parts[i] = known(id)
 		})
