@@ -111,8 +111,8 @@ func TestDoDoesNotRepeatWhatWasRefused(t *testing.T) {
 			if !ok || e.Code != refusal.Code || e.Message != refusal.Message || e.Hint != refusal.Hint {
 				t.Errorf("Do() = %#v, want %#v", err, refusal)
 			}
-			if n, _, _ := d.counts(); n != 1 {
-				t.Errorf("submitted %d times, want once", n)
+			if n, cancelled, _ := d.counts(); n != 1 || cancelled != 0 {
+				t.Errorf("submitted %d times, want once, and %d times what is no job is cancelled", n, cancelled)
 			}
 		})
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/json"
+	"errors"
 	"iter"
 	"time"
 
@@ -58,7 +59,7 @@ func (o outcome) result() (json.RawMessage, error) {
 }
 
 // finish takes a job's events to the last. Its error says why it did not get
-// there; the job is cancelled then.
+// there; the job is cancelled then, where there may be one.
 func (c *Client) finish(ctx context.Context, id string, events iter.Seq2[Received, error], see func(Received) error) (outcome, error) {
 	var end outcome
 	last := uint64(0)
@@ -75,6 +76,9 @@ func (c *Client) finish(ctx context.Context, id string, events iter.Seq2[Receive
 			case ops.NarrationEvent, ops.ProgressEvent, ops.TokenEvent:
 				err = see(r)
 			}
+		}
+		if refused, ok := errors.AsType[refusal](err); ok {
+			return end, refused.error
 		}
 		if err != nil {
 			if told := c.giveUp(ctx, id, err); told && ctx.Err() != nil && c.lastWords(ctx, id, last, see, &end) {

@@ -40,8 +40,10 @@ type follower struct {
 	path   string
 	submit []byte // submits the job, for as long as no event of it was heard; nil of one that is known
 	sent   bool   // the daemon may have the job
-	last   uint64 // newest event that was yielded
-	yield  func(Received, error) bool
+	// refused is that it certainly has not, and takes it not.
+	refused bool
+	last    uint64 // newest event that was yielded
+	yield   func(Received, error) bool
 }
 
 // begin yields the events of the job that is submitted as o under id. One
@@ -56,11 +58,17 @@ func (c *Client) begin(ctx context.Context, o ops.Op, id string) iter.Seq2[Recei
 		if f.submit, err = ops.Encode(o, id); err == nil {
 			err = f.run(ctx)
 		}
+		if err != nil && f.refused {
+			err = refusal{err}
+		}
 		if err != nil {
 			yield(Received{}, err)
 		}
 	}
 }
+
+// refusal is the error of a job that certainly is none: there is nothing to cancel.
+type refusal struct{ error }
 
 // run connects until the end was seen. It returns nil when the reader has all
 // it wants.
@@ -78,7 +86,10 @@ func (f *follower) run(ctx context.Context) error {
 		case errors.Is(err, errAccepted):
 			f.submit = nil
 			continue
-		case permanent(err) || f.unsubmitted(err) || f.last == 0 && errors.Is(err, ErrHung):
+		}
+		f.refused = !heard && f.unsubmitted(err)
+		switch {
+		case permanent(err) || f.refused || f.last == 0 && errors.Is(err, ErrHung):
 			return err
 		}
 		if f.last > before {

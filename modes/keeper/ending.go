@@ -36,14 +36,14 @@ func (k *Keeper) hangs(ctx context.Context, record daemon.Record) (hung, stoppin
 	return failed && asking.Err() != nil, h.Status == ops.HealthStopping || failed && errors.Is(err, syscall.ECONNREFUSED)
 }
 
-// outlived reports whether err came of this account's queen while she was ending, and
-// waits until she has ended: the next one may be asked.
-func (k *Keeper) outlived(ctx context.Context, err error) bool {
+// outlived reports whether err came of this account's queen, the one that was asked, while
+// she was ending, and waits until she has ended: the next one may be asked.
+func (k *Keeper) outlived(ctx context.Context, asked daemon.Record, err error) bool {
 	if k.Queen != "" || ctx.Err() != nil || ops.CodeOf(err) != ops.CodeUnavailable || errors.Is(err, transport.ErrUnreachable) {
 		return false
 	}
 	record, runs := k.running()
-	if !runs {
+	if !runs || asked.PID != 0 && record.Process != asked.Process {
 		return true
 	}
 	_, stopping := k.hangs(ctx, record)

@@ -47,24 +47,24 @@ func (k *Keeper) Do(ctx context.Context, o ops.Op, id string, see func(transport
 	if id == "" {
 		id = rand.Text()
 	}
-	raw, err := k.ask(ctx, o, id, see)
-	if err != nil && k.outlived(ctx, err) {
-		return k.ask(ctx, o, id, see)
+	asked, _ := k.running()
+	raw, begun, err := k.ask(ctx, o, id, see)
+	if err != nil && !begun && k.outlived(ctx, asked, err) {
+		raw, _, err = k.ask(ctx, o, id, see)
 	}
 	return raw, err
 }
 
-// ask is Do of the queen that there is.
-func (k *Keeper) ask(ctx context.Context, o ops.Op, id string, see func(transport.Received) error) (json.RawMessage, error) {
+// ask is Do of the queen that there is. It reports whether anything was heard of the job.
+func (k *Keeper) ask(ctx context.Context, o ops.Op, id string, see func(transport.Received) error) (raw json.RawMessage, begun bool, err error) {
 	c, err := k.client(ctx)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	defer c.Close()
 	story := k.newStory()
 	defer story.close()
-	begun := false
-	raw, err := c.Do(ctx, o, id, func(r transport.Received) error {
+	raw, err = c.Do(ctx, o, id, func(r transport.Received) error {
 		begun = true
 		if see != nil {
 			if err := see(r); err != nil {
@@ -77,7 +77,7 @@ func (k *Keeper) ask(ctx context.Context, o ops.Op, id string, see func(transpor
 	if begun && ctx.Err() == nil {
 		err = k.jobLost(err, c, id)
 	}
-	return raw, err
+	return raw, begun, err
 }
 
 // jobLost adds to the error of a job that is followed no further, since its queen is gone,
