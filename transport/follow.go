@@ -88,8 +88,7 @@ func (f *follower) run(ctx context.Context) error {
 			continue
 		}
 		f.refused = !heard && f.unsubmitted(err)
-		switch {
-		case permanent(err) || f.refused || f.last == 0 && errors.Is(err, ErrHung):
+		if permanent(err) || f.refused || f.last == 0 && errors.Is(err, ErrHung) {
 			return err
 		}
 		if f.last > before {

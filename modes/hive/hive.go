@@ -160,7 +160,7 @@ func (h *Hive) serveTCP(ctx context.Context) (stop func() error, err error) {
 	if h.tcp == nil {
 		return func() error { return nil }, nil
 	}
-	token, err := tokenAt(h.Home.HiveToken())
+	token, err := daemon.Token(h.Home.HiveToken(), "hive")
 	if err != nil {
 		return nil, errors.Join(err, h.tcp.Close())
 	}

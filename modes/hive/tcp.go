@@ -1,18 +1,12 @@
 package hive
 
 import (
-	"crypto/rand"
 	"crypto/sha256"
 	"crypto/subtle"
-	"errors"
-	"fmt"
-	"io/fs"
 	"net"
 	"net/http"
 	"os"
 	"strings"
-
-	"github.com/google/renameio/v2"
 
 	"rbee.dev/rbee/ops"
 )
@@ -57,21 +51,4 @@ func ownName(host string) bool {
 	own, err := os.Hostname()
 	own = strings.ToLower(own)
 	return err == nil && own != "" && (host == own || host == own+".local")
-}
-
-// tokenAt reads the token of the hive's TCP listener, and makes one where there
-// is none.
-func tokenAt(path string) (string, error) {
-	text, err := os.ReadFile(path)
-	if err == nil && len(strings.TrimSpace(string(text))) > 0 {
-		return strings.TrimSpace(string(text)), nil
-	}
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return "", fmt.Errorf("read the hive's token: %w", err)
-	}
-	token := rand.Text()
-	if err := renameio.WriteFile(path, []byte(token+"\n"), 0o600); err != nil {
-		return "", fmt.Errorf("keep the hive's token: %w", err)
-	}
-	return token, nil
 }

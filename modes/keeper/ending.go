@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"syscall"
 	"time"
 
@@ -67,6 +68,20 @@ func (k *Keeper) outlive(ctx context.Context, record daemon.Record) error {
 func (k *Keeper) tokenGone() error {
 	return ops.Errorf(ops.CodeDenied, "the file with the token of the queen that runs is gone: %s", k.Home.Token()).
 		WithHint("`rbee queen restart` makes another")
+}
+
+// tokenLost is why this account has no token for its queen, which runs, if that is its
+// file.
+func (k *Keeper) tokenLost() error {
+	text, err := os.ReadFile(k.Home.Token())
+	switch {
+	case os.IsNotExist(err):
+		return k.tokenGone()
+	case err == nil && len(text) > 0:
+		return ops.Errorf(ops.CodeDenied, "the file with the token of the queen that runs holds none any more: %s", k.Home.Token()).
+			WithHint("remove the file, and `rbee queen restart` makes another")
+	}
+	return nil
 }
 
 // shutdown asks the queen to end and waits until it has. One that cannot be asked, or

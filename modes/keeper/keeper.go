@@ -92,8 +92,8 @@ func (k *Keeper) client(ctx context.Context) (*transport.Client, error) {
 	options := k.own(record)
 	options.DialContext = k.redial
 	if options.Token == "" {
-		if _, err := os.Stat(k.Home.Token()); os.IsNotExist(err) {
-			return nil, k.tokenGone()
+		if err := k.tokenLost(); err != nil {
+			return nil, err
 		}
 	}
 	return transport.New(options), nil
@@ -206,13 +206,15 @@ func (k *Keeper) options(url, token string) transport.Options {
 	}
 }
 
-// ownToken is the token of this account's queen, or "" when there is none.
+// ownToken is the token of this account's queen, or "" when there is none, or none that
+// can be sent.
 func (k *Keeper) ownToken() string {
 	text, err := os.ReadFile(k.Home.Token())
-	if err != nil {
+	token := strings.TrimSpace(string(text))
+	if err != nil || strings.ContainsFunc(token, unicode.IsControl) {
 		return "" // the queen says that one is wanted, and how to get it
 	}
-	return strings.TrimSpace(string(text))
+	return token
 }
 
 // compare tells the person when the running queen is of another build.

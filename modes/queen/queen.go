@@ -144,7 +144,7 @@ func (q *Queen) unlock() (err error) {
 	if q.key, err = ssh.LoadOrCreateKey(q.Home.Key()); err != nil {
 		return err
 	}
-	secret, err := token(q.Home.Token())
+	secret, err := daemon.Token(q.Home.Token(), "queen")
 	if err != nil {
 		return err
 	}

@@ -74,26 +74,6 @@ func TestASecondQueenIsRefusedAndTheFirstKeepsItsFile(t *testing.T) {
 	}
 }
 
-func TestTheTokenIsMadeOnceAndForItsOwnerOnly(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "token")
-	first, err := token(path)
-	if err != nil || len(first) < 20 {
-		t.Fatalf("%q, %v", first, err)
-	}
-	if again, err := token(path); err != nil || again != first {
-		t.Errorf("the second time: %q, %v", again, err)
-	}
-	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
-		t.Errorf("mode %v, %v", info.Mode(), err)
-	}
-	if err := os.WriteFile(path, []byte(" \n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if made, err := token(path); err != nil || made == "" {
-		t.Errorf("of an empty file: %q, %v", made, err)
-	}
-}
-
 func TestHivesAreFoundByNameOrNearTo(t *testing.T) {
 	q := &Queen{books: books{schedule: schedule.New(schedule.Options{}), hives: map[string]*entry{"localhost": {}, "gpu1": {}}}}
 	if id, err := q.hive(""); err != nil || id != ops.LocalHive {
