@@ -87,6 +87,9 @@ func find(getenv func(string) string) (Home, error) {
 		if user == "" {
 			return "", ops.Errorf(ops.CodeInvalid, "neither $%s nor $HOME is set", variable).WithHint("set RBEE_HOME to a folder of yours")
 		}
+		if !filepath.IsAbs(user) { // it would be another folder in each folder that rbee is called in
+			return "", ops.Errorf(ops.CodeInvalid, "$HOME is no absolute path: %.60s", user).WithHint("set HOME to your own, or RBEE_HOME to a folder of yours")
+		}
 		return filepath.Join(user, fallback, "rbee"), nil
 	}
 	var h Home

@@ -49,6 +49,10 @@ func TestFindWithoutAnyHomeSaysWhatToSet(t *testing.T) {
 	if ops.CodeOf(err) != ops.CodeInvalid || !strings.Contains(ops.AsError(err).Hint, "RBEE_HOME") {
 		t.Errorf("got %v, want an invalid that names RBEE_HOME", err)
 	}
+	_, err = home.Find(func(k string) string { return map[string]string{"HOME": "rel"}[k] })
+	if ops.CodeOf(err) != ops.CodeInvalid || !strings.Contains(err.Error(), "rel") || !strings.Contains(ops.AsError(err).Hint, "HOME") {
+		t.Errorf("of a relative HOME: %v", err)
+	}
 }
 
 // TestWhatCannotBeAFolderIsRefused: before anything is made, and for whichever mode.
