@@ -58,6 +58,18 @@ func (e *NeedsPassword) Error() string {
 	return e.Account + " asks for a password"
 }
 
+// ErrLost is what a socket's connection reads when the one that carries it has ended. It
+// is an [io.ErrUnexpectedEOF]: an answer cut short must not look whole.
+var ErrLost error = lost{}
+
+type lost struct{}
+
+// Error is the same of every machine: who reads knows which it is.
+func (lost) Error() string { return "the connection to the machine was lost" }
+
+// Is has it be an unexpected end.
+func (lost) Is(target error) bool { return target == io.ErrUnexpectedEOF } //nolint:errorlint // which has no chain
+
 // errContext says that the context ended while doing something.
 func errContext(ctx context.Context, doing, host string) *ops.Error {
 	if errors.Is(ctx.Err(), context.Canceled) {

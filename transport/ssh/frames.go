@@ -22,6 +22,7 @@ const maxFrame = 32 << 10
 type frames struct {
 	under *yamux.Stream
 	addr  *net.UnixAddr
+	conn  *Conn // that carries the pipe; nil on its far side
 
 	reading sync.Mutex
 	head    [2]byte
@@ -34,8 +35,8 @@ type frames struct {
 	shut    bool
 }
 
-func newFrames(s *yamux.Stream, path string) *frames {
-	return &frames{under: s, addr: &net.UnixAddr{Name: path, Net: "unix"}}
+func newFrames(c *Conn, s *yamux.Stream, path string) *frames {
+	return &frames{under: s, conn: c, addr: &net.UnixAddr{Name: path, Net: "unix"}}
 }
 
 func (f *frames) Read(p []byte) (int, error) {
@@ -49,12 +50,12 @@ func (f *frames) Read(p []byte) (int, error) {
 			return 0, io.EOF
 		}
 		if err := f.next(); err != nil {
-			return 0, cut(err)
+			return 0, f.cut(err)
 		}
 	}
 	n, err := f.under.Read(p[:min(len(p), f.left)])
 	f.left -= n
-	return n, cut(err)
+	return n, f.cut(err)
 }
 
 // next reads the head of a frame. It goes on where a deadline stopped it.
@@ -69,6 +70,15 @@ func (f *frames) next() error {
 	f.got, f.left = 0, int(binary.BigEndian.Uint16(f.head[:]))
 	f.ended = f.left == 0
 	return nil
+}
+
+// cut is the error of a Read that failed: it tells the stream's end from the
+// connection's.
+func (f *frames) cut(err error) error {
+	if errors.Is(err, io.EOF) && f.conn != nil && !f.conn.lives() {
+		return ErrLost
+	}
+	return cut(err)
 }
 
 // cut is the error of a stream that ended outside its protocol.

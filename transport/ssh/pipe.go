@@ -75,7 +75,7 @@ func (c *Conn) openPiped(ctx context.Context, mux *yamux.Session, process *Proce
 		_ = s.Close()
 		return nil, c.errFar(path, status, text)
 	}
-	return newFrames(s, path), nil
+	return newFrames(c, s, path), nil
 }
 
 // askFar sends the header and reads the answer.

@@ -65,7 +65,7 @@ func servePiped(ctx context.Context, s *yamux.Stream, dial func(context.Context,
 	if answer(s, pipeOK, "") != nil || s.SetDeadline(time.Time{}) != nil {
 		return
 	}
-	join(newFrames(s, path), target)
+	join(newFrames(nil, s, path), target)
 }
 
 func readHeader(r io.Reader) (string, error) {

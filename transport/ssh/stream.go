@@ -89,14 +89,13 @@ func (s *stream) pump() {
 	}
 }
 
-// ended tells the socket's end from the connection's: an answer cut short must
-// not look whole.
+// ended tells the socket's end from the connection's.
 func (s *stream) ended(err error) error {
 	if err != io.EOF { //nolint:errorlint // readers return io.EOF itself
 		return err
 	}
 	if !s.conn.lives() {
-		return io.ErrUnexpectedEOF
+		return ErrLost
 	}
 	return io.EOF
 }

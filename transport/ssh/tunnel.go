@@ -26,7 +26,8 @@ type tunnel struct {
 
 // DialContext connects to the Unix socket at path on the machine. The context
 // bounds the dial alone. The connection has deadlines and CloseWrite; one cut
-// short reads [io.ErrUnexpectedEOF], never a clean end.
+// short reads [io.ErrUnexpectedEOF], never a clean end: [ErrLost] where the one to the
+// machine has ended.
 //
 // A server that forwards no sockets is spoken with through [Options.Pipe], once
 // that was found out. OpenSSH gives the same answer for a socket that is not

@@ -342,8 +342,8 @@ func TestACutConnectionIsNoCleanEnd(t *testing.T) {
 			t.Fatal(err)
 		}
 		s.Drop()
-		if _, err := io.ReadAll(conn); !errors.Is(err, io.ErrUnexpectedEOF) {
-			t.Errorf("the rest of the answer ended with %v, want an unexpected end", err)
+		if _, err := io.ReadAll(conn); !errors.Is(err, io.ErrUnexpectedEOF) || !errors.Is(err, ssh.ErrLost) {
+			t.Errorf("the rest of the answer ended with %v, want an unexpected end that says of what", err)
 		}
 	})
 }

@@ -61,6 +61,42 @@ func TestAnAnswerThatBreaksOffNeverEndsInSilence(t *testing.T) {
 	}
 }
 
+// TestALostConnectionIsNotTheWorkersFault, which has broken nothing off.
+func TestALostConnectionIsNotTheWorkersFault(t *testing.T) {
+	const want = `{"error":{"message":"worker w of gpu1, which runs bee: the connection to its machine was lost (ask again; ` + "`rbee hive list`"
+	for name, tt := range map[string]struct {
+		h    http.HandlerFunc
+		body string
+		want string
+	}{
+		"in a stream":                 {events("hello", "BREAK"), streamed, "data: hello\n\n\n\ndata: " + want},
+		"before a stream begins":      {bytesOf("", "BREAK"), streamed, want},
+		"before anything":             {bytesOf("BREAK"), `{"model":"bee"}`, want},
+		"in an answer in one piece":   {halfOf(http.StatusOK), `{"model":"bee"}`, want},
+		"in the words of its failure": {halfOf(http.StatusInternalServerError), `{"model":"bee"}`, want},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFarm(t)
+			f.remote = true
+			f.add("w", tt.h)
+			if _, _, text := f.ask("/v1/completions", tt.body); !strings.HasPrefix(text, tt.want) {
+				t.Errorf("%q, want %q", text, tt.want)
+			}
+		})
+	}
+}
+
+// halfOf breaks an answer off in its middle.
+func halfOf(status int) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Length", "100")
+		w.WriteHeader(status)
+		_, _ = io.WriteString(w, `{"choices":[`)
+		_ = http.NewResponseController(w).Flush()
+		panic(http.ErrAbortHandler)
+	}
+}
+
 func TestTheResponsesAPIEndsInItsOwnWords(t *testing.T) {
 	response := func(list ...string) http.HandlerFunc {
 		return func(w http.ResponseWriter, _ *http.Request) {

@@ -13,6 +13,7 @@ import (
 
 	"rbee.dev/rbee/modes/queen/schedule"
 	"rbee.dev/rbee/ops"
+	"rbee.dev/rbee/transport/ssh"
 )
 
 // key names a worker within the fleet.
@@ -320,6 +321,8 @@ func (g *Gateway) hear(r *http.Request, body []byte, by *ops.Worker, stream bool
 	switch {
 	case errors.Is(err, errHangs):
 		return nil, ops.Errorf(ops.CodeUnavailable, "worker %s of %s does not answer", by.ID, by.HiveID).WithHint("%s", ops.HungHint(by.ID, by.HiveID))
+	case errors.Is(err, ssh.ErrLost):
+		return nil, unreached(by)
 	case errors.Is(err, errSilent):
 		return nil, ops.Errorf(ops.CodeUnavailable, "worker %s of %s %w", by.ID, by.HiveID, errSilent).WithHint(askAgain)
 	case err != nil:

@@ -15,6 +15,7 @@ import (
 
 	"rbee.dev/rbee/modes/queen/schedule"
 	"rbee.dev/rbee/ops"
+	"rbee.dev/rbee/transport/ssh"
 )
 
 // farm is a fleet of servers in this process.
@@ -33,6 +34,7 @@ type farm struct {
 	start   func(ctx context.Context, model string) (ops.Worker, error)
 	dialled []string
 	put     string // a model that nobody has told of yet
+	remote  bool   // the workers are reached over a connection that ends with what they say
 }
 
 func newFarm(t *testing.T) *farm {
@@ -119,7 +121,22 @@ func (f *farm) Dial(ctx context.Context, hive, worker string) (net.Conn, error) 
 	if s == nil {
 		return nil, errors.New("nobody listens")
 	}
-	return (&net.Dialer{}).DialContext(ctx, "tcp", s.Listener.Addr().String())
+	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", s.Listener.Addr().String())
+	if err == nil && f.remote {
+		conn = lostConn{conn}
+	}
+	return conn, err
+}
+
+// lostConn is a socket's connection of which the one that carries it ends.
+type lostConn struct{ net.Conn }
+
+func (c lostConn) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	if err != nil {
+		err = ssh.ErrLost
+	}
+	return n, err
 }
 
 func (f *farm) Start(ctx context.Context, p schedule.Plan) (ops.Worker, error) {

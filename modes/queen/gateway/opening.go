@@ -11,6 +11,7 @@ import (
 	"rbee.dev/rbee/modes/queen/schedule"
 	"rbee.dev/rbee/ops"
 	"rbee.dev/rbee/transport"
+	"rbee.dev/rbee/transport/ssh"
 )
 
 // opening is a worker's answer of which the beginning was looked at.
@@ -126,7 +127,10 @@ func failedInside(answer *http.Response, by *ops.Worker, text []byte) error {
 
 // unbegun is the error of a worker whose answer ended before it began.
 func unbegun(by *ops.Worker, err error) error {
-	if errors.Is(err, io.EOF) {
+	switch {
+	case errors.Is(err, ssh.ErrLost):
+		return unreached(by)
+	case errors.Is(err, io.EOF):
 		return senseless(by, ops.Errorf(ops.CodeInternal, "it answers with nothing"))
 	}
 	return schedule.ByWorker(ops.Errorf(ops.CodeUnavailable, "it broke its answer off before the first byte"), by)

@@ -174,7 +174,7 @@ func (p *reply) passEvents(answer *http.Response, by *ops.Worker) {
 		p.gone = true
 	default:
 		_ = p.write([]byte("\n\n"), false) // the frame before may be torn
-		p.fail(cmp.Or(whyEnded(p.r.Context()), broke(by, cmp.Or(err, io.ErrUnexpectedEOF))))
+		p.fail(cmp.Or(whyEnded(p.r.Context()), broke(by, cmp.Or(err, io.EOF))))
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	"rbee.dev/rbee/modes/queen/schedule"
 	"rbee.dev/rbee/ops"
 	"rbee.dev/rbee/transport"
+	"rbee.dev/rbee/transport/ssh"
 )
 
 // ResumeHeader is set to true by clients whose streams may be continued by
@@ -127,17 +128,26 @@ func (p *reply) ended(err error, by *ops.Worker) error {
 		_ = p.write([]byte(done), true) // the client may be gone
 		return nil
 	}
-	return brokenOff{broke(by, io.ErrUnexpectedEOF)}
+	return brokenOff{broke(by, err)}
 }
 
 // broke is the error of a worker's stream that broke off.
 func broke(by *ops.Worker, err error) error {
+	if errors.Is(err, ssh.ErrLost) {
+		return unreached(by)
+	}
 	what := "it broke its answer off in the middle"
-	if !errors.Is(err, io.ErrUnexpectedEOF) {
+	if !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
 		what = fmt.Sprintf("it broke its answer off: %v", err)
 	}
 	return schedule.ByWorker(ops.Errorf(ops.CodeUnavailable, "%s", what), by).
 		WithHint(askAgain)
+}
+
+// unreached is the error of a worker that the connection to its hive was lost to.
+func unreached(by *ops.Worker) error {
+	return schedule.ByWorker(ops.Errorf(ops.CodeUnavailable, "the connection to its machine was lost"), by).
+		WithHint("ask again; `rbee hive list` shows whether the machine is there")
 }
 
 // askAgain is what to do where a worker did not answer.
