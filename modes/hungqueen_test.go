@@ -105,27 +105,43 @@ func TestAStopTellsWhatADeadQueenHadLeft(t *testing.T) {
 	p.nothingRuns()
 }
 
-// TestAQueenWhoseTokenIsGoneCanBeEnded: its owner is known by the files that only
+// TestAQueenWhoseTokenIsLostCanBeEnded: its owner is known by the files that only
 // they may write.
-func TestAQueenWhoseTokenIsGoneCanBeEnded(t *testing.T) {
+func TestAQueenWhoseTokenIsLostCanBeEnded(t *testing.T) {
 	p := newPlace(t)
 	p.rbee("infer", "-n", "1", "hi")
 	token, worker := filepath.Join(p.home, "state", "queen.token"), p.workers()[0]
-	gone := func() {
+	for _, tt := range []struct {
+		why, hint string
+		text      string // nothing: there is no file
+	}{
+		{"is gone: ", "`rbee queen restart` makes another", ""},
+		{"is empty: ", "`rbee queen restart` makes another", "\n"},
+		{"holds another one: ", "`rbee queen restart` has the queen take that one", "of a backup"},
+	} {
 		if err := os.Remove(token); err != nil {
 			t.Fatal(err)
 		}
+		if tt.text != "" {
+			if err := os.WriteFile(token, []byte(tt.text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for _, command := range [][]string{{"status"}, {"queen", "token"}} {
+			_, said := p.fails(1, command...)
+			says(t, said, "the token of the queen that runs "+tt.why+token, tt.hint)
+		}
+		p.rbee("queen", "restart")
+		if list := p.workers(); len(list) != 1 || list[0].PID != worker.PID {
+			t.Errorf("the worker was not kept: %+v, was %+v", list, worker)
+		}
 	}
-	gone()
-	for _, command := range [][]string{{"status"}, {"queen", "token"}} {
-		_, said := p.fails(1, command...)
-		says(t, said, "the token of the queen that runs is gone: "+token, "`rbee queen restart` makes another")
+	if got := p.rbee("queen", "token"); got != "of a backup\n" {
+		t.Errorf("the token is %q", got)
 	}
-	p.rbee("queen", "restart")
-	if list := p.workers(); len(list) != 1 || list[0].PID != worker.PID {
-		t.Errorf("the worker was not kept: %+v, was %+v", list, worker)
+	if err := os.WriteFile(token, []byte("another"), 0o600); err != nil {
+		t.Fatal(err)
 	}
-	gone()
 	p.rbee("queen", "stop")
 	p.nothingRuns()
 }

@@ -27,6 +27,8 @@ type Record struct {
 	Service   bool      `json:"service,omitempty"` // of its machine, so no queen's to end
 	// Fingerprint is that of the certificate which Address shows; "" is no TLS.
 	Fingerprint string `json:"fingerprint,omitempty"`
+	// TokenSum is the TokenSum of the token that opens it; "" is not told.
+	TokenSum string `json:"token_sum,omitempty"`
 	// Args are the flags that it was started with, beside where it listens.
 	Args []string `json:"args,omitempty"`
 	// Env is what it has from who started it of the variables for downloads, as

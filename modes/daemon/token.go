@@ -2,6 +2,8 @@ package daemon
 
 import (
 	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -36,4 +38,11 @@ func Token(path, whose string) (string, error) {
 		return "", fmt.Errorf("keep the %s's token: %w", whose, err)
 	}
 	return token, nil
+}
+
+// TokenSum is what tells whether a token is the one that a daemon has read: the file may
+// hold another by now.
+func TokenSum(token string) string {
+	sum := sha256.Sum256([]byte(token))
+	return hex.EncodeToString(sum[:])
 }

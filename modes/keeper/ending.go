@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"syscall"
 	"time"
 
@@ -64,24 +65,27 @@ func (k *Keeper) outlive(ctx context.Context, record daemon.Record) error {
 	return nil
 }
 
-// tokenGone is the error of a queen that runs while the file with its token is gone.
-func (k *Keeper) tokenGone() error {
-	return ops.Errorf(ops.CodeDenied, "the file with the token of the queen that runs is gone: %s", k.Home.Token()).
-		WithHint("`rbee queen restart` makes another")
-}
-
-// tokenLost is why this account has no token for its queen, which runs, if that is its
-// file.
-func (k *Keeper) tokenLost() error {
+// tokenLost is why the file of this account's token is no way to its queen, which runs
+// as record says.
+func (k *Keeper) tokenLost(record daemon.Record) error {
 	text, err := os.ReadFile(k.Home.Token())
+	token := strings.TrimSpace(string(text))
+	why, hint := "", "`rbee queen restart` makes another"
 	switch {
 	case os.IsNotExist(err):
-		return k.tokenGone()
-	case err == nil && len(text) > 0:
-		return ops.Errorf(ops.CodeDenied, "the file with the token of the queen that runs holds none any more: %s", k.Home.Token()).
-			WithHint("remove the file, and `rbee queen restart` makes another")
+		why = "the file with the token of the queen that runs is gone"
+	case err != nil:
+		return ops.Errorf(ops.CodeInternal, "read the token: %w", err)
+	case token == "":
+		why = "the file with the token of the queen that runs is empty"
+	case k.ownToken() == "":
+		why, hint = "the file with the token of the queen that runs holds none any more", "remove the file, and "+hint
+	case record.TokenSum != "" && record.TokenSum != daemon.TokenSum(token):
+		why, hint = "the file with the token of the queen that runs holds another one", "`rbee queen restart` has the queen take that one"
+	default:
+		return nil
 	}
-	return nil
+	return ops.Errorf(ops.CodeDenied, "%s: %s", why, k.Home.Token()).WithHint("%s", hint)
 }
 
 // shutdown asks the queen to end and waits until it has. One that cannot be asked, or
@@ -110,7 +114,7 @@ func (k *Keeper) shutdown(ctx context.Context, record daemon.Record, scope daemo
 		return k.awaitEnd(ctx, record, scope)
 	case ops.CodeOf(err) == ops.CodeConflict: // she says why she will not
 		return err
-	case ops.CodeOf(err) == ops.CodeDenied && c.Token == "":
+	case ops.CodeOf(err) == ops.CodeDenied && k.Token == "":
 		return k.endUnasked(ctx, record, scope)
 	case errors.Is(err, transport.ErrUnreachable) && asking.Err() == nil: // it is dying, or deaf
 		return k.kill(ctx, record, scope, answerWithin)
@@ -141,9 +145,9 @@ func (k *Keeper) awaitEnd(ctx context.Context, record daemon.Record, scope daemo
 	return k.kill(ctx, record, scope, 0)
 }
 
-// endUnasked ends a queen whose token is gone, so that this account cannot ask it.
+// endUnasked ends a queen whose token this account has no more, and so cannot ask it.
 func (k *Keeper) endUnasked(ctx context.Context, record daemon.Record, scope daemon.Scope) error {
-	k.say("keeper: the token in %s is gone, so that the queen cannot be asked; ending its process %d by a signal", k.Home.Token(), record.PID)
+	k.say("keeper: the queen cannot be asked, since its token is not in %s any more; ending its process %d by a signal", k.Home.Token(), record.PID)
 	if scope == daemon.ScopeSelf {
 		return k.kill(ctx, record, scope, 0)
 	}

@@ -89,13 +89,13 @@ func (k *Keeper) client(ctx context.Context) (*transport.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	options := k.own(record)
-	options.DialContext = k.redial
-	if options.Token == "" {
-		if err := k.tokenLost(); err != nil {
+	if k.Token == "" {
+		if err := k.tokenLost(record); err != nil {
 			return nil, err
 		}
 	}
+	options := k.own(record)
+	options.DialContext = k.redial
 	return transport.New(options), nil
 }
 

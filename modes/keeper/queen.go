@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"os/exec"
 	"strings"
 	"text/tabwriter"
@@ -93,6 +92,12 @@ func (QueenStatus) Run(ctx context.Context, k *Keeper) error {
 func (k *Keeper) drained(ctx context.Context, record daemon.Record) (drained, stopping bool) {
 	ctx, cancel := context.WithTimeout(ctx, askWithin)
 	defer cancel()
+	if k.Token == "" {
+		if err := k.tokenLost(record); err != nil {
+			k.say("keeper: warning: the queen is not asked how she is: %v (%s)", err, ops.AsError(err).Hint)
+			return false, false
+		}
+	}
 	c := transport.New(k.own(record))
 	defer c.Close()
 	r, err := transport.Call(ctx, c, ops.Status{})
@@ -319,23 +324,23 @@ func (QueenToken) Run(ctx context.Context, k *Keeper) error {
 	if err := k.ownQueen("token"); err != nil {
 		return err
 	}
-	text, err := os.ReadFile(k.Home.Token())
-	if os.IsNotExist(err) {
+	if k.ownToken() == "" {
 		if _, err := k.ensure(ctx); err != nil {
 			return err
 		}
-		if text, err = os.ReadFile(k.Home.Token()); os.IsNotExist(err) {
-			return k.tokenGone()
-		}
 	}
-	if err != nil {
-		return ops.Errorf(ops.CodeInternal, "read the token: %w", err)
+	record, running := k.running()
+	if !running {
+		record = daemon.Record{} // the next one takes what the file holds
 	}
-	token := strings.TrimSpace(string(text))
+	if err := k.tokenLost(record); err != nil {
+		return err
+	}
+	token := k.ownToken()
 	if k.Output == "json" {
 		return k.printJSON(queenToken{token})
 	}
-	_, err = fmt.Fprintln(k.Stdout, token)
+	_, err := fmt.Fprintln(k.Stdout, token)
 	return err
 }
 

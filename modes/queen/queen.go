@@ -56,6 +56,7 @@ type Queen struct {
 	started     time.Time
 	address     string
 	fingerprint string   // of its certificate, or ""
+	tokenSum    string   // of its token, once that is read
 	names       []string // that it is reached by
 
 	pid      *daemon.PIDFile
@@ -148,6 +149,7 @@ func (q *Queen) unlock() (err error) {
 	if err != nil {
 		return err
 	}
+	q.tokenSum = daemon.TokenSum(secret)
 	q.access, err = access.Open(ctx, access.Options{
 		DB: q.store.db, Token: secret,
 		Model:  q.meant,
@@ -170,7 +172,8 @@ func (q *Queen) lock() error {
 func (q *Queen) record() daemon.Record {
 	return daemon.Record{
 		Process: daemon.Self(), Binary: q.Binary, Version: daemon.Version, Build: q.build,
-		Address: q.address, StartedAt: q.started, Fingerprint: q.fingerprint, Args: q.args(), Env: daemon.Handed(),
+		Address: q.address, StartedAt: q.started, Fingerprint: q.fingerprint, TokenSum: q.tokenSum,
+		Args: q.args(), Env: daemon.Handed(),
 	}
 }
 
