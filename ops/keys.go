@@ -95,7 +95,7 @@ type KeyCreate struct {
 	// meant to narrow the key down would be given another one.
 	Scopes []Scope `json:"scopes,omitempty"`
 	// Models are the models that it may use, or aliases, for what these mean then, 256 at
-	// most; absent means all, and none at all is refused.
+	// most; absent means all, and none at all is refused, as are any for an admin.
 	Models []string `json:"models,omitempty"`
 	// RequestsPerMinute bounds requests, up to a million; 0 does not.
 	RequestsPerMinute int `json:"requests_per_minute,omitempty"`
@@ -167,6 +167,9 @@ func (o KeyCreate) checkScopes() error {
 func (o KeyCreate) checkModels() error {
 	if o.Models != nil && len(o.Models) == 0 {
 		return Invalid("models", "must not be empty: leave it out for all")
+	}
+	if len(o.Models) > 0 && slices.Contains(o.Scopes, ScopeAdmin) {
+		return Invalid("models", "does not bound a key for admin, which can make another for all models: leave it out, or that scope")
 	}
 	if len(o.Models) > 256 {
 		return Invalid("models", "takes at most 256 models, got %d", len(o.Models))

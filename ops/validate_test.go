@@ -107,6 +107,8 @@ func TestValidateTakesEachSampleAndRefusesWhatIsOutOfRange(t *testing.T) {
 		{ops.KeyCreate{Digest: digest, Scopes: []ops.Scope{"inference", "root"}}, "scopes"},
 		{ops.KeyCreate{Digest: digest, Models: []string{"qwen3", ""}}, "models"},
 		{ops.KeyCreate{Digest: digest, Models: make([]string, 257)}, "models"},
+		{ops.KeyCreate{Digest: digest, Models: []string{"qwen3"}, Scopes: []ops.Scope{ops.ScopeJobs}}, ""},
+		{ops.KeyCreate{Digest: digest, Models: []string{"qwen3"}, Scopes: []ops.Scope{ops.ScopeInference, ops.ScopeAdmin}}, "models"},
 		{ops.KeyCreate{Digest: digest, Models: []string{}}, "models"},
 		{ops.KeyCreate{Digest: digest, Models: []string{" "}}, "models"},
 		{ops.KeyCreate{Digest: digest, Scopes: []ops.Scope{}}, "scopes"},
