@@ -153,7 +153,7 @@ func (a *Access) Unwritten(ctx context.Context) (revoked []string, uncounted int
 }
 
 // christen sees that a key which is to be made has a name, which no other one that
-// is taken has.
+// is taken has, and which is no other one's id.
 func (a *Access) christen(k *key, now time.Time) error {
 	taken := map[string]*key{}
 	for _, other := range a.keys.list() {
@@ -165,6 +165,11 @@ func (a *Access) christen(k *key, now time.Time) error {
 		if name := fmt.Sprintf("key-%d", n); taken[name] == nil {
 			k.Name = name
 		}
+	}
+	if other := a.keys.byID(k.Name); other != nil { // by which it, and not this one, would be meant
+		e := ops.Errorf(ops.CodeConflict, "%s is the id of the API key %s", k.Name, other.called())
+		e.Field = "name"
+		return e.WithHint("choose another name")
 	}
 	if other := taken[k.Name]; other != nil {
 		e := ops.Errorf(ops.CodeConflict, "the API key %s is called %s already", other.ID, k.Name)

@@ -22,6 +22,9 @@ func TestANameIsOneLiveKeys(t *testing.T) {
 	if _, err := create(ops.KeyCreate{Label: "web"}); ops.CodeOf(err) != ops.CodeConflict || !strings.Contains(ops.AsError(err).Hint, "rbee key revoke "+web.ID) {
 		t.Errorf("a second one: %v", err)
 	}
+	if _, err := create(ops.KeyCreate{Label: web.ID}); ops.CodeOf(err) != ops.CodeConflict || !strings.Contains(err.Error(), "is the id of the API key "+web.ID+" (web)") {
+		t.Errorf("one by the other's id: %v", err)
+	}
 	if ended, err := o.Revoke(t.Context(), ops.KeyRevoke{ID: "web"}); err != nil || ended.ID != web.ID {
 		t.Errorf("revoked by its name: %+v, %v", ended, err)
 	}
