@@ -7,15 +7,16 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"rbee.dev/rbee/modes/daemon"
 )
 
-// TestAQueenThatIsStoppingIsToldOfAndWaitedFor: her end takes a while, for a worker
-// that does not heed it.
-func TestAQueenThatIsStoppingIsToldOfAndWaitedFor(t *testing.T) {
-	t.Parallel() // it waits
-	p := newPlace(t)
+// stopping is a place whose queen is stopping, which takes some time.
+func stopping(t *testing.T) (p *place, queen daemon.Record) {
+	t.Helper()
+	p = newPlace(t)
 	p.rbee("infer", "-n", "1", "hi")
-	queen := p.record("queen")
+	queen = p.record("queen")
 	p.stop(p.workers()[0].PID)
 	if err := syscall.Kill(queen.PID, syscall.SIGTERM); err != nil {
 		t.Fatal(err)
@@ -26,6 +27,14 @@ func TestAQueenThatIsStoppingIsToldOfAndWaitedFor(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	return p, queen
+}
+
+// TestAQueenThatIsStoppingIsToldOfAndWaitedFor: her end takes a while, for a worker
+// that does not heed it.
+func TestAQueenThatIsStoppingIsToldOfAndWaitedFor(t *testing.T) {
+	t.Parallel() // it waits
+	p, queen := stopping(t)
 	out, said := p.fails(3, "queen", "status")
 	says(t, out, "stopping, no longer at "+queen.Address)
 	says(t, said, "rbee: the queen is stopping", "`rbee queen start` starts one again")
@@ -44,6 +53,21 @@ func TestAQueenThatIsStoppingIsToldOfAndWaitedFor(t *testing.T) {
 		t.Errorf("the next one ends with %v: %s", err, stderr.String())
 	}
 	says(t, stderr.String(), "waiting for the end of the queen that is stopping", "starting the queen")
+	if now := p.record("queen"); now.PID == queen.PID || queen.Alive() {
+		t.Errorf("the queen is %+v, was %+v", now, queen)
+	}
+}
+
+// TestAStartDuringAStopStartsTheNextQueen, once the one that is stopping has ended.
+func TestAStartDuringAStopStartsTheNextQueen(t *testing.T) {
+	t.Parallel() // it waits
+	p, queen := stopping(t)
+	cmd := p.command("queen", "start")
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	says(t, string(out), "waiting for the end of the queen that is stopping", "starting the queen", "up at ")
 	if now := p.record("queen"); now.PID == queen.PID || queen.Alive() {
 		t.Errorf("the queen is %+v, was %+v", now, queen)
 	}

@@ -38,6 +38,12 @@ func (k *Keeper) hangs(ctx context.Context, record daemon.Record) (hung, stoppin
 	return failed && asking.Err() != nil, h.Status == ops.HealthStopping || failed && errors.Is(err, syscall.ECONNREFUSED)
 }
 
+// stopping reports whether this account's queen, which runs, is ending.
+func (k *Keeper) stopping(ctx context.Context, record daemon.Record) bool {
+	_, stopping := k.hangs(ctx, record)
+	return stopping
+}
+
 // outlived reports whether err came of this account's queen, the one that was asked, while
 // she was ending, and waits until she has ended: the next one may be asked.
 func (k *Keeper) outlived(ctx context.Context, asked daemon.Record, err error) bool {
@@ -48,8 +54,7 @@ func (k *Keeper) outlived(ctx context.Context, asked daemon.Record, err error) b
 	if !runs || asked.PID != 0 && record.Process != asked.Process {
 		return true
 	}
-	_, stopping := k.hangs(ctx, record)
-	return stopping && k.outlive(ctx, record) == nil
+	return k.stopping(ctx, record) && k.outlive(ctx, record) == nil
 }
 
 // outlive waits for the end of a queen that takes nothing any more.
@@ -94,10 +99,6 @@ func (k *Keeper) shutdown(ctx context.Context, record daemon.Record, scope daemo
 	if record.Address == "" { // it is starting, without a command that waits for it
 		return k.kill(ctx, record, scope, answerWithin)
 	}
-	if scope == daemon.ScopeSelf {
-		waiting := time.AfterFunc(time.Second, func() { k.say("keeper: waiting for answers of the APIs to end, ten seconds at most") })
-		defer waiting.Stop()
-	}
 	c := transport.New(k.own(record))
 	defer c.Close()
 	asking, cancel := context.WithTimeout(ctx, answerWithin)
@@ -110,6 +111,10 @@ func (k *Keeper) shutdown(ctx context.Context, record daemon.Record, scope daemo
 	case err == nil:
 		if answer.Warning != "" {
 			k.say("keeper: warning: %s", answer.Warning)
+		}
+		if scope == daemon.ScopeSelf {
+			waiting := time.AfterFunc(time.Second, func() { k.say("keeper: waiting for answers of the APIs to end, ten seconds at most") })
+			defer waiting.Stop()
 		}
 		return k.awaitEnd(ctx, record, scope)
 	case ops.CodeOf(err) == ops.CodeConflict: // she says why she will not

@@ -159,6 +159,12 @@ func (QueenStart) Run(ctx context.Context, k *Keeper) error {
 		return err
 	}
 	record, before := k.running()
+	if before && k.stopping(ctx, record) {
+		if err := k.outlive(ctx, record); err != nil {
+			return err
+		}
+		before = false
+	}
 	if !before {
 		if _, err := k.revive(ctx); err != nil {
 			return err

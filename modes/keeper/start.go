@@ -88,7 +88,7 @@ func (k *Keeper) settled(ctx context.Context) (release func(), err error) {
 	release = func() { _ = lock.Close() } // it only unlocks
 	free, err := lock.TryLock()
 	if err == nil && !free {
-		k.say("keeper: waiting for a queen that is being started")
+		k.say("keeper: waiting for another command that starts or ends the queen")
 		_, err = lock.TryLockContext(ctx, lookAgain)
 	}
 	switch {
