@@ -3,8 +3,10 @@ package hive
 import (
 	"bufio"
 	"encoding/json"
+	"errors"
 	"io"
 	"os"
+	"os/exec"
 	"strings"
 
 	"rbee.dev/rbee/ops"
@@ -27,6 +29,9 @@ func obituary(w ops.Worker, status error) *ops.Error {
 		e = ops.Errorf(words.code(), "worker %s ended (%s): %s", w.ID, how, words)
 	case words.Level == "" && words.Message != "": // not rbee's: who knows what it means
 		e = ops.Errorf(ops.CodeUnavailable, "worker %s ended: %s; the last line of its log: %s", w.ID, how, words)
+	case words == (logLine{}) && exited(status): // it always says why, if there is room for that
+		return ops.Errorf(ops.CodeUnavailable, "worker %s ended: %s, and nothing is in its log, as where the disk is full", w.ID, how).
+			WithHint("see that there is room for it and the files beside it: %s", w.LogPath)
 	default:
 		e = ops.Errorf(ops.CodeUnavailable, "worker %s ended: %s", w.ID, how)
 	}
@@ -37,6 +42,12 @@ func obituary(w ops.Worker, status error) *ops.Error {
 		return e.WithHint("%s; its log was %s", startsAnother, w.LogPath)
 	}
 	return e.WithHint("its log was %s", w.LogPath)
+}
+
+// exited reports whether a process ended by itself, and not well.
+func exited(status error) bool {
+	_, ok := errors.AsType[*exec.ExitError](status)
+	return ok
 }
 
 // startsAnother is what to do where only this worker is to blame.

@@ -3,6 +3,7 @@ package hive
 import (
 	"errors"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -22,6 +23,7 @@ func TestAnObituarySaysWhatTheLogTells(t *testing.T) {
 		want            string
 	}{
 		{"nothing", "", "", nil, ops.CodeUnavailable, "worker w1 ended: its process is gone"},
+		{"no room for a word", "", "", exec.CommandContext(t.Context(), "false").Run(), ops.CodeUnavailable, "worker w1 ended: exit status 1, and nothing is in its log, as where the disk is full"},
 		{"a signal", "", "", killed, ops.CodeUnavailable, "worker w1 ended: killed by signal 9 (killed)"},
 		{
 			"routine", `{"level":"info","message":"job started"}` + "\n", "", killed, ops.CodeUnavailable,
