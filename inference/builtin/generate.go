@@ -12,7 +12,7 @@ import (
 
 // Generate answers one request; it is the engine's side of package openai.
 func (e *Engine) Generate(ctx context.Context, r openai.Request, emit func(string) error) (openai.Outcome, error) {
-	prompt, err := e.prompt(r)
+	prompt, err := e.prompt(ctx, r)
 	if err != nil {
 		return openai.Outcome{}, err
 	}
@@ -57,7 +57,7 @@ func (e *Engine) Generate(ctx context.Context, r openai.Request, emit func(strin
 }
 
 // prompt is the request as tokens.
-func (e *Engine) prompt(r openai.Request) ([]int32, error) {
+func (e *Engine) prompt(ctx context.Context, r openai.Request) ([]int32, error) {
 	field, text, special := "prompt", r.Prompt, false
 	if len(r.Messages) > 0 {
 		list := make([]template.Message, len(r.Messages))
@@ -65,8 +65,8 @@ func (e *Engine) prompt(r openai.Request) ([]int32, error) {
 			list[i] = template.Message(m)
 		}
 		var err error
-		if text, err = e.chat.Render(list, r.Template); err != nil {
-			return nil, ops.Invalid("messages", "%w", err)
+		if text, err = e.chat.Render(ctx, list, r.Template); err != nil {
+			return nil, templateError(ctx, err)
 		}
 		field, special = "messages", true
 	}
@@ -75,6 +75,19 @@ func (e *Engine) prompt(r openai.Request) ([]int32, error) {
 		tokens = tokens[1:] // the template wrote one itself
 	}
 	return tokens, e.fits(field, len(tokens), e.context-1) // one more for the answer
+}
+
+// templateError says whether it is the conversation or the model's own template that
+// does not work.
+func templateError(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return err
+	}
+	if _, ok := errors.AsType[template.RefusedError](err); ok {
+		return ops.Invalid("messages", "%w", err)
+	}
+	return ops.Errorf(ops.CodeUnsupported, "the model's chat template does not work: %w", err).
+		WithHint("--raw leaves it out, as the API's completions do; another file of the model may have a better one")
 }
 
 // fits refuses a text that has no tokens or more than most.

@@ -149,7 +149,7 @@ func comparePrompts(t *testing.T, server llamaServer, model []byte) {
 		}
 		var want struct{ Prompt string }
 		server.post(t, "/apply-template", map[string]any{"messages": list}, &want)
-		got, err := ours.Render(messages, nil)
+		got, err := ours.Render(t.Context(), messages, nil)
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
 			continue

@@ -7,6 +7,7 @@
 package template
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -74,21 +75,48 @@ func reason(err error) error {
 
 // Render writes the conversation as the model wants it, up to where its answer
 // begins. The template's own variables, as enable_thinking, are set to what more has.
-func (t *Template) Render(messages []Message, more map[string]any) (prompt string, err error) {
+// A template that refuses the conversation gives a [RefusedError]; every other error is
+// the template's own, or the cause of ctx.
+func (t *Template) Render(ctx context.Context, messages []Message, more map[string]any) (prompt string, err error) {
 	defer recovered(&err)
+	b := &bounds{ctx: ctx, until: time.Now().Add(renderWithin)}
 	list := make([]map[string]any, len(messages))
 	for i, m := range messages {
 		list[i] = map[string]any{"role": m.Role, "content": m.Content}
 	}
 	out := &bounded{}
 	err = t.compiled.Execute(out, exec.EmptyContext().Update(exec.NewContext(more)).Update(exec.NewContext(map[string]any{
-		"messages": list, "bos_token": t.bos, "eos_token": t.eos, "add_generation_prompt": true,
+		"messages": list, "bos_token": t.bos, "eos_token": t.eos, "add_generation_prompt": true, boundsKey: b,
 	})))
-	if err != nil {
-		return "", fmt.Errorf("render the chat template: %w", err)
+	switch {
+	case ctx.Err() != nil:
+		return "", context.Cause(ctx)
+	case err != nil && b.refusal != nil:
+		return "", RefusedError{b.refusal}
+	case err != nil && b.over != nil:
+		return "", fmt.Errorf("render the chat template: %w", b.over)
+	case err != nil:
+		return "", fmt.Errorf("render the chat template: %s", innermost(err))
 	}
 	return out.String(), nil
 }
+
+// innermost is the end of an error of the library's, which names every statement on the
+// way to what is wrong.
+func innermost(err error) string {
+	text := err.Error()
+	const most = 200
+	if len(text) <= most {
+		return text
+	}
+	return "…" + strings.ToValidUTF8(text[len(text)-most:], "")
+}
+
+// RefusedError is what a template says of a conversation that it is not for.
+type RefusedError struct{ reason error }
+
+// Error is the template's text.
+func (e RefusedError) Error() string { return e.reason.Error() }
 
 // recovered makes an error of a panic in the library, which a strange template
 // can cause.
@@ -117,6 +145,12 @@ func environment() *exec.Environment {
 	allowed := exec.NewControlStructureSet(map[string]parser.ControlStructureParser{})
 	for _, name := range statements {
 		if parse, ok := builtins.ControlStructures.Get(name); ok {
+			switch name {
+			case "for":
+				parse = boundedLoop(parse)
+			case "macro":
+				parse = boundedMacro(parse)
+			}
 			_ = allowed.Register(name, parse) // a set without it cannot have it twice
 		}
 	}
@@ -129,11 +163,13 @@ func environment() *exec.Environment {
 }
 
 // raise lets a template refuse a conversation.
-func raise(_ *exec.Evaluator, p *exec.VarArgs) (string, error) {
-	if len(p.Args) == 0 {
-		return "", errors.New("the template refuses the conversation")
+func raise(e *exec.Evaluator, p *exec.VarArgs) (string, error) {
+	err := errors.New("the model's chat template refuses the conversation")
+	if len(p.Args) > 0 {
+		err = fmt.Errorf("%w: %s", err, p.Args[0].String())
 	}
-	return "", errors.New(p.Args[0].String())
+	boundsOf(e.Environment).refusal = err
+	return "", err
 }
 
 // directives is C's strftime, as far as templates use it, in Go's terms.
