@@ -10,6 +10,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"rbee.dev/rbee/ops"
 	"rbee.dev/rbee/transport"
@@ -107,6 +108,7 @@ type conversation struct {
 	person bool // is there, at a terminal
 	turns  []turn
 	asked  string // what `rbee explain` knows the last answer by
+	warned bool   // that not all of what comes is text
 }
 
 // open begins, and tells a person with which model.
@@ -132,6 +134,10 @@ func (c *conversation) take(ctx context.Context, line string) error {
 	}
 	if known, err := c.command(ctx, line); known || err != nil {
 		return err
+	}
+	if !c.warned && !utf8.ValidString(line) {
+		c.warned = true
+		c.keeper.warnOfBytes()
 	}
 	return c.answer(ctx, line)
 }

@@ -106,7 +106,7 @@ func (k *Keeper) prompt(ctx context.Context, argument string) (string, error) {
 		return "", ops.Invalid("prompt", "what comes on standard input is longer than the %d bytes that are taken", ops.MaxPromptBytes)
 	}
 	if !utf8.ValidString(text) {
-		k.say("keeper: warning: what comes on standard input is not all UTF-8: the model gets %q for the bytes that are not", utf8.RuneError)
+		k.warnOfBytes()
 	}
 	if argument == "" {
 		return text, needed(text)
@@ -115,6 +115,11 @@ func (k *Keeper) prompt(ctx context.Context, argument string) (string, error) {
 		return argument, nil
 	}
 	return argument + "\n\n" + text, nil
+}
+
+// warnOfBytes tells that what was read is not all text.
+func (k *Keeper) warnOfBytes() {
+	k.say("keeper: warning: what comes on standard input is not all UTF-8: the model gets %q for the bytes that are not", utf8.RuneError)
 }
 
 // needed is an error for a prompt that is not there.

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"unicode/utf8"
 
 	"golang.org/x/term"
 )
@@ -43,22 +44,53 @@ type screen struct {
 // "Bracketed Paste Mode").
 var pasteBegins, pasteEnds = []byte("\x1b[200~"), []byte("\x1b[201~")
 
-// Read reads keys, to the end of a line at most.
+// Read reads keys, to the end of a line at most. A byte that no
+// character is of comes as a question mark: the editor would wait for more keys there.
 func (s *screen) Read(p []byte) (int, error) {
-	if _, err := s.keys.Peek(1); err != nil {
-		return 0, err
+	for n := 1; ; n++ {
+		begun, err := s.keys.Peek(n)
+		if len(begun) == 0 {
+			return 0, err
+		}
+		if err != nil || utf8.FullRune(begun) {
+			break
+		}
 	}
 	read, _ := s.keys.Peek(min(s.keys.Buffered(), len(p))) // which are there
+	read = whole(read)
 	if end := bytes.IndexAny(read, "\r\n") + 1; end > 0 {
 		if bytes.HasPrefix(read[end-1:], []byte("\r\n")) {
 			end++
 		}
 		read = read[:end]
 	}
-	n := copy(p, read)
+	n := copy(p, bytes.Map(known, read))
 	s.saw(p[:n])
-	_, err := s.keys.Discard(n)
+	_, err := s.keys.Discard(len(read))
 	return n, err
+}
+
+// known is r, or a question mark for a byte that no character is of.
+func known(r rune) rune {
+	if r == utf8.RuneError {
+		return '?'
+	}
+	return r
+}
+
+// whole is text without the character at its end whose other bytes are still to come,
+// where it is not all there is.
+func whole(text []byte) []byte {
+	for at := len(text) - 1; at > 0 && at > len(text)-utf8.UTFMax; at-- {
+		if !utf8.RuneStart(text[at]) {
+			continue
+		}
+		if !utf8.FullRune(text[at:]) {
+			return text[:at]
+		}
+		break
+	}
+	return text
 }
 
 // saw looks at what was read.
