@@ -189,6 +189,8 @@ func TestWhatCannotRunIsRefusedBeforeLoading(t *testing.T) {
 func TestWhatIsRefusedAtLoadingIsToldOfTheFileBefore(t *testing.T) {
 	for name, values := range map[string]map[string]any{
 		"architecture":  {"general.architecture": "mamba"},
+		"none":          {"general.architecture": nil},
+		"key length":    {"llama.attention.key_length": uint32(0)},
 		"layers":        {"llama.block_count": uint32(9)},
 		"tokenizer":     {"tokenizer.ggml.model": "blast"},
 		"pre-tokenizer": {"tokenizer.ggml.model": "gpt2", "tokenizer.ggml.pre": "tekken"},

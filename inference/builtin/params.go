@@ -43,6 +43,9 @@ func unsupported(format string, args ...any) error {
 func readParams(f *gguf.File) (params, error) {
 	arch := f.Architecture()
 	p, ok := architectures[arch]
+	if arch == "" {
+		return p, unsupported("the file does not say what architecture it is of")
+	}
 	if !ok {
 		return p, unsupported("its architecture is %q (llama, qwen2 and qwen3 are known)", arch)
 	}
@@ -53,9 +56,7 @@ func readParams(f *gguf.File) (params, error) {
 	p.kvHeads = r.countOr("attention.head_count_kv", p.heads)
 	p.ffn, p.context = r.count("feed_forward_length", 1<<20), r.count("context_length", 1<<26)
 	p.headDim = r.countOr("attention.key_length", p.width/max(1, p.heads))
-	if v := r.countOr("attention.value_length", p.headDim); v != p.headDim {
-		return p, unsupported("keys of %d and values of %d values", p.headDim, v)
-	}
+	values := r.countOr("attention.value_length", p.headDim)
 	p.ropeDims = r.countOr("rope.dimension_count", p.headDim)
 	p.eps = r.float("attention.layer_norm_rms_epsilon", 1e-5)
 	p.ropeBase = r.float("rope.freq_base", 10000)
@@ -68,6 +69,9 @@ func readParams(f *gguf.File) (params, error) {
 	}
 	if r.err != nil {
 		return p, r.err
+	}
+	if values != p.headDim {
+		return p, unsupported("keys of %d and values of %d values", p.headDim, values)
 	}
 	if n, ok := f.Uint(r.prefix + "expert_count"); ok && n > 0 {
 		return p, unsupported("it is a mixture of %d experts", n)

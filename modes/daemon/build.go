@@ -86,7 +86,7 @@ func Install(h home.Home, path string) (string, error) {
 	if path == copied {
 		return copied, nil
 	}
-	if got, err := hash(copied); err == nil && got == build {
+	if got, err := hash(copied); err == nil && got == build && os.Chmod(copied, 0o700) == nil { //nolint:gosec // it is a program
 		return copied, nil
 	}
 	if err := copyBinary(path, copied); err != nil {

@@ -118,6 +118,13 @@ func TestDaemonsRunFromACopyAndOldOnesArePruned(t *testing.T) {
 	if text, _ := os.ReadFile(kept); string(text) != "kept" {
 		t.Error("a damaged copy was taken")
 	}
+	if err := os.Chmod(kept, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	install("kept")
+	if info, err := os.Stat(kept); err != nil || info.Mode().Perm() != 0o700 {
+		t.Errorf("a copy that cannot be run stays so: %v, %v", info.Mode(), err)
+	}
 }
 
 func TestAPIDFileIsHeldByOne(t *testing.T) {
@@ -204,6 +211,14 @@ func TestASpawnedProcessHasALogAndTellsHowItEnded(t *testing.T) {
 	}
 	if _, err := daemon.Spawn(daemon.Command{Binary: filepath.Join(t.TempDir(), "none"), Log: log}); err == nil {
 		t.Error("a binary that is not there was started")
+	}
+	plain := write(t, filepath.Join(t.TempDir(), "rbee"), "text")
+	if err := os.Chmod(plain, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, err = daemon.Spawn(daemon.Command{Binary: plain, Log: log})
+	if err == nil || !strings.Contains(ops.AsError(err).Hint, "no program may run from "+filepath.Dir(plain)) {
+		t.Errorf("of one that may not be run: %v (%+v)", err, ops.AsError(err))
 	}
 }
 

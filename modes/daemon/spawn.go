@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+
+	"rbee.dev/rbee/ops"
 )
 
 // DetachedEnv is set in the environment of a daemon started by [Spawn]: its
@@ -69,7 +71,7 @@ func Spawn(c Command) (*Child, error) {
 		err = cmd.Start()
 	}
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("start %s: %w", strings.Join(c.Args[:min(2, len(c.Args))], " "), err), here.Close())
+		return nil, errors.Join(c.unstarted(err), here.Close())
 	}
 	child := &Child{
 		Process: ProcessOf(cmd.Process.Pid), log: c.Log, from: before.Size(),
@@ -85,6 +87,15 @@ func Spawn(c Command) (*Child, error) {
 		_ = here.Close()       // which somebody that it started may still hold
 	}()
 	return child, nil
+}
+
+// unstarted is the error of a process that the system does not start.
+func (c Command) unstarted(err error) error {
+	e := ops.Errorf(ops.CodeUnavailable, "start %s: %w", strings.Join(c.Args[:min(2, len(c.Args))], " "), err)
+	if errors.Is(err, fs.ErrPermission) {
+		return e.WithHint("no program may run from %s, as on a disk that is mounted noexec: RBEE_HOME, or XDG_CACHE_HOME, names another place", filepath.Dir(c.Binary))
+	}
+	return e
 }
 
 // detached is the process that is to be, before it is started.

@@ -17,6 +17,9 @@ func (q *Queen) toWorker(ctx context.Context, hive string, o ops.Infer) (any, er
 	if !ok || o.Model != "" && o.Model != w.Model {
 		return q.toNamed(ctx, hive, o)
 	}
+	if err := isAsAsked(w, o); err != nil {
+		return nil, err
+	}
 	if err := q.refuseDrained(hive); err != nil {
 		return nil, err
 	}
@@ -37,6 +40,18 @@ func (q *Queen) toWorker(ctx context.Context, hive string, o ops.Infer) (any, er
 	}
 	answer, _, err = q.askWorker(ctx, w, o, 2)
 	return answer, ofWorker(err, w)
+}
+
+// isAsAsked refuses a worker that a job names and that is not as the job wants it.
+func isAsAsked(w ops.Worker, o ops.Infer) error {
+	const auto = "auto"
+	switch {
+	case o.Engine != "" && o.Engine != auto && o.Engine != w.Engine:
+		return ops.Invalid("worker", "worker %s of %s has the engine %s, not %s", w.ID, w.HiveID, w.Engine, o.Engine)
+	case o.Device != "" && o.Device != auto && o.Device != w.Device:
+		return ops.Invalid("device", "worker %s of %s runs on %s, not on %s", w.ID, w.HiveID, w.Device, o.Device)
+	}
+	return nil
 }
 
 // onceMore says that a worker has failed and is asked again.

@@ -111,3 +111,18 @@ func TestWhoWaitsForAWorkerThatSaysNothingIsToldSo(t *testing.T) {
 		}
 	}
 }
+
+func TestAWorkerThatAJobNamesIsAsTheJobWantsIt(t *testing.T) {
+	w := ops.Worker{ID: "w1", HiveID: "gpu1", Engine: "llamacpp", Device: "cuda:0"}
+	for _, tt := range []struct {
+		engine, device, field string
+	}{
+		{}, {engine: "auto", device: "auto"}, {engine: "llamacpp", device: "cuda:0"},
+		{engine: "builtin", field: "worker"}, {device: "cpu", field: "device"},
+	} {
+		err := isAsAsked(w, ops.Infer{Engine: tt.engine, Device: tt.device})
+		if (err == nil) != (tt.field == "") || err != nil && (ops.CodeOf(err) != ops.CodeInvalid || ops.AsError(err).Field != tt.field) {
+			t.Errorf("%+v: %v", tt, err)
+		}
+	}
+}
