@@ -70,7 +70,8 @@ func whose(ctx context.Context) string { return cmp.Or(ops.CallerOf(ctx), ops.By
 
 // try has the job done by the worker that the scheduler lends it. One that fails
 // before it has said anything is passed over for another; one whose model is
-// divided, of which there is no other, is asked once more.
+// divided, of which there is no other, or that a person has started with settings of
+// its own, is asked once more.
 func (q *Queen) try(ctx context.Context, r schedule.Request, o ops.Infer) (any, error) {
 	again := false
 	var failed error
@@ -111,7 +112,7 @@ func (q *Queen) try(ctx context.Context, r schedule.Request, o ops.Infer) (any, 
 			failed = ofWorker(err, lease.Worker)
 		}
 		r.Running = r.Running || schedule.FaultOf(err) == schedule.OfEngine // it may be the job: none is started for it
-		if again = divided; divided {
+		if again = divided || !again && schedule.FaultOf(err) == schedule.OfWorker && q.schedule.Doubt(lease.Key()); again {
 			onceMore(ctx, lease.Worker, err)
 			continue
 		}

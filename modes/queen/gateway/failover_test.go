@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"rbee.dev/rbee/modes/queen/schedule"
 	"rbee.dev/rbee/ops"
@@ -70,6 +71,35 @@ func TestAWorkerWhoseModelIsDividedIsAskedOnceMore(t *testing.T) {
 				t.Errorf("it was asked %d times", asked.Load())
 			}
 		})
+	}
+}
+
+// TestAWorkerThatAPersonHasStartedIsAskedOnceMore, when its engine has been started again;
+// none takes its place.
+func TestAWorkerThatAPersonHasStartedIsAskedOnceMore(t *testing.T) {
+	f := newFarm(t)
+	f.start = func(context.Context, string) (ops.Worker, error) {
+		t.Error("another one is started")
+		return ops.Worker{}, ops.Errorf(ops.CodeUnavailable, "there is no room")
+	}
+	state := func(s ops.WorkerState) {
+		f.mu.Lock()
+		f.workers[0].State = s
+		f.mu.Unlock()
+		f.tell()
+	}
+	var asked atomic.Int32
+	f.add("a", func(w http.ResponseWriter, r *http.Request) {
+		if asked.Add(1) == 1 {
+			state(ops.WorkerLoading)
+			time.AfterFunc(10*time.Millisecond, func() { state(ops.WorkerReady) })
+			panic(http.ErrAbortHandler)
+		}
+		events("hello", "[DONE]")(w, r)
+	})
+	f.schedule.Keep("gpu1", "bee", schedule.Kept{Worker: "a", Spawn: ops.WorkerSpawn{Parallel: 1}})
+	if status, _, text := f.ask("/v1/completions", streamed); status != http.StatusOK || text != "data: hello\n\ndata: [DONE]\n\n" || asked.Load() != 2 {
+		t.Errorf("asked %d times: %d %q", asked.Load(), status, text)
 	}
 }
 

@@ -210,8 +210,9 @@ func (g *Gateway) find(w http.ResponseWriter, r *http.Request, body []byte, a as
 }
 
 // try has a worker answer. One that fails before the first byte is passed over
-// for another, unseen; one whose model is divided is asked once more. Where an
-// engine says that it has failed and no worker is left, that is the answer.
+// for another, unseen; one whose model is divided, or that a person has started with
+// settings of its own, is asked once more. Where an engine says that it has failed and
+// no worker is left, that is the answer.
 func (g *Gateway) try(p *reply, r *http.Request, body []byte, want schedule.Request) {
 	ctx := ops.WithSink(r.Context(), p)
 	once := false
@@ -262,6 +263,10 @@ func (g *Gateway) try(p *reply, r *http.Request, body []byte, want schedule.Requ
 			if once || first != nil {
 				break
 			}
+			once = true
+			continue
+		}
+		if !once && schedule.FaultOf(err) == schedule.OfWorker && g.schedule.Doubt(lease.Key()) {
 			once = true
 			continue
 		}

@@ -46,6 +46,7 @@ type worker struct {
 	other int       // requests that others have given it
 
 	loading time.Time // since when it has been, where it is
+	doubted time.Time // when it broke off last, see [Scheduler.Doubt]
 	blamed  time.Time // when it had failed what another could do, see [Scheduler.Blame]
 
 	prefixes []uint64 // a ring, see [warmth]
@@ -266,6 +267,9 @@ func (s *Scheduler) put(h *hive, i ops.Worker) *worker {
 		if w.info.State != ops.WorkerLoading {
 			w.loading = time.Now()
 		}
+		if !able(&i) {
+			w.doubted = time.Time{} // that is what it was
+		}
 		w.info, w.parts = i, s.hivesOf(i.Parts)
 		return w
 	}
@@ -310,6 +314,8 @@ func (w *worker) show() {
 		k.barred = Broken
 	case w.info.State == ops.WorkerLoading || w.fresh || w.lacks() != nil:
 		k.barred = Loading
+	case w.isDoubted():
+		k.barred = Doubted
 	case w.leaving():
 		k.barred = Yielding
 	case w.isBlamed():
@@ -321,6 +327,9 @@ func (w *worker) show() {
 	w.line.regroup(w, k)
 	w.count(k.barred != Failed && k.barred != Part && !w.info.Broken())
 }
+
+// able reports whether a worker answers requests, as far as its hive has said.
+func able(i *ops.Worker) bool { return i.State == ops.WorkerReady || i.State == ops.WorkerBusy }
 
 // errBroken is why a request cannot have such a worker.
 func (w *worker) errBroken() error {

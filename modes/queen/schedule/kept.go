@@ -2,6 +2,7 @@ package schedule
 
 import (
 	"slices"
+	"time"
 
 	"rbee.dev/rbee/ops"
 )
@@ -64,6 +65,59 @@ func (h *hive) lives(id string) bool {
 	return w != nil && w.info.State != ops.WorkerFailed
 }
 
+// doubtFor is how long it may take a hive to say of a worker that broke off whether it has
+// ended, or loads its model again.
+const doubtFor = time.Second
+
+// Doubt notes that a worker has broken off, or was not reached. It reports whether that is
+// one which a person has started with settings of its own: no other takes its place, so it
+// is asked again once its hive has said how it is, or comes back as it was.
+func (s *Scheduler) Doubt(k Key) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	h := s.hives[k.Hive]
+	if h == nil || !h.keepsWorker(k.Worker) {
+		return false
+	}
+	if w := h.workers[k.Worker]; w != nil && able(&w.info) {
+		w.doubted = time.Now()
+		w.show()
+		time.AfterFunc(doubtFor, func() { s.trust(w) })
+	}
+	return true
+}
+
+// trust ends the doubt about a worker of which its hive has said nothing else.
+func (s *Scheduler) trust(w *worker) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.life.Err() == nil && !w.gone() {
+		w.show()
+		s.dispatch(w.line)
+	}
+}
+
+// isDoubted reports whether the worker has broken off, and its hive has not said yet how it is.
+func (w *worker) isDoubted() bool { return !w.doubted.IsZero() && time.Since(w.doubted) < doubtFor }
+
+// keepsWorker reports whether a person has started the worker with settings of its own.
+func (h *hive) keepsWorker(id string) bool {
+	for _, k := range h.kept {
+		if k.Worker == id {
+			return true
+		}
+	}
+	return false
+}
+
+// stands reports whether the hive's worker that a person has started with settings of its
+// own has failed r and goes on: one as usual is not started beside it.
+func (h *hive) stands(model string, r *Request) bool {
+	k, ok := h.kept[model]
+	w := h.workers[k.Worker]
+	return ok && r.Without[Key{h.id, k.Worker}] && h.lives(k.Worker) && !w.info.Broken() && r.fits(w.info.Engine, w.info.Device)
+}
+
 // keeps reports whether a worker of the model that would do for r comes back on the
 // hive as a person has started it.
 func (h *hive) keeps(model string, r *Request) bool {
@@ -71,7 +125,8 @@ func (h *hive) keeps(model string, r *Request) bool {
 		return false
 	}
 	k, ok := h.kept[model]
-	return ok && !h.lives(k.Worker) && r.fits(k.Spawn.Engine, k.Spawn.Device)
+	hangs := h.lives(k.Worker) && h.workers[k.Worker].info.State == ops.WorkerHung
+	return ok && (hangs || !h.lives(k.Worker)) && r.fits(k.Spawn.Engine, k.Spawn.Device)
 }
 
 // as is how the place's worker of the model was started, to be started so again.

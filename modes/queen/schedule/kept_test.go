@@ -3,6 +3,7 @@ package schedule
 import (
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"rbee.dev/rbee/ops"
 )
@@ -79,5 +80,81 @@ func TestWhoSpawnsAWorkerSaysHow(t *testing.T) {
 	d.Keep("b", "bee", Kept{Worker: "w", Spawn: ops.WorkerSpawn{Parallel: 1}})
 	if p, err := d.Settle(t.Context(), Request{Model: "bee"}); err != nil || p.Hive != "a" || p.As != nil {
 		t.Errorf("it is to be %+v, %v", p, err)
+	}
+}
+
+// TestNoUsualWorkerTakesThePlaceOfOneThatAPersonHasStarted, where that breaks off: it is
+// waited for until its hive has said how it is.
+func TestNoUsualWorkerTakesThePlaceOfOneThatAPersonHasStarted(t *testing.T) {
+	state := func(s ops.WorkerState) func(*depot) {
+		return func(d *depot) { d.change("b", func(h *ops.HiveSnapshot) { h.Workers[0].State = s }) }
+	}
+	again := Key{"b", "w"}
+	for name, tt := range map[string]struct {
+		then  []func(*depot) // once it waits
+		after time.Duration  // it waits no more, by itself
+		gets  Key
+		as    bool // by a start as it was
+	}{
+		"its engine is started again": {then: []func(*depot){state(ops.WorkerLoading), state(ops.WorkerReady)}, gets: again},
+		"it has ended":                {then: []func(*depot){state(ops.WorkerFailed)}, gets: Key{"b", "s1"}, as: true},
+		"it was unloaded":             {then: []func(*depot){func(d *depot) { d.change("b", func(h *ops.HiveSnapshot) { h.Workers = nil }) }}, gets: Key{"b", "s1"}, as: true},
+		"nothing has happened to it":  {after: doubtFor, gets: again},
+		"what was said before counts": {then: []func(*depot){state(ops.WorkerReady)}, after: doubtFor, gets: again},
+		"it hangs":                    {then: []func(*depot){state(ops.WorkerHung)}, gets: Key{"b", "s1"}, as: true},
+		"its engine cannot be started again": {then: []func(*depot){func(d *depot) {
+			d.change("b", func(h *ops.HiveSnapshot) { h.Workers[0].State, h.Workers[0].FailedStarts = ops.WorkerLoading, 2 })
+		}}, gets: Key{"b", "s1"}},
+		"its hive is away for a moment": {then: []func(*depot){func(d *depot) { d.Lost("b") }, state(ops.WorkerReady)}, gets: again},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				d := newDepot(t, Options{})
+				defer d.Close()
+				d.add("b", 64<<30, bee)
+				d.run("b", "w", "bee", 4)
+				d.Keep("b", "bee", Kept{Worker: "w", Spawn: ops.WorkerSpawn{Parallel: 1}})
+				d.get(Request{Model: "bee"}).Release()
+				if !d.Doubt(again) {
+					t.Fatal("it is not one that a person has started")
+				}
+				came := time.Now()
+				a := d.ask(Request{Model: "bee", Again: true, Came: came})
+				for _, f := range tt.then {
+					if a.has() {
+						t.Fatalf("it did not wait, and got %v", a.lease.Key())
+					}
+					f(d)
+				}
+				<-a.done
+				if a.err != nil || a.lease.Key() != tt.gets || time.Since(came) != tt.after {
+					t.Fatalf("after %v it got %+v, %v", time.Since(came), a.lease, a.err)
+				}
+				if started := len(d.plans) > 0; started != (tt.gets != again) || started && (d.plans[0].As != nil) != tt.as {
+					t.Errorf("by the plans %+v", d.plans)
+				}
+				a.lease.Release()
+			})
+		})
+	}
+}
+
+// TestBesideAWorkerThatAPersonHasStartedNoUsualOneIsStarted, though it has failed a
+// request, again; one as usual is passed over for another.
+func TestBesideAWorkerThatAPersonHasStartedNoUsualOneIsStarted(t *testing.T) {
+	d := newDepot(t, Options{})
+	defer d.Close()
+	d.add("b", 64<<30, bee)
+	d.place(ops.Worker{ID: "w", HiveID: "b", Model: "bee", State: ops.WorkerReady, Slots: 4, Engine: "command", Device: "auto"})
+	r := Request{Model: "bee", Again: true, Without: map[Key]bool{{"b", "w"}: true}}
+	d.Keep("b", "bee", Kept{Worker: "w", Spawn: ops.WorkerSpawn{Engine: "command", Parallel: 1}})
+	if lease, err := d.Acquire(t.Context(), r); err == nil || len(d.started()) > 0 {
+		t.Errorf("it got %+v, %v", lease, err)
+	}
+	r.Engine = "builtin" // which it does not stand for
+	d.get(r).Release()
+	d.Unkeep("b", "bee")
+	if d.Doubt(Key{"b", "w"}) {
+		t.Error("it counts as one that a person has started after its end")
 	}
 }

@@ -118,6 +118,8 @@ func (l *line) judge(p *Place, r *Request, size int64, mends bool) {
 		p.Barred = Coming
 	case t.running > 0 && l.runs(h, r):
 		p.Barred = Running
+	case h.stands(l.model, r):
+		p.Barred = Tried
 	case len(r.Without) > 1 && l.tried(h, r) > 1:
 		p.Barred = Tried // a third worker would fare no better
 	case !t.failed.IsZero() && l.cooling(t, r):

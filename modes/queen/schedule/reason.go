@@ -8,6 +8,7 @@ type Reason uint8
 // The reasons. Those up to waitable pass by themselves.
 const (
 	Loading   Reason = iota + 1 // the worker reads its model
+	Doubted                     // it broke off, and its hive has not said yet how it is
 	Coming                      // a worker is being started there
 	Crowded                     // workers that are busy hold the memory
 	Yielding                    // the worker finishes what it runs, and makes room for another model
@@ -37,6 +38,7 @@ const (
 // texts are the reasons' words for programs, and for people.
 var texts = map[Reason]struct{ word, human string }{
 	Loading:   {"loading", "it is loading the model"},
+	Doubted:   {"doubted", "it broke an answer off a moment ago, and its hive has not said yet how it is"},
 	Coming:    {"coming", "a worker is being started there"},
 	Crowded:   {"crowded", "there is no room until a worker there falls idle"},
 	Yielding:  {"yielding", "it finishes what it runs, and then makes room for another model"},

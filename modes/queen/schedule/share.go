@@ -7,8 +7,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-
-	"rbee.dev/rbee/ops"
 )
 
 // A model that is always busy would keep its memory for ever, and others from ever
@@ -90,7 +88,7 @@ func (h *hive) yielding(size int64) []*worker {
 // a divided model, nor one that reads its model.
 func (w *worker) yields() bool {
 	i := &w.info
-	return (i.State == ops.WorkerReady || i.State == ops.WorkerBusy) && !w.fresh && i.PartOf == "" && len(i.Parts) == 0 && !w.hive.models[i.Model].Pinned
+	return able(i) && !w.fresh && i.PartOf == "" && len(i.Parts) == 0 && !w.hive.models[i.Model].Pinned
 }
 
 // claims has room made for the line on a hive.

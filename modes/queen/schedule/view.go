@@ -71,7 +71,7 @@ func (l *line) coming(r *Request) int {
 		}
 	}
 	for _, g := range l.groups {
-		if g.barred == Loading && r.fits(g.engine, g.device) {
+		if (g.barred == Loading || g.barred == Doubted) && r.fits(g.engine, g.device) {
 			for _, w := range g.workers {
 				if r.mayBe(w.hive) && !r.Without[w.key()] && !w.late() {
 					counted[w.hive] = true
