@@ -173,7 +173,21 @@ func newParser(c any, stdout, stderr io.Writer) (*kong.Kong, error) {
 		kong.Name("rbee"), kong.Description("rbee turns the machines that you have into one private LLM service.\n\nExample:\n  rbee infer \"Once upon a time\""),
 		kong.Writers(stdout, stderr),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true, WrapUpperBound: 100}),
-		kong.NamedMapper("source", kong.MapperFunc(source)), kong.NamedMapper("given", kong.MapperFunc(given)), kong.Help(help), kong.Exit(func(code int) { panic(exit(code)) }))
+		kong.NamedMapper("source", kong.MapperFunc(source)), kong.NamedMapper("given", kong.MapperFunc(given)), kong.PostBuild(emptyIsUnset), kong.Help(help), kong.Exit(func(code int) { panic(exit(code)) }))
+}
+
+// emptyIsUnset has variables that are set to nothing stand for no flag's value: a shell
+// that is to go without one can hardly say it otherwise.
+func emptyIsUnset(k *kong.Kong) error {
+	return kong.Visit(k.Model, func(node kong.Visitable, next kong.Next) error {
+		if f, ok := node.(*kong.Flag); ok {
+			f.Tag.Envs = slices.DeleteFunc(slices.Clone(f.Tag.Envs), func(name string) bool {
+				text, set := os.LookupEnv(name)
+				return set && text == ""
+			})
+		}
+		return next(nil)
+	})
 }
 
 // given takes a value that, where its flag is given, is not to be empty.

@@ -95,8 +95,12 @@ func asFlag(parsed *kong.Context, err error) error {
 
 // fromVariable says which variable a flag's value comes from, if it does.
 func fromVariable(f *kong.Flag) string {
+	value := f.Target.Interface()
+	if list, ok := value.([]string); ok {
+		value = strings.Join(list, ",")
+	}
 	for _, name := range f.Envs {
-		if text := os.Getenv(name); text != "" && fmt.Sprint(f.Target.Interface()) == text {
+		if text := os.Getenv(name); text != "" && fmt.Sprint(value) == text {
 			return " (from the variable " + name + ")"
 		}
 	}

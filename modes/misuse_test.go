@@ -1,7 +1,9 @@
 package modes
 
 import (
+	"fmt"
 	"io"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -56,18 +58,46 @@ func TestAWrongVariableIsNamed(t *testing.T) {
 func TestAVariableIsNamedWhoseValueACommandRefuses(t *testing.T) {
 	t.Setenv("RBEE_HOME", t.TempDir())
 	t.Setenv("RBEE_QUEEN", "nowhere")
+	t.Setenv("RBEE_HOST_NAMES", "a.example,B")
 	for want, words := range map[string][]string{
-		`rbee: --queen: must be HOST:PORT or a URL, got "nowhere" (from the variable RBEE_QUEEN)`:         {"status"},
-		`rbee: --queen: must be HOST:PORT or a URL, got "here"` + "\n":                                    {"status", "--queen", "here"},
-		`rbee: --output: events are what infer and job follow have; this command prints text or json`:     {"status", "-o", "events"},
-		`rbee: <id>: must be lower-case letters, digits, '.', '_' or '-', at most 63 and not beginning`:   {"worker", "get", "WXYZ"},
-		`rbee: <hive>: must be lower-case letters, digits, '.', '_' or '-', at most 63 and not beginning`: {"hive", "status", "LOCALHOST"},
-		`rbee: --system: needs the model's chat template, which --raw leaves out`:                         {"infer", "--raw", "--system", "x", "hi"},
+		`rbee: --queen: must be HOST:PORT or a URL, got "nowhere" (from the variable RBEE_QUEEN)`:                   {"status"},
+		`rbee: --queen: must be HOST:PORT or a URL, got "here"` + "\n":                                              {"status", "--queen", "here"},
+		`rbee: --host-name: must be a name in lower case without port, got "B" (from the variable RBEE_HOST_NAMES)`: {"queen", "serve", "--check"},
+		`rbee: --host-name: must be a name in lower case without port, got "C"` + "\n":                              {"queen", "serve", "--check", "--host-name", "C"},
+		`rbee: --output: events are what infer and job follow have; this command prints text or json`:               {"status", "-o", "events"},
+		`rbee: <id>: must be lower-case letters, digits, '.', '_' or '-', at most 63 and not beginning`:             {"worker", "get", "WXYZ"},
+		`rbee: <hive>: must be lower-case letters, digits, '.', '_' or '-', at most 63 and not beginning`:           {"hive", "status", "LOCALHOST"},
+		`rbee: --system: needs the model's chat template, which --raw leaves out`:                                   {"infer", "--raw", "--system", "x", "hi"},
 	} {
 		var said strings.Builder
 		if code := Main(append([]string{"rbee"}, words...), strings.NewReader(""), io.Discard, &said); code != exitUsage || !strings.HasPrefix(said.String(), want) {
 			t.Errorf("rbee %q exits with %d and says\n     %s\nwant %s", words, code, said.String(), want)
 		}
+	}
+}
+
+// TestAnEmptyVariableIsAsOneThatIsNotSet, also where nothing is no value.
+func TestAnEmptyVariableIsAsOneThatIsNotSet(t *testing.T) {
+	var names []string
+	for _, f := range commands(t)["queen_serve"].Flags {
+		names = append(names, f.Envs...)
+	}
+	parsed := func() string {
+		c, flags, err := parse([]string{"queen", "serve"}, io.Discard, io.Discard)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return fmt.Sprintf("%+v, %+v", c.Selected().Target.Interface(), flags)
+	}
+	for _, name := range names {
+		t.Setenv(name, "")
+	}
+	empty := parsed()
+	for _, name := range names {
+		_ = os.Unsetenv(name) // until Setenv puts it back
+	}
+	if unset := parsed(); empty != unset || len(names) < 12 {
+		t.Errorf("with %d of them empty:\n got %s\nwant %s", len(names), empty, unset)
 	}
 }
 

@@ -16,10 +16,7 @@ import (
 // another runs. It changes nothing.
 func check(o Options) error {
 	q := &Queen{Options: o}
-	if _, err := schedule.PolicyNamed(o.Policy); err != nil {
-		return err
-	}
-	if err := q.checkListen(); err != nil {
+	if err := q.checkSettings(); err != nil {
 		return err
 	}
 	if _, _, err := q.certificate(); err != nil {
@@ -29,6 +26,14 @@ func check(o Options) error {
 		return err
 	}
 	return q.checkFree()
+}
+
+// checkSettings refuses what no queen could have.
+func (q *Queen) checkSettings() error {
+	if _, err := schedule.PolicyNamed(q.Policy); err != nil {
+		return err
+	}
+	return q.checkListen()
 }
 
 // checkKeysOf is checkKeys by the database of the queen that runs. One that cannot

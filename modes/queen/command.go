@@ -109,8 +109,12 @@ func (c *ServeCmd) Run(ctx context.Context, h home.Home, stderr io.Writer) (err 
 	if err := daemon.CheckSilenceEnv(); err != nil {
 		return err
 	}
+	o := c.options(h, "", zerolog.Nop())
 	if c.Check {
-		return check(c.options(h, "", zerolog.Nop()))
+		return check(o)
+	}
+	if err := (&Queen{Options: o}).checkSettings(); err != nil { // now, while it is told which variable has it
+		return err
 	}
 	if err := h.Create(); err != nil {
 		return daemon.NotUp(err)
