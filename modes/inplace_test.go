@@ -38,3 +38,20 @@ func TestWhatIsWhereTheHivesSocketBelongsIsNamed(t *testing.T) {
 	}
 	p.rbee("infer", "-n", "1", "hi")
 }
+
+// TestAHiveWhoseSocketIsRemovedMakesAnother: whoever comes next finds the same hive.
+func TestAHiveWhoseSocketIsRemovedMakesAnother(t *testing.T) {
+	p := newPlace(t)
+	p.rbee("infer", "-n", "1", "hi")
+	hive, worker := p.record("hive"), p.workers()[0]
+	for range 2 {
+		if err := os.Remove(filepath.Join(p.home, "state", "hive.sock")); err != nil {
+			t.Fatal(err)
+		}
+		p.rbee("infer", "-n", "1", "hi")
+		p.rbee("hive", "status")
+	}
+	if now, kept := p.record("hive"), p.workers()[0]; now.PID != hive.PID || kept.ID != worker.ID || kept.PID != worker.PID {
+		t.Errorf("the hive is %+v, was %+v; the worker %+v, was %+v", now, hive, kept, worker)
+	}
+}

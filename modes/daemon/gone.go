@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 
 	"github.com/fsnotify/fsnotify"
@@ -14,25 +15,50 @@ import (
 // that nobody finds this daemon any more, and reports that; it reports false when ctx
 // ends before. Until then the daemon sleeps: the system tells it.
 func (p *PIDFile) Gone(ctx context.Context) (bool, error) {
+	return gone(ctx, p.stands, p.path, p.lock.Path())
+}
+
+// Removed waits until what is at path now is there no more, and reports that; it reports
+// false when ctx ends before.
+func Removed(ctx context.Context, path string) (bool, error) {
+	own, err := os.Lstat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return true, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	return gone(ctx, func() bool {
+		now, err := os.Lstat(path)
+		return err == nil && os.SameFile(own, now)
+	}, path)
+}
+
+// gone waits until stands is false, which it asks whenever the system tells of a change
+// of one of the files.
+func gone(ctx context.Context, stands func() bool, files ...string) (bool, error) {
 	w, err := fsnotify.NewWatcher()
 	if err != nil {
-		return false, fmt.Errorf("watch the pid file: %w", err)
+		return false, fmt.Errorf("watch %s: %w", files[0], err)
 	}
 	defer w.Close() //nolint:errcheck // nothing was written
 	for {
-		err := errors.Join(w.Add(p.path), w.Add(p.lock.Path())) // anew, for a file that was replaced
+		var err error
+		for _, file := range files { // anew, for one that was replaced
+			err = errors.Join(err, w.Add(file))
+		}
 		switch {
-		case !p.stands():
+		case !stands():
 			return true, nil
 		case err != nil:
-			return false, fmt.Errorf("watch the pid file: %w", err)
+			return false, fmt.Errorf("watch %s: %w", files[0], err)
 		}
 		select {
 		case <-ctx.Done():
 			return false, nil
 		case <-w.Events:
 		case err := <-w.Errors:
-			return false, fmt.Errorf("watch the pid file: %w", err)
+			return false, fmt.Errorf("watch %s: %w", files[0], err)
 		}
 	}
 }

@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"context"
+	"net"
 	"os"
 	"path/filepath"
 	"testing"
@@ -81,5 +82,33 @@ func TestADaemonThatEndsIsNotToldOfItsPIDFile(t *testing.T) {
 	}
 	if err := p.Release(); err != nil {
 		t.Error(err)
+	}
+}
+
+func TestASocketThatIsRemovedIsToldOf(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "s")
+	l, err := (&net.ListenConfig{}).Listen(t.Context(), "unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	told := make(chan bool, 1)
+	go func() { // received below
+		gone, err := Removed(t.Context(), path)
+		if err != nil {
+			t.Error(err)
+		}
+		told <- gone
+	}()
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	if !<-told {
+		t.Error("it was not told")
+	}
+	ended, end := context.WithCancel(t.Context())
+	end()
+	if gone, err := Removed(ended, t.TempDir()); gone || err != nil {
+		t.Errorf("of one that stays: %v, %v", gone, err)
 	}
 }

@@ -142,7 +142,7 @@ func (h *Hive) Run(ctx context.Context) (err error) {
 	background.Go(func() { h.stopper.Unfound(running, h.pid, daemon.ScopeAll, h.Log) })
 	background.Go(func() { h.machine.looking(running, h.changed) })
 	background.Go(func() { _, _ = h.usableLlamaServer(running) }) // the first worker need not wait for it
-	stopServing := daemon.Listen(ctx, h.ln, h.jobs, h.Log)
+	stopServing := h.serveSocket(ctx)
 	stopTCP, err := h.serveTCP(ctx)
 	if err != nil {
 		return errors.Join(err, stopServing())
