@@ -4,10 +4,9 @@ import (
 	"context"
 	"errors"
 	"os"
-	"os/exec"
 	"regexp"
-	"time"
 
+	"rbee.dev/rbee/inference/process"
 	"rbee.dev/rbee/ops"
 )
 
@@ -24,10 +23,9 @@ var noTypes = regexp.MustCompile(`(?m)^Available buffer types:\s*\z`)
 func checkBackends(ctx context.Context, program string) error {
 	ctx, cancel := context.WithTimeout(ctx, askWithin)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, program, "--override-tensor", "any=none")
-	cmd.Env = environment(os.Environ(), program)
-	cmd.WaitDelay = time.Second
-	told, _ := cmd.Output() // an error in any case
+	told, _ := process.Ask(ctx, process.Launch{ // an error in any case
+		Path: program, Args: []string{"--override-tensor", "any=none"}, Env: environment(os.Environ(), program), OutputOnly: true,
+	})
 	if !noTypes.Match(told) {
 		return nil
 	}

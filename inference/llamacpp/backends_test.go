@@ -20,6 +20,7 @@ func TestAProgramWithoutBackendsCannotBeUsed(t *testing.T) {
 		"the CPU's":        {"Available buffer types:\n  CPU", false},
 		"a card's":         {"Available buffer types:\n  CUDA0\n  CPU", false},
 		"it does not tell": {"hello", false},
+		"it never stops":   {"'; yes '", false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			path := program(t, `if [ "$1" = --version ]; then echo "version: 7000 (abc)"; exit; fi

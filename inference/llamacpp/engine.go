@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -94,6 +95,9 @@ func within(s inference.Spec, d time.Duration) time.Duration {
 	return d
 }
 
+// mostTold bounds what the program tells of its properties: the chat template is one.
+const mostTold = 8 << 20
+
 // learn asks the program how it has divided its memory.
 func (e *Engine) learn(ctx context.Context) error {
 	answer, err := e.Get(ctx, "/props")
@@ -110,7 +114,7 @@ func (e *Engine) learn(ctx context.Context) error {
 	if answer.StatusCode != http.StatusOK {
 		return ops.Errorf(ops.CodeUnsupported, "%s does not tell its properties: %s", Name, answer.Status)
 	}
-	if err := json.NewDecoder(answer.Body).Decode(&props); err != nil {
+	if err := json.NewDecoder(io.LimitReader(answer.Body, mostTold)).Decode(&props); err != nil {
 		return fmt.Errorf("read the properties of %s: %w", Name, err)
 	}
 	e.slots, e.context = props.TotalSlots, props.Settings.Context

@@ -16,6 +16,7 @@ import (
 	"syscall"
 	"time"
 
+	"rbee.dev/rbee/inference/process"
 	"rbee.dev/rbee/ops"
 )
 
@@ -161,10 +162,7 @@ func output(parent context.Context, program, about string) (string, error) {
 		ops.Warn(parent, "engine_slow", "%s does not answer to %s: waiting, for %s at most", Name, about, askWithin)
 	})
 	defer slow.Stop()
-	cmd := exec.CommandContext(ctx, program, about)
-	cmd.Env = environment(os.Environ(), program)
-	cmd.WaitDelay = time.Second
-	out, err := cmd.CombinedOutput()
+	out, err := process.Ask(ctx, process.Launch{Path: program, Args: []string{about}, Env: environment(os.Environ(), program)})
 	if err == nil {
 		return string(out), nil
 	}
@@ -211,12 +209,12 @@ func unusableHint(program string) string {
 func said(out []byte) string {
 	lines := strings.Split(strings.TrimSpace(string(out)), "\n")
 	if last := lines[len(lines)-1]; last != "" {
-		return "; it says: " + last
+		return "; it says: " + process.Clip(last)
 	}
 	return ""
 }
 
 func firstLine(text string) string {
 	line, _, _ := strings.Cut(strings.TrimSpace(text), "\n")
-	return line
+	return process.Clip(line)
 }

@@ -51,6 +51,7 @@ func TestAProgramThatCannotBeUsedIsRefusedByName(t *testing.T) {
 		{"too old", `echo "version: 4000 (abc)" >&2`, "is too old: it is b4000, and rbee needs b5100", ops.CodeUnsupported},
 		{"another program", "echo hello", `is no llama-server: asked for its version it says "hello"`, ops.CodeUnsupported},
 		{"one that lacks a library", "echo libllama.so: cannot open shared object file >&2; exit 127", "exit status 127; it says: libllama.so: cannot open", ops.CodeUnavailable},
+		{"one that never stops to talk", `yes "version: 7000 (abc)"`, "cannot be run: it prints without end", ops.CodeUnavailable},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			path := program(t, c.script)

@@ -16,9 +16,9 @@ import (
 // child is one process, with those that it starts itself: they are a process
 // group.
 type child struct {
-	pid    int
-	done   chan struct{} // closed once nothing of the group is left
-	status string        // how it ended; set before done is closed
+	pid     int
+	done    chan struct{} // closed once nothing of the group is left
+	failure error         // what Wait returned; set before done is closed
 }
 
 // start starts a process. Its output goes to out.
@@ -29,7 +29,10 @@ func start(l Launch, out io.Writer) (*child, error) {
 	}
 	cmd := exec.Command(l.Path, l.Args...) //nolint:noctx // it is ended by stop, its group with it
 	cmd.Env = l.Env
-	cmd.Stdout, cmd.Stderr = write, write
+	cmd.Stdout = write
+	if !l.OutputOnly {
+		cmd.Stderr = write
+	}
 	cmd.SysProcAttr = attributes()
 	c := &child{done: make(chan struct{})}
 	started := make(chan error, 1)
@@ -68,7 +71,7 @@ func (c *child) attend(cmd *exec.Cmd, read *os.File, out io.Writer) {
 		defer close(drained)
 		_, _ = io.Copy(out, read) // ends at the last writer's end or the deadline
 	}()
-	c.status = status(cmd.Wait())
+	c.failure = cmd.Wait()
 	c.signal(syscall.SIGKILL)
 	_ = read.SetReadDeadline(time.Now().Add(drainWithin)) // pipes have deadlines
 	<-drained

@@ -55,22 +55,22 @@ func (d *Death) telling() []string {
 	var said []string
 	for _, line := range slices.Backward(d.Lines) {
 		calm, bad := quiet.MatchString(line), grave.MatchString(line)
-		line = clip(stamp.ReplaceAllString(line, ""))
+		line = Clip(stamp.ReplaceAllString(line, ""))
 		if !calm && len(said) < most && (bad || complaint.MatchString(line)) && !slices.Contains(said, line) {
 			said = append(said, line)
 		}
 	}
 	if len(said) == 0 && !strings.HasPrefix(d.Status, signalled) {
 		for _, line := range slices.Backward(d.Lines[max(0, len(d.Lines)-fewest):]) {
-			said = append(said, clip(stamp.ReplaceAllString(line, "")))
+			said = append(said, Clip(stamp.ReplaceAllString(line, "")))
 		}
 	}
 	slices.Reverse(said)
 	return said
 }
 
-// clip shortens a line that is longer than a person reads.
-func clip(line string) string {
+// Clip shortens a line that is longer than a person reads.
+func Clip(line string) string {
 	const most = 240
 	if runes := []rune(line); len(runes) > most {
 		return string(runes[:most]) + "…"

@@ -6,4 +6,6 @@
 // where it listens is told to it by a [Launch]. Of the requests it knows only
 // that they are OpenAI's, so that an answer which breaks off can end in an
 // error that its reader understands.
+//
+// A program that only prints something and ends is run by [Ask].
 package process

@@ -89,7 +89,7 @@ func (l *life) lead(ctx context.Context) (lasted time.Duration, why error) {
 	if why != nil {
 		return lasted, why
 	}
-	return lasted, o.Explain(ops.Errorf(ops.CodeUnavailable, "%w", &Death{Name: o.Name, Status: c.status, Lines: l.output.list()}))
+	return lasted, o.Explain(ops.Errorf(ops.CodeUnavailable, "%w", &Death{Name: o.Name, Status: status(c.failure), Lines: l.output.list()}))
 }
 
 // last returns when the process has ended or ctx has. One that hung, or cannot go

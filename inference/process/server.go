@@ -21,6 +21,8 @@ type Launch struct {
 	Args []string
 	// Env is its environment; nil is this process's.
 	Env []string
+	// OutputOnly leaves out what it prints as errors.
+	OutputOnly bool
 	// Network is unix or tcp, and Address is where it will listen.
 	Network, Address string
 	// Key is sent to it as a bearer token; "" sends what clients send.

@@ -55,7 +55,7 @@ func (s *startup) goesOn(found finding) bool {
 func (s *startup) waits(found, line string) string {
 	text := fmt.Sprintf("%s is not ready after %s: it %s", s.life.server.options.Name, time.Since(s.began).Round(time.Second), found)
 	if line != "" {
-		text += "; its last line: " + clip(stamp.ReplaceAllString(line, ""))
+		text += "; its last line: " + Clip(stamp.ReplaceAllString(line, ""))
 	}
 	return text
 }

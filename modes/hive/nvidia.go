@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"rbee.dev/rbee/inference/process"
 	"rbee.dev/rbee/ops"
 )
 
@@ -81,13 +82,13 @@ func askNVIDIA(ctx context.Context, path string) (cards []nvidiaCard, problems [
 	return cards, problems
 }
 
-// printed is what a program prints, also where it fails. One that hangs, or
-// leaves a process behind that keeps its output open, ends with ctx.
+// printed is what a program prints, also where it fails.
 func printed(ctx context.Context, path string, args ...string) ([]byte, error) {
-	cmd := exec.CommandContext(ctx, path, args...)
-	cmd.WaitDelay = time.Second
-	return cmd.Output()
+	return process.Ask(ctx, process.Launch{Path: path, Args: args, OutputOnly: true})
 }
+
+// mostMessages is how many messages are passed on: a broken program may have a lot to say.
+const mostMessages = 16
 
 // readNVIDIA reads what nvidia-smi printed: a line for each card, and messages.
 // A field that a card does not have, as "[N/A]", is left empty. A card one of
@@ -96,8 +97,8 @@ func readNVIDIA(text string) (cards []nvidiaCard, problems []string) {
 	for line := range strings.Lines(text) {
 		row := strings.Split(strings.TrimSpace(line), ", ")
 		if _, err := strconv.ParseUint(row[0], 10, 16); err != nil || len(row) < fewestNVIDIA {
-			if message := strings.Join(row, ", "); message != "" {
-				problems = append(problems, "nvidia-smi: "+message)
+			if message := strings.Join(row, ", "); message != "" && len(problems) < mostMessages {
+				problems = append(problems, "nvidia-smi: "+process.Clip(message))
 			}
 			continue
 		}

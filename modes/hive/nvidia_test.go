@@ -136,7 +136,8 @@ func TestADriverThatHangsIsNotWaitedForLongerThanItsTime(t *testing.T) {
 func TestADriverThatFailsIsNoDevice(t *testing.T) {
 	for script, want := range map[string]string{
 		`echo "NVIDIA-SMI has failed because it couldn't communicate with the NVIDIA driver. Make sure that the latest NVIDIA driver is installed and running."; exit 9`: "nvidia-smi: NVIDIA-SMI has failed because it couldn't communicate with the NVIDIA driver. Make sure that the latest NVIDIA driver is installed and running.",
-		`exit 12`: "nvidia-smi: exit status 12",
+		`exit 12`:      "nvidia-smi: exit status 12",
+		`yes "0, RTX"`: "nvidia-smi: it prints without end",
 		`echo 'Field "index" is not a valid field to query.'; exit 2`: `nvidia-smi: Field "index" is not a valid field to query.`,
 	} {
 		program(t, script)
