@@ -146,6 +146,9 @@ func (m *models) bring(ctx context.Context, f *fetch.Fetcher, d *download, p pla
 		return ops.Model{}, ops.Errorf(ops.CodeConflict, "there is a model %s already (%s)", id, old.Source).
 			WithHint("choose another name with --name, or `%s` first", m.line("delete", id))
 	}
+	if err := p.complete(); err != nil {
+		return ops.Model{}, err
+	}
 	if p.choice != "" {
 		ops.Narrate(ctx, "model_choose", "%s", p.choice)
 	}

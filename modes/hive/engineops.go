@@ -79,7 +79,7 @@ func (h *Hive) unfinishedEngines() (list []ops.Engine) {
 			line += " " + u.Tag + " --accelerator " + u.Accelerator
 		}
 		if u.From != "" {
-			line += " --from " + u.From
+			line += " --from " + ops.ShellWord(u.From)
 		}
 		if u.SHA256 != "" {
 			line += " --sha256 " + u.SHA256
@@ -88,7 +88,7 @@ func (h *Hive) unfinishedEngines() (list []ops.Engine) {
 			e.Error, e.Hint = "it is being installed, "+of(u.Have, u.Size)+" have come", "`rbee job list` shows the job that does so"
 		} else {
 			e.Error = "it has come in part only: " + of(u.Have, u.Size)
-			e.Hint = fmt.Sprintf("`%s` goes on from there, `rbee engine remove%s %s` removes it", line, on, u.ID)
+			e.Hint = fmt.Sprintf("%s goes on from there, `rbee engine remove%s %s` removes it", typed(line), on, u.ID)
 		}
 		list = append(list, e)
 	}

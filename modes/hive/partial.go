@@ -157,10 +157,10 @@ func (m *models) partialModel(id string) (ops.Model, bool) {
 		if all := d.total.Load(); all > 0 {
 			model.Error += ", " + humanBytes(uint64(all)) + " in all" //nolint:gosec // not negative
 		}
-		model.Hint = fmt.Sprintf("`%s` shows how far it is", m.again(id, about.Source))
+		model.Hint = typed(m.again(id, about.Source)) + " shows how far it is"
 	} else {
 		model.Error = "it has come in part only: " + of(have, size)
-		model.Hint = fmt.Sprintf("`%s` goes on from there, `%s` removes it", m.again(id, about.Source), m.line("delete", id))
+		model.Hint = fmt.Sprintf("%s goes on from there, `%s` removes it", typed(m.again(id, about.Source)), m.line("delete", id))
 	}
 	model.Size = have
 	return model, d != nil || have > 0
@@ -170,13 +170,22 @@ func (m *models) partialModel(id string) (ops.Model, bool) {
 func (m *models) again(id, source string) string {
 	from, model, ok := strings.Cut(strings.TrimPrefix(source, ops.HiveScheme), "/")
 	if !ok || !strings.HasPrefix(source, ops.HiveScheme) {
-		return m.line("download", source) + " --name " + id
+		return m.line("download", ops.ShellWord(source)) + " --name " + id
 	}
 	line := fmt.Sprintf("rbee model copy %s --from %s --to %s", model, from, m.hive)
 	if model != id {
 		line += " --name " + id
 	}
 	return line
+}
+
+// typed is a command line for a person, with what is to be typed into it where it
+// lacks a password or a token.
+func typed(line string) string {
+	if ops.IsRedacted(line) {
+		return "`" + line + "`, with its password or token in place of xxxxx,"
+	}
+	return "`" + line + "`"
 }
 
 // of is how much has come, for a person.

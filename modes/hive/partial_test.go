@@ -28,14 +28,28 @@ func TestWhatIsBegunIsGoneOnWithByTheCommandThatBeganIt(t *testing.T) {
 	m.begins(t, "tiny", "hf:bees/tiny:tiny-Q8_0.gguf")
 	m.begins(t, "fat", "hive:gpu1/fat")
 	m.begins(t, "mine", "hive:gpu1/fat")
+	m.begins(t, "both", "https://host/x.gguf?x=1&y=$(id)'s")
+	m.begins(t, "mute", "https://me:xxxxx@host/x.gguf")
 	for id, want := range map[string]string{
 		"tiny": "`rbee model download hf:bees/tiny:tiny-Q8_0.gguf --name tiny` goes on from there",
 		"fat":  "`rbee model copy fat --from gpu1 --to localhost` goes on from there",
 		"mine": "`rbee model copy fat --from gpu1 --to localhost --name mine` goes on from there",
+		"both": "`rbee model download 'https://host/x.gguf?x=1&y=$(id)'\\''s' --name both` goes on from there",
+		"mute": "`rbee model download https://me:xxxxx@host/x.gguf --name mute`, with its password or token in place of xxxxx, goes on from there",
 	} {
 		if got, ok := m.other(id); !ok || !strings.HasPrefix(got.Hint, want) {
 			t.Errorf("%s: %+v", id, got)
 		}
+	}
+}
+
+func TestAURLAsItIsShownIsNotDownloadedFrom(t *testing.T) {
+	m := newModels(t)
+	m.begins(t, "x", "https://me:xxxxx@127.0.0.1:1/x.gguf")
+	_, err := m.download(t.Context(), "https://me:xxxxx@127.0.0.1:1/x.gguf", "")
+	wantCode(t, err, ops.CodeInvalid, "xxxxx stands for a password", "in place of xxxxx")
+	if got, ok := m.other("x"); !ok || got.Size != 60 {
+		t.Errorf("what had come is %+v", got)
 	}
 }
 

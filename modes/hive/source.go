@@ -39,6 +39,16 @@ func (p plan) size() (sum int64) {
 	return sum
 }
 
+// complete is an error where the plan's URL is one as it is shown: what is asked for
+// without its password would not be given, and what has come with it be lost.
+func (p plan) complete() error {
+	if len(p.files) == 0 || !ops.IsRedacted(p.files[0].URL) {
+		return nil
+	}
+	return ops.Invalid("model", "is %s, in which xxxxx stands for a password or token that is not shown", p.source).
+		WithHint("give the same command with the password or token in place of xxxxx")
+}
+
 // magic is how a GGUF file begins.
 const magic = "GGUF"
 
