@@ -190,11 +190,12 @@ func typed(line string) string {
 
 // of is how much has come, for a person.
 func of(have, size int64) string {
-	text := humanBytes(uint64(max(0, have))) //nolint:gosec // not negative
-	if size > 0 {
-		text += " of " + humanBytes(uint64(size)) //nolint:gosec // not negative
+	n := uint64(max(0, have)) //nolint:gosec // not negative
+	if size <= 0 {
+		return humanBytes(n)
 	}
-	return text
+	some, all := apart(n, uint64(size))
+	return some + " of " + all
 }
 
 // removePartial removes what has come of a model. ok says whether there was

@@ -53,6 +53,16 @@ func TestAURLAsItIsShownIsNotDownloadedFrom(t *testing.T) {
 	}
 }
 
+func TestWhatHasComeIsToldFromTheWhole(t *testing.T) {
+	for want, n := range map[string][2]int64{
+		"61.7 MiB of 61.8 MiB": {64_700_000, 64_800_000}, "60 B of 100 B": {60, 100}, "60 B": {60, 0}, "62 MiB of 62 MiB": {64_800_000, 64_800_000},
+	} {
+		if got := of(n[0], n[1]); got != want {
+			t.Errorf("%v is %q, want %q", n, got, want)
+		}
+	}
+}
+
 func TestAnotherHiveHearsWhyAModelCannotBeHad(t *testing.T) {
 	m := newModels(t)
 	m.begins(t, "tiny", "hf:bees/tiny:tiny-Q8_0.gguf")
