@@ -177,6 +177,7 @@ func TestWhatCannotBeRightIsRefusedAndNothingStays(t *testing.T) {
 		{"another kind", func(s *server, _ *fetch.File) { s.data[0] = 'x' }, ops.CodeUnavailable, "does not begin as one"},
 		{"nothing", func(s *server, _ *fetch.File) { s.data = nil }, ops.CodeUnavailable, "it is empty"},
 		{"another part than asked for", answering(http.StatusPartialContent, "Content-Range", "bytes 5-9/300000"), ops.CodeUnavailable, "was asked for bytes 0 to 65535"},
+		{"a part of another length than it has", answering(http.StatusPartialContent, "Content-Range", "bytes 0-65535/300000", "Content-Length", "5"), ops.CodeUnavailable, `gives "bytes 0-65535/300000", and also that this is 5 bytes`},
 		{"a part that cannot be", answering(http.StatusRequestedRangeNotSatisfiable), ops.CodeUnavailable, "answers 416"},
 		{"a part of nothing", answering(http.StatusRequestedRangeNotSatisfiable, "Content-Range", "bytes */0"), ops.CodeUnavailable, "was asked for bytes 0 to 65535 and answers 416 Requested Range Not Satisfiable: it says that the file is empty"},
 		{"a part that cannot be, with nonsense", answering(http.StatusRequestedRangeNotSatisfiable, "Content-Range", "bytes */77"), ops.CodeUnavailable, `answers 416 Requested Range Not Satisfiable: it says "bytes */77"`},

@@ -99,6 +99,10 @@ func (t *transfer) learn(answer *http.Response, asked span) (span, error) {
 			return span{}, ops.Errorf(ops.CodeUnavailable, "download %s: the server was asked for bytes %d to %d and gives %q",
 				Shown(t.what.URL), asked.From, asked.To-1, answer.Header.Get("Content-Range")).WithHint("%s", t.what.doubted(elsewhere))
 		}
+		if n := answer.ContentLength; n >= 0 && n != part.To-part.From { // it would break off each time, a little later
+			return span{}, ops.Errorf(ops.CodeUnavailable, "download %s: the server says that it gives %q, and also that this is %d bytes",
+				Shown(t.what.URL), answer.Header.Get("Content-Range"), n).WithHint("%s", t.what.doubted(elsewhere))
+		}
 	}
 	begun := t.have.sum() > 0
 	known, same := t.recognize(answer.Header, begun)
