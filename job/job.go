@@ -152,7 +152,8 @@ func (j *job) begin() {
 	}
 }
 
-// turn marks the job as queued, while its work waits, or as running.
+// turn marks the job as queued, while its work waits, or as running. One that was
+// forwarded already and waits for another attempt has begun all the same.
 func (j *job) turn(waits bool) {
 	if !waits {
 		j.begin()
@@ -160,8 +161,12 @@ func (j *job) turn(waits bool) {
 	}
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if j.finished == nil {
-		j.state, j.started = ops.JobQueued, nil
+	if j.finished != nil {
+		return
+	}
+	j.state = ops.JobQueued
+	if at, _ := j.log.position(); at.Target == "" {
+		j.started = nil
 	}
 }
 

@@ -38,6 +38,34 @@ func TestAJobIsQueuedWhileItsWorkWaitsForItsTurn(t *testing.T) {
 	}
 }
 
+func TestAJobThatWaitsForAnotherAttemptHasBegunAtItsFirst(t *testing.T) {
+	turns := make(chan struct{})
+	d := serve(t, func(ctx context.Context, _ ops.HiveOp) (any, error) {
+		ops.SinkOf(ctx).Mark(nil, ops.Cursor{Target: "w1", JobID: "x"})
+		turns <- struct{}{}
+		for _, waits := range []bool{true, false} {
+			ops.Waits(ctx, waits)
+			turns <- struct{}{}
+		}
+		return struct{}{}, nil
+	})
+	id := d.submit(infer)
+	<-turns
+	first := d.job(id).StartedAt
+	if first == nil {
+		t.Fatal("it has not begun")
+	}
+	<-turns
+	if j := d.job(id); j.State != ops.JobQueued || j.StartedAt == nil || !j.StartedAt.Equal(*first) {
+		t.Errorf("while it waits again it is %+v, begun %v", j, first)
+	}
+	<-turns
+	d.all(id)
+	if j := d.job(id); j.StartedAt == nil || !j.StartedAt.Equal(*first) {
+		t.Errorf("in the end it is %+v, begun %v", j, first)
+	}
+}
+
 // wrapped is a sink of another kind than a job.
 type wrapped struct{ ops.Sink }
 

@@ -39,7 +39,7 @@ type Job struct {
 	State      JobState        `json:"state"`                 // see the constants
 	Events     uint64          `json:"events"`                // id of the newest event
 	CreatedAt  time.Time       `json:"created_at"`            // UTC
-	StartedAt  *time.Time      `json:"started_at,omitempty"`  // when it began to run; absent while it is queued
+	StartedAt  *time.Time      `json:"started_at,omitempty"`  // when it began to run; absent while it is queued for the first time
 	FinishedAt *time.Time      `json:"finished_at,omitempty"` // absent until it ends
 	Error      *Error          `json:"error,omitempty"`       // only of a failed or cancelled job
 }
