@@ -104,7 +104,7 @@ func responseError(data []byte) *ops.Error {
 }
 
 // withMessage is an object of an engine's in which, along a path of members, an error has
-// the message of e; the rest is as it was.
+// the message and the hint of e; the rest is as it was.
 func withMessage(text []byte, e *ops.Error, path ...string) []byte {
 	members := map[string]json.RawMessage{}
 	if json.Unmarshal(text, &members) != nil || members == nil {
@@ -115,6 +115,9 @@ func withMessage(text []byte, e *ops.Error, path ...string) []byte {
 	} else {
 		_, f := failureOf(e)
 		members["message"] = marshal(f.Error.Message)
+		if f.Error.Hint != "" {
+			members["hint"] = marshal(f.Error.Hint)
+		}
 	}
 	return marshal(members)
 }

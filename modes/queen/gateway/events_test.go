@@ -51,11 +51,12 @@ func TestAnErrorInTheMiddleOfAStreamSaysWhoseItIs(t *testing.T) {
 // TestAResponseThatFailsSaysWhoseItIs: its last event, of which the rest is as it was.
 func TestAResponseThatFailsSaysWhoseItIs(t *testing.T) {
 	const created = "event: response.created\n" + `data: {"type":"response.created","response":{"id":"r","object":"response","error":null}}` + "\n\n"
+	const hint = "where it goes on failing, `rbee worker delete a --hive gpu1` ends it"
 	for said, want := range map[string]string{
-		`{"id":"r","object":"response","error":{"code":"server_error","message":"CUDA out of memory"}}`: `{"error":{"code":"server_error",` +
-			`"message":"worker a of gpu1, which runs bee: CUDA out of memory (where it goes on failing, ` + "`rbee worker delete a --hive gpu1` ends it)" + `"},"id":"r","object":"response"}`,
-		`{"id":"r","error":null}`: `{"error":{"message":"worker a of gpu1, which runs bee: the engine has failed, and does not say why (where it goes on failing, ` +
-			"`rbee worker delete a --hive gpu1` ends it)" + `"},"id":"r"}`,
+		`{"id":"r","object":"response","error":{"code":"server_error","message":"CUDA out of memory"}}`: `{"error":{"code":"server_error","hint":"` + hint +
+			`","message":"worker a of gpu1, which runs bee: CUDA out of memory (` + hint + `)"},"id":"r","object":"response"}`,
+		`{"id":"r","error":null}`: `{"error":{"hint":"` + hint +
+			`","message":"worker a of gpu1, which runs bee: the engine has failed, and does not say why (` + hint + `)"},"id":"r"}`,
 		`{"id":"r","error":{"code":"invalid","message":"too long"}}`: `{"id":"r","error":{"code":"invalid","message":"too long"}}`,
 	} {
 		f := newFarm(t)

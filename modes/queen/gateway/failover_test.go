@@ -137,7 +137,8 @@ func TestAnEngineThatHasFailedIsPassedOverUnseen(t *testing.T) {
 func TestWhatAllEnginesFailIsAnsweredByTheFirst(t *testing.T) {
 	said := func(text string) string { return `{"error":{"message":"` + text + `"}}` }
 	long := said(strings.Repeat("x", maxKept+1))
-	ofA := said("worker a of gpu1, which runs bee: boom a (where it goes on failing, `rbee worker delete a --hive gpu1` ends it)")
+	const hint = "where it goes on failing, `rbee worker delete a --hive gpu1` ends it"
+	ofA := `{"error":{"hint":"` + hint + `","message":"worker a of gpu1, which runs bee: boom a (` + hint + `)"}}` // `rbee chat` shows it apart
 	for name, tt := range map[string]struct {
 		first, second string
 		status        int // of the second

@@ -80,7 +80,7 @@ func TestAnErrorThatAllStreamsBeginWithIsAnsweredByTheFirst(t *testing.T) {
 		f.add("a", events(first))
 		f.add("b", events(second))
 		status, h, text := f.send(http.MethodPost, "/v1/completions", `{"model":"bee","stream":true,"temperature":0}`, http.Header{ResumeHeader: {resume}})
-		if status != 502 || !strings.HasPrefix(text, `{"error":{"code":500,"message":"worker a of gpu1, which runs bee: a is dead (`) || h.Get("X-Rbee-Worker") != "a" {
+		if status != 502 || !strings.HasPrefix(text, `{"error":{"code":500,"hint":"where it goes on failing, `) || !strings.Contains(text, `,"message":"worker a of gpu1, which runs bee: a is dead (`) || h.Get("X-Rbee-Worker") != "a" {
 			t.Errorf("with resuming %s: %d %q", resume, status, text)
 		}
 		x, err := f.schedule.Explain(h.Get(JobHeader))
