@@ -180,6 +180,11 @@ func TestAnswersInOnePieceAreTranslated(t *testing.T) {
 			`{"model":"bee","embeddings":[[1,2],[3]],"prompt_eval_count":4}`,
 		},
 		{
+			"ollama embed, in fewer dimensions", "/api/embed", `{"model":"bee","input":"x","dimensions":2}`,
+			`{"data":[{"embedding":[3,4,12]},{"embedding":[0,0,1]},{"embedding":[5]}]}`,
+			`{"model":"bee","embeddings":[[0.6,0.8],[0,0],[5]],"prompt_eval_count":0}`,
+		},
+		{
 			"anthropic", "/v1/messages", `{"model":"bee","max_tokens":9,"messages":[{"role":"user","content":"x"}]}`, anAnswer,
 			`{"id":"msg_1","type":"message","role":"assistant","model":"bee","content":[{"type":"text","text":"hello"},{"type":"tool_use","id":"c1","name":"f","input":{"a":1}}],"stop_reason":"end_turn","stop_sequence":null,"usage":{"input_tokens":3,"output_tokens":2}}`,
 		},

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -107,7 +106,7 @@ func (g *Gateway) serveTalk(w http.ResponseWriter, r *http.Request) {
 	}
 	d := &ollama{model: o.Model, generate: r.URL.Path == "/api/generate", began: time.Now()}
 	o.Model = g.ollamaName(r.Context(), o.Model)
-	unloads, err := o.unloads()
+	unloads, err := unloads(o.Keep)
 	if err != nil {
 		refuse(w, d, err)
 		return
@@ -126,7 +125,7 @@ func (g *Gateway) serveTalk(w http.ResponseWriter, r *http.Request) {
 	}
 	g.translate(w, r, path, body, d)
 	if unloads {
-		g.unload(context.WithoutCancel(r.Context()), o.Model)
+		g.unload(context.WithoutCancel(r.Context()), o.Model) // also where the client has gone
 	}
 }
 
@@ -140,34 +139,6 @@ func (o ollamaRequest) untold() error {
 		return ops.Invalid("format", `must be "json" or a schema, got %s`, f)
 	}
 	return nil
-}
-
-// unloadWithin is how long a request to unload a model takes at most.
-const unloadWithin = 10 * time.Second
-
-// unload ends the workers of a model, and reports whether any was ended, or none was
-// there. Those stay that have something to do, or whose model is pinned, until the hive
-// unloads them by itself.
-func (g *Gateway) unload(ctx context.Context, name string) bool {
-	if model, ok := g.fleet.Aliases()[name]; ok && !g.has(ctx, name) {
-		name = model
-	}
-	if name == "" || permits(ctx, name) != nil {
-		return false
-	}
-	ctx, cancel := context.WithTimeout(ctx, unloadWithin)
-	defer cancel()
-	some, stays := false, false
-	for _, w := range g.fleet.Workers() {
-		switch {
-		case w.Model != name || w.State == ops.WorkerFailed:
-		case w.State == ops.WorkerLoading || g.fleet.Unload(ctx, w) != nil:
-			stays = true
-		default:
-			some = true
-		}
-	}
-	return some || !stays
 }
 
 // think has the model think or not, as the request says; one that cannot is not asked
@@ -187,54 +158,6 @@ func (g *Gateway) think(ctx context.Context, o ollamaRequest, body map[string]an
 		t.put(body)
 	}
 	return !*t.asked, nil
-}
-
-// serveNothing answers a request that says nothing, by which Ollama's clients have a
-// model loaded, or unloaded where it is not to be kept.
-func (g *Gateway) serveNothing(w http.ResponseWriter, r *http.Request, name string, unloads bool, d *ollama) {
-	switch {
-	case name == "":
-		refuse(w, d, ops.Invalid("model", "must be given"))
-	case !unloads:
-		g.serveLoad(w, r, name, d)
-	case !slices.ContainsFunc(g.models(r.Context()), func(m model) bool { return m.ID == name }):
-		refuse(w, d, g.unknown(r.Context(), name))
-	case g.unload(r.Context(), name):
-		tell(w, d.nothing("unload"))
-	default:
-		tell(w, d.nothing("load")) // which it stays
-	}
-}
-
-// unloads reports whether the model is to be kept for no time.
-func (o ollamaRequest) unloads() (bool, error) {
-	if len(o.Keep) == 0 || string(o.Keep) == "null" {
-		return false, nil
-	}
-	var text string
-	var n float64
-	if json.Unmarshal(o.Keep, &n) == nil {
-		return n == 0, nil
-	}
-	if json.Unmarshal(o.Keep, &text) == nil {
-		if n, err := strconv.ParseFloat(text, 64); err == nil {
-			return n == 0, nil
-		}
-		if d, err := time.ParseDuration(text); err == nil {
-			return d == 0, nil
-		}
-	}
-	return false, ops.Invalid("keep_alive", `must be seconds, or a time as "5m", got %s`, o.Keep)
-}
-
-// serveLoad has a model loaded. The worker is asked for its models, which generates
-// nothing.
-func (g *Gateway) serveLoad(w http.ResponseWriter, r *http.Request, name string, d *ollama) {
-	r = r.Clone(r.Context())
-	r.Method = http.MethodGet
-	body := map[string]any{}
-	putModel(body, name)
-	g.translate(w, r, "/v1/models", body, &ollamaLoad{d})
 }
 
 // readOllama decodes a body, or answers that it cannot.

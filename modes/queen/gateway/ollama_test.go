@@ -96,6 +96,8 @@ func TestOllamasRoutesAnswerAsItsClientsExpect(t *testing.T) {
 		{"POST", "/api/show", "{}", 400, `{"error":"model: must be given"}`},
 		{"POST", "/api/generate", `{"model":"bee","keep_alive":"soon"}`, 400, `keep_alive: must be seconds, or a time as \"5m\", got \"soon\"`},
 		{"POST", "/api/chat", `{"model":"bee","keep_alive":{},"messages":[{"role":"user","content":"x"}]}`, 400, `keep_alive: must be`},
+		{"POST", "/api/embed", `{"model":"bee","input":"x","keep_alive":"soon"}`, 400, `keep_alive: must be`},
+		{"POST", "/api/embeddings", `{"model":"bee","prompt":"x","keep_alive":[]}`, 400, `keep_alive: must be`},
 		{"POST", "/api/chat", "{}", 400, "model: must be given"},
 		{"POST", "/api/generate", `{"model":"bee","keep_alive":0}`, 200, `"done_reason":"unload"`},
 		{"POST", "/api/chat", `{"model":"bee:latest","keep_alive":"0s"}`, 200, `{"model":"bee:latest",`},
@@ -154,23 +156,25 @@ func TestAnAnswerOfUnknownLengthHasItsHead(t *testing.T) {
 // TestAModelThatIsNotKeptIsUnloaded: by a request that says nothing else, and after one
 // that is answered; a worker that has something to do stays.
 func TestAModelThatIsNotKeptIsUnloaded(t *testing.T) {
-	for name, body := range map[string]string{
-		"at once":         `{"model":"bee","keep_alive":0}`,
-		"by another name": `{"model":"fast","keep_alive":0}`,
-		"after an answer": `{"model":"bee","prompt":"x","stream":false,"keep_alive":0}`,
-		"not at all":      `{"model":"bee","prompt":"x","stream":false,"keep_alive":"5m"}`,
+	for name, tt := range map[string]struct{ path, body string }{
+		"at once":          {"/api/generate", `{"model":"bee","keep_alive":0}`},
+		"by another name":  {"/api/generate", `{"model":"fast","keep_alive":0}`},
+		"after an answer":  {"/api/generate", `{"model":"bee","prompt":"x","stream":false,"keep_alive":0}`},
+		"after vectors":    {"/api/embed", `{"model":"fast:latest","input":"x","keep_alive":"0s"}`},
+		"after one vector": {"/api/embeddings", `{"model":"bee","prompt":"x","keep_alive":0}`},
+		"not at all":       {"/api/generate", `{"model":"bee","prompt":"x","stream":false,"keep_alive":"5m"}`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := newFarm(t)
 			f.aliases = map[string]string{"fast": "bee"}
 			f.models[0].Aliases = []string{"fast"}
-			f.add("idle", says(`{"id":"1","choices":[{"message":{"content":"so"}}]}`))
+			f.add("idle", says(`{"id":"1","choices":[{"message":{"content":"so"}}],"data":[{"embedding":[1]}]}`))
 			f.add("busy", nil)
 			f.mu.Lock()
 			f.workers[1].Running, f.workers[1].Slots = 4, 4
 			f.mu.Unlock()
 			f.tell()
-			if status, _, text := f.ask("/api/generate", body); status != 200 {
+			if status, _, text := f.ask(tt.path, tt.body); status != 200 {
 				t.Errorf("%d %s", status, text)
 			}
 			left := f.Workers()
