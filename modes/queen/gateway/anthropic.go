@@ -3,7 +3,6 @@ package gateway
 import (
 	"cmp"
 	"encoding/json"
-	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -36,8 +35,9 @@ type anthropicRequest struct {
 	} `json:"output_config"`
 	Format     *anthropicFormat `json:"output_format"` // what Format of Output was called before
 	ToolChoice *struct {
-		Type string `json:"type"` // auto, any, tool, none
-		Name string `json:"name"`
+		Type    string `json:"type"` // auto, any, tool, none
+		Name    string `json:"name"` // of tool
+		OneOnly bool   `json:"disable_parallel_tool_use"`
 	} `json:"tool_choice"`
 }
 
@@ -66,10 +66,23 @@ type anthropicBlock struct {
 	ToolUseID string           `json:"tool_use_id"`
 	Content   anthropicContent `json:"content"`
 	IsError   bool             `json:"is_error"` // of a tool_result
-	Source    struct {
-		Type, Data, URL string
-		MediaType       string `json:"media_type"`
-	} `json:"source"`
+	Source    anthropicSource  `json:"source"`   // of an image
+}
+
+// anthropicSource is where an image is: in the request, or at a URL.
+type anthropicSource struct {
+	Type      string `json:"type"` // base64, url
+	Data      string `json:"data"`
+	MediaType string `json:"media_type"`
+	URL       string `json:"url"`
+}
+
+// openAI is the URL of the image.
+func (s anthropicSource) openAI() string {
+	if s.Type == "base64" {
+		return "data:" + s.MediaType + ";base64," + s.Data
+	}
+	return s.URL
 }
 
 // UnmarshalJSON takes both forms.
@@ -80,9 +93,6 @@ func (c *anthropicContent) UnmarshalJSON(text []byte) error {
 	}
 	return json.Unmarshal(text, (*[]anthropicBlock)(c))
 }
-
-// takenBlocks are the kinds of blocks that OpenAI's API has words for.
-var takenBlocks = []string{"text", "image", "tool_use", "tool_result", "thinking"}
 
 // UnmarshalJSON reads of a block of another kind no more than what kind it is: its
 // members are others, and what is told of it is its kind.
@@ -99,25 +109,6 @@ func (b *anthropicBlock) UnmarshalJSON(text []byte) error {
 	}
 	type whole anthropicBlock
 	return json.Unmarshal(text, (*whole)(b))
-}
-
-// check refuses blocks that are not taken at that place of a request.
-func (c anthropicContent) check(place string, taken []string) error {
-	for _, b := range c {
-		if b.Type == "" {
-			return ops.Invalid(place, "each block must have a type")
-		}
-		if !slices.Contains(taken, b.Type) {
-			return ops.Invalid(place, "blocks of type %q are not taken here", b.Type).
-				WithHint("taken are: %s", strings.Join(taken, ", "))
-		}
-		if b.Type == "tool_result" {
-			if err := b.Content.check(place+" of a tool_result", takenBlocks[:1]); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
 }
 
 // text is the blocks' text.
@@ -164,46 +155,11 @@ func (g *Gateway) serveAnthropic(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// untold refuses what says nothing, and what OpenAI's API has no words for: without that
-// the answer would be to another question.
-func (a anthropicRequest) untold() error {
-	if !slices.ContainsFunc(a.Messages, func(m anthropicMessage) bool { return len(m.Content) > 0 }) {
-		return ops.Invalid("messages", "must have at least one message, with content")
-	}
-	if f := a.format(); f != nil && f.Type != "json_schema" {
-		return ops.Invalid("output_config.format.type", "must be json_schema, got %q", f.Type)
-	} else if f != nil && (len(f.Schema) == 0 || f.Schema[0] != '{') {
-		return ops.Invalid("output_config.format.schema", "must be an object")
-	}
-	if err := a.foreignTools(); err != nil {
-		return err
-	}
-	for i, m := range a.Messages {
-		if err := m.Content.check(fmt.Sprintf("messages.%d.content", i), takenBlocks); err != nil {
-			return err
-		}
-	}
-	return a.System.check("system", takenBlocks[:1])
-}
-
-// foreignTools refuses the tools that Anthropic's API has by itself: no engine knows
-// what they take, and nobody here runs them.
-func (a anthropicRequest) foreignTools() error {
-	if len(a.MCPServers) > 0 {
-		return ops.Invalid("mcp_servers", "are not taken here: nobody here calls their tools").
-			WithHint("call them yourself, and give the model their tools with an input_schema")
-	}
-	for i, t := range a.Tools {
-		if t.Type != "" && t.Type != "custom" {
-			return ops.Invalid(fmt.Sprintf("tools.%d.type", i), "tools of type %q are not taken here: they are Anthropic's own", t.Type).
-				WithHint("tools of yours have an input_schema, and the type custom or none")
-		}
-	}
-	return nil
-}
-
 // format is what the answer's text must be, or nil.
 func (a anthropicRequest) format() *anthropicFormat { return cmp.Or(a.Output.Format, a.Format) }
+
+// toolChoices are the words of a tool_choice in OpenAI's; that of one tool has its name.
+var toolChoices = map[string]any{"auto": "auto", "any": "required", "none": "none", "tool": nil}
 
 // openAI is the request in OpenAI's words.
 func (a anthropicRequest) openAI() map[string]any {
@@ -236,9 +192,12 @@ func (a anthropicRequest) openAI() map[string]any {
 		body["tools"] = tools
 	}
 	if c := a.ToolChoice; c != nil {
-		body["tool_choice"] = map[string]any{"any": "required", "none": "none", "auto": "auto"}[c.Type]
+		body["tool_choice"] = toolChoices[c.Type]
 		if c.Type == "tool" {
 			body["tool_choice"] = map[string]any{"type": "function", "function": map[string]string{"name": c.Name}}
+		}
+		if c.OneOnly {
+			body["parallel_tool_calls"] = false
 		}
 	}
 	return body
@@ -258,12 +217,8 @@ func (m anthropicMessage) openAI() []message {
 		case "text":
 			parts = append(parts, map[string]any{"type": "text", "text": b.Text})
 		case "image":
-			url := b.Source.URL
-			if b.Source.Type == "base64" {
-				url = "data:" + b.Source.MediaType + ";base64," + b.Source.Data
-			}
 			images = true
-			parts = append(parts, map[string]any{"type": "image_url", "image_url": map[string]string{"url": url}})
+			parts = append(parts, map[string]any{"type": "image_url", "image_url": map[string]string{"url": b.Source.openAI()}})
 		case "tool_use":
 			out.ToolCalls = append(out.ToolCalls, toolCall{
 				Index: len(out.ToolCalls), ID: b.ID, Type: "function", Function: function{Name: b.Name, Arguments: string(b.Input)},

@@ -115,6 +115,11 @@ func TestAnthropicsBlocksArePassedOnOrRefused(t *testing.T) {
 		`[{"type":"tool_result","content":[{"type":"search_result","source":"https://example.org"}]}]`:                     `"search_result\" are not taken`,
 		`[{"type":"web_search_tool_result","content":{"type":"web_search_tool_result_error","error_code":"unavailable"}}]`: `"web_search_tool_result\" are not taken`,
 		`[{"text":"hi"}]`: "each block must have a type",
+		`[{"type":"text","text":"hi"},{"type":"image","source":{"type":"file","file_id":"f1"}}]`: `the source of an image must be of type base64 or url, got \"file\"`,
+		`[{"type":"image"}]`:                                              `of type base64 or url, got \"\"`,
+		`[{"type":"image","source":{"type":"url"}}]`:                      "must have a url",
+		`[{"type":"image","source":{"type":"base64","data":"QUJD"}}]`:     "must have data and a media_type",
+		`[{"type":"image","source":{"type":"base64","url":"https://x"}}]`: "must have data and a media_type",
 	} {
 		f := newFarm(t)
 		asked := f.told(`{"choices":[]}`, false)
@@ -147,6 +152,11 @@ func TestWhatAnthropicsAPIRefusesIsRefusedInItsShape(t *testing.T) {
 		talk + `,"system":[{"type":"document","source":"x"}]`:                                                    `system: blocks of type \"document\" are not taken here`,
 		`"messages":[{"role":"user","content":["hi"]}]`:                                                          "messages.content: must be an object, got a text",
 		`"messages":[{"role":"user","content":[{"type":"text","text":3}]}]`:                                      "messages.content.text: must be a text, got a number",
+		talk + `,"tool_choice":{"type":"Any"}`:                                                                   `tool_choice.type: must be auto, any, tool or none, got \"Any\"`,
+		talk + `,"tool_choice":{}`:                                                                               "tool_choice.type: must be auto",
+		talk + `,"tool_choice":{"type":"tool"}`:                                                                  "tool_choice.name: must be given",
+		`"messages":[{"role":"user","content":"hi"},{"role":"robot","content":"hi"}]`:                            `messages.1.role: must be user, assistant or system, got \"robot\"`,
+		`"messages":[{"content":"hi"}]`:                                                                          "messages.0.role: must be user",
 		talk + `,"mcp_servers":[{"type":"url","url":"https://example.org","name":"x"}]`:                          "mcp_servers: are not taken here",
 	} {
 		for _, path := range []string{"/v1/messages", "/v1/messages/count_tokens"} {

@@ -74,6 +74,16 @@ func TestRequestsAreTranslated(t *testing.T) {
 			  "tools":[{"type":"function","function":{"name":"f","description":"d","parameters":{"type":"object"}}}],"tool_choice":{"type":"function","function":{"name":"f"}}}`,
 		},
 		{
+			"anthropic, with images and one tool at a time", "/v1/messages",
+			`{"model":"bee","max_tokens":9,"tools":[{"name":"f","input_schema":{}}],"tool_choice":{"type":"any","disable_parallel_tool_use":true},
+			  "messages":[{"role":"user","content":[{"type":"text","text":"hi"},{"type":"image","source":{"type":"url","url":"https://x/y.png"}},
+			    {"type":"image","source":{"type":"base64","media_type":"image/gif","data":"QUJD"}}]},{"role":"system","content":"be"}]}`,
+			"/v1/chat/completions",
+			`{"model":"bee","max_tokens":9,"stream":false,"tools":[{"type":"function","function":{"name":"f","parameters":{}}}],"tool_choice":"required","parallel_tool_calls":false,
+			  "messages":[{"role":"user","content":[{"type":"text","text":"hi"},{"type":"image_url","image_url":{"url":"https://x/y.png"}},
+			    {"type":"image_url","image_url":{"url":"data:image/gif;base64,QUJD"}}]},{"role":"system","content":"be"}]}`,
+		},
+		{
 			"anthropic, with a schema", "/v1/messages",
 			`{"model":"bee","max_tokens":9,"messages":[{"role":"user","content":"hi"}],"output_config":{"format":{"type":"json_schema","schema":{"type":"object"}}}}`, "/v1/chat/completions",
 			`{"model":"bee","max_tokens":9,"stream":false,"messages":[{"role":"user","content":"hi"}],"response_format":{"type":"json_schema","json_schema":{"name":"answer","schema":{"type":"object"}}}}`,
