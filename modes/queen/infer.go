@@ -92,8 +92,8 @@ func (q *Queen) try(ctx context.Context, r schedule.Request, o ops.Infer) (any, 
 		if err != nil && ctx.Err() == nil {
 			q.schedule.Failed(r.Job, err)
 		}
-		if err == nil && len(r.Without) > 0 {
-			q.schedule.Blame(r.Without)
+		if err == nil {
+			q.schedule.Answered(&r)
 		}
 		divided := len(lease.Worker.Parts) > 0
 		if err == nil || began || divided && again || attempt == attempts || ctx.Err() != nil || !passedOver(err) {
@@ -116,10 +116,7 @@ func (q *Queen) try(ctx context.Context, r schedule.Request, o ops.Infer) (any, 
 			onceMore(ctx, lease.Worker, err)
 			continue
 		}
-		if r.Without == nil {
-			r.Without = map[schedule.Key]bool{}
-		}
-		r.Without[lease.Key()] = true
+		r.Exclude(lease.Key(), err)
 	}
 }
 

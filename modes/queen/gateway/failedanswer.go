@@ -83,6 +83,9 @@ func inForm(answer *http.Response, by *ops.Worker) error {
 // failing is e, which a worker's answer is with that body, as an error that another
 // worker may do better: nil where it is the request's own fault.
 func failing(answer *http.Response, by *ops.Worker, body []byte, e *ops.Error) error {
+	if lacksRoute(body, answer.StatusCode) {
+		e.Code = ops.CodeUnsupported
+	}
 	named := schedule.ByWorker(e, by)
 	switch schedule.FaultOf(e) {
 	case schedule.OfRequest:

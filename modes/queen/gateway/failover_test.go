@@ -103,6 +103,47 @@ func TestAWorkerThatAPersonHasStartedIsAskedOnceMore(t *testing.T) {
 	}
 }
 
+// TestAnEngineThatLacksARouteIsNotToBlame: what it has, it is asked for as before.
+func TestAnEngineThatLacksARouteIsNotToBlame(t *testing.T) {
+	for name, tt := range map[string]struct {
+		status int
+		says   string
+		first  string // who is asked to chat next
+	}{
+		"as llama.cpp has it":      {http.StatusNotImplemented, `{"error":{"code":501,"message":"This server does not support embeddings."}}`, "a"},
+		"as FastAPI has it":        {http.StatusNotFound, `{"detail":"Not Found"}`, "a"},
+		"as a page":                {http.StatusMethodNotAllowed, "no", "a"},
+		"it has failed":            {http.StatusInternalServerError, `{"error":{"message":"boom"}}`, "b"},
+		"it has not got the model": {http.StatusNotFound, `{"error":{"message":"no such model","code":"model_not_found"}}`, "b"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFarm(t)
+			chat := says(`{"id":"1","choices":[{"message":{"content":"hello"},"finish_reason":"stop"}]}`)
+			var asked atomic.Int32
+			none := boom(&asked, tt.status, tt.says)
+			f.add("a", func(w http.ResponseWriter, r *http.Request) {
+				if r.URL.Path == "/v1/embeddings" {
+					none(w, r)
+					return
+				}
+				chat(w, r)
+			})
+			f.add("b", says(`{"data":[],"choices":[{"message":{"content":"hello"},"finish_reason":"stop"}]}`))
+			for range 3 {
+				if status, _, text := f.ask("/v1/embeddings", `{"model":"bee"}`); status != http.StatusOK {
+					t.Fatalf("%d %s", status, text)
+				}
+			}
+			if n := asked.Load(); n != 1 {
+				t.Errorf("the first was asked %d times", n)
+			}
+			if _, header, _ := f.ask("/v1/chat/completions", `{"model":"bee"}`); header.Get("X-Rbee-Worker") != tt.first {
+				t.Errorf("%s is asked to chat", header.Get("X-Rbee-Worker"))
+			}
+		})
+	}
+}
+
 // boom answers as an engine that has failed.
 func boom(asked *atomic.Int32, status int, text string) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {

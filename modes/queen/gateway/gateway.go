@@ -173,7 +173,7 @@ func (g *Gateway) answer(w http.ResponseWriter, r *http.Request, body []byte) {
 // find has a worker answer, of the model that the request means.
 func (g *Gateway) find(w http.ResponseWriter, r *http.Request, body []byte, a asked) {
 	var err error
-	want := schedule.Request{Job: rand.Text(), Model: a.model, Alias: a.alias, Client: clientOf(r), Prefixes: schedule.Prefixes(a.prompt)}
+	want := schedule.Request{Job: rand.Text(), Model: a.model, Alias: a.alias, Client: clientOf(r), Route: r.URL.Path, Prefixes: schedule.Prefixes(a.prompt)}
 	if want.Priority, err = ops.ParsePriority(r.Header.Get(PriorityHeader)); err != nil {
 		if e, ok := errors.AsType[*ops.Error](err); ok {
 			e.Field = PriorityHeader
@@ -240,7 +240,7 @@ func (g *Gateway) try(p *reply, r *http.Request, body []byte, want schedule.Requ
 			p.say(again.elsewhere(lease.Key()))
 		}
 		of = &lease.Worker
-		err = g.relayOn(p, r, body, lease, want.Without)
+		err = g.relayOn(p, r, body, lease, &want)
 		if err == nil {
 			if _, ours := errors.AsType[ended](p.failed); p.failed != nil && !p.gone && !ours {
 				g.schedule.Failed(want.Job, p.failed)
@@ -270,10 +270,7 @@ func (g *Gateway) try(p *reply, r *http.Request, body []byte, want schedule.Requ
 			once = true
 			continue
 		}
-		if want.Without == nil {
-			want.Without = map[key]bool{}
-		}
-		want.Without[lease.Key()] = true
+		want.Exclude(lease.Key(), err)
 	}
 	err, of = cmp.Or(first, err), cmp.Or(firstOf, of)
 	g.schedule.Refuse(want, err)
@@ -298,14 +295,14 @@ func (g *Gateway) named(ctx context.Context, model string, err error) error {
 }
 
 // relayOn is relay by a worker that was lent.
-func (g *Gateway) relayOn(p *reply, r *http.Request, body []byte, lease *schedule.Lease, failed map[key]bool) error {
+func (g *Gateway) relayOn(p *reply, r *http.Request, body []byte, lease *schedule.Lease, want *schedule.Request) error {
 	defer lease.Release() // also when the answer is broken off by a panic
-	return g.relay(p, r, body, &lease.Worker, failed)
+	return g.relay(p, r, body, &lease.Worker, want)
 }
 
-// relay has a worker answer what others have failed. Its error says that another
+// relay has a worker answer what others may have failed. Its error says that another
 // may do so, or go on.
-func (g *Gateway) relay(p *reply, r *http.Request, body []byte, by *ops.Worker, failed map[key]bool) error {
+func (g *Gateway) relay(p *reply, r *http.Request, body []byte, by *ops.Worker, want *schedule.Request) error {
 	waits := p.atWork(by, g.quietAfter)
 	answer, err := g.hear(r, body, by, p.stream)
 	waits.end()
@@ -313,8 +310,8 @@ func (g *Gateway) relay(p *reply, r *http.Request, body []byte, by *ops.Worker, 
 		return err
 	}
 	defer answer.Body.Close()
-	if len(failed) > 0 && answer.StatusCode == http.StatusOK {
-		g.schedule.Blame(failed)
+	if answer.StatusCode == http.StatusOK {
+		g.schedule.Answered(want)
 	}
 	return p.pass(answer, by)
 }

@@ -202,9 +202,7 @@ func isPage(h http.Header) bool {
 // lacking is the error of an engine that has not got the route and says so in
 // words that OpenAI's clients do not know. Other answers are left as they are.
 func lacking(answer *http.Response) error {
-	switch answer.StatusCode {
-	case http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusNotImplemented:
-	default:
+	if !mayLackRoute(answer.StatusCode) {
 		return nil
 	}
 	text, err := io.ReadAll(io.LimitReader(answer.Body, 64<<10))
@@ -226,9 +224,18 @@ func lacking(answer *http.Response) error {
 	return e.WithHint(other)
 }
 
-// lacksRoute reports whether a body is no error of OpenAI's form, or llama.cpp's for a
-// route that it has not got, or has only when it is started for that.
+// mayLackRoute reports whether a status may say that a route is not there.
+func mayLackRoute(status int) bool {
+	return status == http.StatusNotFound || status == http.StatusMethodNotAllowed || status == http.StatusNotImplemented
+}
+
+// lacksRoute reports whether an answer is of a route that the engine has not got: it has
+// the status, and is no error of OpenAI's form, or llama.cpp's for one that it has not
+// got, or has only when it is started for that.
 func lacksRoute(body []byte, status int) bool {
+	if !mayLackRoute(status) {
+		return false
+	}
 	var f struct {
 		Error struct {
 			Message string

@@ -31,7 +31,7 @@ func (s *Scheduler) dispatch(l *line) {
 func (s *Scheduler) serveNext(l *line) bool {
 	stuck := false
 	for _, w := range l.queue {
-		plain := !w.narrow() && len(w.failed) == 0 && w.arrival > s.drainedAt
+		plain := !w.narrow() && len(l.lacking) == 0 && len(w.failed) == 0 && w.arrival > s.drainedAt
 		if stuck && plain {
 			continue
 		}

@@ -69,8 +69,8 @@ func (l *line) ungroup(w *worker) {
 	}
 }
 
-// first is the first of the group that r may use and whose prompt cache knows
-// nothing of it, or nil.
+// first is the first of the group that r may use, whose prompt cache knows nothing of
+// it, and which does not lack its route; or nil.
 func (g *group) first(r *Request) *worker {
 	if !r.fits(g.engine, g.device) {
 		return nil
@@ -84,7 +84,7 @@ func (g *group) first(r *Request) *worker {
 		if r.Hive != "" && w.hive.id != r.Hive {
 			return nil
 		}
-		if w.warm == 0 && !r.Without[w.key()] {
+		if w.warm == 0 && !r.Without[w.key()] && !w.lacksFor(r) {
 			return w
 		}
 	}

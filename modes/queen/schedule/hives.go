@@ -45,9 +45,10 @@ type worker struct {
 	peak  peak      // of given
 	other int       // requests that others have given it
 
-	loading time.Time // since when it has been, where it is
-	doubted time.Time // when it broke off last, see [Scheduler.Doubt]
-	blamed  time.Time // when it had failed what another could do, see [Scheduler.Blame]
+	loading time.Time            // since when it has been, where it is
+	doubted time.Time            // when it broke off last, see [Scheduler.Doubt]
+	lacked  map[string]time.Time // when it lacked which routes, see [Scheduler.Answered]
+	blamed  time.Time            // when it had failed what another could do, see [Scheduler.Blame]
 
 	prefixes []uint64 // a ring, see [warmth]
 	oldest   int

@@ -27,6 +27,9 @@ type Request struct {
 	Hive, Engine, Device string
 	// Without are workers that have failed it already.
 	Without map[Key]bool
+	// Route is what it asks workers for. One that has not got it is not to blame for the
+	// rest of what it does.
+	Route string
 	// Refused are hives that would not start a worker for it.
 	Refused map[string]bool
 	// Again says that it was let in before, and is tried again: it is not sent
@@ -38,6 +41,8 @@ type Request struct {
 	// Running says that only workers that there are will do: none is started.
 	Running bool
 
+	lacked map[Key]bool // of Without, those that have not got the route
+
 	spawn bool // a worker is wanted beside those that there are
 	added bool // the model was not named, and is the one added last
 }
@@ -47,6 +52,14 @@ type Key struct{ Hive, Worker string }
 
 // KeyOf is the worker's key.
 func KeyOf(w ops.Worker) Key { return Key{w.HiveID, w.ID} }
+
+// Exclude notes that a worker has failed it with err.
+func (r *Request) Exclude(k Key, err error) {
+	if r.Without == nil {
+		r.Without, r.lacked = map[Key]bool{}, map[Key]bool{}
+	}
+	r.Without[k], r.lacked[k] = true, ops.CodeOf(err) == ops.CodeUnsupported
+}
 
 // narrow reports whether not every worker of the model will do.
 func (r *Request) narrow() bool {

@@ -112,6 +112,7 @@ type line struct {
 	dealt   [2]turns         // interactive ones, and batch
 	absent  map[*hive]absent // workers of the model, divided, whose hives do not answer
 	pace    pace
+	lacking []*worker // that lacked a route lately, see [Scheduler.Answered]
 	forgive time.Time // when the first of the workers that are blamed is not any more; zero where none is
 }
 

@@ -19,6 +19,7 @@ func (s *Scheduler) view(l *line, r *Request) *View {
 			list = append(list, w.candidate())
 		}
 	}
+	list = l.lackingFor(r, list)
 	for _, w := range marked {
 		w.warm = 0
 	}
@@ -42,6 +43,8 @@ func (r *Request) bar(c *Candidate) Reason {
 		c.Barred = Tried
 	case r.Hive != "" && r.Hive != c.Hive() || !r.fits(i.Engine, i.Device):
 		c.Barred = Elsewhere
+	case c.Barred == 0 && c.worker.lacksFor(r):
+		c.Barred = Failing
 	}
 	return c.Barred
 }
