@@ -46,6 +46,7 @@ func TestAJobThatWaitsForAnotherAttemptHasBegunAtItsFirst(t *testing.T) {
 		for _, waits := range []bool{true, false} {
 			ops.Waits(ctx, waits)
 			turns <- struct{}{}
+			<-turns
 		}
 		return struct{}{}, nil
 	})
@@ -59,7 +60,9 @@ func TestAJobThatWaitsForAnotherAttemptHasBegunAtItsFirst(t *testing.T) {
 	if j := d.job(id); j.State != ops.JobQueued || j.StartedAt == nil || !j.StartedAt.Equal(*first) {
 		t.Errorf("while it waits again it is %+v, begun %v", j, first)
 	}
+	turns <- struct{}{}
 	<-turns
+	turns <- struct{}{}
 	d.all(id)
 	if j := d.job(id); j.StartedAt == nil || !j.StartedAt.Equal(*first) {
 		t.Errorf("in the end it is %+v, begun %v", j, first)
