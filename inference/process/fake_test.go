@@ -132,6 +132,11 @@ func stream(w http.ResponseWriter, r *http.Request) {
 		<-r.Context().Done()
 		fmt.Println("0.00.000.004 I fake: given up")
 		return
+	case q.Has("tick"):
+		for range 60 {
+			time.Sleep(20 * time.Millisecond)
+			flush("data: {\"n\":2}\n\n")
+		}
 	case q.Has("partial"):
 		flush("data: {\"n\"")
 	}

@@ -26,6 +26,7 @@ type life struct {
 	client  *http.Client
 	output  *tail
 	watch   *watch
+	refused chan struct{} // holds one token once a connection was
 	failure error
 	// ended is closed when the process is gone; why is written before.
 	ended chan struct{}
@@ -33,7 +34,7 @@ type life struct {
 }
 
 func (s *Server) newLife() *life {
-	return &life{server: s, watch: &watch{}, settled: make(chan struct{}), ended: make(chan struct{})}
+	return &life{server: s, watch: &watch{}, refused: make(chan struct{}, 1), settled: make(chan struct{}), ended: make(chan struct{})}
 }
 
 // stillborn is a life that never was, for the given reason.
@@ -92,27 +93,32 @@ func (l *life) lead(ctx context.Context) (lasted time.Duration, why error) {
 	return lasted, o.Explain(ops.Errorf(ops.CodeUnavailable, "%w", &Death{Name: o.Name, Status: status(c.failure), Lines: l.output.list()}))
 }
 
-// last returns when the process has ended or ctx has. One that hung, or cannot go
-// on, it ends, and says so.
+// last returns when the process has ended or ctx has. One that hung, took no
+// connections any more, or cannot go on, it ends, and says so.
 func (l *life) last(ctx context.Context, c *child) (why error) {
 	watching, end := context.WithCancel(ctx)
-	useless := make(chan error, 2)
+	useless := make(chan error, 3)
 	var watchers sync.WaitGroup
 	defer watchers.Wait()
 	defer end()
 	o := l.server.options
-	if o.Silence > 0 {
+	look := func(finds func() error) {
 		watchers.Go(func() {
-			if err := l.hangs(watching, c); err != nil {
+			if err := finds(); err != nil {
 				useless <- err
 			}
 		})
 	}
+	look(func() error { return l.deaf(watching) })
+	if o.Silence > 0 {
+		look(func() error { return l.hangs(watching, c) })
+	}
 	if o.Broken != nil {
-		watchers.Go(func() {
-			if o.Broken(watching) {
-				useless <- o.Explain(ops.Errorf(ops.CodeUnavailable, "%s was ended", o.Name))
+		look(func() error {
+			if !o.Broken(watching) {
+				return nil
 			}
+			return o.Explain(ops.Errorf(ops.CodeUnavailable, "%s was ended", o.Name))
 		})
 	}
 	select {
@@ -128,7 +134,14 @@ func (l *life) last(ctx context.Context, c *child) (why error) {
 func (l *life) connect(launch Launch) {
 	l.at = launch
 	l.dial = func(ctx context.Context) (net.Conn, error) {
-		return (&net.Dialer{}).DialContext(ctx, launch.Network, launch.Address)
+		conn, err := (&net.Dialer{}).DialContext(ctx, launch.Network, launch.Address)
+		if refused(err) {
+			select {
+			case l.refused <- struct{}{}:
+			default: // it is known
+			}
+		}
+		return conn, err
 	}
 	transport := &http.Transport{
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return l.dial(ctx) },
