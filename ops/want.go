@@ -52,6 +52,9 @@ type Want struct {
 type ModelFiles struct {
 	Source string    `json:"source"` // as in [Model]
 	Files  []FileSum `json:"files"`
+	// Marks are by what the source told each file's version from others when it came, in
+	// the order of Files; "" is not known, and so is none at all.
+	Marks []string `json:"marks,omitempty"`
 }
 
 // FileSum is one file of a model.

@@ -42,10 +42,7 @@ func (m *models) changed(ctx context.Context, f *fetch.Fetcher, id string, p pla
 		return fmt.Sprintf("it is %d files there now, and was %d", n, len(about.Files)), nil
 	}
 	for i, had := range about.Files {
-		stamp := ""
-		if i < len(about.Stamps) {
-			stamp = about.Stamps[i]
-		}
+		stamp := about.stamp(i)
 		if len(p.paths) > 0 {
 			how, err = m.fileChanged(ctx, p.paths[i], had, stamp)
 		} else {

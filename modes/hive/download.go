@@ -284,8 +284,8 @@ func (m *models) fetchFiles(ctx context.Context, f *fetch.Fetcher, d *download, 
 			return err
 		}
 		before += got.Size
-		if p.hive != "" { // whose marks say nothing of the source's
-			got.Validator = ""
+		if p.hive != "" { // whose own marks say nothing of the source's
+			got.Validator = p.marks[i]
 		}
 		about.add(p.names[i], got)
 	}

@@ -36,9 +36,11 @@ func (m *models) elsewhere(ctx context.Context, ref string) (plan, error) {
 	if err := m.wants.tell(bounded, ops.Want{HiveID: hive, Model: id}, &list); err != nil {
 		return plan{}, err
 	}
-	p := plan{source: list.Source, name: id, hive: hive}
+	p := plan{source: list.Source, name: id, hive: hive, marks: make([]string, len(list.Files))}
+	copy(p.marks, list.Marks)
 	if !strings.HasPrefix(p.source, fetch.HubPrefix) && !strings.Contains(p.source, "://") && p.source != ops.BuiltInSource {
 		p.source = ops.HiveScheme + hive + "/" + id // a path means nothing here
+		clear(p.marks)
 	}
 	for _, f := range list.Files {
 		if filepath.Base(f.Name) != f.Name || !strings.EqualFold(filepath.Ext(f.Name), ".gguf") || f.Size < 0 {

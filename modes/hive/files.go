@@ -75,16 +75,16 @@ func (m *models) files(id string) (ops.ModelFiles, error) {
 		if err != nil {
 			return ops.ModelFiles{}, linkError(err)
 		}
-		f := ops.FileSum{Name: name, Size: info.Size()}
+		f, mark := ops.FileSum{Name: name, Size: info.Size()}, ""
 		if model.SHA256 != "" && len(names) == 1 && name == names[0] {
 			f.SHA256 = model.SHA256
 		}
-		for _, known := range about.Files {
+		for i, known := range about.Files {
 			if model.Source == about.Source && known.Name == name && known.Size == info.Size() {
-				f.SHA256 = known.SHA256
+				f.SHA256, mark = known.SHA256, about.stamp(i)
 			}
 		}
-		list.Files = append(list.Files, f)
+		list.Files, list.Marks = append(list.Files, f), append(list.Marks, mark)
 	}
 	return list, nil
 }

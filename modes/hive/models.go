@@ -44,6 +44,14 @@ type manifest struct {
 	Stamps []string `json:"stamps,omitempty"`
 }
 
+// stamp is by what file i would be known again where it comes from, or "".
+func (a manifest) stamp(i int) string {
+	if i < len(a.Stamps) {
+		return a.Stamps[i]
+	}
+	return ""
+}
+
 // models is the models on the hive's disk: a folder for each. The disk is the
 // truth: whatever a person copies in or deletes counts at once. Only what was
 // read of files that have not changed is remembered.

@@ -90,6 +90,8 @@ func (m *models) nearer(ctx context.Context, f *fetch.Fetcher, p plan, temp stri
 			switch {
 			case fetch.Have(at, p.files[0]) > 0:
 				return p
+			case !m.current(ctx, f, p, other):
+				continue
 			case fetch.Have(at, other.files[0]) > 0:
 				return other
 			}
@@ -112,6 +114,28 @@ func (m *models) nearer(ctx context.Context, f *fetch.Fetcher, p plan, temp stri
 		return p
 	}
 	return p
+}
+
+// current reports whether what another hive has is what p's source has now, as far as
+// the source tells. Of a source that does not answer, it is what there is.
+func (m *models) current(ctx context.Context, f *fetch.Fetcher, p, other plan) bool {
+	ctx, cancel := context.WithTimeout(ctx, raceWithin)
+	defer cancel()
+	how := ""
+	for i, file := range p.files {
+		if how == "" && other.marks[i] == "" {
+			how = "nothing tells whether its source still has the same"
+		}
+		if how == "" {
+			how = serverChanged(ctx, f, file, ops.FileSum{Size: other.files[i].Size}, other.marks[i])
+		}
+	}
+	if how == "" {
+		return true
+	}
+	ops.Narrate(ctx, "model_choose", "hive %s has it, but that is not taken: %s", other.hive, how)
+	m.giveBack(ctx, other)
+	return false
 }
 
 // fetchNearest downloads a model's files in the way that is nearer, or from their

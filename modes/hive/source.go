@@ -25,6 +25,7 @@ type plan struct {
 	files  []fetch.File // on a server, in the order of a split model's parts
 	names  []string     // that they get in the model's folder
 	hive   string       // that they come from, or ""
+	marks  []string     // of the source's for what that hive has, "" where they are not known
 	choice string       // says why they do where that is worth a word once they come, or ""
 }
 
