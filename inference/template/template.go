@@ -97,6 +97,8 @@ func (t *Template) Render(ctx context.Context, messages []Message, more map[stri
 		return "", fmt.Errorf("render the chat template: %w", b.over)
 	case err != nil:
 		return "", fmt.Errorf("render the chat template: %s", innermost(err))
+	case out.Len() == 0:
+		return "", errors.New("render the chat template: it makes nothing of the conversation")
 	}
 	return out.String(), nil
 }

@@ -71,6 +71,7 @@ func TestFaultyTemplatesAreErrors(t *testing.T) {
 		{"a long one", "{% if x %}" + strings.Repeat("word ", 2000) + "{% elsif %}", "controlStructure"},
 		{"long in the middle", "{{ " + strings.Repeat("'word' ~ ", 2000) + "}}", ""},
 		{"endless range", "{% for i in range(0, 1000000000) %}x{% endfor %}", "range"},
+		{"one that says nothing", "{% if false %}x{% endif %}", "makes nothing"},
 		{"a macro that calls itself", "{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}", "more than 200 times"},
 		{"macros that call each other", "{% macro f() %}{{ g() }}{% endmacro %}{% macro g() %}{{ f() }}{% endmacro %}{{ f() }}", ""},
 		{"a macro and its caller", "{% macro f() %}{{ caller() }}{% endmacro %}{% macro g() %}{% call f() %}{{ g() }}{% endcall %}{% endmacro %}{{ g() }}", ""},
