@@ -33,6 +33,7 @@ func Token(path, whose string) (string, error) {
 	if token != "" {
 		return token, nil
 	}
+	_ = os.Chmod(path, 0o600) // an empty file that is there would leave its mode
 	token = rand.Text()
 	if err := renameio.WriteFile(path, []byte(token+"\n"), 0o600); err != nil {
 		return "", fmt.Errorf("keep the %s's token: %w", whose, err)

@@ -50,11 +50,14 @@ func TestATokenFileOfAPersons(t *testing.T) {
 	}
 	for _, empty := range []string{"", " \n"} {
 		path := filepath.Join(t.TempDir(), "token")
-		if err := os.WriteFile(path, []byte(empty), 0o600); err != nil {
+		if err := os.WriteFile(path, []byte(empty), 0o644); err != nil { //nolint:gosec // as somebody may have made it
 			t.Fatal(err)
 		}
 		if made, err := daemon.Token(path, "queen"); err != nil || made == "" {
 			t.Errorf("of an empty file: %q, %v", made, err)
+		}
+		if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
+			t.Errorf("an empty file that others could read has the mode %v, %v", info.Mode(), err)
 		}
 	}
 }
