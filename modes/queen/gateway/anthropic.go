@@ -111,13 +111,16 @@ func (b *anthropicBlock) UnmarshalJSON(text []byte) error {
 	return json.Unmarshal(text, (*whole)(b))
 }
 
-// text is the blocks' text.
+// text is the blocks' text, each on a line of its own, as engines put the parts of a
+// message together.
 func (c anthropicContent) text() string {
-	var b strings.Builder
-	for _, block := range c {
-		b.WriteString(block.Text)
+	var texts []string
+	for _, b := range c {
+		if b.Text != "" {
+			texts = append(texts, b.Text)
+		}
 	}
-	return b.String()
+	return strings.Join(texts, "\n")
 }
 
 // serveAnthropic answers a message, or counts its tokens.

@@ -84,6 +84,15 @@ func TestRequestsAreTranslated(t *testing.T) {
 			    {"type":"image_url","image_url":{"url":"data:image/gif;base64,QUJD"}}]},{"role":"system","content":"be"}]}`,
 		},
 		{
+			"anthropic, in several blocks", "/v1/messages",
+			`{"model":"bee","max_tokens":9,"system":[{"type":"text","text":"Be brief."},{"type":"text","text":"Answer in German."}],
+			  "messages":[{"role":"user","content":[{"type":"text","text":"first"},{"type":"text","text":""},{"type":"text","text":"second"}]},
+			    {"role":"user","content":[{"type":"tool_result","tool_use_id":"t","content":[{"type":"text","text":"a"},{"type":"text","text":"b"}]}]}]}`,
+			"/v1/chat/completions",
+			`{"model":"bee","max_tokens":9,"stream":false,"messages":[{"role":"system","content":"Be brief.\nAnswer in German."},
+			  {"role":"user","content":"first\nsecond"},{"role":"tool","content":"a\nb","tool_call_id":"t"}]}`,
+		},
+		{
 			"anthropic, with a schema", "/v1/messages",
 			`{"model":"bee","max_tokens":9,"messages":[{"role":"user","content":"hi"}],"output_config":{"format":{"type":"json_schema","schema":{"type":"object"}}}}`, "/v1/chat/completions",
 			`{"model":"bee","max_tokens":9,"stream":false,"messages":[{"role":"user","content":"hi"}],"response_format":{"type":"json_schema","json_schema":{"name":"answer","schema":{"type":"object"}}}}`,
