@@ -64,6 +64,12 @@ func (f fleet) JustPut(ctx context.Context, model string) bool {
 	return true
 }
 
+// HasCard reports whether a hive has a GPU that models go to by themselves.
+func (f fleet) HasCard(hive string) bool {
+	snapshot, _ := f.books.snapshot(hive)
+	return len(ops.Accelerators(snapshot.Hive.Devices)) > 0
+}
+
 // Unload ends a worker that has nothing to do; its hive sees to that.
 func (f fleet) Unload(ctx context.Context, w ops.Worker) error {
 	h, err := f.reach(ctx, w.HiveID)

@@ -97,6 +97,8 @@ func (single) Bring(context.Context, string) (ops.Model, error) {
 	return ops.Model{}, ops.Errorf(ops.CodeUnavailable, "there is one model only")
 }
 
+func (single) HasCard(string) bool { return false }
+
 func (single) Unload(context.Context, ops.Worker) error { return nil }
 
 func (s single) Dial(ctx context.Context, _, _ string) (net.Conn, error) {

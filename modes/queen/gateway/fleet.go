@@ -22,6 +22,8 @@ type Fleet interface {
 	// Bring returns the model that a reference means (see
 	// [ops.IsModelReference]). One that no hive has is downloaded, if that may be.
 	Bring(ctx context.Context, reference string) (ops.Model, error)
+	// HasCard reports whether a hive has a GPU that models go to by themselves.
+	HasCard(hive string) bool
 	// Unload ends a worker that has nothing to do and whose model is not pinned.
 	Unload(ctx context.Context, w ops.Worker) error
 	// Dial connects to a worker's API.

@@ -34,6 +34,7 @@ type farm struct {
 	start   func(ctx context.Context, model string) (ops.Worker, error)
 	dialled []string
 	put     string // a model that nobody has told of yet
+	cards   bool   // the hive gpu1 has them
 	remote  bool   // the workers are reached over a connection that ends with what they say
 }
 
@@ -101,6 +102,8 @@ func (f *farm) JustPut(_ context.Context, model string) bool {
 func (f *farm) Bring(ctx context.Context, reference string) (ops.Model, error) {
 	return f.bring(ctx, reference)
 }
+
+func (f *farm) HasCard(hive string) bool { return f.cards && hive == "gpu1" }
 
 // Unload takes a worker out that has no requests.
 func (f *farm) Unload(_ context.Context, w ops.Worker) error {

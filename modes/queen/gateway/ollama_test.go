@@ -17,7 +17,7 @@ func TestWhatThereIsIsToldInOllamasWords(t *testing.T) {
 	f.models[0] = ops.Model{ID: "bee", Architecture: "llama", Parameters: 1_700_000, Quantization: "Q8_0", Size: 7, Context: 512, Source: "built-in", Abilities: []ops.Ability{ops.AbilityCompletion, ops.AbilityTools}}
 	f.add("w", events())
 	until := time.Date(2026, 11, 25, 13, 0, 0, 0, time.UTC)
-	f.workers[0].UnloadsAt = &until
+	f.workers[0].UnloadsAt, f.workers[0].Device = &until, "cuda:0"
 	for _, tt := range []struct {
 		name, method, path, body string
 		status                   int
@@ -43,6 +43,28 @@ func TestWhatThereIsIsToldInOllamasWords(t *testing.T) {
 				t.Errorf("%d, want %d", status, tt.status)
 			}
 		})
+	}
+}
+
+// TestAModelIsOnACardWhereThereIsOne: what chooses for itself uses none that is not there.
+func TestAModelIsOnACardWhereThereIsOne(t *testing.T) {
+	for _, tt := range []struct {
+		device string
+		cards  bool
+		want   string
+	}{
+		{"cuda:0,cuda:1", true, `"size_vram":7`},
+		{"cpu", true, `"size_vram":0`},
+		{"auto", true, `"size_vram":7`},
+		{"auto", false, `"size_vram":0`},
+	} {
+		f := newFarm(t)
+		f.models[0].Size, f.cards = 7, tt.cards
+		f.add("w", events())
+		f.workers[0].Device = tt.device
+		if _, _, text := f.send("GET", "/api/ps", "", nil); !strings.Contains(text, tt.want) {
+			t.Errorf("%s, cards %v: %s", tt.device, tt.cards, text)
+		}
 	}
 }
 

@@ -80,12 +80,21 @@ func (g *Gateway) servePS(w http.ResponseWriter, r *http.Request) {
 		if x.UnloadsAt != nil {
 			l.ExpiresAt = *x.UnloadsAt
 		}
-		if x.Device != "cpu" {
+		if g.onCard(x) {
 			l.SizeVRAM = l.Size
 		}
 		list = append(list, l)
 	}
 	tell(w, map[string]any{"models": list})
+}
+
+// onCard reports whether a worker's model is on a GPU. An engine that was started by a
+// command line chooses by itself, and is taken to use one where there is one.
+func (g *Gateway) onCard(w ops.Worker) bool {
+	if w.Device == "" || w.Device == "auto" {
+		return g.fleet.HasCard(w.HiveID)
+	}
+	return w.Device != "cpu"
 }
 
 // serveShow describes one model.
