@@ -4,8 +4,10 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"math"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -34,24 +36,37 @@ type ollamaRequest struct {
 	Tools   []tool          `json:"tools"`
 	Format  json.RawMessage `json:"format"` // "json" or a schema
 	Options struct {
-		Temperature *float64 `json:"temperature"`
-		TopP        *float64 `json:"top_p"`
-		TopK        *int     `json:"top_k"`
-		MinP        *float64 `json:"min_p"`
-		Seed        *int     `json:"seed"`
-		Predict     *int     `json:"num_predict"`
-		Stop        []string `json:"stop"`
+		Temperature *float64     `json:"temperature"`
+		TopP        *float64     `json:"top_p"`
+		TopK        *wholeNumber `json:"top_k"`
+		MinP        *float64     `json:"min_p"`
+		Seed        *wholeNumber `json:"seed"`
+		Predict     *wholeNumber `json:"num_predict"`
+		Stop        []string     `json:"stop"`
 
 		// What llama.cpp takes by the same names.
-		RepeatPenalty    *float64 `json:"repeat_penalty"`
-		RepeatLastN      *int     `json:"repeat_last_n"`
-		PresencePenalty  *float64 `json:"presence_penalty"`
-		FrequencyPenalty *float64 `json:"frequency_penalty"`
-		TypicalP         *float64 `json:"typical_p"`
-		Mirostat         *int     `json:"mirostat"`
-		MirostatTau      *float64 `json:"mirostat_tau"`
-		MirostatEta      *float64 `json:"mirostat_eta"`
+		RepeatPenalty    *float64     `json:"repeat_penalty"`
+		RepeatLastN      *wholeNumber `json:"repeat_last_n"`
+		PresencePenalty  *float64     `json:"presence_penalty"`
+		FrequencyPenalty *float64     `json:"frequency_penalty"`
+		TypicalP         *float64     `json:"typical_p"`
+		Mirostat         *wholeNumber `json:"mirostat"`
+		MirostatTau      *float64     `json:"mirostat_tau"`
+		MirostatEta      *float64     `json:"mirostat_eta"`
 	} `json:"options"`
+}
+
+// wholeNumber is an integer that may be written as 4.0: clients do whose language has
+// one kind of numbers, and Ollama takes it.
+type wholeNumber int
+
+// UnmarshalJSON takes both forms.
+func (n *wholeNumber) UnmarshalJSON(text []byte) error {
+	if f, err := strconv.ParseFloat(string(text), 64); err == nil && f == math.Trunc(f) && math.Abs(f) < 1<<53 {
+		*n = wholeNumber(f)
+		return nil
+	}
+	return json.Unmarshal(text, (*int)(n))
 }
 
 type ollamaToolCall struct {

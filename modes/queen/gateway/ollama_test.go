@@ -270,9 +270,28 @@ func TestOllamasOptionsAreHandedOnOrRefused(t *testing.T) {
 			t.Errorf("%s is %v, want %v", name, got[name], want)
 		}
 	}
-	for body, want := range map[string]string{`"suffix":"end"`: "suffix: is not taken here", `"format":"xml"`: `format: must be`} {
+	for body, want := range map[string]string{
+		`"suffix":"end"`:            "suffix: is not taken here",
+		`"format":"xml"`:            `format: must be`,
+		`"options":{"seed":1.5}`:    "options.seed: must be a whole number, got 1.5",
+		`"options":{"top_k":"few"}`: "options.top_k: must be a whole number, got a text",
+		`"options":{"seed":1e300}`:  "options.seed: must be a whole number, got 1e300",
+	} {
 		if status, _, text := f.ask("/api/generate", `{"model":"bee","prompt":"x",`+body+`}`); status != 400 || !strings.Contains(text, want) {
 			t.Errorf("%s: %d %s", body, status, text)
 		}
+	}
+}
+
+// TestOllamasWholeNumbersMayBeWrittenAsFractions: as clients do whose language has one
+// kind of numbers.
+func TestOllamasWholeNumbersMayBeWrittenAsFractions(t *testing.T) {
+	f := newFarm(t)
+	asked := f.told(`{"choices":[]}`, false)
+	f.ask("/api/generate", `{"model":"bee","prompt":"x","stream":false,"options":{"seed":1.0,"top_k":4e1,"num_predict":4.0,"mirostat":null,"repeat_last_n":-1}}`)
+	_, body, _ := strings.Cut(*asked, " ")
+	same(t, "the body", body, `{"model":"bee","stream":false,"messages":[{"role":"user","content":"x"}],"seed":1,"top_k":40,"max_tokens":4,"repeat_last_n":-1}`)
+	if strings.Contains(body, ".") {
+		t.Errorf("a fraction is in %s", body)
 	}
 }
