@@ -47,7 +47,7 @@ func TestRequestsAreTranslated(t *testing.T) {
 	for _, tt := range []struct{ name, path, body, route, want string }{
 		{
 			"ollama chat", "/api/chat",
-			`{"model":"bee:latest","messages":[{"role":"user","content":"hi","images":["QUJD"]},{"role":"assistant","content":"","tool_calls":[{"function":{"name":"f","arguments":{"a":1}}}]}],"options":{"temperature":0,"num_predict":5,"stop":["x"],"seed":7,"top_k":2},"format":"json","stream":false}`,
+			`{"model":"bee:latest","messages":[{"role":"user","content":"hi","images":["QUJD"]},{"role":"assistant","content":"","tool_calls":[{"function":{"name":"f","arguments":{"a":1}}}]}],"options":{"temperature":0,"num_predict":5,"stop":["x"],"seed":7,"top_k":2},"format":"json","stream":false,"template":"what generate takes","raw":true}`,
 			"/v1/chat/completions",
 			`{"model":"bee","stream":false,"temperature":0,"max_tokens":5,"stop":["x"],"seed":7,"top_k":2,"response_format":{"type":"json_object"},"messages":[
 			  {"role":"user","content":[{"type":"text","text":"hi"},{"type":"image_url","image_url":{"url":"data:image/png;base64,QUJD"}}]},
@@ -58,7 +58,7 @@ func TestRequestsAreTranslated(t *testing.T) {
 			`{"model":"bee","stream":true,"stream_options":{"include_usage":true},"response_format":{"type":"json_schema","json_schema":{"name":"answer","schema":{"type":"object"}}},
 			  "messages":[{"role":"system","content":"be"},{"role":"user","content":"hi"}]}`,
 		},
-		{"ollama generate, raw", "/api/generate", `{"model":"bee","prompt":"hi","raw":true,"stream":false}`, "/v1/completions", `{"model":"bee","stream":false,"prompt":"hi"}`},
+		{"ollama generate, raw", "/api/generate", `{"model":"bee","prompt":"hi","raw":true,"stream":false,"system":"","template":"","images":[],"context":[]}`, "/v1/completions", `{"model":"bee","stream":false,"prompt":"hi"}`},
 		{"ollama embed", "/api/embed", `{"model":"bee","input":["a","b"]}`, "/v1/embeddings", `{"model":"bee","input":["a","b"]}`},
 		{
 			"anthropic", "/v1/messages",

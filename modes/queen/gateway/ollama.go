@@ -26,16 +26,18 @@ type ollamaRequest struct {
 		ToolCalls []ollamaToolCall `json:"tool_calls"`
 		ToolName  string           `json:"tool_name"`
 	} `json:"messages"`
-	Think   json.RawMessage `json:"think"`      // true, false, or how much
-	Keep    json.RawMessage `json:"keep_alive"` // seconds, or a text as 5m
-	Prompt  string          `json:"prompt"`
-	Suffix  string          `json:"suffix"`
-	System  string          `json:"system"`
-	Images  []string        `json:"images"`
-	Raw     bool            `json:"raw"`
-	Tools   []tool          `json:"tools"`
-	Format  json.RawMessage `json:"format"` // "json" or a schema
-	Options struct {
+	Think    json.RawMessage `json:"think"`      // true, false, or how much
+	Keep     json.RawMessage `json:"keep_alive"` // seconds, or a text as 5m
+	Prompt   string          `json:"prompt"`
+	Suffix   string          `json:"suffix"`
+	System   string          `json:"system"`
+	Images   []string        `json:"images"`
+	Raw      bool            `json:"raw"`
+	Template string          `json:"template"` // in place of the model's own
+	Context  json.RawMessage `json:"context"`  // a conversation, as tokens
+	Tools    []tool          `json:"tools"`
+	Format   json.RawMessage `json:"format"` // "json" or a schema
+	Options  struct {
 		Temperature *float64     `json:"temperature"`
 		TopP        *float64     `json:"top_p"`
 		TopK        *wholeNumber `json:"top_k"`
@@ -131,7 +133,7 @@ func (g *Gateway) serveTalk(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	body, path := o.openAI(d.generate)
-	if err = o.untold(); err == nil {
+	if err = o.untold(d.generate); err == nil {
 		d.silent, err = g.think(r.Context(), o, body)
 	}
 	if err != nil {
@@ -146,9 +148,22 @@ func (g *Gateway) serveTalk(w http.ResponseWriter, r *http.Request) {
 
 // untold refuses what OpenAI's API has no words for: without it the answer would be
 // to another question.
-func (o ollamaRequest) untold() error {
-	if o.Suffix != "" {
+func (o ollamaRequest) untold(generate bool) error {
+	const raw = "does not go with raw: the prompt is all that the model is given"
+	var tokens []json.RawMessage
+	switch {
+	case o.Suffix != "":
 		return ops.Invalid("suffix", "is not taken here: no text is put between two")
+	case !generate: // which has none of the following
+	case o.Template != "":
+		return ops.Invalid("template", "is not taken here: the model's own is used").
+			WithHint("with raw, the prompt goes to the model as it is, and can follow any template")
+	case len(o.Context) > 0 && (json.Unmarshal(o.Context, &tokens) != nil || len(tokens) > 0):
+		return ops.Invalid("context", "is not taken here").WithHint("send the conversation as the messages of /api/chat")
+	case o.Raw && len(o.Images) > 0:
+		return ops.Invalid("images", "%s", raw)
+	case o.Raw && o.System != "":
+		return ops.Invalid("system", "%s", raw)
 	}
 	if f := string(o.Format); strings.HasPrefix(f, `"`) && f != `""` && f != `"json"` {
 		return ops.Invalid("format", `must be "json" or a schema, got %s`, f)

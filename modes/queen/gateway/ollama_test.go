@@ -273,6 +273,11 @@ func TestOllamasOptionsAreHandedOnOrRefused(t *testing.T) {
 	for body, want := range map[string]string{
 		`"suffix":"end"`:            "suffix: is not taken here",
 		`"format":"xml"`:            `format: must be`,
+		`"template":"{{.Prompt}}"`:  "template: is not taken here",
+		`"context":[1,2]`:           "context: is not taken here",
+		`"context":"so"`:            "context: is not taken here",
+		`"raw":true,"images":["x"]`: "images: does not go with raw",
+		`"raw":true,"system":"be"`:  "system: does not go with raw",
 		`"options":{"seed":1.5}`:    "options.seed: must be a whole number, got 1.5",
 		`"options":{"top_k":"few"}`: "options.top_k: must be a whole number, got a text",
 		`"options":{"seed":1e300}`:  "options.seed: must be a whole number, got 1e300",
