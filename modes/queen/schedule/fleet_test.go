@@ -24,7 +24,8 @@ type depot struct {
 	loads   time.Duration // how long a worker takes to start
 	broken  map[string]error
 	making  func(Plan) // is called before a worker comes up
-	unloads string     // what a start says of making room, or ""
+	woken   int
+	unloads string // what a start says of making room, or ""
 }
 
 func newDepot(t *testing.T, o Options) *depot {
@@ -73,8 +74,8 @@ func (d *depot) tell(hive string) {
 	d.Heard(hive, s)
 }
 
-// Wake does nothing: the hive runs.
-func (d *depot) Wake(context.Context) {}
+// Wake counts: the hive runs, but where a test has lost it.
+func (d *depot) Wake(context.Context) { d.woken++ }
 
 // Start starts a worker.
 func (d *depot) Start(ctx context.Context, p Plan) (ops.Worker, error) {

@@ -124,7 +124,7 @@ func (s *Scheduler) enter(r *Request, woken bool) (*Lease, *waiter, error) {
 			return s.lend(r, w), nil, nil
 		}
 	}
-	if own := s.hives[ops.LocalHive]; !woken && !r.Running && (own == nil || !own.up) {
+	if own := s.hives[ops.LocalHive]; !woken && !r.Running && (own == nil || !own.up) && (err != nil || !l.isOn(r.Hive)) {
 		return nil, nil, errAsleep
 	}
 	if err != nil {

@@ -136,6 +136,12 @@ func (l *line) there() bool {
 	return l.known() && (len(l.onDisk)+len(l.starts) > 0 || slices.ContainsFunc(l.workers, alive))
 }
 
+// isOn reports whether the hive with that name has the model, or has it loaded.
+func (l *line) isOn(id string) bool {
+	return slices.ContainsFunc(l.onDisk, func(h *hive) bool { return h.id == id }) ||
+		slices.ContainsFunc(l.workers, func(w *worker) bool { return w.hive.id == id && w.info.State != ops.WorkerFailed })
+}
+
 // tidy forgets the line of a model that is gone.
 func (s *Scheduler) tidy(l *line) {
 	if !l.known() && len(l.queue) == 0 && s.lines[l.model] == l {
