@@ -29,6 +29,7 @@ func TestAModelThatTheProgramRejectsIsNamedWithItsReason(t *testing.T) {
 		{"an unknown architecture", "unknown model architecture: 'warp9'", "rbee engine install", gguftest.Changed(whole, map[string]any{"general.architecture": "warp9"})},
 		{"a file that has come in part", "tensor '", "download it again", whole[:len(whole)-100_000]},
 		{"only its beginning", "failed to read key-value pairs", "download it again", whole[:1000]},
+		{"a chat template that nobody can read", "failed to initialize chat template", "--flag chat-template=chatml", gguftest.Changed(whole, map[string]any{"tokenizer.chat_template": "{% for me{ in messages %}"})},
 		{"no model", "invalid magic", "download it again", []byte("GGUX, which is none")},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -75,6 +76,31 @@ func TestAFlagThatTheProgramDoesNotTakeIsNamed(t *testing.T) {
 		_, err := Open(t.Context(), inference.Spec{ModelPath: tinybee(t), Device: "cpu", Threads: 1, Flags: []string{flag}}, Options{Path: real})
 		if ops.CodeOf(err) != ops.CodeUnsupported || err.Error() != says || !strings.Contains(ops.AsError(err).Hint, "`rbee engine flags`") {
 			t.Errorf("--flag %s gives %v (%s)", flag, err, ops.CodeOf(err))
+		}
+	}
+}
+
+func TestAFlagThatMayBeWhyNothingLoadsIsTold(t *testing.T) {
+	s := inference.Spec{ModelPath: tinybee(t), Device: "cpu", Threads: 1, Flags: []string{"jinja", "override-tensor=((((=CPU"}}
+	ends := program(t, `test "$1" = --version && echo 'version: 0.7.0 (build 11669, commit x)' || exit 3`)
+	for program, then := range map[string]string{
+		llamacpptest.Program(t): "another file of the model may do, or another llama.cpp: `rbee engine install` brings the newest one",
+		ends:                    "`rbee engine install` brings another llama-server, and --engine builtin does without",
+	} {
+		_, err := Open(t.Context(), s, Options{Path: program})
+		if hint := ops.AsError(err).Hint; hint != "it was given --flag jinja --flag override-tensor=((((=CPU: try without; else "+then {
+			t.Errorf("the hint of %v is %q", err, hint)
+		}
+	}
+}
+
+func TestAProgramThatFailsAndIsNamedIsToBeNamedAnew(t *testing.T) {
+	for _, ends := range []string{"exit 3", "echo 'error loading model: odd'; exit 1", "echo 'unknown model architecture: x'; exit 1"} {
+		path := program(t, `test "$1" = --version && echo 'version: 0.7.0 (build 11669, commit x)' || { `+ends+"; }")
+		t.Setenv(PathEnv, path)
+		_, err := Open(t.Context(), inference.Spec{ModelPath: tinybee(t), Device: "cpu", Threads: 1}, Options{Path: path})
+		if hint := ops.AsError(err).Hint; !strings.Contains(hint, namedHint) || strings.Contains(hint, "engine install") {
+			t.Errorf("the hint of %v is %q", err, hint)
 		}
 	}
 }

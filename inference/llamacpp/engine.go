@@ -81,7 +81,7 @@ func Open(ctx context.Context, s inference.Spec, o Options) (_ *Engine, err erro
 		err = e.learn(ctx)
 	}
 	if err != nil {
-		return nil, errors.Join(explain(ctx, err, program, m), e.Close())
+		return nil, errors.Join(attempt{program, m.path, s.Flags}.explain(ctx, err), e.Close())
 	}
 	return e, nil
 }

@@ -3,6 +3,7 @@ package llamacpp
 import (
 	"context"
 	"errors"
+	"os"
 	"regexp"
 	"slices"
 	"strings"
@@ -13,54 +14,97 @@ import (
 
 // reasons are what the program says of models that it does not load, the likeliest
 // cause first, and what a person can do then. They are llama.cpp's words (src/llama-arch.cpp,
-// src/llama-model-loader.cpp, ggml/src/gguf.cpp and its backends).
+// src/llama-model-loader.cpp, ggml/src/gguf.cpp, its server and its backends).
 var reasons = []struct {
 	words *regexp.Regexp
 	hint  string
+	newer bool // a newer program may do, which the hint ends in
+	flag  bool // a flag may be the cause
 }{
-	{regexp.MustCompile(`unknown (model|projector) (architecture|type)|unknown pre-tokenizer`), "this llama.cpp does not know such models: `rbee engine install` brings the newest one"},
-	{regexp.MustCompile(`(?i)out of memory|insufficient memory|failed to allocate|unable to allocate|cudaMalloc failed`), "give it less to hold: --context-length or --parallel, or take a smaller model"},
+	{words: regexp.MustCompile(`unknown (model|projector) (architecture|type)|unknown pre-tokenizer`), hint: "this llama.cpp does not know such models: ", newer: true},
 	{
-		regexp.MustCompile(`Failed to load CLIP model|failed to load multimodal model`),
-		"the projector beside the model, by which it takes images, is damaged or another model's: `--flag no-mmproj` runs the model without",
+		words: regexp.MustCompile(`(?i)out of memory|insufficient memory|failed to allocate|unable to allocate|cudaMalloc failed`),
+		hint:  "give it less to hold: --context-length or --parallel, or take a smaller model",
 	},
 	{
-		regexp.MustCompile(`(?i)gguf_init_\w+: |corrupted|incomplete|not within the file bounds|failed to read|invalid magic|failed to load model from|wrong number of tensors|missing tensor`),
-		"the file may be damaged or have come in part: `rbee model delete` it, and download it again",
+		words: regexp.MustCompile(`Failed to load CLIP model|failed to load multimodal model`),
+		hint:  "the projector beside the model, by which it takes images, is damaged or another model's: `--flag no-mmproj` runs the model without",
 	},
-	{regexp.MustCompile(`error loading model: `), "another file of the model may do, or another llama.cpp: `rbee engine install` brings the newest one"},
+	{
+		words: regexp.MustCompile(`failed to initialize chat template|chat template parsing error`),
+		hint:  "the chat template in the model's file cannot be read: `--flag chat-template=chatml` takes one in its place that many models know",
+	},
+	{
+		words: regexp.MustCompile(`(?i)gguf_init_\w+: |corrupted|incomplete|not within the file bounds|failed to read|invalid magic|failed to load model from|wrong number of tensors|missing tensor`),
+		hint:  "the file may be damaged or have come in part: `rbee model delete` it, and download it again",
+	},
+	{words: regexp.MustCompile(`error loading model: `), hint: "another file of the model may do, or another llama.cpp: ", newer: true, flag: true},
+}
+
+// attempt is a start of the program in vain.
+type attempt struct {
+	program string
+	model   string // its file
+	flags   []string
 }
 
 // explain says of a program that ended instead of loading a model which model
 // that was, and what to do.
-func explain(ctx context.Context, err error, program string, m model) error {
+func (a attempt) explain(ctx context.Context, err error) error {
 	death, ok := errors.AsType[*process.Death](err)
 	if !ok {
 		return err
 	}
-	if _, unusable := Ask(ctx, program); unusable != nil && ctx.Err() == nil {
+	if _, unusable := Ask(ctx, a.program); unusable != nil && ctx.Err() == nil {
 		return unusable // whatever it said, that is why
 	}
+	e := ops.Errorf(ops.CodeUnavailable, "%s: %w", a.model, err)
 	if death.Why != "" {
-		e := ops.Errorf(ops.CodeUnavailable, "%s: %w", m.path, err)
-		return e.WithHint("a slow machine gets longer by RBEE_ENGINE_SILENCE; else `rbee engine install` brings another %s", Name)
+		return e.WithHint("a slow machine gets longer by RBEE_ENGINE_SILENCE; else %s", instead(a.program, "brings another "+Name))
 	}
-	if e := unheard(death.Lines, program); e != nil {
+	if e := unheard(death.Lines, a.program); e != nil {
 		return e
 	}
 	if strangers.MatchString(strings.Join(death.Lines, "\n")) {
 		return estranged(err)
 	}
 	for _, r := range reasons {
-		if i := slices.IndexFunc(death.Lines, r.words.MatchString); i >= 0 {
-			return ops.Errorf(ops.CodeUnavailable, "%s: %s cannot load it: %w", m.path, Name, &rejection{death, death.Lines[i]}).WithHint("%s", r.hint)
+		i := slices.IndexFunc(death.Lines, r.words.MatchString)
+		if i < 0 {
+			continue
 		}
+		if r.newer {
+			r.hint += instead(a.program, "brings the newest one")
+		}
+		if r.flag {
+			r.hint = a.without() + r.hint
+		}
+		return ops.Errorf(ops.CodeUnavailable, "%s: %s cannot load it: %w", a.model, Name, &rejection{death, death.Lines[i]}).WithHint("%s", r.hint)
 	}
-	e := ops.Errorf(ops.CodeUnavailable, "%s: %w", m.path, err)
 	if strings.HasPrefix(death.Status, "signal 9,") {
 		return e.WithHint("the system does that to a program when memory runs out: give it less to hold, by --context-length or --parallel, or take a smaller model")
 	}
-	return e.WithHint("`rbee engine install` brings another %s, and --engine builtin does without", Name)
+	return e.WithHint("%s%s, and --engine builtin does without", a.without(), instead(a.program, "brings another "+Name))
+}
+
+// without is the begin of a hint about a program that was given flags, or "".
+func (a attempt) without() string {
+	if len(a.flags) == 0 {
+		return ""
+	}
+	return "it was given --flag " + process.Clip(strings.Join(a.flags, " --flag ")) + ": try without; else "
+}
+
+// instead is how there is another program in the place of one: what `rbee engine
+// install` does, or where it is named what to do about that, since what is installed
+// would not be taken.
+func instead(program, does string) string {
+	if named := os.Getenv(PathEnv); named != "" {
+		if found, err := Find(named); err == nil && found == program {
+			return namedHint
+		}
+	}
+	return "`rbee engine install` " + does
 }
 
 // What the program says of an argument that it does not know, and of one whose value

@@ -198,12 +198,7 @@ func why(program string, err error) (ops.Code, error) {
 }
 
 // unusableHint is what to do about a program that is of no use.
-func unusableHint(program string) string {
-	if found, err := Find(os.Getenv(PathEnv)); os.Getenv(PathEnv) != "" && err == nil && found == program {
-		return namedHint
-	}
-	return "`rbee engine install` brings one that can be used"
-}
+func unusableHint(program string) string { return instead(program, "brings one that can be used") }
 
 // said is the last line of what a program wrote, as the end of a sentence.
 func said(out []byte) string {
