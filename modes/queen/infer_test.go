@@ -2,6 +2,8 @@ package queen
 
 import (
 	"context"
+	"encoding/json"
+	"net/http"
 	"net/http/httptest"
 	"slices"
 	"strings"
@@ -52,6 +54,10 @@ func (q *Queen) addServed(t *testing.T, id string, do func(ctx context.Context, 
 	if err != nil {
 		t.Fatal(err)
 	}
+	jobs.Mount(http.MethodPost, "/v1/probe", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		snapshot, _ := q.books.snapshot(id)
+		_ = json.NewEncoder(w).Encode(snapshot)
+	}))
 	s := httptest.NewServer(jobs)
 	h := served{transport.New(transport.Options{Name: "hive " + id, BaseURL: s.URL})}
 	q.hives.add(t.Context(), id, h, func(ctx context.Context) { <-ctx.Done() })

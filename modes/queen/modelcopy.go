@@ -142,8 +142,8 @@ func (q *Queen) lacking(ctx context.Context, hive, model string) (from []string,
 	if model == "" || sink == nil || len(have) == 0 || slices.Contains(have, hive) {
 		return nil, nil
 	}
-	if at := sink.Cursor(); at.JobID != "" && at.JobID == sink.JobID() {
-		return nil, nil // the job was further already
+	if at := sink.Cursor(); at.Target == hive && at.JobID != "" && at.JobID == sink.JobID() {
+		return nil, nil // the job was further there already
 	}
 	snapshot, err := q.probe(ctx, hive, look{}) // what is in the books may be old
 	if err != nil || slices.ContainsFunc(snapshot.Models, func(m ops.Model) bool { return m.ID == model }) {

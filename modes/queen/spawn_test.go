@@ -62,6 +62,39 @@ func TestAHiveThatLacksWhatAWorkerNeedsIsPassedOver(t *testing.T) {
 	}
 }
 
+// TestAHiveThatIsAskedInPlaceOfAnotherGetsTheModel: it has the device that was asked
+// for, and not the model.
+func TestAHiveThatIsAskedInPlaceOfAnotherGetsTheModel(t *testing.T) {
+	var asked []string
+	do := func(_ context.Context, o ops.HiveOp) (any, error) {
+		switch o := o.(type) {
+		case ops.ModelDownload:
+			asked = append(asked, o.Hive()+" gets "+o.Model)
+			return ops.Model{ID: "bee", HiveID: o.Hive()}, nil
+		case ops.WorkerSpawn:
+			if o.WouldFit {
+				return ops.Worker{}, nil
+			}
+			asked = append(asked, o.Hive()+" runs "+o.Model)
+			if o.Hive() == "gpu1" {
+				return nil, &ops.Error{Code: ops.CodeNotFound, Message: "no such device", Field: "device"}
+			}
+		}
+		return ops.Worker{ID: "w", HiveID: o.Hive(), Model: "bee"}, nil
+	}
+	q := serving(t, do)
+	q.addServed(t, "gpu2", do)
+	q.books.hives["gpu2"], q.books.hives[ops.LocalHive] = &entry{}, &entry{}
+	q.books.heard(ops.LocalHive, ops.HiveSnapshot{}, time.Now())
+	q.schedule.DrainHive(ops.LocalHive, true)
+	q.books.heard("gpu1", ops.HiveSnapshot{Models: []ops.Model{{ID: "bee", HiveID: "gpu1", AddedAt: time.Now()}}}, time.Now())
+	q.books.heard("gpu2", ops.HiveSnapshot{}, time.Now())
+	_, err := q.spawn(ops.WithSink(t.Context(), &noted{}), ops.WorkerSpawn{Model: "bee", Device: "cuda:0"})
+	if want := []string{"gpu1 runs bee", "gpu2 gets hive:gpu1/bee", "gpu2 runs bee"}; err != nil || !slices.Equal(asked, want) {
+		t.Errorf("it goes %q, %v", asked, err)
+	}
+}
+
 // TestAWorkerWithoutAModelSaysWhichItTakes, and why, as an answer does.
 func TestAWorkerWithoutAModelSaysWhichItTakes(t *testing.T) {
 	q := serving(t, func(_ context.Context, o ops.HiveOp) (any, error) {
