@@ -62,7 +62,7 @@ bench:
     go test -run '^$' -bench 'First|Idle' -benchtime 20x ./modes
     go test -run '^$' -bench Hop ./transport
 
-# Measure what the chain adds to a job sent to a worker directly.
+# Measure what the chain adds to a job sent to a worker directly, beside two bare proxies in its place.
 bench-chain:
     go test -run '^$' -bench Chain -benchtime 1x ./modes
 

@@ -22,7 +22,8 @@ import (
 // chain is a queen, a hive and a paced worker, and the ways to talk to them.
 type chain struct {
 	queen, direct *transport.Client
-	pid           int // the queen's
+	socket        string // the worker's
+	pid           int    // the queen's
 	program, home string
 }
 
@@ -74,7 +75,7 @@ func newChain(tb testing.TB, pace string, slots int) *chain {
 	}
 	c := &chain{
 		queen:  transport.New(transport.Options{BaseURL: "http://" + record.Address, Token: strings.TrimSpace(string(token))}),
-		direct: transport.New(transport.Unix(sockets[0])), pid: record.PID, program: exe, home: root,
+		direct: transport.New(transport.Unix(sockets[0])), socket: sockets[0], pid: record.PID, program: exe, home: root,
 	}
 	tb.Cleanup(c.queen.Close)
 	tb.Cleanup(c.direct.Close)
@@ -137,7 +138,8 @@ func median(list []time.Duration) time.Duration {
 // BenchmarkChain compares a job through queen, hive and worker with the same job
 // sent to the worker itself, turn and turn about: what it adds to the first
 // token, and the share of the throughput that is left, of an engine that makes
-// 100 tokens a second. Streams that begin 31 ms apart are what a busy queen sees;
+// 100 tokens a second; and with the same job through two bare proxies in place of queen
+// and hive, to tell the machine's part in that. Streams that begin 31 ms apart are what a busy queen sees;
 // those that all begin at one moment wait for a processor above all.
 func BenchmarkChain(b *testing.B) {
 	for _, bench := range []struct {
@@ -151,10 +153,11 @@ func BenchmarkChain(b *testing.B) {
 	} {
 		b.Run(bench.name, func(b *testing.B) {
 			c := newChain(b, "10ms", bench.streams)
-			var first, whole [2][]time.Duration
+			bare := proxied(b, c.socket)
+			var first, whole [3][]time.Duration
 			compare := func(rounds, tokens int) {
 				for range rounds {
-					for i, client := range []*transport.Client{c.direct, c.queen} {
+					for i, client := range []*transport.Client{c.direct, c.queen, bare} {
 						for _, a := range together(b, client, bench.streams, tokens, bench.apart) {
 							first[i] = append(first[i], a.first)
 							if tokens > 5 {
@@ -170,8 +173,9 @@ func BenchmarkChain(b *testing.B) {
 				}
 				compare(10, 100)
 			}
-			added := median(first[1]) - median(first[0])
-			b.ReportMetric(float64(added.Microseconds())/1000, "added-ms")
+			added := func(i int) float64 { return (median(first[i]) - median(first[0])).Seconds() * 1000 }
+			b.ReportMetric(added(1), "added-ms")
+			b.ReportMetric(added(2), "proxies-add-ms")
 			b.ReportMetric(float64(median(whole[0]))/float64(median(whole[1])), "throughput-share")
 			b.ReportMetric(float64(first[1][len(first[1])*9/10]-first[0][len(first[0])*9/10])/1e6, "added-p90-ms")
 			b.ReportMetric(0, "ns/op")

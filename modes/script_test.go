@@ -23,6 +23,9 @@ func TestMain(m *testing.M) {
 	if len(os.Args) > 2 && os.Args[1] == toolbee {
 		os.Exit(serveToolbee(os.Args[2]))
 	}
+	if len(os.Args) == 4 && os.Args[1] == bareProxy {
+		os.Exit(serveBareProxy(os.Args[2], os.Args[3]))
+	}
 	if len(os.Args) > 5 && os.Args[1] == strangeRPC {
 		os.Exit(serveStrangeRPC(os.Args[3], os.Args[5]))
 	}
