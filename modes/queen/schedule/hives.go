@@ -142,6 +142,11 @@ func (s *Scheduler) Lost(id string) {
 		return
 	}
 	h.up, h.lost = false, time.Now()
+	for l := range s.waiting {
+		for _, w := range l.queue {
+			w.pardon(h)
+		}
+	}
 	s.unclaim(h.claim)
 	for _, w := range h.workers {
 		s.miss(h, []ops.Worker{w.info})

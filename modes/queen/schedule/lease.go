@@ -116,6 +116,11 @@ func (s *Scheduler) enter(r *Request, woken bool) (*Lease, *waiter, error) {
 		s.past.fail(r, err)
 		return nil, nil, err
 	}
+	for k := range r.Without {
+		if h := s.hives[k.Hive]; h != nil && !h.up {
+			r.pardon(h)
+		}
+	}
 	l, err := s.find(r)
 	if err == nil && len(l.queue) == 0 && !s.held {
 		if w := s.free(l, r); w != nil {

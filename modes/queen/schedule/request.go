@@ -61,6 +61,15 @@ func (r *Request) Exclude(k Key, err error) {
 	r.Without[k], r.lacked[k] = true, ops.CodeOf(err) == ops.CodeUnsupported
 }
 
+// pardon has r take the workers of a hive again: that is down, and not they, has failed it.
+func (r *Request) pardon(h *hive) {
+	for k := range r.Without {
+		if k.Hive == h.id {
+			delete(r.Without, k)
+		}
+	}
+}
+
 // narrow reports whether not every worker of the model will do.
 func (r *Request) narrow() bool {
 	return r.Hive != "" || asks(r.Engine) || asks(r.Device) || len(r.Without) > 0

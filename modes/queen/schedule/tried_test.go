@@ -64,6 +64,32 @@ func TestARequestForAHiveWhoseOnlyWorkerFailedItDoesNotWaitForThat(t *testing.T)
 	}
 }
 
+// TestAWorkerIsNotTakenToHaveFailedWhatItsHiveHas, which was away: none is started beside it.
+func TestAWorkerIsNotTakenToHaveFailedWhatItsHiveHas(t *testing.T) {
+	for name, first := range map[string]bool{"the hive is lost first": true, "the request waits already": false} {
+		synctest.Test(t, func(t *testing.T) {
+			d := newDepot(t, Options{})
+			defer d.Close()
+			d.add("a", 8<<30, ops.Model{ID: "bee", Size: 5 << 30})
+			d.run("a", "w", "bee", 1)
+			busy := d.get(Request{Model: "bee"}) // there is no room for another
+			if first {
+				d.Lost("a")
+			}
+			a := d.ask(Request{Model: "bee", Again: true, Without: map[Key]bool{onA: true}})
+			if a.has() || a.err != nil {
+				t.Fatalf("%s: it got %+v, %v", name, a.lease, a.err)
+			}
+			d.Lost("a")
+			d.tell("a")
+			if !a.has() || a.lease.Key() != onA || len(d.started()) > 0 {
+				t.Errorf("%s: it got %+v, %v", name, a.lease, a.err)
+			}
+			busy.Release()
+		})
+	}
+}
+
 func TestRoomIsWaitedForWhereTheWorkerThatFailedARequestDoesOthers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDepot(t, Options{})
