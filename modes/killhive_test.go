@@ -185,3 +185,34 @@ func TestWhoWaitsIsNotLostWhenTheOnlyHiveIsKilled(t *testing.T) {
 		}
 	}
 }
+
+// TestARequestThatComesWhileTheOnlyHiveThatCanIsAwayWaitsForIt: the hive is killed, the
+// others are drained, and requests come until it is back.
+func TestARequestThatComesWhileTheOnlyHiveThatCanIsAwayWaitsForIt(t *testing.T) {
+	t.Parallel() // it waits
+	f := newFar(t, sshtest.Options{})
+	f.install()
+	f.rbee("hive", "drain", "localhost")
+	f.rbee("infer", "-m", "slow", "-n", "1", "hi")
+	worker := f.workers()[0]
+	defer http.DefaultClient.CloseIdleConnections()
+	ways := []func(*request){f.byJob(), f.byAPI()}
+	f.kill(f.hive("gpu1").PID)
+	var list []*request
+	var all sync.WaitGroup
+	for i := range 10 {
+		r := &request{length: 3, began: make(chan struct{}), ended: make(chan struct{})}
+		list = append(list, r)
+		all.Go(func() { ways[i%2](r) })
+		time.Sleep(50 * time.Millisecond)
+	}
+	all.Wait()
+	for i, r := range list {
+		if !r.done {
+			t.Errorf("request %d is lost after %d tokens: %q", i, r.tokens, r.err)
+		}
+	}
+	if now := f.workers(); len(now) != 1 || now[0].PID != worker.PID {
+		t.Errorf("the worker was not kept: %+v, was %+v", now, worker)
+	}
+}

@@ -158,11 +158,15 @@ func (s *Scheduler) unusable(model string) error {
 		WithHint("`rbee model list` shows the models; what runs already goes on")
 }
 
-// outlasts reports whether w goes on waiting though the place's hive is down: it
-// was up when w came, or a worker there had w before, and it may be back in a
-// moment, as one is whose process died.
+// outlasts reports whether w waits though the place's hive is down, since it may be back
+// in a moment, as one is whose process died. Where the hive was up when w came, or a
+// worker there had w before, it waits for longer.
 func (w *waiter) outlasts(p *Place) bool {
-	return p.Barred == Down && !p.hive.hangs && (w.Again || !p.hive.lost.Before(w.came)) && time.Since(p.hive.lost) < backWithin
+	within := missedFor
+	if w.Again || !p.hive.lost.Before(w.came) {
+		within = backWithin
+	}
+	return p.Barred == Down && !p.hive.hangs && time.Since(p.hive.lost) < within
 }
 
 // lost is why the place is out of the question, and what would change that, or "".

@@ -23,6 +23,9 @@ const (
 	// backWithin is how long a hive may be away that has a divided model, or that
 	// somebody waits for.
 	backWithin = time.Minute
+	// missedFor is how long a hive may have been away for which a request waits that
+	// comes then, as a job does that names it.
+	missedFor = 15 * time.Second
 )
 
 // absent is a worker of a divided model whose hive does not answer.

@@ -327,6 +327,46 @@ func TestRoomThatTheHiveItselfHasNotIsWaitedFor(t *testing.T) {
 	})
 }
 
+func TestWhoComesWhileAHiveIsAwayForAMomentWaitsForIt(t *testing.T) {
+	for name, tt := range map[string]struct {
+		away   time.Duration // when it comes
+		set    func(*depot)
+		waited time.Duration // until it is refused; 0 is that the hive is back before
+	}{
+		"one that is back in a moment":      {away: time.Second},
+		"not one that stays away":           {away: time.Second, waited: missedFor - time.Second},
+		"not one that has been away":        {away: missedFor},
+		"not one that somebody has stopped": {set: func(d *depot) { d.Stays("a") }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				d := newDepot(t, Options{})
+				defer d.Close()
+				d.add("a", 8<<30, bee)
+				d.run("a", "w", "bee", 1)
+				d.Lost("a")
+				if tt.set != nil {
+					tt.set(d)
+				}
+				time.Sleep(tt.away)
+				came := time.Now()
+				a := d.ask(Request{Model: "bee"})
+				if name == "one that is back in a moment" {
+					d.tell("a")
+					if <-a.done; a.err != nil || a.lease.Worker.ID != "w" || len(d.started()) != 0 {
+						t.Errorf("it got %+v, %v", a.lease, a.err)
+					}
+					return
+				}
+				<-a.done
+				if waited := time.Since(came); a.err == nil || !strings.Contains(a.err.Error(), "a: the hive does not answer") || waited < tt.waited || waited > tt.waited+tellEvery {
+					t.Errorf("after %v it got %+v, %v", waited, a.lease, a.err)
+				}
+			})
+		})
+	}
+}
+
 func TestWhoWaitedOutlastsAHiveThatIsAwayForAMoment(t *testing.T) {
 	for name, tt := range map[string]struct {
 		away time.Duration
