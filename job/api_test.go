@@ -125,7 +125,7 @@ func TestErrorsSayWhatToDo(t *testing.T) {
 			Hint: "send \"Authorization: Bearer TOKEN\" (rbee: --token or RBEE_TOKEN); `rbee queen token` prints it on the queen's machine",
 		}},
 		{"unknown route", "GET", "/v1/job", good, ops.Error{Code: ops.CodeNotFound, Message: "there is no such route"}},
-		{"wrong method", "PUT", "/v1/jobs", good, ops.Error{Code: ops.CodeInvalid, Message: "the route does not take this method"}},
+		{"wrong method", "PUT", "/v1/jobs", good, ops.Error{Code: ops.CodeInvalid, Message: "the route does not take this method", Hint: "ask by GET or POST"}},
 		{"unknown job", "DELETE", "/v1/jobs/none", good, ops.Error{
 			Code: ops.CodeNotFound, Message: `there is no job "none"`,
 			Hint: "`rbee job list` shows the jobs there are; finished ones are forgotten after 1h",

@@ -141,7 +141,7 @@ func (s *Server[O]) fail(w *echo.Response, r *http.Request, err error) {
 	if w.Committed {
 		return // a stream: it ends
 	}
-	refusal := classify(err)
+	refusal := classify(err, w.Header())
 	if refusal.Failure.Code == ops.CodeInternal {
 		s.Log.Error().Err(err).Msg("a request failed")
 	}
@@ -156,7 +156,8 @@ func (s *Server[O]) fail(w *echo.Response, r *http.Request, err error) {
 	}
 }
 
-func classify(err error) Refusal {
+// classify is err as it is told; of a route that was found, header says what it takes.
+func classify(err error, header http.Header) Refusal {
 	if r, ok := errors.AsType[Refusal](err); ok {
 		return r
 	}
@@ -168,7 +169,11 @@ func classify(err error) Refusal {
 		case http.StatusNotFound:
 			return Refusal{Status: e.Code, Failure: ops.Errorf(ops.CodeNotFound, "there is no such route")}
 		case http.StatusMethodNotAllowed:
-			return Refusal{Status: e.Code, Failure: ops.Errorf(ops.CodeInvalid, "the route does not take this method")}
+			e := ops.Errorf(ops.CodeInvalid, "the route does not take this method")
+			if taken := strings.TrimPrefix(header.Get(echo.HeaderAllow), "OPTIONS, "); taken != "" {
+				e = e.WithHint("ask by %s", strings.ReplaceAll(taken, ", ", " or "))
+			}
+			return Refusal{Status: http.StatusMethodNotAllowed, Failure: e}
 		}
 		return Refusal{Status: e.Code, Failure: ops.Errorf(ops.CodeInvalid, "%v", e.Message)}
 	}

@@ -66,6 +66,7 @@ func (o *office) reopen() {
 	a.Inference("POST /v1/chat/completions")
 	a.Inference("GET /v1/models")
 	a.Inference("GET /v1/models/*")
+	a.Inference("GET /api/*")
 	o.Access = a
 }
 

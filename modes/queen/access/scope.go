@@ -78,7 +78,7 @@ func (a *Access) IsInference(path string) bool {
 	defer a.mu.RUnlock()
 	for route := range a.routes {
 		_, pattern, _ := strings.Cut(route, " ")
-		if beginning, all := strings.CutSuffix(pattern, "*"); pattern == path || all && strings.HasPrefix(path, beginning) {
+		if beginning, all := strings.CutSuffix(pattern, "*"); pattern == path || all && strings.HasPrefix(path+"/", beginning) {
 			return true
 		}
 	}

@@ -100,6 +100,7 @@ func TestPathsOfInferenceAreKnownWithTheirPatterns(t *testing.T) {
 	for path, want := range map[string]bool{
 		"/v1/chat/completions": true, "/v1/models": true, "/v1/models/a/b": true, "/v1/jobs": false, "/v1/modelsx": true, "/": false, "/v1/chat": true, // so asks who takes us for OpenAI
 		"/v1/jobs/x": false, "/v1/state/stream": false, "/v1/logins": false, "/health": false,
+		"/api": true, "/api/chat": true, "/apis": false,
 	} {
 		if got := o.IsInference(httptest.NewRequest("GET", path, nil).URL.Path); got != want {
 			t.Errorf("%s is for inference: %t", path, got)

@@ -137,3 +137,22 @@ func TestARouteThatThereIsNotIsRefusedInOpenAIsShape(t *testing.T) {
 		t.Errorf("%d %s", w.Code, w.Body)
 	}
 }
+
+// TestARouteThatThereIsNotIsRefusedInOllamasShape, with the method that the one there is
+// takes: one pattern stands for all of its routes.
+func TestARouteThatThereIsNotIsRefusedInOllamasShape(t *testing.T) {
+	for _, tt := range []struct {
+		method, path string
+		status       int
+		want         string
+	}{
+		{http.MethodPut, "/api/chat", http.StatusMethodNotAllowed, `{"error":"rbee has no PUT /api/chat (ask by POST)"}`},
+		{http.MethodGet, "/api", http.StatusNotFound, `{"error":"rbee has no GET /api (there are chat, generate, embed, embeddings, tags, show, ps and version)"}`},
+	} {
+		w := httptest.NewRecorder()
+		Refuse(w, httptest.NewRequest(tt.method, tt.path, nil), tt.status, ops.Errorf(ops.CodeInvalid, "it is not there"))
+		if w.Code != tt.status || w.Body.String() != tt.want {
+			t.Errorf("%s %s: %d %s", tt.method, tt.path, w.Code, w.Body)
+		}
+	}
+}

@@ -94,22 +94,23 @@ func (g *Gateway) serveOllama(w http.ResponseWriter, r *http.Request) {
 	case "POST /api/chat", "POST /api/generate":
 		g.serveTalk(w, r)
 	default:
-		refuseOllama(w, r)
+		status, e := noneOfOllama(r)
+		Refuse(w, r, status, e)
 	}
 }
 
-// refuseOllama answers a request that there is not.
-func refuseOllama(w http.ResponseWriter, r *http.Request) {
-	e := ops.Errorf(ops.CodeNotFound, "rbee has no %s %s", r.Method, r.URL.Path)
+// noneOfOllama is the refusal of a request that there is not, and its status.
+func noneOfOllama(r *http.Request) (status int, e *ops.Error) {
+	e = ops.Errorf(ops.CodeNotFound, "rbee has no %s %s", r.Method, r.URL.Path)
 	switch strings.TrimPrefix(r.URL.Path, "/api/") {
 	case "tags", "ps", "version":
-		Refuse(w, r, http.StatusMethodNotAllowed, e.WithHint("ask by GET"))
+		return http.StatusMethodNotAllowed, e.WithHint("ask by GET")
 	case "show", "embed", "embeddings", "chat", "generate":
-		Refuse(w, r, http.StatusMethodNotAllowed, e.WithHint("ask by POST"))
+		return http.StatusMethodNotAllowed, e.WithHint("ask by POST")
 	case "pull", "push", "create", "copy", "delete":
-		refuse(w, &ollama{}, e.WithHint("models are brought and removed by `rbee model download` and `rbee model delete`"))
+		return http.StatusNotFound, e.WithHint("models are brought and removed by `rbee model download` and `rbee model delete`")
 	default:
-		refuse(w, &ollama{}, e.WithHint("there are chat, generate, embed, embeddings, tags, show, ps and version"))
+		return http.StatusNotFound, e.WithHint("there are chat, generate, embed, embeddings, tags, show, ps and version")
 	}
 }
 

@@ -10,14 +10,18 @@ import (
 // Refuse answers a request that was not let in, in the words of the API that it
 // is for, with a status that says more than the error's code.
 func Refuse(w http.ResponseWriter, r *http.Request, status int, e *ops.Error) {
-	if status == http.StatusNotFound && e.Hint == "" && strings.HasPrefix(r.URL.Path+"/", "/v1/") {
+	ollamas := strings.HasPrefix(r.URL.Path+"/", "/api/")
+	switch {
+	case ollamas && (status == http.StatusMethodNotAllowed || status == http.StatusNotFound && e.Hint == ""):
+		status, e = noneOfOllama(r) // one pattern stands for all of its routes
+	case status == http.StatusNotFound && e.Hint == "" && strings.HasPrefix(r.URL.Path+"/", "/v1/"):
 		e = ops.Errorf(e.Code, "rbee has no %s", r.URL.Path).WithHint(routesHint)
 	}
 	_, f := failureOf(e)
 	f.Error.status = status
 	var text []byte
 	switch {
-	case strings.HasPrefix(r.URL.Path, "/api/"):
+	case ollamas:
 		text = (&ollama{}).failure(f.Error, false)
 	case strings.HasPrefix(r.URL.Path, "/v1/messages") || fromAnthropic(r):
 		text = (&anthropic{}).failure(f.Error, false)
