@@ -129,7 +129,7 @@ func TestAModelThatLlamaCppRejectsSaysWhyAndWhatToDo(t *testing.T) {
 		t.Fatal(err)
 	}
 	fails(t, h.Client, ops.WorkerSpawn{Model: "odd", Engine: "llamacpp"}, ops.CodeUnavailable,
-		path+": llama-server cannot load it: unknown model architecture: 'warp9'", "`rbee engine install` brings the newest one", "its log was")
+		path+": llama-server cannot load it: unknown model architecture: 'warp9'", "this llama.cpp does not know such models: "+llamacpp.PathEnv+" names it", "its log was")
 }
 
 // TestALlamaServerThatIsNamedInVainIsTold: for one that asks for it that is an error,
