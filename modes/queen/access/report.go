@@ -3,6 +3,7 @@ package access
 import (
 	"context"
 	"fmt"
+	"math"
 	"slices"
 	"time"
 
@@ -109,6 +110,6 @@ func (a *Access) used(ctx context.Context, column string) (list []string, err er
 func total(sum, r ops.UsageRow) ops.UsageRow {
 	return ops.UsageRow{
 		Requests: sum.Requests + r.Requests, Errors: sum.Errors + r.Errors, TokensIn: sum.TokensIn + r.TokensIn, TokensOut: sum.TokensOut + r.TokensOut,
-		Estimated: sum.Estimated + r.Estimated, Seconds: sum.Seconds + r.Seconds,
+		Estimated: sum.Estimated + r.Estimated, Seconds: math.Round((sum.Seconds+r.Seconds)*1000) / 1000,
 	}
 }

@@ -48,6 +48,16 @@ func TestUsageIsSummedUpByKeyAndModel(t *testing.T) {
 	}
 }
 
+func TestSecondsAreAddedUpToWholeMilliseconds(t *testing.T) {
+	var sum ops.UsageRow
+	for range 10 {
+		sum = total(sum, ops.UsageRow{Seconds: 0.1}) // which no binary fraction is
+	}
+	if sum.Seconds != 1 {
+		t.Errorf("they are %v", sum.Seconds)
+	}
+}
+
 func TestUsageOfOneKeyOrModelIsTold(t *testing.T) {
 	o := newOffice(t)
 	k, _ := o.key(ops.KeyCreate{Label: "web"})
