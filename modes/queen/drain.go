@@ -47,12 +47,7 @@ func (q *Queen) drain(ctx context.Context, id string, drained bool) (ops.DrainSt
 	} else {
 		q.schedule.DrainHive(id, drained)
 	}
-	state := ops.DrainState{HiveID: id, Drained: drained}
-	for _, w := range q.books.workers() {
-		if id == "" || w.HiveID == id {
-			state.Running += w.Running
-		}
-	}
+	state := ops.DrainState{HiveID: id, Drained: drained, Running: q.schedule.RunningOn(id)}
 	if id != "" {
 		state.Waiting = q.schedule.WaitingOn(id)
 		return state, nil

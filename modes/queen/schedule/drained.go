@@ -60,6 +60,22 @@ func (s *Scheduler) WaitingOn(id string) int {
 	return n
 }
 
+// RunningOn is how many requests the workers of a hive do, with "" those of all that are
+// up. Of its own it knows when one is over, which hives tell a moment later.
+func (s *Scheduler) RunningOn(id string) (n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, h := range s.order {
+		if !h.up || id != "" && h.id != id {
+			continue
+		}
+		for _, w := range h.workers {
+			n += w.taken()
+		}
+	}
+	return n
+}
+
 // does reports whether some worker of the hive does w's request, or will.
 func (h *hive) does(l *line, w *waiter) bool {
 	for _, x := range h.workers {

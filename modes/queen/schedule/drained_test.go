@@ -169,3 +169,34 @@ func TestWhoWaitsForRoomThatADrainedHiveNeverHasIsRefused(t *testing.T) {
 		}
 	})
 }
+
+// TestWhatRunsIsCountedAsItIsNow: what a hive tells of it is a moment old.
+func TestWhatRunsIsCountedAsItIsNow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := one(t, Options{})
+		d.add("gpu2", 8<<30, bee)
+		says := func(n int) {
+			d.change("gpu1", func(h *ops.HiveSnapshot) { h.Workers[0].Running = n })
+		}
+		runs := func(what string, want int) {
+			t.Helper()
+			if all, there, elsewhere := d.RunningOn(""), d.RunningOn("gpu1"), d.RunningOn("gpu2"); all != want || there != want || elsewhere != 0 {
+				t.Errorf("%s: %d, of which %d on gpu1 and %d on gpu2", what, all, there, elsewhere)
+			}
+		}
+		lease := d.get(Request{Model: "bee"})
+		runs("before the hive tells", 1)
+		time.Sleep(time.Second)
+		says(1)
+		runs("once it has", 1)
+		lease.Release()
+		runs("when it is over", 0)
+		says(1)
+		runs("when the hive still tells of it", 0)
+		time.Sleep(time.Second)
+		says(1)
+		runs("which somebody else has asked for", 1)
+		d.Lost("gpu1")
+		runs("on a hive that is gone", 0)
+	})
+}
