@@ -72,6 +72,9 @@ func TestAFlagThatTheProgramDoesNotTakeIsNamed(t *testing.T) {
 		"mlock":              "the llama-server at " + real + " knows no --mlock",
 		"cache-type-k=bogus": "the llama-server at " + real + " takes no such --cache-type-k: Unsupported cache type: bogus",
 		"flash-attn=maybe":   "the llama-server at " + real + " takes no such --flash-attn: unknown value for --flash-attn: 'maybe'",
+		"temp=abc":           "the llama-server at " + real + ` takes no such --temp: "abc" is no number, or too large`,
+		"top-k=99999999999":  "the llama-server at " + real + ` takes no such --top-k: "99999999999" is no number, or too large`,
+		"numa=x":             "the llama-server at " + real + ` takes no such --numa: invalid value "x"`,
 	} {
 		_, err := Open(t.Context(), inference.Spec{ModelPath: tinybee(t), Device: "cpu", Threads: 1, Flags: []string{flag}}, Options{Path: real})
 		if ops.CodeOf(err) != ops.CodeUnsupported || err.Error() != says || !strings.Contains(ops.AsError(err).Hint, "`rbee engine flags`") {

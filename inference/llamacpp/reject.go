@@ -3,6 +3,7 @@ package llamacpp
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"regexp"
 	"slices"
@@ -62,7 +63,7 @@ func (a attempt) explain(ctx context.Context, err error) error {
 	if death.Why != "" {
 		return e.WithHint("a slow machine gets longer by RBEE_ENGINE_SILENCE; else %s", instead(a.program, "brings another "+Name))
 	}
-	if e := unheard(death.Lines, a.program); e != nil {
+	if e := a.unheard(death.Lines); e != nil {
 		return e
 	}
 	if strangers.MatchString(strings.Join(death.Lines, "\n")) {
@@ -112,22 +113,42 @@ func instead(program, does string) string {
 var (
 	unknownFlag = regexp.MustCompile(`^error: invalid argument: (\S+)$`)
 	wrongValue  = regexp.MustCompile(`^error while handling argument "(\S+)": (?:error: )?(.*)$`)
+	noNumber    = regexp.MustCompile(`^sto(i|l|ll|ul|ull|f|d|ld)$`) // the function that read it (std::stoi)
 )
 
 // unheard is the error of a program that ended for an argument's sake, or nil.
-func unheard(lines []string, program string) error {
+func (a attempt) unheard(lines []string) error {
 	for _, line := range lines {
 		if m := unknownFlag.FindStringSubmatch(line); m != nil {
-			return ops.Errorf(ops.CodeUnsupported, "the %s at %s knows no %s", Name, program, m[1]).WithHint("`rbee engine flags` lists those that one knows")
+			return ops.Errorf(ops.CodeUnsupported, "the %s at %s knows no %s", Name, a.program, m[1]).WithHint("`rbee engine flags` lists those that one knows")
 		}
 		if m := wrongValue.FindStringSubmatch(line); m != nil && m[1] == "--device" {
-			return ops.Errorf(ops.CodeUnavailable, "the %s at %s finds no such device: %s", Name, program, m[2]).
+			return ops.Errorf(ops.CodeUnavailable, "the %s at %s finds no such device: %s", Name, a.program, m[2]).
 				WithHint("`rbee hive get` lists the devices of a hive; `rbee engine install --accelerator` brings a build for them, where this is not")
 		} else if m != nil {
-			return ops.Errorf(ops.CodeUnsupported, "the %s at %s takes no such %s: %s", Name, program, m[1], m[2]).WithHint("`rbee engine flags` says what it takes")
+			return ops.Errorf(ops.CodeUnsupported, "the %s at %s takes no such %s: %s", Name, a.program, m[1], a.wrong(m[1], m[2])).WithHint("`rbee engine flags` says what it takes")
 		}
 	}
 	return nil
+}
+
+// wrong is what is wrong with the value of an argument: what the program says of it,
+// with the value where that has not got it.
+func (a attempt) wrong(name, says string) string {
+	value := ""
+	args, _ := flags(a.flags) // they were taken
+	for i, arg := range args[:max(0, len(args)-1)] {
+		if arg == name {
+			value = args[i+1]
+		}
+	}
+	switch {
+	case value == "" || strings.Contains(says, value):
+		return says
+	case noNumber.MatchString(says):
+		return fmt.Sprintf("%q is no number, or too large", process.Clip(value))
+	}
+	return fmt.Sprintf("%s %q", says, process.Clip(value))
 }
 
 // rejection is a death that a single line tells all of: the others only tell what
