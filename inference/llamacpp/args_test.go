@@ -188,7 +188,7 @@ func TestAModelSaysHowItWantsToBeRun(t *testing.T) {
 	path := filepath.Join(folder, "x.gguf")
 	write(t, path, gguftest.Model{Type: gguf.F32, Context: 256}.Bytes())
 	m, err := inspect(path)
-	if err != nil || m != (model{path: path, context: 256, blocks: 2}) {
+	if err != nil || m != (model{path: path, architecture: "llama", context: 256, blocks: 2}) {
 		t.Errorf("got %+v, %v", m, err)
 	}
 	write(t, path, []byte("no model"))

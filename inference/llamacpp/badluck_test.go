@@ -66,6 +66,25 @@ func TestAProjectorThatTheProgramRejectsIsNamedAndCanBeLeftOut(t *testing.T) {
 	}
 }
 
+func TestAContextThatTheProgramCannotCountIsToldOfAndCanBeOverridden(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "long.gguf")
+	write(t, path, gguftest.Changed(testdata.Tinybee(), map[string]any{"llama.context_length": uint32(1 << 31)}))
+	s := inference.Spec{ModelPath: path, Device: "cpu", Threads: 1, Parallel: 1}
+	_, err := Open(t.Context(), s, Options{Path: llamacpptest.Program(t)})
+	flag := "override-kv=llama.context_length=int:4096"
+	if ops.CodeOf(err) != ops.CodeUnsupported || !strings.Contains(err.Error(), "long.gguf: the file tells of a longer context") || !strings.Contains(ops.AsError(err).Hint, "`--flag "+flag+"`") {
+		t.Errorf("got %v (hint %q)", err, ops.AsError(err).Hint)
+	}
+	s.Flags = []string{flag}
+	e, err := Open(t.Context(), s, Options{Path: llamacpptest.Program(t)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := e.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestAFlagThatTheProgramDoesNotTakeIsNamed(t *testing.T) {
 	real := llamacpptest.Program(t)
 	for flag, says := range map[string]string{

@@ -78,7 +78,7 @@ func Open(ctx context.Context, s inference.Spec, o Options) (_ *Engine, err erro
 	}
 	e.Server, err = process.Start(ctx, running)
 	if err == nil {
-		err = e.learn(ctx)
+		err = e.learn(ctx, m)
 	}
 	if err != nil {
 		return nil, errors.Join(attempt{program, m.path, s.Flags}.explain(ctx, err), e.Close())
@@ -98,8 +98,8 @@ func within(s inference.Spec, d time.Duration) time.Duration {
 // mostTold bounds what the program tells of its properties: the chat template is one.
 const mostTold = 8 << 20
 
-// learn asks the program how it has divided its memory.
-func (e *Engine) learn(ctx context.Context) error {
+// learn asks the program how it has divided its memory for a model.
+func (e *Engine) learn(ctx context.Context, m model) error {
 	answer, err := e.Get(ctx, "/props")
 	if err != nil {
 		return fmt.Errorf("ask %s for its properties: %w", Name, err)
@@ -118,6 +118,10 @@ func (e *Engine) learn(ctx context.Context) error {
 		return fmt.Errorf("read the properties of %s: %w", Name, err)
 	}
 	e.slots, e.context = props.TotalSlots, props.Settings.Context
+	if e.context < 0 { // it counts in 32 bits
+		return ops.Errorf(ops.CodeUnsupported, "%s: the file tells of a longer context than %s can count", m.path, Name).
+			WithHint("`--flag override-kv=%s.context_length=int:%d` runs it as one that was made for so many tokens", m.architecture, inference.DefaultContextLength)
+	}
 	if e.slots < 1 || e.context < 1 {
 		return ops.Errorf(ops.CodeUnsupported, "%s tells of %d slots and %d tokens", Name, e.slots, e.context)
 	}

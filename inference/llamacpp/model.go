@@ -19,11 +19,12 @@ const (
 
 // model is what a model's file and folder say of how to run it.
 type model struct {
-	path      string
-	context   int    // tokens that it was made for; 0 is not known
-	blocks    int    // layers that repeat; 0 is not known
-	pooling   uint64 // how it makes one vector of a text's; poolNone for one that writes
-	projector string // the file that turns images into vectors, or ""
+	path         string
+	architecture string // "" is not known
+	context      int    // tokens that it was made for; 0 is not known
+	blocks       int    // layers that repeat; 0 is not known
+	pooling      uint64 // how it makes one vector of a text's; poolNone for one that writes
+	projector    string // the file that turns images into vectors, or ""
 }
 
 // inspect looks at a model. What this build cannot read of it is left open: it
@@ -46,6 +47,7 @@ func inspect(path string) (model, error) {
 		return m, nil //nolint:nilerr // llama-server's words are the ones to hear
 	}
 	defer f.Close()
+	m.architecture = f.Architecture()
 	if n, ok := f.Uint(f.Architecture() + ".context_length"); ok && n <= 1<<26 {
 		m.context = int(n)
 	}

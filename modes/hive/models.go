@@ -267,7 +267,7 @@ func (m *models) describe(id, path string, info fs.FileInfo) (_ ops.Model, _ fit
 			refused = err.Error()
 		}
 		if n, ok := f.Uint(model.Architecture + ".context_length"); ok {
-			model.Context = int(min(n, 1<<30)) //nolint:gosec // bounded
+			model.Context = int(min(n, 1<<53)) //nolint:gosec // bounded: what JSON has exactly
 		}
 	} else {
 		model.Error, model.Hint = err.Error(), m.mend(id, err)
