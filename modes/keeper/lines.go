@@ -44,8 +44,8 @@ type screen struct {
 // "Bracketed Paste Mode").
 var pasteBegins, pasteEnds = []byte("\x1b[200~"), []byte("\x1b[201~")
 
-// Read reads keys, to the end of a line at most. A byte that no
-// character is of comes as a question mark: the editor would wait for more keys there.
+// Read reads keys, to the end of a line at most. A byte that no character is of comes
+// as a question mark: the editor would wait for more keys there.
 func (s *screen) Read(p []byte) (int, error) {
 	for n := 1; ; n++ {
 		begun, err := s.keys.Peek(n)
