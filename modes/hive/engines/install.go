@@ -133,6 +133,9 @@ func (s *Store) bring(ctx context.Context, f *fetch.Fetcher, o offer, a asset, s
 			want = strings.ToLower(sum)
 		}
 		got, err := s.download(ctx, f, o, name, want)
+		if i == 0 && sum != "" && errors.Is(err, fetch.ErrSum) {
+			err = ops.AsError(err).WithHint("is the sum right that was given with --sha256? If it is, install it again; if this happens again, the server or a proxy on the way changes the file")
+		}
 		if err != nil {
 			return err
 		}

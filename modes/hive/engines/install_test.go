@@ -223,7 +223,7 @@ func TestWhatCannotBeInstalledLeavesNothing(t *testing.T) {
 			f["/download/b6000/"+name1] = tarball(t, llama(6001))
 			return f
 		}(), Wanted{Version: "b6000"}, ops.CodeUnavailable, "is not what it should be", ""},
-		{"a sum of the person's that differs", release(map[string][]byte{}, "b6000", map[string][]byte{name1: good}), Wanted{Version: "b6000", SHA256: strings.Repeat("0", 64)}, ops.CodeUnavailable, "is not what it should be", ""},
+		{"a sum of the person's that differs", release(map[string][]byte{}, "b6000", map[string][]byte{name1: good}), Wanted{Version: "b6000", SHA256: strings.Repeat("0", 64)}, ops.CodeUnavailable, "is not what it should be", "with --sha256?"},
 		{"no archive", release(map[string][]byte{}, "b6000", map[string][]byte{name1: []byte("no archive")}), Wanted{Version: "b6000"}, ops.CodeUnavailable, "is no release archive", ""},
 		{"a hostile one", release(map[string][]byte{}, "b6000", map[string][]byte{name1: tarball(t, []thing{{name: "../../evil", text: "x"}})}), Wanted{Version: "b6000"}, ops.CodeUnavailable, name1 + " is no archive of llama.cpp's that can be used: it holds", "another VERSION"},
 		{"one without the program", release(map[string][]byte{}, "b6000", map[string][]byte{name1: tarball(t, []thing{{name: "README", text: "x"}})}), Wanted{Version: "b6000"}, ops.CodeUnavailable, name1 + " is no archive of llama.cpp's that can be used: there is no llama-server in it", "another VERSION"},
