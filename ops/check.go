@@ -82,7 +82,7 @@ func checkDevice(value string) error {
 	if value == "" || device.MatchString(value) {
 		return nil
 	}
-	return Invalid("device", "must be auto, cpu or a kind and a number as cuda:0, or several with commas between, got %q", clip(value))
+	return Invalid("device", "must be auto or cpu, or a kind and a number as cuda:0, of which there may be several with commas between, got %q", clip(value))
 }
 
 // checkFlags bounds an engine's settings; what they mean is the engine's.
