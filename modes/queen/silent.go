@@ -40,9 +40,20 @@ func (q *Queen) hiveNow(id string) (ops.Hive, bool) {
 	h, ok := q.books.get(id)
 	if ok && h.State != ops.HiveUp {
 		h.Workers = running(q.workersOf(id))
-		if h.Error == "" && id == ops.LocalHive {
-			h.Error = "not started yet: it starts when something needs it"
+		if h.Error == "" {
+			h.Error = q.notYet(id)
 		}
 	}
 	return h, ok
+}
+
+// notYet is why a hive is down of which nothing was heard since the queen's start.
+func (q *Queen) notYet(id string) string {
+	switch {
+	case id == ops.LocalHive:
+		return "not started yet: it starts when something needs it"
+	case q.isStopped(id):
+		return "stopped by `rbee hive stop`"
+	}
+	return "the queen is connecting to it"
 }

@@ -24,6 +24,9 @@ func TestWorkersOfAHiveThatDoesNotAnswerAreAsItSaidLast(t *testing.T) {
 	if h, _ := q.hiveNow(ops.LocalHive); !strings.Contains(h.Error, "not started yet") {
 		t.Errorf("a hive that nothing has needed: %+v", h)
 	}
+	if h, _ := q.hiveNow("gpu1"); h.State != ops.HiveDown || h.Error != "the queen is connecting to it" {
+		t.Errorf("a hive that is not reached yet: %+v", h)
+	}
 	said := ops.HiveSnapshot{Workers: []ops.Worker{{ID: "w1", State: ops.WorkerBusy, Running: 3}, {ID: "w2", State: ops.WorkerFailed}}}
 	for _, id := range []string{"gpu1", ops.LocalHive} {
 		q.books.heard(id, said, time.Now())
