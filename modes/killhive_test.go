@@ -187,7 +187,8 @@ func TestWhoWaitsIsNotLostWhenTheOnlyHiveIsKilled(t *testing.T) {
 }
 
 // TestARequestThatComesWhileTheOnlyHiveThatCanIsAwayWaitsForIt: the hive is killed, the
-// others are drained, and requests come until it is back.
+// others are drained, and requests come until it is back. So where another queen has to
+// connect to it first.
 func TestARequestThatComesWhileTheOnlyHiveThatCanIsAwayWaitsForIt(t *testing.T) {
 	t.Parallel() // it waits
 	f := newFar(t, sshtest.Options{})
@@ -215,4 +216,6 @@ func TestARequestThatComesWhileTheOnlyHiveThatCanIsAwayWaitsForIt(t *testing.T) 
 	if now := f.workers(); len(now) != 1 || now[0].PID != worker.PID {
 		t.Errorf("the worker was not kept: %+v, was %+v", now, worker)
 	}
+	f.rbee("queen", "restart")
+	f.rbee("infer", "-m", "slow", "-n", "1", "hi")
 }

@@ -159,14 +159,18 @@ func (s *Scheduler) unusable(model string) error {
 }
 
 // outlasts reports whether w waits though the place's hive is down, since it may be back
-// in a moment, as one is whose process died. Where the hive was up when w came, or a
-// worker there had w before, it waits for longer.
+// in a moment, as one is whose process died, or has yet to be reached by a queen who has
+// just started. Where it was up when w came, or a worker there had w before, w waits for
+// longer.
 func (w *waiter) outlasts(p *Place) bool {
-	within := missedFor
-	if w.Again || !p.hive.lost.Before(w.came) {
-		within = backWithin
+	away := time.Since(p.hive.lost)
+	switch {
+	case p.Barred != Down || p.hive.hangs:
+		return false
+	case w.Again || !p.hive.lost.Before(w.came):
+		return away < backWithin
 	}
-	return p.Barred == Down && !p.hive.hangs && time.Since(p.hive.lost) < within
+	return away < missedFor && !p.hive.drained
 }
 
 // lost is why the place is out of the question, and what would change that, or "".

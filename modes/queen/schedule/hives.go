@@ -19,9 +19,10 @@ type hive struct {
 
 	id        string
 	drainedAt uint64    // how many requests had waited when it was drained
-	lost      time.Time // when it was up last, where it is down
+	lost      time.Time // when it was up last, where it is down, as far as is known
 	why       string    // it is down, as far as that is known
 	hangs     bool      // down, until somebody does something about it
+	connects  bool      // down, and that it cannot be reached is not known yet
 
 	models  map[string]ops.Model
 	newest  ops.Model // of those that somebody added; ID is "" where nobody has
@@ -110,7 +111,7 @@ func (s *Scheduler) Heard(id string, snapshot ops.HiveSnapshot) {
 	defer s.mu.Unlock()
 	h := s.hiveOf(id)
 	was := h.up
-	h.up, h.why, h.hangs = true, "", false
+	h.up, h.why, h.hangs, h.connects = true, "", false, false
 	if !was {
 		s.found(h)
 		s.showDivided(h)
@@ -122,12 +123,15 @@ func (s *Scheduler) Heard(id string, snapshot ops.HiveSnapshot) {
 	s.dispatchAll()
 }
 
-// Remember takes over what a hive that is down said last: its models, and which
-// of them are divided.
+// Remember takes over what a hive said last that is not reached yet: its models, and
+// which of them are divided.
 func (s *Scheduler) Remember(id string, snapshot ops.HiveSnapshot) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	h := s.hiveOf(id)
+	if id != ops.LocalHive { // which is started by whoever needs it
+		h.connects, h.lost = true, time.Now()
+	}
 	s.setModels(h, snapshot.Models)
 	s.miss(h, snapshot.Workers)
 }
@@ -162,6 +166,10 @@ func (s *Scheduler) Down(id, why string) {
 	defer s.mu.Unlock()
 	if h := s.hives[id]; h != nil && !h.up {
 		h.why = why
+		if h.connects && why != "" {
+			h.connects, h.lost = false, time.Time{}
+			s.dispatchAll()
+		}
 	}
 }
 

@@ -367,6 +367,37 @@ func TestWhoComesWhileAHiveIsAwayForAMomentWaitsForIt(t *testing.T) {
 	}
 }
 
+func TestWhoComesBeforeAHiveIsReachedWaitsForIt(t *testing.T) {
+	for name, then := range map[string]func(*depot){
+		"":                            func(d *depot) { d.tell("a") },
+		"a is down: no route to host": func(d *depot) { d.Down("a", ""); d.Down("a", "no route to host") },
+		"a: the hive does not answer": func(*depot) { time.Sleep(missedFor) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				d := newDepot(t, Options{})
+				defer d.Close()
+				d.mu.Lock()
+				d.hives["a"] = &ops.HiveSnapshot{Models: []ops.Model{bee}}
+				d.mu.Unlock()
+				d.Remember("a", *d.hives["a"])
+				a := d.ask(Request{Model: "bee"})
+				if a.has() || a.err != nil {
+					t.Fatalf("it got %+v, %v", a.lease, a.err)
+				}
+				then(d)
+				if <-a.done; name == "" {
+					if a.err != nil {
+						t.Error(a.err)
+					}
+				} else if a.err == nil || !strings.Contains(a.err.Error(), name) {
+					t.Errorf("it ends with %v", a.err)
+				}
+			})
+		})
+	}
+}
+
 func TestWhoWaitedOutlastsAHiveThatIsAwayForAMoment(t *testing.T) {
 	for name, tt := range map[string]struct {
 		away time.Duration
