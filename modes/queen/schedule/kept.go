@@ -113,6 +113,9 @@ func (h *hive) keepsWorker(id string) bool {
 // stands reports whether the hive's worker that a person has started with settings of its
 // own has failed r and goes on: one as usual is not started beside it.
 func (h *hive) stands(model string, r *Request) bool {
+	if len(h.kept) == 0 || len(r.Without) == 0 {
+		return false
+	}
 	k, ok := h.kept[model]
 	w := h.workers[k.Worker]
 	return ok && r.Without[Key{h.id, k.Worker}] && h.lives(k.Worker) && !w.info.Broken() && r.fits(w.info.Engine, w.info.Device)
