@@ -66,7 +66,7 @@ bench:
 bench-chain:
     go test -run '^$' -bench Chain -benchtime 1x ./modes
 
-# Weigh a queen before, in and after three times a thousand answers at once: resident, of files and her own, and what is live.
+# Weigh a queen before, after, and once it is quiet after, each of three times a thousand answers at once: resident, of files and her own, and what is live.
 bench-memory:
     go test -run ThousandAnswersAtOnce -v ./modes
 
