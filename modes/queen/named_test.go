@@ -117,8 +117,11 @@ func TestAWorkerThatAJobNamesIsAsTheJobWantsIt(t *testing.T) {
 	for _, tt := range []struct {
 		engine, device, field string
 	}{
-		{}, {engine: "auto", device: "auto"}, {engine: "llamacpp", device: "cuda:0"},
-		{engine: "builtin", field: "worker"}, {device: "cpu", field: "device"},
+		{},
+		{engine: "auto", device: "auto"},
+		{engine: "llamacpp", device: "cuda:0"},
+		{engine: "builtin", field: "worker"},
+		{device: "cpu", field: "device"},
 	} {
 		err := isAsAsked(w, ops.Infer{Engine: tt.engine, Device: tt.device})
 		if (err == nil) != (tt.field == "") || err != nil && (ops.CodeOf(err) != ops.CodeInvalid || ops.AsError(err).Field != tt.field) {

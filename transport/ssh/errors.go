@@ -68,7 +68,7 @@ type lost struct{}
 func (lost) Error() string { return "the connection to the machine was lost" }
 
 // Is has it be an unexpected end.
-func (lost) Is(target error) bool { return target == io.ErrUnexpectedEOF } //nolint:errorlint // which has no chain
+func (lost) Is(target error) bool { return target == io.ErrUnexpectedEOF }
 
 // errContext says that the context ended while doing something.
 func errContext(ctx context.Context, doing, host string) *ops.Error {

@@ -209,6 +209,16 @@ func (g *Gateway) find(w http.ResponseWriter, r *http.Request, body []byte, a as
 	g.try(p, r, body, want)
 }
 
+// acquire has the scheduler lend a worker, also of a model that somebody has put on a
+// hive's disk a moment ago.
+func (g *Gateway) acquire(ctx context.Context, want schedule.Request) (*schedule.Lease, error) {
+	lease, err := g.schedule.Acquire(ctx, want)
+	if ops.CodeOf(err) == ops.CodeNotFound && g.fleet.JustPut(ops.WithSink(ctx, nil), want.Model) {
+		return g.schedule.Acquire(ctx, want)
+	}
+	return lease, err
+}
+
 // try has a worker answer. One that fails before the first byte is passed over
 // for another, unseen; one whose model is divided, or that a person has started with
 // settings of its own, is asked once more. Where an engine says that it has failed and
@@ -219,10 +229,7 @@ func (g *Gateway) try(p *reply, r *http.Request, body []byte, want schedule.Requ
 	var err, first error // first is the first of an engine's
 	var of, firstOf *ops.Worker
 	for range attempts {
-		lease, failed := g.schedule.Acquire(ctx, want)
-		if ops.CodeOf(failed) == ops.CodeNotFound && g.fleet.JustPut(r.Context(), want.Model) {
-			lease, failed = g.schedule.Acquire(ctx, want)
-		}
+		lease, failed := g.acquire(ctx, want)
 		if failed != nil {
 			if err == nil || ops.CodeOf(failed) != ops.CodeUnavailable { // else it says more than that there is no other
 				err, of = g.named(r.Context(), want.Model, failed), nil
