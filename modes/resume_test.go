@@ -58,6 +58,7 @@ func TestAStreamGoesOnWhenItsWorkerIsKilled(t *testing.T) {
 			}
 			if err := stream.Err(); err != nil || text.String() != whole.Choices[0].Text || finish != "length" {
 				t.Errorf("it ended with %v, %q, as %q; undisturbed it is %q", err, finish, text.String(), whole.Choices[0].Text)
+				t.Log(p.rbee("explain", answer.Header.Get("X-Rbee-Job")))
 			}
 		})
 	}

@@ -112,7 +112,7 @@ func (q *Queen) try(ctx context.Context, r schedule.Request, o ops.Infer) (any, 
 			failed = ofWorker(err, lease.Worker)
 		}
 		r.Running = r.Running || schedule.FaultOf(err) == schedule.OfEngine // it may be the job: none is started for it
-		if again = divided || !again && schedule.FaultOf(err) == schedule.OfWorker && q.schedule.Doubt(lease.Key()); again {
+		if again = divided || schedule.FaultOf(err) == schedule.OfWorker && q.schedule.Doubt(&r, lease.Key()); again {
 			onceMore(ctx, lease.Worker, err)
 			continue
 		}

@@ -273,8 +273,7 @@ func (g *Gateway) try(p *reply, r *http.Request, body []byte, want schedule.Requ
 			once = true
 			continue
 		}
-		if !once && schedule.FaultOf(err) == schedule.OfWorker && g.schedule.Doubt(lease.Key()) {
-			once = true
+		if schedule.FaultOf(err) == schedule.OfWorker && g.schedule.Doubt(&want, lease.Key()) {
 			continue
 		}
 		want.Exclude(lease.Key(), err)

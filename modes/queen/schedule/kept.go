@@ -69,16 +69,20 @@ func (h *hive) lives(id string) bool {
 // ended, or loads its model again.
 const doubtFor = time.Second
 
-// Doubt notes that a worker has broken off, or was not reached. It reports whether that is
-// one which a person has started with settings of its own: no other takes its place, so it
-// is asked again once its hive has said how it is, or comes back as it was.
-func (s *Scheduler) Doubt(k Key) bool {
+// Doubt notes that a worker has broken r off, or was not reached. It reports whether that is
+// one which a person has started with settings of its own, and the first time: no other takes
+// its place, so it is asked again once its hive has said how it is, or comes back as it was.
+func (s *Scheduler) Doubt(r *Request, k Key) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	h := s.hives[k.Hive]
-	if h == nil || !h.keepsWorker(k.Worker) {
+	if h == nil || r.doubted[k] || !h.keepsWorker(k.Worker) {
 		return false
 	}
+	if r.doubted == nil {
+		r.doubted = map[Key]bool{}
+	}
+	r.doubted[k] = true
 	if w := h.workers[k.Worker]; w != nil && able(&w.info) {
 		w.doubted = time.Now()
 		w.show()

@@ -115,7 +115,7 @@ func TestNoUsualWorkerTakesThePlaceOfOneThatAPersonHasStarted(t *testing.T) {
 				d.run("b", "w", "bee", 4)
 				d.Keep("b", "bee", Kept{Worker: "w", Spawn: ops.WorkerSpawn{Parallel: 1}})
 				d.get(Request{Model: "bee"}).Release()
-				if !d.Doubt(again) {
+				if !d.Doubt(&Request{}, again) {
 					t.Fatal("it is not one that a person has started")
 				}
 				came := time.Now()
@@ -154,7 +154,7 @@ func TestBesideAWorkerThatAPersonHasStartedNoUsualOneIsStarted(t *testing.T) {
 	r.Engine = "builtin" // which it does not stand for
 	d.get(r).Release()
 	d.Unkeep("b", "bee")
-	if d.Doubt(Key{"b", "w"}) {
+	if d.Doubt(&Request{}, Key{"b", "w"}) {
 		t.Error("it counts as one that a person has started after its end")
 	}
 }

@@ -41,7 +41,8 @@ type Request struct {
 	// Running says that only workers that there are will do: none is started.
 	Running bool
 
-	lacked map[Key]bool // of Without, those that have not got the route
+	lacked  map[Key]bool // of Without, those that have not got the route
+	doubted map[Key]bool // those that broke off once, see [Scheduler.Doubt]
 
 	spawn bool // a worker is wanted beside those that there are
 	added bool // the model was not named, and is the one added last
