@@ -58,7 +58,8 @@ func TestDaemonsWhoseFilesAreRemovedEnd(t *testing.T) {
 	// The hive may have ended the job before the queen ends.
 	_, code := a.end()
 	lost := code == 1 && strings.Contains(a.stderr.String(), "the job is lost: the folder "+filepath.Join(p.home, "state")+" was removed")
-	if !lost && !(code == 130 && strings.Contains(a.stderr.String(), "the hive is stopping")) {
+	ended := code == 130 && strings.Contains(a.stderr.String(), "the hive is stopping")
+	if !lost && !ended {
 		t.Errorf("the answer ends with %d: %s", code, a.stderr.String())
 	}
 	p.rbee("infer", "-n", "1", "hi")
