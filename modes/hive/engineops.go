@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 
+	"al.essio.dev/pkg/shellescape"
+
 	"rbee.dev/rbee/inference/llamacpp"
 	"rbee.dev/rbee/modes/daemon"
 	"rbee.dev/rbee/modes/hive/engines"
@@ -79,7 +81,7 @@ func (h *Hive) unfinishedEngines() (list []ops.Engine) {
 			line += " " + u.Tag + " --accelerator " + u.Accelerator
 		}
 		if u.From != "" {
-			line += " --from " + ops.ShellWord(u.From)
+			line += " --from " + shellescape.Quote(u.From)
 		}
 		if u.SHA256 != "" {
 			line += " --sha256 " + u.SHA256

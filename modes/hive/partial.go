@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"al.essio.dev/pkg/shellescape"
 	"github.com/google/renameio/v2"
 
 	"rbee.dev/rbee/modes/hive/fetch"
@@ -170,7 +171,7 @@ func (m *models) partialModel(id string) (ops.Model, bool) {
 func (m *models) again(id, source string) string {
 	from, model, ok := strings.Cut(strings.TrimPrefix(source, ops.HiveScheme), "/")
 	if !ok || !strings.HasPrefix(source, ops.HiveScheme) {
-		return m.line("download", ops.ShellWord(source)) + " --name " + id
+		return m.line("download", shellescape.Quote(source)) + " --name " + id
 	}
 	line := fmt.Sprintf("rbee model copy %s --from %s --to %s", model, from, m.hive)
 	if model != id {

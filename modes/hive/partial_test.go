@@ -34,7 +34,7 @@ func TestWhatIsBegunIsGoneOnWithByTheCommandThatBeganIt(t *testing.T) {
 		"tiny": "`rbee model download hf:bees/tiny:tiny-Q8_0.gguf --name tiny` goes on from there",
 		"fat":  "`rbee model copy fat --from gpu1 --to localhost` goes on from there",
 		"mine": "`rbee model copy fat --from gpu1 --to localhost --name mine` goes on from there",
-		"both": "`rbee model download 'https://host/x.gguf?x=1&y=$(id)'\\''s' --name both` goes on from there",
+		"both": "`rbee model download 'https://host/x.gguf?x=1&y=$(id)'\"'\"'s' --name both` goes on from there",
 		"mute": "`rbee model download https://me:xxxxx@host/x.gguf --name mute`, with its password or token in place of xxxxx, goes on from there",
 	} {
 		if got, ok := m.other(id); !ok || !strings.HasPrefix(got.Hint, want) {

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"sync/atomic"
 
+	"al.essio.dev/pkg/shellescape"
+
 	"rbee.dev/rbee/ops"
 )
 
@@ -70,7 +72,7 @@ func (q *Queen) ModelAlias(ctx context.Context, o ops.ModelAlias) (ops.Alias, er
 	}
 	a := ops.Alias{Alias: o.Alias, Model: o.Model, Missing: ops.IsModelReference(o.Model) && q.lacks(o.Model)}
 	if a.Missing {
-		ops.Warn(ctx, "model_alias", "no hive has that model, and this queen does not download by itself; `rbee model download %s` brings it, `rbee queen serve --auto-download` lets requests do so", ops.ShellWord(o.Model))
+		ops.Warn(ctx, "model_alias", "no hive has that model, and this queen does not download by itself; `rbee model download %s` brings it, `rbee queen serve --auto-download` lets requests do so", shellescape.Quote(o.Model))
 	}
 	return a, q.aliases.load(ctx, q.store)
 }

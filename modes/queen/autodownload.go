@@ -7,6 +7,8 @@ import (
 	"strings"
 	"time"
 
+	"al.essio.dev/pkg/shellescape"
+
 	"rbee.dev/rbee/ops"
 )
 
@@ -39,7 +41,7 @@ func (q *Queen) bring(ctx context.Context, reference, hive, device string) (ops.
 		}
 		e := ops.Errorf(ops.CodeNotFound, "the model %s is on no hive that is up, and this queen does not download by itself", reference)
 		e.Field = "model"
-		return ops.Model{}, e.WithHint("`rbee model download%s %s` brings it; `rbee queen serve --auto-download`, or RBEE_AUTO_DOWNLOAD=1 before the queen starts, lets requests bring models", ops.HiveFlag(hive), ops.ShellWord(reference))
+		return ops.Model{}, e.WithHint("`rbee model download%s %s` brings it; `rbee queen serve --auto-download`, or RBEE_AUTO_DOWNLOAD=1 before the queen starts, lets requests bring models", ops.HiveFlag(hive), shellescape.Quote(reference))
 	}
 	return q.download(ctx, reference, hive, device)
 }
@@ -64,7 +66,7 @@ func taken(all []ops.Model, m ops.Model, hive, reference string) error {
 		return nil
 	}
 	return ops.Errorf(ops.CodeConflict, "hive %s calls another model %s, from %s", hive, m.ID, all[i].Source).
-		WithHint("`rbee model download%s %s --name NAME` brings this one by another name", ops.HiveFlag(hive), ops.ShellWord(reference))
+		WithHint("`rbee model download%s %s --name NAME` brings this one by another name", ops.HiveFlag(hive), shellescape.Quote(reference))
 }
 
 // wholeName is a name for the model that a reference means, of all of its parts.
